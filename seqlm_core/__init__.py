@@ -1,0 +1,55 @@
+"""seqlm: recurrent sequence models, in the first place language models over characters and words.
+
+    import seqlm_core as seqlm
+
+    run = seqlm.train("data/input.txt", cell="lstm")
+    print(run.sample("The ", length=200))
+"""
+
+from seqlm_core.errors import (
+    NonFiniteLossError,
+    PluginError,
+    RunError,
+    SeqlmError,
+    SettingError,
+    TextError,
+    UnknownNameError,
+    UsageError,
+)
+from seqlm_core.hookspecs import hookimpl
+from seqlm_core.numerics import log_softmax, sigmoid
+from seqlm_core.options import NoOptions, option
+from seqlm_core.plugins import Plugins, installed_plugins
+from seqlm_core.run import Run
+from seqlm_core.settings import Settings
+from seqlm_core.specs import CellSpec, OptimizerSpec, States, Tokenizer, TokenizerSpec
+from seqlm_core.training.train import resume, train
+from seqlm_core.version import __version__
+
+__all__ = [
+    "CellSpec",
+    "NoOptions",
+    "NonFiniteLossError",
+    "OptimizerSpec",
+    "PluginError",
+    "Plugins",
+    "Run",
+    "RunError",
+    "SeqlmError",
+    "SettingError",
+    "Settings",
+    "States",
+    "TextError",
+    "Tokenizer",
+    "TokenizerSpec",
+    "UnknownNameError",
+    "UsageError",
+    "__version__",
+    "hookimpl",
+    "installed_plugins",
+    "log_softmax",
+    "option",
+    "resume",
+    "sigmoid",
+    "train",
+]

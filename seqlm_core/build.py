@@ -1,0 +1,75 @@
+"""A language model made of an architecture, a cell and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from seqlm_core.components import Components
+from seqlm_core.errors import PluginError, RunError
+from seqlm_core.model.initialization import unique_parameters
+from seqlm_core.model.language_model import Architecture, LanguageModel
+from seqlm_core.mxnet import gluon, mx, nd
+from seqlm_core.settings import Settings
+
+LARGEST_ONE_HOT_VOCABULARY = 256
+
+
+def choose_architecture(settings: Settings, bidirectional: bool, vocabulary_size: int) -> Architecture:
+    """Return the sizes of a model, with the default for the embedding size."""
+    embedding_size = settings.embedding_size
+    if embedding_size is None:
+        small = vocabulary_size <= LARGEST_ONE_HOT_VOCABULARY
+        embedding_size = 0 if small and not settings.tie_weights else settings.hidden_size
+    return Architecture(
+        vocabulary_size=vocabulary_size,
+        hidden_size=settings.hidden_size,
+        layers=settings.layers,
+        embedding_size=embedding_size,
+        bidirectional=bidirectional,
+        tie_weights=settings.tie_weights,
+    )
+
+
+def build_model(architecture: Architecture, components: Components) -> LanguageModel:
+    """Return a language model whose parameters have no values yet.
+
+    Raises:
+        PluginError: the cell does not build a layer.
+    """
+
+    def build_layer(input_size: int, hidden_size: int) -> gluon.HybridBlock:
+        layer = components.cell.build(input_size, hidden_size, components.cell_options)
+        if not isinstance(layer, gluon.HybridBlock):
+            raise PluginError(
+                f"cell {components.cell.name!r} built a {type(layer).__name__}, not a gluon HybridBlock"
+            )
+        return layer
+
+    return LanguageModel(architecture, build_layer)
+
+
+def load_weights(model: LanguageModel, weights: Mapping[str, np.ndarray], device: mx.Context) -> None:
+    """Give the model's parameters the values of a checkpoint.
+
+    Raises:
+        RunError: names or shapes are not those of the model.
+    """
+    parameters = unique_parameters(model)
+    if set(parameters) != set(weights):
+        different = sorted(set(parameters) ^ set(weights))
+        raise RunError(f"the checkpoint is not one of this model: {different[0]!r} is only in one of them")
+    for name, parameter in parameters.items():
+        if tuple(parameter.shape) != weights[name].shape:
+            raise RunError(
+                f"the checkpoint's {name!r} has shape {weights[name].shape}, and the model's {parameter.shape}"
+            )
+        parameter.initialize(init=mx.init.Zero(), ctx=device, force_reinit=True)
+        parameter.set_data(nd.array(weights[name], ctx=device, dtype=weights[name].dtype))
+
+
+def weights_of(model: LanguageModel) -> dict[str, np.ndarray]:
+    """Return the model's parameters as arrays by name."""
+    return {name: parameter.list_data()[0].asnumpy() for name, parameter in unique_parameters(model).items()}

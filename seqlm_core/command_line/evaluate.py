@@ -1,0 +1,41 @@
+"""``seqlm evaluate``"""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+LABELS = {
+    "nats_per_token": "nats per token",
+    "both_sides_nats_per_token": "both sides, nats per token",
+    "bits_per_character": "bits per character",
+    "perplexity": "perplexity",
+    "tokens": "predicted tokens",
+    "characters": "characters",
+    "unknown_tokens": "unknown tokens",
+}
+
+
+@click.command("evaluate")
+@click.argument("run", metavar="RUN")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--encoding", default="utf-8", show_default=True, metavar="TEXT", help="Encoding of the files.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: an object for one file, a list for several.")
+def evaluate_command(run: str, files: tuple[str, ...], encoding: str, as_json: bool) -> None:
+    """Print how well RUN, the directory of a training, predicts each FILE."""
+    import seqlm_core as seqlm
+
+    evaluations = seqlm.Run(run).evaluate(*files, encoding=encoding)
+    if as_json:
+        values = [evaluation.to_json() for evaluation in evaluations]
+        click.echo(json.dumps(values[0] if len(values) == 1 else values, indent=2))
+        return
+    for file, evaluation in zip(files, evaluations):
+        click.echo(file)
+        figures = evaluation.to_json()
+        for name, label in LABELS.items():
+            if name in figures:
+                value = figures[name]
+                shown = f"{value:.4f}" if isinstance(value, float) else f"{value:,}"
+                click.echo(f"  {label:<27} {shown}")

@@ -1,0 +1,82 @@
+"""The ``seqlm`` command itself: its subcommands, and how errors are told."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from typing import Optional
+
+import click
+
+from seqlm_core.command_line.evaluate import evaluate_command
+from seqlm_core.command_line.plugins import plugins_command
+from seqlm_core.command_line.sample import sample_command
+from seqlm_core.command_line.train import train_command
+from seqlm_core.errors import SeqlmError, SettingError
+from seqlm_core.version import __version__
+
+INTERRUPTED = 128 + signal.SIGINT
+OUTPUT_CLOSED = 128 + signal.SIGPIPE
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="seqlm")
+def cli() -> None:
+    """Train recurrent language models on text, and sample from them."""
+
+
+for command in (train_command, sample_command, evaluate_command, plugins_command):
+    cli.add_command(command)
+
+
+def main(arguments: Optional[list[str]] = None) -> None:
+    """Run the command line and exit: 0 all well, 1 something failed, 2 the request is wrong."""
+    _log_to_standard_error()
+    try:
+        code = cli.main(arguments, prog_name="seqlm", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Abort:
+        code = INTERRUPTED
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except click.ClickException as error:
+        code = _fail(error.format_message(), error.exit_code)
+    except SettingError as error:
+        code = _fail(f"--{error.setting.replace('_', '-')} {error.problem}", error.exit_code)
+    except SeqlmError as error:
+        code = _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        # Whoever read the output has had enough; Python would complain once more on flushing it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = OUTPUT_CLOSED
+    except OSError as error:
+        code = _fail(f"{error.filename or 'input or output'}: {error.strerror or error}", 1)
+    sys.exit(code or 0)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"seqlm: error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+class _Formatter(logging.Formatter):
+    """Plain messages; warnings say that they are."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        prefix = "seqlm: warning: " if record.levelno >= logging.WARNING else "seqlm: "
+        return prefix + record.getMessage()
+
+
+def _log_to_standard_error() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter())
+    logger = logging.getLogger("seqlm")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+if __name__ == "__main__":
+    main()

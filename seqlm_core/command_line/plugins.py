@@ -1,0 +1,62 @@
+"""``seqlm plugins``"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import click
+
+
+@click.command("plugins")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the options of each plugin.")
+def plugins_command(as_json: bool) -> None:
+    """List the cells, tokenizers and optimizers that are installed, and the plugins that are broken."""
+    import seqlm_core as seqlm
+
+    # What is broken is part of the answer here.
+    logging.getLogger("seqlm").setLevel(logging.ERROR)
+    plugins = seqlm.installed_plugins()
+    if as_json:
+        click.echo(json.dumps(_as_json(plugins), indent=2))
+        return
+    rows = [
+        (registry.kind, entry.spec.name, entry.spec.summary, str(entry.source))
+        for registry in plugins.registries
+        for entry in registry
+    ]
+    header = ("KIND", "NAME", "SUMMARY", "FROM")
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    for row in [header, *rows]:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip())
+    for broken in plugins.broken:
+        click.echo(f"broken: {broken.name} from {broken.source}: {broken.cause}")
+
+
+def _as_json(plugins: Any) -> dict[str, Any]:
+    from seqlm_core.options import describe_options
+
+    return {
+        "plugins": [
+            {
+                "kind": registry.kind,
+                "name": entry.spec.name,
+                "summary": entry.spec.summary,
+                "distribution": entry.source.distribution,
+                "version": entry.source.version,
+                "options": describe_options(entry.spec.options),
+            }
+            for registry in plugins.registries
+            for entry in registry
+        ],
+        "broken": [
+            {
+                "name": broken.name,
+                "distribution": broken.source.distribution,
+                "version": broken.source.version,
+                "cause": broken.cause,
+            }
+            for broken in plugins.broken
+        ],
+    }

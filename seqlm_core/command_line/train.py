@@ -1,0 +1,75 @@
+"""``seqlm train``"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Optional
+
+import click
+
+from seqlm_core.command_line.setting_options import given_settings, setting_options
+from seqlm_core.errors import UsageError
+
+SAMPLE_LENGTH = 400
+
+
+@click.command("train")
+@click.argument("files", metavar="[FILE]...", nargs=-1)
+@setting_options
+@click.option("--validation", metavar="FILE", help="Validate on this file instead of the end of the text.")
+@click.option(
+    "--out", metavar="DIRECTORY", help="Where the run goes.  [default: data/models/TEXT-CELL-N, N the next free]"
+)
+@click.option("--overwrite", is_flag=True, help="Replace the run that is in --out.")
+@click.option("--resume", metavar="RUN", help="Go on with this run, from its last checkpoint.")
+@click.option("--quiet", is_flag=True, help="Show no progress, notices or samples.")
+def train_command(
+    files: tuple[str, ...],
+    validation: Optional[str],
+    out: Optional[str],
+    overwrite: bool,
+    resume: Optional[str],
+    quiet: bool,
+    **settings: Any,
+) -> None:
+    """Train a language model on a text.
+
+    FILE is a text file, or several that are read one after the other; - reads standard input. Without any,
+    data/input.txt is read, or else the sample text that comes with seqlm.
+    """
+    import seqlm_core as seqlm
+
+    if quiet:
+        logging.getLogger("seqlm").setLevel(logging.WARNING)
+    given = given_settings(settings)
+    if resume is not None:
+        if files or validation or out or overwrite:
+            raise UsageError("--resume goes on with a run's own texts, in its own directory; name no others")
+        run = seqlm.resume(resume, quiet=quiet, **given)
+    else:
+        run = seqlm.train(
+            list(files) or None, validation=validation, out=out, overwrite=overwrite, quiet=quiet, **given
+        )
+    _report(run)
+
+
+def _report(run: Any) -> None:
+    """Print the figures of the best epoch, a sample, and what to do next."""
+    epochs = [record for record in run.history() if record["kind"] == "epoch"]
+    best = next(record for record in reversed(epochs) if record["best"])
+    click.echo(run.sample(length=SAMPLE_LENGTH, seed=run.settings.seed).strip())
+    click.echo()
+    click.echo(f"best epoch   {best['epoch']:g} of {epochs[-1]['epoch']:g}")
+    click.echo(f"training     {best['training_nats_per_token']:.4f} nats per token")
+    if "validation_nats_per_token" in best:
+        unknown = run.config["validation_unknown_tokens"]
+        note = f" (not comparable: {unknown} unknown tokens)" if unknown else ""
+        click.echo(
+            f"validation   {best['validation_nats_per_token']:.4f} nats per token, "
+            f"{best['validation_bits_per_character']:.4f} bits per character{note}"
+        )
+    if "both_sides_nats_per_token" in best:
+        click.echo(f"both sides   {best['both_sides_nats_per_token']:.4f} nats per token")
+    click.echo(f"time         {epochs[-1]['seconds']:.1f} s")
+    click.echo(f"run          {run.path}")
+    click.echo(f"sample it    seqlm sample {run.path}")

@@ -1,0 +1,58 @@
+"""Writing files so that a reader finds the old one or the new one, never half of one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from seqlm_core.errors import RunError
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write ``data`` beside ``path`` and rename it into place."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write plain values with a digest of themselves."""
+    text = json.dumps({**values, "digest": json_digest(values)}, indent=1, ensure_ascii=False)
+    # A text that was read with errors="surrogateescape" cannot be in here, so this always encodes.
+    write_atomically(path, (text + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what :func:`write_json` wrote.
+
+    Raises:
+        RunError: the file is missing, damaged or was altered.
+    """
+    try:
+        values = json.loads(path.read_bytes())
+        digest = values.pop("digest")
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is missing") from error
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise RunError(f"{path} is damaged, or no file of seqlm") from error
+    if digest != json_digest(values):
+        raise RunError(f"{path} is damaged or was altered: its digest does not match")
+    return dict(values)
+
+
+def json_digest(values: Any) -> str:
+    """Return a BLAKE2b digest of plain values, in hexadecimal."""
+    text = json.dumps(values, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,106 @@
+"""The computations that are made with a language model, each a block of its own so that each is one graph."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from seqlm_core.model.language_model import LanguageModel
+from seqlm_core.mxnet import gluon
+
+# Each graph is always called with the same shapes.
+HYBRIDIZATION = {"static_alloc": True, "static_shape": True}
+
+
+class WindowLoss(gluon.HybridBlock):
+    """The training loss of one window."""
+
+    def __init__(self, model: LanguageModel, sequence_length: int) -> None:
+        super().__init__()
+        self.model = model
+        self.sequence_length = sequence_length
+        self.hybridize(**HYBRIDIZATION)
+
+    def hybrid_forward(
+        self,
+        F: Any,  # noqa: N803
+        tokens: Any,
+        states: list[list[Any]],
+        masks: Optional[list[Any]],
+        backward_states: list[list[Any]],
+        backward_masks: Optional[list[Any]],
+        right_visible: Optional[Any],
+    ) -> tuple[Any, list[list[Any]]]:
+        """Return the loss of each prediction in nats ``(time, batch)`` and the forward states.
+
+        Args:
+            tokens: ids ``(time + 1, batch)``.
+            states: forward states, carried over from the window before.
+            masks: dropout masks of the forward stack, or None.
+            backward_states: fresh backward states; of a bidirectional model.
+            backward_masks: dropout masks of the backward stack ``(time - 1, batch, ..)``, or None.
+            right_visible: ``(time, batch, 1)``, 1 where a prediction may use the text that follows, else 0.
+        """
+        model = self.model
+        inputs = F.slice_axis(tokens, axis=0, begin=0, end=-1)
+        targets = F.slice_axis(tokens, axis=0, begin=1, end=None)
+        left, states = model.read_left(inputs, states, self.sequence_length, masks)
+        right = None
+        if right_visible is not None:
+            following = F.reverse(F.slice_axis(tokens, axis=0, begin=2, end=None), axis=0)
+            read = model.read_right(following, backward_states, self.sequence_length - 1, backward_masks)
+            aligned = F.reverse(read, axis=0)
+            nothing = F.zeros_like(F.slice_axis(aligned, axis=0, begin=0, end=1))
+            right = F.broadcast_mul(F.concat(aligned, nothing, dim=0), right_visible)
+        return model.head.loss(model.combine(F, left, right), targets), states
+
+
+class LeftReading(gluon.HybridBlock):
+    """Hidden vectors and states after reading from left to right; see :meth:`LanguageModel.read_left`."""
+
+    def __init__(self, model: LanguageModel, length: int) -> None:
+        super().__init__()
+        self.model = model
+        self.length = length
+        self.hybridize(**HYBRIDIZATION)
+
+    def hybrid_forward(self, F: Any, tokens: Any, states: list[list[Any]]) -> tuple[Any, list[list[Any]]]:  # noqa: N803
+        return self.model.read_left(tokens, states, self.length)
+
+
+class RightReading(gluon.HybridBlock):
+    """Hidden vectors after reading from right to left; see :meth:`LanguageModel.read_right`."""
+
+    def __init__(self, model: LanguageModel, length: int) -> None:
+        super().__init__()
+        self.model = model
+        self.length = length
+        self.hybridize(**HYBRIDIZATION)
+
+    def hybrid_forward(self, F: Any, tokens: Any, states: list[list[Any]]) -> Any:  # noqa: N803
+        return self.model.read_right(tokens, states, self.length)
+
+
+class PredictionLoss(gluon.HybridBlock):
+    """The loss of each prediction in nats ``(time, batch)``, given the hidden vectors of both sides."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        super().__init__()
+        self.model = model
+        self.hybridize(**HYBRIDIZATION)
+
+    def hybrid_forward(self, F: Any, left: Any, right: Optional[Any], targets: Any) -> Any:  # noqa: N803
+        return self.model.head.loss(self.model.combine(F, left, right), targets)
+
+
+class NextToken(gluon.HybridBlock):
+    """Log-probabilities ``(1, batch, vocabulary)`` after one more token, without any right context."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        super().__init__()
+        self.model = model
+        self.hybridize(static_alloc=True)  # the batch may change
+
+    def hybrid_forward(self, F: Any, tokens: Any, states: list[list[Any]]) -> tuple[Any, list[list[Any]]]:  # noqa: N803
+        left, states = self.model.read_left(tokens, states, 1)
+        right = F.zeros_like(left) if self.model.backward_stack is not None else None
+        return self.model.head.log_probabilities(self.model.combine(F, left, right)), states

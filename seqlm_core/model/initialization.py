@@ -1,0 +1,60 @@
+"""Initial weights, as a function of the seed and each parameter's name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seqlm_core.mxnet import gluon, mx
+from seqlm_core.randomness import mxnet_seed
+
+
+@mx.init.register
+class GateOrthogonal(mx.init.Initializer):
+    """Orthogonal recurrent weights, one square matrix for each gate (Saxe et al. 2013)."""
+
+    def __init__(self, gates: int) -> None:
+        super().__init__(gates=gates)
+        self.gates = gates
+
+    def _init_weight(self, name: str, array: Any) -> None:
+        size = array.shape[0] // self.gates
+        square = mx.nd.zeros((size, array.shape[1]))
+        for gate in range(self.gates):
+            mx.init.Orthogonal(scale=1.0)._init_weight(name, square)
+            array[gate * size : (gate + 1) * size] = square
+
+
+@mx.init.register
+class GateBias(mx.init.Initializer):
+    """Biases that are zero but for one gate."""
+
+    def __init__(self, gates: int, gate: int, value: float) -> None:
+        super().__init__(gates=gates, gate=gate, value=value)
+        self.gates, self.gate, self.value = gates, gate, value
+
+    def _init_weight(self, name: str, array: Any) -> None:
+        size = array.shape[0] // self.gates
+        array[:] = 0
+        array[self.gate * size : (self.gate + 1) * size] = self.value
+
+
+def initialize(block: gluon.Block, seed: int, device: mx.Context) -> None:
+    """Give every parameter of ``block`` its initial value.
+
+    Each parameter's own initializer is used, else Glorot and Bengio's (2010) uniform for weights and zero for
+    biases. The values depend on the seed and the parameter's name in the model, not on what else was drawn.
+    """
+    for name, parameter in sorted(unique_parameters(block).items()):
+        mx.random.seed(mxnet_seed(seed, 0, f"initial {name}"))
+        parameter.initialize(default_init=mx.init.Xavier(), ctx=device, force_reinit=True)
+
+
+def unique_parameters(block: gluon.Block) -> dict[str, Any]:
+    """Return the parameters of ``block`` by their name in its structure; a shared one by its first name."""
+    found: dict[str, Any] = {}
+    seen: set[int] = set()
+    for name, parameter in block._collect_params_with_prefix().items():
+        if id(parameter) not in seen:
+            seen.add(id(parameter))
+            found[name] = parameter
+    return found

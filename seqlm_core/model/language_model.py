@@ -1,0 +1,136 @@
+"""The language model: token ids, recurrent layers in one or two directions, and an output head.
+
+A bidirectional model predicts token ``x[t+1]`` from what the forward layers made of ``x[..t]`` and what the
+backward layers made of the tokens after it, read from the right, ``.. x[t+3] x[t+2]``. The two directions are
+independent stacks that meet only before the softmax, so neither has seen the token that is predicted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Callable, Optional
+
+from seqlm_core.model.head import SoftmaxHead
+from seqlm_core.model.stack import RecurrentStack
+from seqlm_core.model.token_input import EmbeddingInput, OneHotInput
+from seqlm_core.mxnet import gluon, mx
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """The sizes that make a language model's shapes.
+
+    Attributes:
+        vocabulary_size: tokens, ``<unk>`` included.
+        hidden_size: units in each layer and direction.
+        layers: recurrent layers.
+        embedding_size: 0 reads tokens one-hot.
+        bidirectional: has a second stack that reads from the right.
+        tie_weights: the embeddings are the output weights too.
+    """
+
+    vocabulary_size: int
+    hidden_size: int
+    layers: int
+    embedding_size: int
+    bidirectional: bool
+    tie_weights: bool
+
+
+class LanguageModel(gluon.HybridBlock):
+    """A recurrent language model.
+
+    Its parts run inside the blocks of :mod:`seqlm_core.model.graphs`, each of which is one hybridized graph.
+
+    Args:
+        architecture: the sizes.
+        build_layer: returns one recurrent layer for ``(input_size, hidden_size)``.
+    """
+
+    def __init__(self, architecture: Architecture, build_layer: Callable[[int, int], gluon.HybridBlock]) -> None:
+        super().__init__()
+        self.architecture = a = architecture
+
+        def build(input_size: int) -> gluon.HybridBlock:
+            return build_layer(input_size, a.hidden_size)
+
+        with self.name_scope():
+            if a.embedding_size:
+                self.input = EmbeddingInput(a.vocabulary_size, a.embedding_size)
+            else:
+                self.input = OneHotInput(a.vocabulary_size)
+            self.forward_stack = RecurrentStack(build, self.input.size, a.hidden_size, a.layers)
+            self.backward_stack: Optional[RecurrentStack] = None
+            if a.bidirectional:
+                self.backward_stack = RecurrentStack(build, self.input.size, a.hidden_size, a.layers)
+            directions = 2 if a.bidirectional and not a.tie_weights else 1
+            self.head = SoftmaxHead(
+                a.vocabulary_size,
+                directions * a.hidden_size,
+                tied_weight=self.input.weight if a.tie_weights else None,
+            )
+
+    @property
+    def device(self) -> mx.Context:
+        """Where the parameters are."""
+        return self.head.bias.list_ctx()[0]
+
+    @property
+    def dtype(self) -> Any:
+        """The type of parameters and states, ``float32`` unless cast."""
+        return self.head.bias.dtype
+
+    def begin_state(self, batch_size: int) -> list[list[Any]]:
+        """Return the forward states at the beginning of a text: one list for each layer."""
+        return self.forward_stack.begin_state(batch_size, self.device, self.dtype)
+
+    def begin_backward_state(self, batch_size: int) -> list[list[Any]]:
+        """Return the backward states before anything was read; empty for a unidirectional model."""
+        if self.backward_stack is None:
+            return []
+        return self.backward_stack.begin_state(batch_size, self.device, self.dtype)
+
+    def read_left(
+        self, tokens: Any, states: list[list[Any]], length: int, masks: Optional[list[Any]] = None
+    ) -> tuple[Any, list[list[Any]]]:
+        """Read from left to right.
+
+        Args:
+            tokens: ids ``(time, batch)``.
+            states: from :meth:`begin_state` or an earlier call.
+            length: the number of time steps.
+            masks: dropout masks: one for the embeddings where there are embeddings, then one a layer.
+
+        Returns:
+            Hidden vectors ``(time, batch, hidden)``, each after reading the token at its place, and the states.
+        """
+        return self._read(self.forward_stack, tokens, states, length, masks)
+
+    def read_right(
+        self, tokens: Any, states: list[list[Any]], length: int, masks: Optional[list[Any]] = None
+    ) -> Any:
+        """Read ``tokens``, which come in reading order, from right to left in the text.
+
+        Returns:
+            Hidden vectors ``(time, batch, hidden)`` in reading order. Arguments as in :meth:`read_left`.
+        """
+        hidden, _ = self._read(self.backward_stack, tokens, states, length, masks)
+        return hidden
+
+    def combine(self, F: Any, left: Any, right: Optional[Any]) -> Any:  # noqa: N803
+        """Return what the head reads, of both directions' hidden vectors ``(time, batch, hidden)``.
+
+        Side by side, so that their two projections are added; with tied weights, whose two projections are the
+        same one, added at once.
+        """
+        if right is None:
+            return left
+        return left + right if self.architecture.tie_weights else F.concat(left, right, dim=2)
+
+    def _read(
+        self, stack: Any, tokens: Any, states: list[list[Any]], length: int, masks: Optional[list[Any]]
+    ) -> tuple[Any, list[list[Any]]]:
+        inputs = self.input(tokens)
+        if masks is not None and self.architecture.embedding_size:
+            inputs, masks = inputs * masks[0], masks[1:]
+        return stack.unroll(inputs, states, length, masks)

@@ -1,0 +1,66 @@
+"""A stack of recurrent layers in one direction."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Optional
+
+from seqlm_core.errors import PluginError
+from seqlm_core.mxnet import gluon, mx
+
+
+class RecurrentStack(gluon.HybridBlock):
+    """Layers of one cell on top of each other, with a dropout mask after each.
+
+    Dropout comes as masks from outside: MXNet's fused operator ignores its own on the CPU, and masks from
+    outside make it repeatable.
+
+    Args:
+        build_layer: returns a layer for an input size.
+        input_size: channels of the lowest layer's input.
+        hidden_size: units of each layer.
+        layers: how many.
+    """
+
+    def __init__(
+        self, build_layer: Callable[[int], gluon.HybridBlock], input_size: int, hidden_size: int, layers: int
+    ) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.layers = []
+        with self.name_scope():
+            for index in range(layers):
+                layer = build_layer(hidden_size if index else input_size)
+                self.register_child(layer, str(index))
+                self.layers.append(layer)
+        for name, parameter in self._collect_params_with_prefix().items():
+            if parameter.shape is None or 0 in parameter.shape:
+                raise PluginError(f"the cell's parameter {name} does not know its shape: give it the input size")
+
+    def begin_state(self, batch_size: int, ctx: mx.Context, dtype: Any) -> list[list[Any]]:
+        """Return the states of all layers at the beginning of a text, each ``(batch, ...)``."""
+        return [list(layer.begin_state(batch_size=batch_size, ctx=ctx, dtype=dtype)) for layer in self.layers]
+
+    def unroll(
+        self, inputs: Any, states: list[list[Any]], length: int, masks: Optional[list[Any]] = None
+    ) -> tuple[Any, list[list[Any]]]:
+        """Run ``length`` time steps through all layers.
+
+        Args:
+            inputs: ``(time, batch, input)``.
+            states: one list for each layer.
+            length: the number of time steps.
+            masks: dropout masks ``(time, batch, hidden)``, one for each layer's output.
+
+        Returns:
+            The top layer's outputs ``(time, batch, hidden)`` and the states after the last step.
+        """
+        new_states = []
+        for index, layer in enumerate(self.layers):
+            if isinstance(layer, gluon.rnn.RecurrentCell):
+                inputs, after = layer.unroll(length, inputs, states[index], layout="TNC", merge_outputs=True)
+            else:
+                inputs, after = layer(inputs, states[index])
+            if masks is not None:
+                inputs = inputs * masks[index]
+            new_states.append(list(after))
+        return inputs, new_states

@@ -1,0 +1,39 @@
+"""How token ids enter a model: one-hot, or as embeddings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seqlm_core.mxnet import gluon, mx
+
+
+class OneHotInput(gluon.HybridBlock):
+    """Token ids as one-hot vectors: ids ``(time, batch)`` to ``(time, batch, vocabulary)``."""
+
+    def __init__(self, vocabulary_size: int) -> None:
+        super().__init__()
+        self.size = vocabulary_size
+        self._dtype = "float32"
+
+    def cast(self, dtype: Any) -> None:
+        super().cast(dtype)
+        self._dtype = dtype
+
+    def hybrid_forward(self, F: Any, tokens: Any) -> Any:  # noqa: N803
+        return F.one_hot(tokens, depth=self.size, dtype=self._dtype)
+
+
+class EmbeddingInput(gluon.HybridBlock):
+    """Token ids as learnt vectors: ids ``(time, batch)`` to ``(time, batch, embedding)``."""
+
+    def __init__(self, vocabulary_size: int, embedding_size: int) -> None:
+        super().__init__()
+        self.size = embedding_size
+        self.vocabulary_size = vocabulary_size
+        with self.name_scope():
+            self.weight = self.params.get(
+                "weight", shape=(vocabulary_size, embedding_size), init=mx.init.Uniform(0.1)
+            )
+
+    def hybrid_forward(self, F: Any, tokens: Any, weight: Any) -> Any:  # noqa: N803
+        return F.Embedding(tokens, weight, input_dim=self.vocabulary_size, output_dim=self.size)

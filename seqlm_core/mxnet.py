@@ -1,0 +1,76 @@
+"""The one place where MXNet is imported: ``from seqlm_core.mxnet import autograd, gluon, mx, nd``.
+
+MXNet 1.9.1 needs NumPy's old aliases and a thread count; the import takes about a second, so modules of plugins
+and commands that do not compute with it leave it alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+import numpy as np
+
+from seqlm_core.errors import SeqlmError
+
+_REMOVED_NUMPY_ALIASES = {
+    "bool": bool,
+    "int": int,
+    "float": float,
+    "object": object,
+    "complex": complex,
+    "str": str,
+}
+_DEBIAN_PACKAGES = {"libgomp": "libgomp1", "libquadmath": "libquadmath0", "libgfortran": "libgfortran5"}
+
+
+def usable_cores() -> int:
+    """Return the number of processors on which this process may run."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+def _missing_library(error: OSError) -> SeqlmError:
+    found = re.search(r"(lib\w+)\.so\S*: cannot open shared object", str(error))
+    if not found:
+        return SeqlmError(f"MXNet cannot be loaded: {error}")
+    package = _DEBIAN_PACKAGES.get(found[1], found[1])
+    return SeqlmError(
+        f"MXNet needs the system library {found[1]}, which is missing; "
+        f"install it, on Debian and Ubuntu with: apt-get install {package}"
+    )
+
+
+# By itself MXNet takes half of the processors.
+os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+for _name, _type in _REMOVED_NUMPY_ALIASES.items():
+    if _name not in vars(np):
+        setattr(np, _name, _type)
+
+try:
+    import mxnet as mx
+except OSError as error:
+    raise _missing_library(error) from error
+from mxnet import autograd, gluon, nd
+
+__all__ = ["autograd", "compute_device", "gluon", "mx", "nd", "usable_cores"]
+
+
+def compute_device(name: str) -> mx.Context:
+    """Return the MXNet context for ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
+
+    Raises:
+        SeqlmError: that GPU is not there, or this MXNet cannot use any.
+    """
+    if name == "cpu":
+        return mx.cpu()
+    count = mx.context.num_gpus()
+    if name == "auto":
+        return mx.gpu() if count else mx.cpu()
+    index = int(name.partition(":")[2] or 0)
+    if index >= count:
+        found = f"{count} found" if count else "none found, or this MXNet is built without CUDA"
+        raise SeqlmError(f"device: {name} is not there ({found}); use --device cpu")
+    return mx.gpu(index)

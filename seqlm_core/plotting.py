@@ -1,0 +1,50 @@
+"""Pictures of how a training went."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from seqlm_core.files import write_atomically
+
+CURVES = {
+    # key of the records: (kind of the records, label, colour, line)
+    "training_nats_per_token": ("report", "training", "tab:blue", "-"),
+    "validation_nats_per_token": ("epoch", "validation (left to right)", "tab:orange", "o-"),
+    "both_sides_nats_per_token": ("epoch", "validation (both sides)", "tab:green", "s-"),
+}
+
+
+def plot_history(records: Sequence[dict[str, Any]], path: Path, title: str) -> None:
+    """Draw training and validation loss in nats per token over steps, as a PNG file.
+
+    Args:
+        records: of a history; see :mod:`seqlm_core.training.extensions.history`.
+        path: of the picture.
+        title: above it.
+    """
+    # matplotlib takes a second to import, and most commands draw nothing. Figure, unlike pyplot, opens no window.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.add_subplot()
+    for key, (kind, label, colour, line) in CURVES.items():
+        points = [r for r in records if r["kind"] == kind and r.get(key) is not None]
+        if not points and kind == "report":  # reports are off: epochs have the training loss too
+            points = [r for r in records if r.get(key) is not None]
+        if not points:
+            continue
+        x, y = [r["step"] for r in points], [r[key] for r in points]
+        axes.plot(x, y, line, color=colour, label=f"{label}, last {y[-1]:.3f}", linewidth=1.5, markersize=3)
+    best = [r for r in records if r.get("best")]
+    if best:
+        axes.axvline(best[-1]["step"], color="grey", linestyle=":", linewidth=1, label="best epoch")
+    axes.set(xlabel="step", ylabel="loss (nats per token)", title=title)
+    axes.grid(alpha=0.3)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    write_atomically(path, buffer.getvalue())

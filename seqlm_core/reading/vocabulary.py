@@ -1,0 +1,95 @@
+"""The vocabulary: which tokens a model knows, in an order that is the same on every run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from seqlm_core.errors import RunError, TextError
+
+UNKNOWN = "<unk>"
+UNKNOWN_ID = 0
+
+
+class Vocabulary:
+    """Tokens and their ids. Id 0 is ``<unk>``, which stands for every token that is not in the vocabulary.
+
+    Args:
+        tokens: the tokens with ids from 1 upwards.
+        counts: how often ``<unk>`` and each of the tokens occur in the training text.
+    """
+
+    def __init__(self, tokens: Sequence[str], counts: Sequence[int]) -> None:
+        if len(counts) != len(tokens) + 1:
+            raise ValueError(f"{len(tokens)} tokens need {len(tokens) + 1} counts, not {len(counts)}")
+        self.tokens = [UNKNOWN, *tokens]
+        self.counts = np.array(counts, dtype=np.int64)
+        # A text may hold the token "<unk>" too; its id is its own, not that of unknown tokens.
+        self._ids = {token: i for i, token in enumerate(tokens, start=1)}
+
+    @classmethod
+    def from_counts(
+        cls, counts: Mapping[str, int], min_count: int = 1, max_vocabulary: int = 0
+    ) -> Vocabulary:
+        """Return the vocabulary of a training text, sorted by falling count, then by token.
+
+        Args:
+            counts: how often each token occurs in the training text.
+            min_count: tokens that occur less often are unknown.
+            max_vocabulary: the most tokens to keep, ``<unk>`` not counted; 0 keeps all.
+        """
+        kept = sorted((t for t, n in counts.items() if n >= min_count), key=lambda t: (-counts[t], t))
+        if max_vocabulary:
+            kept = kept[:max_vocabulary]
+        if not kept:
+            raise TextError(
+                f"no token occurs {min_count} times or more in the training text; lower --min-count"
+            )
+        known = [counts[token] for token in kept]
+        return cls(kept, [sum(counts.values()) - sum(known), *known])
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __contains__(self, token: str) -> bool:
+        return token in self._ids
+
+    def id(self, token: str) -> int:
+        """Return the id of ``token``, 0 if it is unknown."""
+        return self._ids.get(token, UNKNOWN_ID)
+
+    def ids(self, tokens: Iterable[str]) -> np.ndarray:
+        """Return the ids of ``tokens`` as int32."""
+        get = self._ids.get
+        return np.fromiter((get(token, UNKNOWN_ID) for token in tokens), dtype=np.int32)
+
+    def frequencies(self) -> np.ndarray:
+        """Return each token's share of the training text, ``<unk>`` left out (its share is 0)."""
+        counts = self.counts.astype(np.float64)
+        counts[UNKNOWN_ID] = 0
+        return counts / counts.sum()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values from which :meth:`from_json` makes the same vocabulary."""
+        return {"tokens": self.tokens[1:], "counts": self.counts.tolist()}
+
+    @classmethod
+    def from_json(cls, values: Any) -> Vocabulary:
+        """Make a vocabulary of what :meth:`to_json` returned.
+
+        Raises:
+            RunError: the values are not such a vocabulary.
+        """
+        try:
+            tokens, counts = values["tokens"], values["counts"]
+            if not tokens or not all(isinstance(token, str) and token for token in tokens):
+                raise ValueError("tokens must be texts")
+            if len(set(tokens)) != len(tokens):
+                raise ValueError("a token occurs twice")
+            if not all(isinstance(n, int) and n >= 0 for n in counts) or sum(counts[1:]) == 0:
+                raise ValueError("counts must be whole numbers that are not all 0")
+            return cls(tokens, counts)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"the vocabulary is damaged: {error}") from error

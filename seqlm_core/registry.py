@@ -1,0 +1,115 @@
+"""Registries: names mapped to what plugins registered under them, and where each came from."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import Any, Generic, NamedTuple, Optional, TypeVar
+
+from seqlm_core.errors import PluginError, UnknownNameError
+from seqlm_core.specs import Spec
+
+SpecT = TypeVar("SpecT", bound=Spec)
+
+
+class Source(NamedTuple):
+    """The installed distribution that brought a plugin."""
+
+    distribution: str
+    version: str
+    built_in: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version}".strip()
+
+
+THIS_PROGRAM = Source("this program", "")
+"""The source of what a running program registers itself, without being an installed distribution."""
+
+
+class Entry(NamedTuple, Generic[SpecT]):
+    """A registered record and the distribution that brought it."""
+
+    spec: SpecT
+    source: Source
+
+
+class Registry(Generic[SpecT]):
+    """Cells, tokenizers or optimizers by name.
+
+    A name that is offered twice belongs to the built-in; between two strangers it belongs to neither.
+    """
+
+    def __init__(self, spec_class: type[SpecT]) -> None:
+        self.spec_class = spec_class
+        self.kind = spec_class.kind
+        self._offers: dict[str, list[Entry[SpecT]]] = {}
+
+    def add(self, spec: SpecT, source: Source) -> None:
+        """Register ``spec``. What a running program registers replaces its own earlier record of that name.
+
+        Raises:
+            PluginError: one distribution offers the name twice.
+        """
+        offers = self._offers.setdefault(spec.name, [])
+        if source == THIS_PROGRAM:
+            offers[:] = [offer for offer in offers if offer.source != THIS_PROGRAM]
+        if any(offer.source == source for offer in offers):
+            raise PluginError(f"offers {self.kind} {spec.name!r} twice")
+        offers.append(Entry(spec, source))
+
+    def get(self, name: str) -> SpecT:
+        """Return what is registered as ``name``.
+
+        Raises:
+            UnknownNameError: nothing is; the message has the valid names and the nearest one.
+        """
+        return self.entry(name).spec
+
+    def entry(self, name: str) -> Entry[SpecT]:
+        """Return the record and its source; raises as :meth:`get` does."""
+        holder = self._holder(name)
+        if holder is not None:
+            return holder
+        if name in self._offers:
+            raise UnknownNameError(self._conflict(name))
+        nearest = difflib.get_close_matches(str(name).lower(), self.names(), n=1)
+        hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+        raise UnknownNameError(f"no {self.kind} {name!r}{hint}; there are: {', '.join(self.names())}")
+
+    def names(self) -> list[str]:
+        """Return the usable names, built-ins first, in the order of their registration."""
+        return [entry.spec.name for entry in self]
+
+    def refused(self) -> list[tuple[Entry[SpecT], str]]:
+        """Return the records whose name they cannot have, each with the reason."""
+        return [
+            (offer, self._conflict(name))
+            for name, offers in self._offers.items()
+            for offer in offers
+            if offer is not self._holder(name)
+        ]
+
+    def __iter__(self) -> Iterator[Entry[SpecT]]:
+        held = [entry for entry in map(self._holder, self._offers) if entry is not None]
+        return iter(sorted(held, key=lambda entry: not entry.source.built_in))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def _holder(self, name: str) -> Optional[Entry[SpecT]]:
+        offers = self._offers.get(name, [])
+        for offer in offers:
+            if offer.source.built_in or len(offers) == 1:
+                return offer
+        return None
+
+    def _conflict(self, name: str) -> str:
+        offers: list[Any] = self._offers[name]
+        sources = " and ".join(str(offer.source) for offer in offers)
+        if self._holder(name) is not None:
+            return f"{self.kind} {name!r} is offered by {sources}; the built-in keeps the name"
+        return (
+            f"{self.kind} {name!r} is offered by {sources}; "
+            "it is not usable until one of them is uninstalled or left out of SEQLM_PLUGINS"
+        )

@@ -1,0 +1,190 @@
+"""A trained run: what can be done with a run directory."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional, Union
+
+import numpy as np
+
+from seqlm_core.checkpoint import load_checkpoint, select
+from seqlm_core.components import Components, check_plugins_of_run
+from seqlm_core.errors import RunError, SettingError, UsageError
+from seqlm_core.generation.network import NextTokenNetwork, StepNetwork
+from seqlm_core.generation.sampling import DEFAULT_LENGTH, DEFAULT_TEMPERATURE, sample_tokens
+from seqlm_core.plugins import installed_plugins
+from seqlm_core.randomness import generator
+from seqlm_core.reading.corpus import read_text
+from seqlm_core.reading.text import PathLike, check_readable
+from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
+from seqlm_core.run_directory import RunDirectory
+from seqlm_core.settings import Settings, make_settings
+from seqlm_core.specs import Tokenizer
+
+if TYPE_CHECKING:
+    from seqlm_core.evaluation import Evaluation
+    from seqlm_core.model.language_model import LanguageModel
+
+logger = logging.getLogger("seqlm")
+
+
+class Run:
+    """A run on disk.
+
+    Args:
+        path: the run directory.
+
+    Raises:
+        RunError: it is no run directory, it is damaged, or a plugin that it needs is missing.
+    """
+
+    def __init__(self, path: PathLike) -> None:
+        self.directory = RunDirectory(Path(path))
+        self.config = self.directory.read_config()
+        check_plugins_of_run(self.config["plugins"], installed_plugins())
+
+    def __repr__(self) -> str:
+        return f"Run({os.fspath(self.path)!r})"
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self.directory.path
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """The settings of the training, defaults filled in."""
+        try:
+            return make_settings(**self.config["settings"])
+        except UsageError as error:
+            raise RunError(f"{self.directory.config} holds a setting that cannot be used: {error}") from error
+
+    @functools.cached_property
+    def components(self) -> Components:
+        """The plugins of the run."""
+        return Components.choose(self.settings, installed_plugins())
+
+    @functools.cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens that the model knows."""
+        return self.directory.read_vocabulary()
+
+    @functools.cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The run's tokenizer."""
+        return self.components.build_tokenizer()
+
+    @functools.cached_property
+    def weights(self) -> dict[str, np.ndarray]:
+        """The parameters of the best epoch by name; of the last step, as long as no epoch is over."""
+        path = self.directory.best if self.directory.best.exists() else self.directory.last
+        arrays, state = load_checkpoint(path)
+        if state.get("vocabulary") != self.directory.vocabulary_digest:
+            raise RunError(f"{path} belongs to another vocabulary than {self.directory.vocabulary}")
+        return select(arrays, "model")
+
+    @functools.cached_property
+    def model(self) -> LanguageModel:
+        """The language model, on the CPU."""
+        from seqlm_core.build import build_model, load_weights
+        from seqlm_core.model.language_model import Architecture
+        from seqlm_core.mxnet import mx
+
+        model = build_model(Architecture(**self.config["architecture"]), self.components)
+        load_weights(model, self.weights, mx.cpu())
+        return model
+
+    @functools.cached_property
+    def network(self) -> NextTokenNetwork:
+        """The model as generation uses it; without MXNet, if the cell has a step function."""
+        if self.components.cell.step is not None:
+            return StepNetwork(
+                self.config["architecture"], self.components.cell, self.components.cell_options, self.weights
+            )
+        from seqlm_core.generation.layer_network import LayerNetwork
+
+        return LayerNetwork(self.model)
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return the figures of the training; see :mod:`seqlm_core.training.extensions.history`."""
+        from seqlm_core.training.extensions.history import read_history
+
+        return read_history(self.directory.history)
+
+    def sample(
+        self,
+        prompt: str = "",
+        length: int = DEFAULT_LENGTH,
+        temperature: float = DEFAULT_TEMPERATURE,
+        seed: Optional[int] = None,
+    ) -> str:
+        """Return the prompt and a text that the model continues it with.
+
+        Args:
+            prompt: is read by the model first; what it does not know is said in a warning.
+            length: tokens to add.
+            temperature: below 1 the text is more probable, above 1 more surprising; 0 always takes the most
+                probable token.
+            seed: the same seed gives the same text; None draws one.
+
+        Raises:
+            SettingError: an argument is out of its range.
+        """
+        if length < 0:
+            raise SettingError("length", f"must be at least 0, not {length}")
+        if not 0 <= temperature < float("inf"):
+            raise SettingError("temperature", f"must be a number of at least 0, not {temperature}")
+        seed = secrets.randbits(63) if seed is None else seed
+        if not 0 <= seed < 2**63:
+            raise SettingError("seed", f"must be at least 0 and below 2**63, not {seed}")
+        prompt_ids = self._prompt_ids(prompt)
+        random = generator(seed, 0, "sampling")
+        ids = sample_tokens(self.network, self.vocabulary, prompt_ids, length, temperature, random)
+        return prompt + self.tokenizer.detokenize([self.vocabulary.tokens[i] for i in ids])
+
+    def evaluate(self, *texts: Union[PathLike, Sequence[PathLike]], encoding: str = "utf-8") -> list[Evaluation]:
+        """Return the model's figures on each of the texts.
+
+        Args:
+            texts: files; a list of files is read as one text.
+            encoding: of the files.
+
+        Raises:
+            TextError: a text cannot be read, or is too short to predict anything.
+        """
+        from seqlm_core.evaluation import Evaluator
+
+        found = []
+        for text in texts:
+            files = [text] if isinstance(text, (str, os.PathLike)) else list(text)
+            paths = [check_readable(file) for file in files]
+            tokenized = read_text(paths, self.tokenizer, self.vocabulary, encoding)
+            if tokenized.first_unknown is not None:
+                logger.warning(
+                    "%s: %d of %d tokens are not in the vocabulary, %r for one; bits per character are not "
+                    "comparable then",
+                    ", ".join(map(str, paths)),
+                    tokenized.unknown_tokens,
+                    len(tokenized) - 1,
+                    tokenized.first_unknown,
+                )
+            s = self.settings
+            found.append(Evaluator(self.model, tokenized, s.sequence_length, s.batch_size).evaluate())
+        return found
+
+    def _prompt_ids(self, prompt: str) -> list[int]:
+        tokens = self.tokenizer.tokenize(prompt)
+        ids = [self.vocabulary.id(token) for token in tokens]
+        unknown = [token for token, token_id in zip(tokens, ids) if token_id == UNKNOWN_ID]
+        if unknown:
+            logger.warning(
+                "the prompt holds %r, which is not in the vocabulary and is read as <unk>%s",
+                unknown[0],
+                f" (so do {len(unknown) - 1} more tokens)" if len(unknown) > 1 else "",
+            )
+        return ids

@@ -1,0 +1,156 @@
+"""The settings of a training, each declared once: name, type, default, range and help.
+
+The command line makes its options from these fields, and a run's ``config.json`` records them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from typing import Any, Optional
+
+from seqlm_core.errors import SettingError, UsageError
+
+SCHEDULES = ("constant", "cosine", "step")
+
+
+def _setting(default: Any, help: str, **limits: Any) -> Any:
+    """Return a field; ``limits`` are ``minimum``, ``maximum``, ``above``, ``below`` and ``choices``."""
+    if default == {}:
+        return dataclasses.field(default_factory=dict, metadata={"help": help, **limits})
+    return dataclasses.field(default=default, metadata={"help": help, **limits})
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Everything that a user can set of a training. ``None`` means: chosen as the help text says."""
+
+    cell: str = _setting("lstm", "Recurrent cell, one of those that 'seqlm plugins' lists.")
+    tokenizer: str = _setting("char", "Tokenizer that cuts the text.")
+    optimizer: str = _setting("adam", "Optimizer that updates the weights.")
+    cell_options: dict[str, Any] = _setting({}, "Option of the cell.")
+    tokenizer_options: dict[str, Any] = _setting({}, "Option of the tokenizer.")
+    optimizer_options: dict[str, Any] = _setting({}, "Option of the optimizer.")
+
+    hidden_size: int = _setting(256, "Units in each layer and direction.", minimum=1)
+    layers: int = _setting(1, "Recurrent layers.", minimum=1)
+    embedding_size: Optional[int] = _setting(
+        None,
+        "Size of token embeddings; 0 reads tokens one-hot.  [default: 0 up to 256 different tokens, "
+        "above that as --hidden-size]",
+        minimum=0,
+    )
+    tie_weights: bool = _setting(False, "Use the embeddings as the output weights too.")
+    dropout: float = _setting(
+        0.2, "Share of the embeddings and of each layer's outputs dropped in training.", minimum=0, below=1
+    )
+    hide_right_context: float = _setting(
+        0.5,
+        "Bidirectional cells: share of the predictions trained without the text that follows.",
+        minimum=0,
+        maximum=1,
+    )
+
+    sequence_length: int = _setting(50, "Tokens in a training window.", minimum=1)
+    batch_size: int = _setting(32, "Windows read side by side.", minimum=1)
+    epochs: int = _setting(40, "Passes over the training text.", minimum=1)
+    max_steps: Optional[int] = _setting(None, "Stop after this many steps.", minimum=1)
+    learning_rate: Optional[float] = _setting(
+        None, "Learning rate at its highest.  [default: as the optimizer suggests]", above=0
+    )
+    schedule: str = _setting(
+        "cosine",
+        "How the learning rate goes: constant; cosine, falling to a twentieth at the end; or step, "
+        "divided by 10 after half and again after three quarters of the training.",
+        choices=SCHEDULES,
+    )
+    warmup: int = _setting(0, "Steps over which the learning rate rises from 0.", minimum=0)
+    clip_norm: float = _setting(5.0, "Largest norm of the gradient; 0 does not clip.", minimum=0)
+    patience: int = _setting(
+        0, "Stop after this many epochs without a better validation loss; 0 never does.", minimum=0
+    )
+
+    min_count: Optional[int] = _setting(
+        None,
+        "Fewest occurrences that give a token a place in the vocabulary.  [default: 1 for char, 2 for word]",
+        minimum=1,
+    )
+    max_vocabulary: int = _setting(0, "Most tokens in the vocabulary; 0 sets no limit.", minimum=0)
+    validation_fraction: float = _setting(
+        0.1, "Share of the text, at its end, kept for validation.", minimum=0, below=1
+    )
+    encoding: str = _setting("utf-8", "Encoding of the text.")
+
+    seed: int = _setting(1, "Seed of everything random.", minimum=0, below=2**63)
+    device: str = _setting("auto", "Where to compute: auto, cpu, gpu or gpu:N.")
+    log_every: int = _setting(50, "Steps between two reports of the training loss; 0 is never.", minimum=0)
+    sample_every: int = _setting(250, "Steps between two samples of text; 0 is never.", minimum=0)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check(field, getattr(self, field.name))
+        if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", self.device):
+            raise SettingError("device", f"must be auto, cpu, gpu or gpu:N, not {self.device!r}")
+        if self.tie_weights and self.embedding_size not in (None, self.hidden_size):
+            raise SettingError(
+                "tie_weights",
+                f"needs embeddings as large as the hidden size ({self.hidden_size}), not {self.embedding_size}",
+            )
+        try:
+            "".encode(self.encoding)
+        except (LookupError, ValueError) as error:
+            raise SettingError("encoding", f"{self.encoding!r} is not the name of a text encoding") from error
+
+    def replace(self, **changes: Any) -> Settings:
+        """Return the same settings with some changed."""
+        return dataclasses.replace(self, **changes)
+
+
+def make_settings(**given: Any) -> Settings:
+    """Return settings with the ``given`` values.
+
+    Raises:
+        UsageError: a name is not a setting, or a value is out of its range.
+    """
+    names = [field.name for field in dataclasses.fields(Settings)]
+    for name in given:
+        if name not in names:
+            raise UsageError(f"no setting {name!r}; there are: {', '.join(names)}")
+    return Settings(**given)
+
+
+def setting_types() -> dict[str, type]:
+    """Return the plain type of each setting, ``Optional`` removed."""
+    plain = {"str": str, "int": int, "float": float, "bool": bool, "dict": dict}
+    found = {}
+    for field in dataclasses.fields(Settings):
+        name = str(field.type).replace("Optional[", "").partition("[")[0].rstrip("]")
+        found[field.name] = plain[name]
+    return found
+
+
+def _check(field: dataclasses.Field[Any], value: Any) -> None:
+    """Raise :class:`SettingError` unless ``value`` fits the field's type and limits."""
+    if value is None:
+        if field.default is None:
+            return
+        raise SettingError(field.name, "must not be None")
+    kind = setting_types()[field.name]
+    accepted = (int, float) if kind is float else kind
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+        words = {int: "a whole number", float: "a number", bool: "True or False", dict: "a dictionary", str: "text"}
+        raise SettingError(field.name, f"must be {words[kind]}, not {value!r}")
+    if kind is float and not math.isfinite(value):
+        raise SettingError(field.name, f"must be a finite number, not {value}")
+    limits = field.metadata
+    if "minimum" in limits and value < limits["minimum"]:
+        raise SettingError(field.name, f"must be at least {limits['minimum']}, not {value}")
+    if "maximum" in limits and value > limits["maximum"]:
+        raise SettingError(field.name, f"must be at most {limits['maximum']}, not {value}")
+    if "above" in limits and not value > limits["above"]:
+        raise SettingError(field.name, f"must be above {limits['above']}, not {value}")
+    if "below" in limits and not value < limits["below"]:
+        raise SettingError(field.name, f"must be below {limits['below']}, not {value}")
+    if "choices" in limits and value not in limits["choices"]:
+        raise SettingError(field.name, f"must be one of {', '.join(limits['choices'])}, not {value!r}")

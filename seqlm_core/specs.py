@@ -1,0 +1,147 @@
+"""What a plugin hands over: one frozen record for each cell, tokenizer or optimizer."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Optional, Protocol
+
+from seqlm_core.errors import PluginError
+from seqlm_core.options import NoOptions, check_options_class
+
+if TYPE_CHECKING:
+    import numpy as np
+
+NAME_PATTERN = re.compile(r"[a-z][a-z0-9_-]*")
+
+States = tuple["np.ndarray", ...]
+
+
+class StepFunction(Protocol):
+    """One time step of one layer in NumPy, for generating text without a network library.
+
+    Called as ``step(weights, inputs, states, options)``: ``weights`` maps the layer's parameter names to
+    arrays, ``inputs`` is ``(batch, channels)``, ``states`` holds arrays with ``batch`` as their first axis, and
+    is empty at the beginning of a text. Returns the output ``(batch, hidden)`` and the new states.
+    """
+
+    def __call__(
+        self, weights: Mapping[str, np.ndarray], inputs: np.ndarray, states: States, options: Any
+    ) -> tuple[np.ndarray, States]: ...
+
+
+class Tokenizer(Protocol):
+    """Cuts text into tokens and joins them again, losing nothing."""
+
+    def tokenize(self, text: str) -> list[str]:
+        """Return the tokens of ``text`` in order."""
+
+    def detokenize(self, tokens: Sequence[str]) -> str:
+        """Return the text of ``tokens``; ``detokenize(tokenize(text)) == text`` for every string."""
+
+    def last_cut(self, text: str) -> int:
+        """Return the last position at which ``text``, whose continuation is unknown, may be cut.
+
+        Tokenizing what is before the position and what follows it gives the tokens of the whole, whatever
+        comes after ``text``. 0 where there is no such position.
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """What all records have in common.
+
+    Attributes:
+        name: what users write to choose it: lower-case letters, digits, ``-`` and ``_``.
+        summary: one line that says what it is.
+        build: makes the thing itself; see the records below for its arguments. A module of a plugin is
+            imported to list it, so ``build`` imports MXNet, not the module.
+        options: a dataclass whose fields are the options, each with a type (``bool``, ``int``, ``float``,
+            ``str`` or a ``Literal`` of strings), a default and a help text (``seqlm_core.option``).
+    """
+
+    kind: ClassVar[str]
+
+    name: str
+    summary: str
+    build: Callable[..., Any]
+    options: type = NoOptions
+
+    def validate(self) -> None:
+        """Raise :class:`PluginError` that names the first field that cannot be used."""
+        if not isinstance(self.name, str) or not NAME_PATTERN.fullmatch(self.name):
+            raise PluginError(
+                f"{self.kind} name {self.name!r} is not made of lower-case letters, digits, '-' and '_'"
+            )
+        where = f"{self.kind} {self.name!r}"
+        if not isinstance(self.summary, str) or not self.summary.strip() or "\n" in self.summary:
+            raise PluginError(f"{where}: summary must be one line of text, not {self.summary!r}")
+        if not callable(self.build):
+            raise PluginError(f"{where}: build must be callable, not {self.build!r}")
+        check_options_class(self.options, where)
+
+
+@dataclasses.dataclass(frozen=True)
+class CellSpec(Spec):
+    """A recurrent cell.
+
+    ``build(input_size, hidden_size, options)`` returns one layer in one direction: either a *sequence layer*, a
+    ``HybridBlock`` called as ``layer(inputs, states)`` with inputs ``(time, batch, input_size)`` that returns
+    outputs ``(time, batch, hidden_size)`` and the new states, and that has ``begin_state(batch_size, ctx,
+    dtype)``; or a one-step gluon ``HybridRecurrentCell``, which is unrolled. States have ``batch`` as their first
+    axis, and all parameters know their shapes when ``build`` returns.
+
+    Attributes:
+        bidirectional: read the text from both ends, with two independent stacks of layers.
+        step: one step in NumPy; without it text is generated through the layer itself, which is slower.
+    """
+
+    kind: ClassVar[str] = "cell"
+
+    bidirectional: bool = False
+    step: Optional[StepFunction] = None
+
+    def validate(self) -> None:
+        super().validate()
+        if not isinstance(self.bidirectional, bool):
+            raise PluginError(f"cell {self.name!r}: bidirectional must be True or False")
+        if self.step is not None and not callable(self.step):
+            raise PluginError(f"cell {self.name!r}: step must be callable or None, not {self.step!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenizerSpec(Spec):
+    """A tokenizer. ``build(options)`` returns a :class:`Tokenizer`.
+
+    Attributes:
+        default_min_count: how often a token has to occur in the training text to get a place in the
+            vocabulary, where the user does not say.
+    """
+
+    kind: ClassVar[str] = "tokenizer"
+
+    default_min_count: int = 1
+
+    def validate(self) -> None:
+        super().validate()
+        if not isinstance(self.default_min_count, int) or self.default_min_count < 1:
+            raise PluginError(f"tokenizer {self.name!r}: default_min_count must be a whole number of at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerSpec(Spec):
+    """An optimizer. ``build(learning_rate, options)`` returns a ``mxnet.optimizer.Optimizer``.
+
+    Attributes:
+        default_learning_rate: used where the user gives none.
+    """
+
+    kind: ClassVar[str] = "optimizer"
+
+    default_learning_rate: float = 0.001
+
+    def validate(self) -> None:
+        super().validate()
+        if not isinstance(self.default_learning_rate, (int, float)) or not self.default_learning_rate > 0:
+            raise PluginError(f"optimizer {self.name!r}: default_learning_rate must be a number above 0")

@@ -1,0 +1,45 @@
+"""What happens around the training loop: validation, checkpoints, samples, history, progress."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seqlm_core.training.loop import Training
+
+Record = dict[str, Any]
+
+
+class Extension:
+    """Something that watches a training. Every method does nothing unless a subclass says so.
+
+    Extensions are called in the order in which the training holds them. Each saves and restores its own state.
+    """
+
+    name = ""
+    """Under which the state is saved; needed only by extensions that have one."""
+
+    def on_start(self, training: Training) -> None:
+        """Called once, before the first step of this process."""
+
+    def on_step(self, training: Training) -> None:
+        """Called after each step, and after the reports that it brought."""
+
+    def on_report(self, training: Training, record: Record) -> None:
+        """Called every ``log_every`` steps with the training loss since the last report."""
+
+    def on_epoch(self, training: Training, record: Record) -> None:
+        """Called after each epoch, and at a last step that ends none, to add figures to ``record``."""
+
+    def on_finish(self, training: Training) -> None:
+        """Called once, when training ends for whatever reason but an error."""
+
+    def on_error(self, training: Training, error: BaseException) -> None:
+        """Called once, when an error ends the training."""
+
+    def state(self) -> dict[str, Any]:
+        """Return plain values from which :meth:`restore` can go on exactly."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Bring back what :meth:`state` returned."""

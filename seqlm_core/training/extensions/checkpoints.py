@@ -1,0 +1,56 @@
+"""Keeps the best and the last state of a training in the run directory."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import numpy as np
+
+from seqlm_core.checkpoint import save_checkpoint
+from seqlm_core.run_directory import RunDirectory
+from seqlm_core.training.extension import Extension, Record
+from seqlm_core.training.loop import Training
+
+
+class Checkpoints(Extension):
+    """Writes ``best.safetensors`` at each best epoch, and ``last.safetensors`` at each epoch and at the end.
+
+    Comes after the extensions whose state it saves.
+
+    Args:
+        directory: of the run.
+        weights: returns the model's parameters as arrays by name.
+    """
+
+    def __init__(self, directory: RunDirectory, weights: Callable[[], dict[str, np.ndarray]]) -> None:
+        self.directory = directory
+        self.weights = weights
+        self._saved_step = -1
+
+    def on_epoch(self, training: Training, record: Record) -> None:
+        if record["best"]:
+            self._save_best(record)
+        self._save_last(training)
+
+    def on_finish(self, training: Training) -> None:
+        if self._saved_step != training.step:
+            self._save_last(training)
+
+    def _save_best(self, record: Record) -> None:
+        state = {"vocabulary": self.directory.vocabulary_digest, "record": record}
+        save_checkpoint(self.directory.best, _grouped("model", self.weights()), state)
+
+    def _save_last(self, training: Training) -> None:
+        training.collect_losses()
+        arrays: dict[str, Any] = {
+            **_grouped("model", self.weights()),
+            **_grouped("optimizer", training.updates.state()),
+            **_grouped("task", training.task.state()),
+        }
+        state = {"vocabulary": self.directory.vocabulary_digest, "training": training.state()}
+        save_checkpoint(self.directory.last, arrays, state)
+        self._saved_step = training.step
+
+
+def _grouped(group: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{group}/{name}": array for name, array in arrays.items()}

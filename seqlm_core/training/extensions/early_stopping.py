@@ -1,0 +1,33 @@
+"""Ends a training that no longer gets better."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seqlm_core.training.extension import Extension, Record
+from seqlm_core.training.loop import Training
+
+
+class EarlyStopping(Extension):
+    """Stops after ``patience`` epochs without a new best; comes after the validation.
+
+    Args:
+        patience: in epochs, at least 1.
+    """
+
+    name = "early_stopping"
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        self.epochs_without_best = 0
+
+    def on_epoch(self, training: Training, record: Record) -> None:
+        self.epochs_without_best = 0 if record["best"] else self.epochs_without_best + 1
+        if self.epochs_without_best >= self.patience and training.stop_reason is None:
+            training.stop_reason = "no better validation loss"
+
+    def state(self) -> dict[str, Any]:
+        return {"epochs_without_best": self.epochs_without_best}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.epochs_without_best = state["epochs_without_best"]

@@ -1,0 +1,40 @@
+"""Draws the loss of a training."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from seqlm_core.plotting import plot_history
+from seqlm_core.training.extension import Extension, Record
+from seqlm_core.training.extensions.history import read_history
+from seqlm_core.training.loop import Training
+
+SECONDS_BETWEEN_PLOTS = 60.0
+
+
+class Plot(Extension):
+    """Draws ``loss.png`` now and then after an epoch, and at the end; comes after the history.
+
+    Args:
+        history: path of the history.
+        picture: path of the picture.
+        title: above the picture.
+    """
+
+    def __init__(self, history: Path, picture: Path, title: str) -> None:
+        self.history = history
+        self.picture = picture
+        self.title = title
+        self._drawn = time.monotonic()
+
+    def on_epoch(self, training: Training, record: Record) -> None:
+        if time.monotonic() - self._drawn > SECONDS_BETWEEN_PLOTS:
+            self._draw()
+
+    def on_finish(self, training: Training) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        plot_history(read_history(self.history), self.picture, self.title)
+        self._drawn = time.monotonic()

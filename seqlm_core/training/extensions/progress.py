@@ -1,0 +1,97 @@
+"""Tells how a training goes: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any, Optional
+
+from tqdm import tqdm
+
+from seqlm_core.training.extension import Extension, Record
+from seqlm_core.training.loop import Training
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class Progress(Extension):
+    """Writes to standard error: loss, tokens per second, and time left."""
+
+    def __init__(self) -> None:
+        self._bar: Optional[tqdm[Any]] = None
+        self._loss: Optional[float] = None
+        self._validation: Optional[float] = None
+        self._started = 0.0
+        self._first_step = 0
+        self._last_line = 0.0
+
+    def on_start(self, training: Training) -> None:
+        self._started = time.perf_counter()
+        self._first_step = training.step
+        if sys.stderr.isatty():
+            self._bar = tqdm(
+                total=training.total_steps * training.task.tokens_per_step,
+                initial=training.step * training.task.tokens_per_step,
+                unit="tok",
+                unit_scale=True,
+                dynamic_ncols=True,
+                file=sys.stderr,
+            )
+
+    def on_step(self, training: Training) -> None:
+        if self._bar is not None:
+            self._bar.update(training.task.tokens_per_step)
+
+    def on_report(self, training: Training, record: Record) -> None:
+        self._loss = record["training_nats_per_token"]
+        self._show(training)
+
+    def on_epoch(self, training: Training, record: Record) -> None:
+        self._loss = record["training_nats_per_token"]
+        self._validation = record.get("validation_nats_per_token", self._validation)
+        self._show(training)
+
+    def on_finish(self, training: Training) -> None:
+        self._close()
+
+    def on_error(self, training: Training, error: BaseException) -> None:
+        self._close()
+
+    def message(self, text: str) -> None:
+        """Write a text without disturbing the bar."""
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def _show(self, training: Training) -> None:
+        figures = [f"loss {self._loss:.3f}"] if self._loss is not None else []
+        if self._validation is not None:
+            figures.append(f"validation {self._validation:.3f}")
+        if self._bar is not None:
+            self._bar.set_description(f"epoch {training.epoch + 1}/{training.settings.epochs}", refresh=False)
+            self._bar.set_postfix_str(", ".join(figures))
+            return
+        now = time.perf_counter()
+        if now - self._last_line < SECONDS_BETWEEN_LINES and training.stop_reason is None:
+            return
+        self._last_line = now
+        done = training.step - self._first_step
+        seconds = max(now - self._started, 1e-9)
+        speed = done * training.task.tokens_per_step / seconds
+        left = (training.total_steps - training.step) * seconds / max(1, done)
+        self.message(
+            f"step {training.step}/{training.total_steps}: {' nats, '.join(figures)} nats, "
+            f"{speed:,.0f} tokens/s, {_duration(left)} left"
+        )
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,69 @@
+"""Shows text sampled from the model while it is trained."""
+
+from __future__ import annotations
+
+from typing import Callable, Optional
+
+from seqlm_core.build import weights_of
+from seqlm_core.components import Components
+from seqlm_core.generation.layer_network import LayerNetwork
+from seqlm_core.generation.network import NextTokenNetwork, StepNetwork
+from seqlm_core.generation.sampling import DEFAULT_TEMPERATURE, sample_tokens
+from seqlm_core.model.language_model import LanguageModel
+from seqlm_core.randomness import generator
+from seqlm_core.reading.vocabulary import Vocabulary
+from seqlm_core.training.extension import Extension
+from seqlm_core.training.loop import Training
+
+SAMPLE_TOKENS = 200
+
+
+class Samples(Extension):
+    """Samples a text every ``every`` steps.
+
+    Args:
+        every: steps between two samples, at least 1.
+        sample: returns the text sampled at a step.
+        show: is given the text to show.
+    """
+
+    def __init__(self, every: int, sample: Callable[[int], str], show: Callable[[str], None]) -> None:
+        self.every = every
+        self.sample = sample
+        self.show = show
+
+    def on_step(self, training: Training) -> None:
+        if training.step % self.every == 0 and training.stop_reason is None:
+            training.collect_losses()
+            text = self.sample(training.step).strip()
+            self.show(f"--- sample at step {training.step} ---\n{text}\n---")
+
+
+class ModelSampler:
+    """Samples from a model as it is at the moment; the text depends on the weights, the seed and the step."""
+
+    def __init__(
+        self, model: LanguageModel, components: Components, vocabulary: Vocabulary, seed: int
+    ) -> None:
+        self.model = model
+        self.components = components
+        self.vocabulary = vocabulary
+        self.seed = seed
+        self._tokenizer = components.build_tokenizer()
+        self._layers: Optional[LayerNetwork] = None
+
+    def __call__(self, step: int) -> str:
+        random = generator(self.seed, step, "sample during training")
+        ids = sample_tokens(
+            self._network(), self.vocabulary, [], SAMPLE_TOKENS, DEFAULT_TEMPERATURE, random
+        )
+        return self._tokenizer.detokenize([self.vocabulary.tokens[i] for i in ids])
+
+    def _network(self) -> NextTokenNetwork:
+        if self.components.cell.step is not None:
+            architecture = vars(self.model.architecture)
+            return StepNetwork(
+                architecture, self.components.cell, self.components.cell_options, weights_of(self.model)
+            )
+        self._layers = self._layers or LayerNetwork(self.model)
+        return self._layers

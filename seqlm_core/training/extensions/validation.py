@@ -1,0 +1,46 @@
+"""Measures the model on the validation part after each epoch and says which epoch was the best."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from seqlm_core.training.extension import Extension, Record
+from seqlm_core.training.loop import Training
+
+
+class Validation(Extension):
+    """Adds the validation figures to the record of an epoch, and ``best``: whether it is the best so far.
+
+    Best means the lowest validation loss; of a bidirectional model, the mean of its two losses; where there is no
+    validation part, the training loss of a whole epoch.
+    """
+
+    name = "validation"
+
+    def __init__(self) -> None:
+        self.lowest: Optional[float] = None
+        self.best_record: Record = {}
+
+    def on_epoch(self, training: Training, record: Record) -> None:
+        evaluation = training.task.evaluate()
+        whole_epoch = training.window == 0
+        if evaluation is None:
+            loss = record["training_nats_per_token"]
+            comparable = whole_epoch or self.lowest is None
+        else:
+            comparable = True
+            loss = record["validation_nats_per_token"] = evaluation.nats_per_token
+            record["validation_bits_per_character"] = evaluation.bits_per_character
+            if evaluation.both_sides_nats_per_token is not None:
+                record["both_sides_nats_per_token"] = evaluation.both_sides_nats_per_token
+                loss = (loss + evaluation.both_sides_nats_per_token) / 2
+        record["best"] = comparable and (self.lowest is None or loss < self.lowest)
+        if record["best"]:
+            self.lowest = loss
+            self.best_record = dict(record)
+
+    def state(self) -> dict[str, Any]:
+        return {"lowest": self.lowest, "best_record": self.best_record}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.lowest, self.best_record = state["lowest"], state["best_record"]

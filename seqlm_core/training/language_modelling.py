@@ -1,0 +1,127 @@
+"""The task of language modelling: which windows a model is trained on, its loss, and its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Optional
+
+import numpy as np
+
+from seqlm_core.errors import RunError, SettingError
+from seqlm_core.evaluation import Evaluation, Evaluator
+from seqlm_core.model.graphs import WindowLoss
+from seqlm_core.model.language_model import LanguageModel
+from seqlm_core.mxnet import nd
+from seqlm_core.randomness import generator
+from seqlm_core.reading.corpus import Corpus
+from seqlm_core.reading.windows import WindowPlan
+from seqlm_core.settings import Settings
+
+
+class LanguageModelling:
+    """Trains a language model by truncated backpropagation through time.
+
+    Args:
+        model: an initialized language model.
+        corpus: what to train and validate on.
+        settings: of the training.
+    """
+
+    def __init__(self, model: LanguageModel, corpus: Corpus, settings: Settings) -> None:
+        if model.backward_stack is not None and settings.sequence_length < 2:
+            raise SettingError("sequence_length", "must be at least 2 for a bidirectional cell")
+        self.model = model
+        self.corpus = corpus
+        self.settings = settings
+        self.plan = WindowPlan.fit(len(corpus.training), settings.sequence_length, settings.batch_size)
+        self._window_loss = WindowLoss(model, settings.sequence_length)
+        self._states = model.begin_state(self.plan.batch_size)
+        self._evaluator = (
+            Evaluator(model, corpus.validation, settings.sequence_length, settings.batch_size)
+            if corpus.validation is not None
+            else None
+        )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Training steps in an epoch."""
+        return self.plan.windows
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Predictions that one training step learns from."""
+        return self.plan.batch_size * self.plan.sequence_length
+
+    def batches(self, epoch: int, first_window: int) -> Iterator[np.ndarray]:
+        """Yield the rest of an epoch's windows of token ids, ``(time + 1, batch)``."""
+        if first_window == 0:
+            self._states = self.model.begin_state(self.plan.batch_size)
+        yield from self.plan.read(self.corpus.training.ids, self.settings.seed, epoch, first_window)
+
+    def loss(self, window: np.ndarray, step: int) -> Any:
+        """Return the mean loss of a window in nats per token; call it while autograd records.
+
+        The states are carried over to the next call, detached.
+        """
+        model = self.model
+        backward_states = model.begin_backward_state(self.plan.batch_size)
+        masks = self._dropout_masks(step, "forward", 0)
+        backward_masks = right_visible = None
+        if model.backward_stack is not None:
+            backward_masks = self._dropout_masks(step, "backward", 1)
+            right_visible = self._right_visible(step)
+        tokens = nd.array(window, ctx=model.device, dtype="int32")
+        losses, states = self._window_loss(
+            tokens, self._states, masks, backward_states, backward_masks, right_visible
+        )
+        self._states = [[state.detach() for state in layer] for layer in states]
+        return losses.mean()
+
+    def evaluate(self) -> Optional[Evaluation]:
+        """Return the figures on the validation part, None where there is none."""
+        return self._evaluator.evaluate() if self._evaluator else None
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the carried-over states as arrays named ``LAYER/K``."""
+        return {
+            f"{layer}/{k}": state.asnumpy()
+            for layer, states in enumerate(self._states)
+            for k, state in enumerate(states)
+        }
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Bring back what :meth:`state` returned.
+
+        Raises:
+            RunError: the arrays are not those of this model and batch size.
+        """
+        shapes = {name: array.shape for name, array in self.state().items()}
+        if shapes != {name: array.shape for name, array in arrays.items()}:
+            raise RunError("the checkpoint's recurrent states are not those of the run's model")
+        for layer, states in enumerate(self._states):
+            for k, state in enumerate(states):
+                state[:] = nd.array(arrays[f"{layer}/{k}"], ctx=state.context, dtype=state.dtype)
+
+    def _dropout_masks(self, step: int, direction: str, shorter: int) -> Optional[list[Any]]:
+        """Return a mask ``(time, batch, channels)`` for the embeddings and each layer, None without dropout."""
+        rate = self.settings.dropout
+        if not rate:
+            return None
+        sizes = [self.model.architecture.hidden_size] * self.model.architecture.layers
+        if self.model.architecture.embedding_size:
+            sizes.insert(0, self.model.architecture.embedding_size)
+        random = generator(self.settings.seed, step, f"{direction} dropout")
+        time = self.plan.sequence_length - shorter
+        masks = []
+        for size in sizes:
+            kept = random.random((time, self.plan.batch_size, size), dtype=np.float32) >= rate
+            mask = kept.astype(np.float32) / np.float32(1 - rate)
+            masks.append(nd.array(mask, ctx=self.model.device, dtype=self.model.dtype))
+        return masks
+
+    def _right_visible(self, step: int) -> Any:
+        """Return ``(time, batch, 1)``: 1 where a prediction may use the text that follows it, else 0."""
+        random = generator(self.settings.seed, step, "hidden right context")
+        drawn = random.random((self.plan.sequence_length, self.plan.batch_size, 1), dtype=np.float32)
+        visible = (drawn >= self.settings.hide_right_context).astype(np.float32)
+        return nd.array(visible, ctx=self.model.device, dtype=self.model.dtype)

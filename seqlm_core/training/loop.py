@@ -1,0 +1,215 @@
+"""The training loop: batch, forward, backward, clip, step, notify."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Optional, Protocol
+
+import numpy as np
+
+from seqlm_core.errors import NonFiniteLossError
+from seqlm_core.mxnet import autograd
+from seqlm_core.training.extension import Extension, Record
+from seqlm_core.training.schedules import learning_rate
+from seqlm_core.training.updates import Updates
+
+# Losses stay where they were computed until they are reported, but not for ever.
+MOST_PENDING_LOSSES = 200
+
+
+class Task(Protocol):
+    """What is trained: it makes the batches and the loss, and knows the model's figures."""
+
+    @property
+    def steps_per_epoch(self) -> int: ...
+
+    @property
+    def tokens_per_step(self) -> int: ...
+
+    def batches(self, epoch: int, first_window: int) -> Any: ...
+
+    def loss(self, batch: Any, step: int) -> Any: ...
+
+    def evaluate(self) -> Any: ...
+
+    def state(self) -> dict[str, np.ndarray]: ...
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None: ...
+
+
+class Training:
+    """One training.
+
+    Args:
+        task: what is trained.
+        updates: the optimizer on the model's parameters.
+        base_learning_rate: the highest learning rate.
+        settings: the limits (``epochs``, ``max_steps``), the schedule and the interval of reports.
+        extensions: called in this order.
+
+    Attributes:
+        step: steps done.
+        epoch: epochs done.
+        window: steps done in the epoch that is going on.
+        stop_reason: why training ends, or None while it goes on; extensions set it to end the training after
+            the step.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        updates: Updates,
+        base_learning_rate: float,
+        settings: Any,
+        extensions: Sequence[Extension],
+    ) -> None:
+        self.task = task
+        self.updates = updates
+        self.base_learning_rate = base_learning_rate
+        self.settings = settings
+        self.extensions = list(extensions)
+        self.step = self.epoch = self.window = 0
+        self.stop_reason: Optional[str] = None
+        self._pending: list[Any] = []
+        self._since_report = _Mean()
+        self._since_epoch = _Mean()
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole training, if nothing ends it early."""
+        steps = self.settings.epochs * self.task.steps_per_epoch
+        return min(steps, self.settings.max_steps or steps)
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step."""
+        s = self.settings
+        return learning_rate(self.base_learning_rate, s.schedule, s.warmup, self.step, self.total_steps)
+
+    def run(self) -> None:
+        """Train until a limit is reached or an extension ends it.
+
+        Raises:
+            NonFiniteLossError: the loss is infinite or not a number.
+        """
+        try:
+            self._notify("on_start")
+            if self.step >= self.total_steps:
+                self.stop_reason = "finished"
+            while self.stop_reason is None:
+                self._run_epoch()
+            self.collect_losses()
+            self._notify("on_finish")
+        except BaseException as error:
+            self._notify("on_error", error)
+            raise
+
+    def _run_epoch(self) -> None:
+        """Take the steps that are left of an epoch, or as many as there is no reason to stop."""
+        for batch in self.task.batches(self.epoch, self.window):
+            with autograd.record():
+                loss = self.task.loss(batch, self.step)
+            loss.backward()
+            self.updates.step(self.learning_rate)
+            self._advance(loss)
+            self._report()
+            self._notify("on_step")
+            if self.stop_reason is not None:
+                break
+
+    def _advance(self, loss: Any) -> None:
+        self._pending.append(loss)
+        self.step += 1
+        self.window += 1
+        if self.window == self.task.steps_per_epoch:
+            self.epoch += 1
+            self.window = 0
+        if self.step >= self.total_steps:
+            self.stop_reason = "finished"
+
+    def _report(self) -> None:
+        """Notify of a report, and of an epoch, where one is due."""
+        report_due = self.settings.log_every and self.step % self.settings.log_every == 0
+        epoch_due = self.window == 0 or self.stop_reason is not None
+        if report_due or epoch_due or len(self._pending) >= MOST_PENDING_LOSSES:
+            self.collect_losses()
+        if report_due:
+            record = self._record("report", self._since_report)
+            self._since_report = _Mean()
+            self._notify("on_report", record)
+        if epoch_due:
+            record = self._record("epoch", self._since_epoch)
+            self._since_epoch = _Mean()
+            self._notify("on_epoch", record)
+
+    def collect_losses(self) -> None:
+        """Fetch the losses of the last steps, which waits for their computation.
+
+        Raises:
+            NonFiniteLossError: one of them is infinite or not a number.
+        """
+        first = self.step - len(self._pending) + 1
+        losses = [float(loss.asscalar()) for loss in self._pending]
+        self._pending = []
+        for step, loss in enumerate(losses, start=first):
+            if not math.isfinite(loss):
+                raise NonFiniteLossError(
+                    f"the training loss is {loss} at step {step}; "
+                    "try a lower --learning-rate, a lower --clip-norm or some --warmup"
+                )
+            self._since_report.add(loss)
+            self._since_epoch.add(loss)
+
+    def state(self) -> dict[str, Any]:
+        """Return plain values from which :meth:`restore` goes on: the position and the extensions' states."""
+        return {
+            "step": self.step,
+            "epoch": self.epoch,
+            "window": self.window,
+            "losses_since_report": self._since_report.state(),
+            "losses_since_epoch": self._since_epoch.state(),
+            "extensions": {e.name: e.state() for e in self.extensions if e.state()},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Bring back what :meth:`state` returned."""
+        self.step, self.epoch, self.window = state["step"], state["epoch"], state["window"]
+        self._since_report = _Mean(*state["losses_since_report"])
+        self._since_epoch = _Mean(*state["losses_since_epoch"])
+        for extension in self.extensions:
+            if extension.name in state["extensions"]:
+                extension.restore(state["extensions"][extension.name])
+
+    def _record(self, kind: str, losses: _Mean) -> Record:
+        return {
+            "kind": kind,
+            "step": self.step,
+            "epoch": self.epoch if self.window == 0 else round(self.step / self.task.steps_per_epoch, 4),
+            "training_nats_per_token": losses.value,
+            "learning_rate": self.updates.optimizer.learning_rate,
+        }
+
+    def _notify(self, event: str, *arguments: Any) -> None:
+        for extension in self.extensions:
+            getattr(extension, event)(self, *arguments)
+
+
+class _Mean:
+    """The mean of numbers that come one after the other."""
+
+    def __init__(self, total: float = 0.0, count: int = 0) -> None:
+        self.total = total
+        self.count = count
+
+    def add(self, number: float) -> None:
+        self.total += number
+        self.count += 1
+
+    @property
+    def value(self) -> Optional[float]:
+        return self.total / self.count if self.count else None
+
+    def state(self) -> tuple[float, int]:
+        return self.total, self.count
+

@@ -1,0 +1,146 @@
+"""Which texts a training reads: named files, standard input, or the sample text; and whether they changed."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Optional, Union
+
+from seqlm_core.errors import RunError, TextError, UsageError
+from seqlm_core.reading.text import PathLike, check_readable, file_digest
+from seqlm_core.run_directory import RunDirectory
+
+Texts = Union[PathLike, Sequence[PathLike], None]
+
+STANDARD_INPUT = "-"
+DEFAULT_TEXT = Path("data/input.txt")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingTexts:
+    """The files of a training.
+
+    Attributes:
+        training: read one after the other.
+        validation: likewise; empty where the validation part comes from the end of the training text.
+        spooled: the file among them that holds what came from standard input, or None.
+    """
+
+    training: tuple[Path, ...]
+    validation: tuple[Path, ...] = ()
+    spooled: Optional[Path] = None
+
+    @property
+    def name(self) -> str:
+        """A short name for the training text."""
+        return "standard-input" if self.training[0] == self.spooled else self.training[0].stem
+
+    def keep(self, directory: RunDirectory) -> TrainingTexts:
+        """Move what came from standard input into the run, and return the texts with its new place."""
+        if self.spooled is None:
+            return self
+        kept = directory.standard_input
+        shutil.move(str(self.spooled), str(kept))
+
+        def moved(paths: tuple[Path, ...]) -> tuple[Path, ...]:
+            return tuple(kept if path == self.spooled else path for path in paths)
+
+        return TrainingTexts(moved(self.training), moved(self.validation), kept)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return path, size and digest of each file; paths of kept ones are relative to the run."""
+
+        def describe(path: Path) -> dict[str, Any]:
+            where = path.name if path == self.spooled else str(path.resolve())
+            return {"path": where, "bytes": path.stat().st_size, "digest": file_digest(path)}
+
+        return {
+            "training": [describe(path) for path in self.training],
+            "validation": [describe(path) for path in self.validation],
+        }
+
+    @classmethod
+    def of_run(cls, directory: RunDirectory, recorded: dict[str, Any]) -> TrainingTexts:
+        """Return the texts that a run recorded.
+
+        Raises:
+            RunError: one is not there any more, or has changed.
+        """
+
+        def find(text: dict[str, Any]) -> Path:
+            path = directory.path / text["path"]
+            try:
+                check_readable(path)
+            except TextError as error:
+                raise RunError(f"the run cannot go on without its text: {error}") from error
+            if file_digest(path) != text["digest"]:
+                raise RunError(f"{path} has changed since the run began, so the run cannot go on")
+            return path
+
+        training = tuple(find(text) for text in recorded["training"])
+        return cls(training, tuple(find(text) for text in recorded["validation"]))
+
+
+@contextmanager
+def open_texts(texts: Texts, validation: Texts) -> Iterator[TrainingTexts]:
+    """Give the files to read; what comes from standard input is spooled, and removed at the end if not kept.
+
+    Raises:
+        TextError: a file is missing, empty, or cannot be read.
+        UsageError: standard input is named more than once.
+    """
+    names = _as_list(texts) or [default_text()]
+    validation_names = _as_list(validation)
+    named = [os.fspath(name) for name in names + validation_names]
+    if named.count(STANDARD_INPUT) > 1:
+        raise UsageError("standard input (-) can be read only once")
+    for name in named:
+        if name != STANDARD_INPUT:
+            check_readable(name)
+    spooled: Optional[Path] = None
+    try:
+        if STANDARD_INPUT in named:
+            spooled = _spool_standard_input()
+
+        def paths(given: list[PathLike]) -> tuple[Path, ...]:
+            return tuple(spooled if spooled and os.fspath(n) == STANDARD_INPUT else Path(n) for n in given)
+
+        yield TrainingTexts(paths(names), paths(validation_names), spooled)
+    finally:
+        if spooled is not None:
+            spooled.unlink(missing_ok=True)
+
+
+def default_text() -> Path:
+    """Return ``data/input.txt`` of the current folder, else the sample text that comes with the package.
+
+    Raises:
+        TextError: neither is there.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for path in (DEFAULT_TEXT, package / DEFAULT_TEXT, package.parent / DEFAULT_TEXT):
+        if path.is_file():
+            return path
+    raise TextError(f"no text is named, and there is no {DEFAULT_TEXT}")
+
+
+def _as_list(texts: Texts) -> list[PathLike]:
+    if texts is None:
+        return []
+    return [texts] if isinstance(texts, (str, os.PathLike)) else list(texts)
+
+
+def _spool_standard_input() -> Path:
+    with tempfile.NamedTemporaryFile(prefix="seqlm-", suffix=".txt", delete=False) as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+        path = Path(file.name)
+    if not path.stat().st_size:
+        path.unlink()
+        raise TextError("standard input is empty")
+    return path

@@ -1,0 +1,282 @@
+"""Training a language model from a text: everything put together."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import platform
+from typing import TYPE_CHECKING, Any, Optional
+
+import numpy as np
+
+from seqlm_core.checkpoint import load_checkpoint, select
+from seqlm_core.components import Components
+from seqlm_core.errors import SettingError, TrainingInterrupted
+from seqlm_core.plugins import installed_plugins
+from seqlm_core.reading.corpus import Corpus, read_corpus
+from seqlm_core.reading.text import PathLike
+from seqlm_core.run import Run
+from seqlm_core.run_directory import RunDirectory, check_destination, create_run_directory, run_name
+from seqlm_core.settings import Settings, make_settings
+from seqlm_core.training.texts import Texts, TrainingTexts, open_texts
+from seqlm_core.version import __version__
+
+if TYPE_CHECKING:
+    from seqlm_core.training.loop import Training
+
+logger = logging.getLogger("seqlm")
+
+CHANGEABLE_ON_RESUME = ("epochs", "max_steps", "log_every", "sample_every")
+
+
+def train(
+    text: Texts = None,
+    *,
+    validation: Texts = None,
+    out: Optional[PathLike] = None,
+    overwrite: bool = False,
+    quiet: bool = False,
+    **settings: Any,
+) -> Run:
+    """Train a language model and return its run.
+
+    Args:
+        text: a file or several, read one after the other; ``-`` is standard input. Without any, ``data/input.txt``
+            of the current folder, or else the sample text that comes with the package.
+        validation: a file or several to validate on, instead of the end of the text.
+        out: the run directory; ``data/models/TEXT-CELL-N`` without it.
+        overwrite: replace the run that is in ``out``.
+        quiet: show neither progress nor samples.
+        settings: fields of :class:`~seqlm_core.settings.Settings`, such as ``cell="gru"``.
+
+    Raises:
+        UsageError: a setting, or ``out``, cannot be used.
+        TextError: a text cannot be read, or there is too little of it.
+        NonFiniteLossError: training went wrong; the last good checkpoint is in the run directory.
+        TrainingInterrupted: a signal ended the training, which can be resumed.
+    """
+    wanted = make_settings(**settings)
+    components = Components.choose(wanted, installed_plugins())
+    resolved = components.resolve(wanted)
+    check_destination(out, overwrite)
+    with open_texts(text, validation) as texts:
+        from seqlm_core.mxnet import compute_device
+
+        compute_device(resolved.device)
+        corpus = _read(texts, components, resolved)
+        directory = create_run_directory(out, run_name(texts.name, resolved.cell), overwrite)
+        texts = texts.keep(directory)
+    session = _Session(directory, texts, corpus, components, resolved, quiet)
+    session.write_description()
+    return session.run()
+
+
+def resume(path: PathLike, *, quiet: bool = False, **changes: Any) -> Run:
+    """Go on with a training that was ended early, from its last checkpoint; a finished one is left as it is.
+
+    Args:
+        path: the run directory.
+        quiet: show neither progress nor samples.
+        changes: settings that may change without changing the steps done: ``epochs`` and ``max_steps`` (with a
+            constant learning rate), ``log_every``, ``sample_every``.
+
+    Raises:
+        RunError: the directory is no run or is damaged, or a text is missing or has changed.
+        SettingError: a change would give another run than an uninterrupted one.
+        NonFiniteLossError: as in :func:`train`.
+        TrainingInterrupted: as in :func:`train`.
+    """
+    run = Run(path)
+    settings = _changed(run.settings, changes)
+    texts = TrainingTexts.of_run(run.directory, run.config["texts"])
+    threads = run.config["threads"]
+    if os.environ.setdefault("OMP_NUM_THREADS", threads) != threads:
+        logger.warning(
+            "the run was begun with OMP_NUM_THREADS=%s and goes on with %s, so it will not be the same to the bit",
+            threads,
+            os.environ["OMP_NUM_THREADS"],
+        )
+    corpus = _read(texts, run.components, settings, run.vocabulary)
+    session = _Session(run.directory, texts, corpus, run.components, settings, quiet)
+    if settings != run.settings:
+        run.directory.write_config({**run.config, "settings": dataclasses.asdict(settings)})
+    return session.run()
+
+
+def _read(
+    texts: TrainingTexts, components: Components, settings: Settings, vocabulary: Any = None
+) -> Corpus:
+    return read_corpus(
+        texts.training,
+        components.build_tokenizer(),
+        encoding=settings.encoding,
+        validation_fraction=settings.validation_fraction,
+        validation_paths=texts.validation,
+        min_count=settings.min_count or 1,
+        max_vocabulary=settings.max_vocabulary,
+        vocabulary=vocabulary,
+    )
+
+
+def _changed(settings: Settings, changes: dict[str, Any]) -> Settings:
+    """Return the settings of a resumed run; raise :class:`SettingError` for a change that breaks it."""
+    new = make_settings(**{**dataclasses.asdict(settings), **changes})
+    for name in changes:
+        if getattr(new, name) == getattr(settings, name):
+            continue
+        if name not in CHANGEABLE_ON_RESUME:
+            raise SettingError(
+                name, f"was {getattr(settings, name)!r} when the run began and cannot change on resuming"
+            )
+        if name in ("epochs", "max_steps") and settings.schedule != "constant":
+            raise SettingError(
+                name, f"cannot change on resuming a run whose {settings.schedule} schedule depends on it"
+            )
+    return new
+
+
+class _Session:
+    """One process's work on a run: the model, the task and the extensions, put together."""
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        texts: TrainingTexts,
+        corpus: Corpus,
+        components: Components,
+        settings: Settings,
+        quiet: bool,
+    ) -> None:
+        from seqlm_core.build import build_model, choose_architecture
+        from seqlm_core.model.initialization import initialize
+        from seqlm_core.mxnet import compute_device
+
+        self.directory = directory
+        self.texts = texts
+        self.corpus = corpus
+        self.components = components
+        self.settings = settings
+        self.quiet = quiet
+        self.architecture = choose_architecture(settings, components.cell.bidirectional, len(corpus.vocabulary))
+        self.device = compute_device(settings.device)
+        self.model = build_model(self.architecture, components)
+        initialize(self.model, settings.seed, self.device)
+
+    def write_description(self) -> None:
+        """Write what describes the run: its configuration and its vocabulary."""
+        from seqlm_core.mxnet import mx
+
+        validation = self.corpus.validation
+        self.directory.write_vocabulary(self.corpus.vocabulary)
+        self.directory.write_config(
+            {
+                "seqlm": __version__,
+                "settings": dataclasses.asdict(self.settings),
+                "architecture": dataclasses.asdict(self.architecture),
+                "plugins": self.components.to_json(self.settings),
+                "texts": self.texts.to_json(),
+                "training_tokens": len(self.corpus.training),
+                "validation_tokens": len(validation) if validation else 0,
+                "validation_unknown_tokens": validation.unknown_tokens if validation else 0,
+                "versions": {
+                    "mxnet": mx.__version__,
+                    "numpy": np.__version__,
+                    "python": platform.python_version(),
+                },
+                "threads": os.environ["OMP_NUM_THREADS"],
+            }
+        )
+
+    def run(self) -> Run:
+        """Train to the end, from the last checkpoint if there is one, and return the run."""
+        from seqlm_core.training.extensions.interrupts import Interrupts
+
+        interrupts = Interrupts()
+        training = self._training(interrupts)
+        if self.directory.last.exists():
+            self._restore(training)
+        self._say_what_is_trained(training)
+        if training.step >= training.total_steps:
+            logger.info("the run is finished: %d steps are done", training.step)
+            return Run(self.directory.path)
+        training.run()
+        if training.stop_reason == "interrupted" and interrupts.received is not None:
+            raise TrainingInterrupted(
+                f"interrupted at step {training.step} and saved; go on with: "
+                f"seqlm train --resume {self.directory.path}",
+                interrupts.received,
+            )
+        return Run(self.directory.path)
+
+    def _training(self, interrupts: Any) -> Training:
+        from seqlm_core.build import weights_of
+        from seqlm_core.model.initialization import unique_parameters
+        from seqlm_core.training.extensions.checkpoints import Checkpoints
+        from seqlm_core.training.extensions.early_stopping import EarlyStopping
+        from seqlm_core.training.extensions.history import History
+        from seqlm_core.training.extensions.plot import Plot
+        from seqlm_core.training.extensions.progress import Progress
+        from seqlm_core.training.extensions.samples import Samples, ModelSampler
+        from seqlm_core.training.extensions.validation import Validation
+        from seqlm_core.training.language_modelling import LanguageModelling
+        from seqlm_core.training.loop import Training
+        from seqlm_core.training.updates import Updates
+
+        settings, directory = self.settings, self.directory
+        learning_rate = settings.learning_rate or self.components.optimizer.default_learning_rate
+        optimizer = self.components.optimizer.build(learning_rate, self.components.optimizer_options)
+        # In this order: figures first, then what decides by them, then what writes them down.
+        extensions: list[Any] = [Validation()]
+        if settings.patience:
+            extensions.append(EarlyStopping(settings.patience))
+        extensions += [History(directory.history), interrupts]
+        if not self.quiet:
+            progress = Progress()
+            extensions.append(progress)
+            if settings.sample_every:
+                sampler = ModelSampler(self.model, self.components, self.corpus.vocabulary, settings.seed)
+                extensions.append(Samples(settings.sample_every, sampler, progress.message))
+        title = f"{settings.cell}, {self.texts.name}"
+        extensions += [
+            Checkpoints(directory, lambda: weights_of(self.model)),
+            Plot(directory.history, directory.picture, title),
+        ]
+        return Training(
+            LanguageModelling(self.model, self.corpus, settings),
+            Updates(unique_parameters(self.model), optimizer, settings.clip_norm),
+            learning_rate,
+            settings,
+            extensions,
+        )
+
+    def _restore(self, training: Training) -> None:
+        from seqlm_core.build import load_weights
+
+        arrays, state = load_checkpoint(self.directory.last)
+        load_weights(self.model, select(arrays, "model"), self.device)
+        training.restore(state["training"])
+        training.updates.restore(select(arrays, "optimizer"), training.step)
+        training.task.restore(select(arrays, "task"))
+
+    def _say_what_is_trained(self, training: Training) -> None:
+        s, a = self.settings, self.architecture
+        weights = sum(int(np.prod(array.shape)) for array in self._parameters())
+        logger.info(
+            "%s with %d x %d units (%s weights) on %s tokens, %d in the vocabulary; run: %s",
+            s.cell,
+            a.layers,
+            a.hidden_size,
+            f"{weights:,}",
+            f"{len(self.corpus.training):,}",
+            a.vocabulary_size - 1,
+            self.directory.path,
+        )
+        streams = training.task.tokens_per_step // s.sequence_length
+        if streams < s.batch_size:
+            logger.info("the text is short: %d windows side by side instead of %d", streams, s.batch_size)
+
+    def _parameters(self) -> list[Any]:
+        from seqlm_core.model.initialization import unique_parameters
+
+        return list(unique_parameters(self.model).values())

@@ -1,0 +1,95 @@
+"""Updates of the parameters: clipping by global norm, then one pass of the optimizer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from seqlm_core.errors import RunError
+from seqlm_core.mxnet import mx, nd
+
+# Keeps the clipping factor finite where all gradients are zero.
+SMALLEST_NORM = 1e-12
+
+
+def clip_global_norm(gradients: list[Any], largest: float) -> Any:
+    """Scale ``gradients`` in place so that their joint norm is at most ``largest`` (Pascanu et al. 2013).
+
+    Nothing is brought to the host, so that training does not wait for it.
+
+    Returns:
+        The norm before clipping, an array of one element.
+    """
+    norm = nd.sqrt(nd.multi_sum_sq(*gradients, num_arrays=len(gradients)).sum())
+    factor = nd.minimum(largest / (norm + SMALLEST_NORM), 1.0)
+    for gradient in gradients:
+        nd.broadcast_mul(gradient, factor.astype(gradient.dtype), out=gradient)
+    return norm
+
+
+class Updates:
+    """The optimizer at work on a model's parameters.
+
+    Args:
+        parameters: gluon parameters by name.
+        optimizer: made by an optimizer plugin.
+        clip_norm: largest norm of the gradient; 0 does not clip.
+    """
+
+    def __init__(self, parameters: dict[str, Any], optimizer: mx.optimizer.Optimizer, clip_norm: float) -> None:
+        self.names = list(parameters)
+        self.parameters = list(parameters.values())
+        self.optimizer = optimizer
+        self.clip_norm = clip_norm
+        optimizer.param_dict = dict(enumerate(self.parameters))
+        self._updater = mx.optimizer.get_updater(optimizer)
+
+    def step(self, learning_rate: float) -> None:
+        """Apply the gradients, which are replaced by clipped ones, at this learning rate."""
+        gradients = [parameter.list_grad()[0] for parameter in self.parameters]
+        weights = [parameter.list_data()[0] for parameter in self.parameters]
+        if self.clip_norm:
+            clip_global_norm(gradients, self.clip_norm)
+        self.optimizer.set_learning_rate(learning_rate)
+        self._updater(list(range(len(weights))), gradients, weights)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the optimizer's arrays as ``NAME/K``, the ``K``-th of a parameter."""
+        arrays = {}
+        for index, state in self._updater.states.items():
+            for k, array in enumerate(_as_list(state)):
+                arrays[f"{self.names[index]}/{k}"] = array.asnumpy()
+        return arrays
+
+    def restore(self, arrays: dict[str, np.ndarray], steps: int) -> None:
+        """Bring back what :meth:`state` returned after ``steps`` updates.
+
+        Raises:
+            RunError: the arrays are not those of this optimizer.
+        """
+        expected = set()
+        for index, parameter in enumerate(self.parameters):
+            self._updater.states[index] = self.optimizer.create_state_multi_precision(
+                index, parameter.list_data()[0]
+            )
+            self._updater.states_synced[index] = True
+            for k, array in enumerate(_as_list(self._updater.states[index])):
+                name = f"{self.names[index]}/{k}"
+                expected.add(name)
+                if name in arrays and arrays[name].shape == array.shape:
+                    array[:] = nd.array(arrays[name], ctx=array.context, dtype=arrays[name].dtype)
+        if expected != set(arrays):
+            raise RunError("the checkpoint's optimizer state is not that of the run's optimizer")
+        # Optimizers that correct a bias or decay a rate go by these counts.
+        self.optimizer.num_update = steps
+        for index in range(len(self.parameters)):
+            self.optimizer._index_update_count[index] = steps
+
+
+def _as_list(state: Any) -> list[Any]:
+    if state is None:
+        return []
+    if isinstance(state, (list, tuple)):
+        return [array for item in state for array in _as_list(item)]
+    return [state]

@@ -1,0 +1,1 @@
+"""The built-in plugins: one module for each cell, tokenizer and optimizer."""

@@ -1,0 +1,13 @@
+"""Long short-term memory in both directions (Graves and Schmidhuber 2005)."""
+
+from __future__ import annotations
+
+import seqlm_core as seqlm
+from seqlm_plugins.cells import lstm
+
+
+@seqlm.hookimpl
+def seqlm_cells() -> seqlm.CellSpec:
+    return seqlm.CellSpec(
+        "bilstm", "long short-term memory, both directions", lstm.build, lstm.LSTMOptions, bidirectional=True, step=lstm.step
+    )
