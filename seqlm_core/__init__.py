@@ -1,9 +1,9 @@
 """seqlm: recurrent sequence models, in the first place language models over characters and words.
 
-    import seqlm_core as seqlm
+import seqlm_core as seqlm
 
-    run = seqlm.train("data/input.txt", cell="lstm")
-    print(run.sample("The ", length=200))
+run = seqlm.train("data/input.txt", cell="lstm")
+print(run.sample("The ", length=200))
 """
 
 from seqlm_core.errors import (

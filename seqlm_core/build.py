@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -43,9 +42,7 @@ def build_model(architecture: Architecture, components: Components) -> LanguageM
     def build_layer(input_size: int, hidden_size: int) -> gluon.HybridBlock:
         layer = components.cell.build(input_size, hidden_size, components.cell_options)
         if not isinstance(layer, gluon.HybridBlock):
-            raise PluginError(
-                f"cell {components.cell.name!r} built a {type(layer).__name__}, not a gluon HybridBlock"
-            )
+            raise PluginError(f"cell {components.cell.name!r} built a {type(layer).__name__}, not a gluon HybridBlock")
         return layer
 
     return LanguageModel(architecture, build_layer)

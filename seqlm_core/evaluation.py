@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class Evaluation:
     tokens: int
     characters: int
     unknown_tokens: int
-    both_sides_nats_per_token: Optional[float] = None
+    both_sides_nats_per_token: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as a dictionary, those that there are."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Union
 
 import pluggy
 
@@ -14,15 +13,15 @@ hookimpl = pluggy.HookimplMarker("seqlm")
 
 
 @hookspec
-def seqlm_cells() -> Union[CellSpec, Iterable[CellSpec]]:  # type: ignore[empty-body]
+def seqlm_cells() -> CellSpec | Iterable[CellSpec]:  # type: ignore[empty-body]
     """Return the recurrent cell that the plugin adds, or several of them."""
 
 
 @hookspec
-def seqlm_tokenizers() -> Union[TokenizerSpec, Iterable[TokenizerSpec]]:  # type: ignore[empty-body]
+def seqlm_tokenizers() -> TokenizerSpec | Iterable[TokenizerSpec]:  # type: ignore[empty-body]
     """Return the tokenizer that the plugin adds, or several of them."""
 
 
 @hookspec
-def seqlm_optimizers() -> Union[OptimizerSpec, Iterable[OptimizerSpec]]:  # type: ignore[empty-body]
+def seqlm_optimizers() -> OptimizerSpec | Iterable[OptimizerSpec]:  # type: ignore[empty-body]
     """Return the optimizer that the plugin adds, or several of them."""

@@ -53,7 +53,7 @@ try:
     import mxnet as mx
 except OSError as error:
     raise _missing_library(error) from error
-from mxnet import autograd, gluon, nd
+from mxnet import autograd, gluon, nd  # noqa: E402 - only once its needs are met
 
 __all__ = ["autograd", "compute_device", "gluon", "mx", "nd", "usable_cores"]
 

@@ -42,9 +42,7 @@ def check_options_class(options: type, where: str) -> None:
             raise PluginError(f"{where}: option {field.name!r} has no default")
         kind = types[field.name]
         if kind not in (bool, int, float, str) and not _is_choice(kind):
-            raise PluginError(
-                f"{where}: option {field.name!r} must be a bool, int, float, str or a Literal of strings"
-            )
+            raise PluginError(f"{where}: option {field.name!r} must be a bool, int, float, str or a Literal of strings")
         try:
             _convert(kind, getattr(defaults, field.name))
         except ValueError as error:

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import pluggy
 
@@ -56,14 +56,14 @@ class Plugins:
         refused = [refusal for registry in self.registries for refusal in registry.refused()]
         return self._failed + [BrokenPlugin(entry.spec.name, entry.source, cause) for entry, cause in refused]
 
-    def register(self, plugin: object, name: Optional[str] = None, source: Source = THIS_PROGRAM) -> None:
+    def register(self, plugin: object, name: str | None = None, source: Source = THIS_PROGRAM) -> None:
         """Add what ``plugin``, a module or an object with hook implementations, has to offer.
 
         Raises:
             PluginError: it cannot be used; nothing of it is registered then.
         """
-        name = name or getattr(plugin, "__name__", type(plugin).__name__)
-        for registry, spec in self._collect(plugin, name):
+        named = name or str(getattr(plugin, "__name__", type(plugin).__name__))
+        for registry, spec in self._collect(plugin, named):
             registry.add(spec, source)
 
     def load(self, entry_points: Iterable[tuple[importlib.metadata.EntryPoint, Source]]) -> None:
@@ -138,7 +138,7 @@ def _normalize(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def installed_plugins() -> Plugins:
     """Return the plugins of this environment, loaded at the first call."""
     plugins = Plugins()

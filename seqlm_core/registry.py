@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from typing import Any, Generic, NamedTuple, Optional, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from seqlm_core.errors import PluginError, UnknownNameError
 from seqlm_core.specs import Spec
@@ -97,7 +97,7 @@ class Registry(Generic[SpecT]):
     def __len__(self) -> int:
         return len(list(iter(self)))
 
-    def _holder(self, name: str) -> Optional[Entry[SpecT]]:
+    def _holder(self, name: str) -> Entry[SpecT] | None:
         offers = self._offers.get(name, [])
         for offer in offers:
             if offer.source.built_in or len(offers) == 1:

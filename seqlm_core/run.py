@@ -8,7 +8,7 @@ import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -121,7 +121,7 @@ class Run:
         prompt: str = "",
         length: int = DEFAULT_LENGTH,
         temperature: float = DEFAULT_TEMPERATURE,
-        seed: Optional[int] = None,
+        seed: int | None = None,
     ) -> str:
         """Return the prompt and a text that the model continues it with.
 
@@ -147,7 +147,7 @@ class Run:
         ids = sample_tokens(self.network, self.vocabulary, prompt_ids, length, temperature, random)
         return prompt + self.tokenizer.detokenize([self.vocabulary.tokens[i] for i in ids])
 
-    def evaluate(self, *texts: Union[PathLike, Sequence[PathLike]], encoding: str = "utf-8") -> list[Evaluation]:
+    def evaluate(self, *texts: PathLike | Sequence[PathLike], encoding: str = "utf-8") -> list[Evaluation]:
         """Return the model's figures on each of the texts.
 
         Args:

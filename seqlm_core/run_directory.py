@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import re
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from seqlm_core.errors import RunError, UsageError
 from seqlm_core.files import json_digest, read_json, write_json
@@ -96,8 +96,7 @@ class RunDirectory:
         config = read_json(self.config)
         if config.get("format") != CONFIG_FORMAT:
             raise RunError(
-                f"{self.config} has format {config.get('format')!r}, and this version of seqlm reads "
-                f"{CONFIG_FORMAT}"
+                f"{self.config} has format {config.get('format')!r}, and this version of seqlm reads {CONFIG_FORMAT}"
             )
         return config
 
@@ -110,7 +109,7 @@ class RunDirectory:
         return Vocabulary.from_json(read_json(self.vocabulary))
 
 
-def check_destination(out: Optional[PathLike], overwrite: bool) -> None:
+def check_destination(out: PathLike | None, overwrite: bool) -> None:
     """Find out, before a long text is read, whether a run may be written to ``out``.
 
     Raises:
@@ -130,7 +129,7 @@ def check_destination(out: Optional[PathLike], overwrite: bool) -> None:
         raise UsageError(f"--out {out} holds other files and no run; name a new or an empty directory")
 
 
-def create_run_directory(out: Optional[PathLike], name: str, overwrite: bool) -> RunDirectory:
+def create_run_directory(out: PathLike | None, name: str, overwrite: bool) -> RunDirectory:
     """Make the directory of a new run, empty of any run's files.
 
     Args:

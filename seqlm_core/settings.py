@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from typing import Any, Optional
+from typing import Any
 
 from seqlm_core.errors import SettingError, UsageError
 
@@ -35,7 +35,7 @@ class Settings:
 
     hidden_size: int = _setting(256, "Units in each layer and direction.", minimum=1)
     layers: int = _setting(1, "Recurrent layers.", minimum=1)
-    embedding_size: Optional[int] = _setting(
+    embedding_size: int | None = _setting(
         None,
         "Size of token embeddings; 0 reads tokens one-hot.  [default: 0 up to 256 different tokens, "
         "above that as --hidden-size]",
@@ -43,7 +43,7 @@ class Settings:
     )
     tie_weights: bool = _setting(False, "Use the embeddings as the output weights too.")
     dropout: float = _setting(
-        0.2, "Share of the embeddings and of each layer's outputs dropped in training.", minimum=0, below=1
+        0.2, "Share of the inputs and of each layer's outputs dropped in training.", minimum=0, below=1
     )
     hide_right_context: float = _setting(
         0.5,
@@ -55,8 +55,8 @@ class Settings:
     sequence_length: int = _setting(50, "Tokens in a training window.", minimum=1)
     batch_size: int = _setting(32, "Windows read side by side.", minimum=1)
     epochs: int = _setting(40, "Passes over the training text.", minimum=1)
-    max_steps: Optional[int] = _setting(None, "Stop after this many steps.", minimum=1)
-    learning_rate: Optional[float] = _setting(
+    max_steps: int | None = _setting(None, "Stop after this many steps.", minimum=1)
+    learning_rate: float | None = _setting(
         None, "Learning rate at its highest.  [default: as the optimizer suggests]", above=0
     )
     schedule: str = _setting(
@@ -71,7 +71,7 @@ class Settings:
         0, "Stop after this many epochs without a better validation loss; 0 never does.", minimum=0
     )
 
-    min_count: Optional[int] = _setting(
+    min_count: int | None = _setting(
         None,
         "Fewest occurrences that give a token a place in the vocabulary.  [default: 1 for char, 2 for word]",
         minimum=1,
@@ -121,11 +121,11 @@ def make_settings(**given: Any) -> Settings:
 
 
 def setting_types() -> dict[str, type]:
-    """Return the plain type of each setting, ``Optional`` removed."""
+    """Return the plain type of each setting, ``None`` left out."""
     plain = {"str": str, "int": int, "float": float, "bool": bool, "dict": dict}
     found = {}
     for field in dataclasses.fields(Settings):
-        name = str(field.type).replace("Optional[", "").partition("[")[0].rstrip("]")
+        name = str(field.type).partition("[")[0].replace(" | None", "")
         found[field.name] = plain[name]
     return found
 
@@ -141,7 +141,7 @@ def _check(field: dataclasses.Field[Any], value: Any) -> None:
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
         words = {int: "a whole number", float: "a number", bool: "True or False", dict: "a dictionary", str: "text"}
         raise SettingError(field.name, f"must be {words[kind]}, not {value!r}")
-    if kind is float and not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise SettingError(field.name, f"must be a finite number, not {value}")
     limits = field.metadata
     if "minimum" in limits and value < limits["minimum"]:

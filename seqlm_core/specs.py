@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Callable, ClassVar, Optional, Protocol
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Protocol
 
 from seqlm_core.errors import PluginError
 from seqlm_core.options import NoOptions, check_options_class
@@ -71,9 +71,7 @@ class Spec:
     def validate(self) -> None:
         """Raise :class:`PluginError` that names the first field that cannot be used."""
         if not isinstance(self.name, str) or not NAME_PATTERN.fullmatch(self.name):
-            raise PluginError(
-                f"{self.kind} name {self.name!r} is not made of lower-case letters, digits, '-' and '_'"
-            )
+            raise PluginError(f"{self.kind} name {self.name!r} is not made of lower-case letters, digits, '-' and '_'")
         where = f"{self.kind} {self.name!r}"
         if not isinstance(self.summary, str) or not self.summary.strip() or "\n" in self.summary:
             raise PluginError(f"{where}: summary must be one line of text, not {self.summary!r}")
@@ -100,7 +98,7 @@ class CellSpec(Spec):
     kind: ClassVar[str] = "cell"
 
     bidirectional: bool = False
-    step: Optional[StepFunction] = None
+    step: StepFunction | None = None
 
     def validate(self) -> None:
         super().validate()

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-from typing import Optional
 
 import click
 
@@ -31,7 +30,7 @@ for command in (train_command, sample_command, evaluate_command, plugins_command
     cli.add_command(command)
 
 
-def main(arguments: Optional[list[str]] = None) -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 all well, 1 something failed, 2 the request is wrong."""
     _log_to_standard_error()
     try:

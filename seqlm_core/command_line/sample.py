@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import click
 
 from seqlm_core.generation.sampling import DEFAULT_LENGTH, DEFAULT_TEMPERATURE
@@ -22,7 +20,7 @@ from seqlm_core.generation.sampling import DEFAULT_LENGTH, DEFAULT_TEMPERATURE
     help="Below 1 more probable, above 1 more surprising text; 0 takes the most probable token.",
 )
 @click.option("--seed", type=int, metavar="N", help="The same seed gives the same text.  [default: random]")
-def sample_command(run: str, prompt: str, length: int, temperature: float, seed: Optional[int]) -> None:
+def sample_command(run: str, prompt: str, length: int, temperature: float, seed: int | None) -> None:
     """Print a text sampled from RUN, the directory of a training."""
     import seqlm_core as seqlm
 

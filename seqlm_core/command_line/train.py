@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Optional
+from typing import Any
 
 import click
 
@@ -25,10 +25,10 @@ SAMPLE_LENGTH = 400
 @click.option("--quiet", is_flag=True, help="Show no progress, notices or samples.")
 def train_command(
     files: tuple[str, ...],
-    validation: Optional[str],
-    out: Optional[str],
+    validation: str | None,
+    out: str | None,
     overwrite: bool,
-    resume: Optional[str],
+    resume: str | None,
     quiet: bool,
     **settings: Any,
 ) -> None:

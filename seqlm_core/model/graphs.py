@@ -1,8 +1,11 @@
-"""The computations that are made with a language model, each a block of its own so that each is one graph."""
+"""The computations that are made with a language model, each a block of its own so that each is one graph.
+
+A block registers only the parts of the model that it uses: gluon warns of parameters that a graph leaves out.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 from seqlm_core.model.language_model import LanguageModel
 from seqlm_core.mxnet import gluon
@@ -22,13 +25,13 @@ class WindowLoss(gluon.HybridBlock):
 
     def hybrid_forward(
         self,
-        F: Any,  # noqa: N803
+        F: Any,
         tokens: Any,
         states: list[list[Any]],
-        masks: Optional[list[Any]],
+        masks: list[Any] | None,
         backward_states: list[list[Any]],
-        backward_masks: Optional[list[Any]],
-        right_visible: Optional[Any],
+        backward_masks: list[Any] | None,
+        right_visible: Any | None,
     ) -> tuple[Any, list[list[Any]]]:
         """Return the loss of each prediction in nats ``(time, batch)`` and the forward states.
 
@@ -43,11 +46,11 @@ class WindowLoss(gluon.HybridBlock):
         model = self.model
         inputs = F.slice_axis(tokens, axis=0, begin=0, end=-1)
         targets = F.slice_axis(tokens, axis=0, begin=1, end=None)
-        left, states = model.read_left(inputs, states, self.sequence_length, masks)
+        left, states = model.read_left(F, inputs, states, self.sequence_length, masks)
         right = None
         if right_visible is not None:
             following = F.reverse(F.slice_axis(tokens, axis=0, begin=2, end=None), axis=0)
-            read = model.read_right(following, backward_states, self.sequence_length - 1, backward_masks)
+            read = model.read_right(F, following, backward_states, self.sequence_length - 1, backward_masks)
             aligned = F.reverse(read, axis=0)
             nothing = F.zeros_like(F.slice_axis(aligned, axis=0, begin=0, end=1))
             right = F.broadcast_mul(F.concat(aligned, nothing, dim=0), right_visible)
@@ -59,12 +62,13 @@ class LeftReading(gluon.HybridBlock):
 
     def __init__(self, model: LanguageModel, length: int) -> None:
         super().__init__()
-        self.model = model
+        self._read = model.read_left
+        _register(self, model.input, model.forward_stack)
         self.length = length
         self.hybridize(**HYBRIDIZATION)
 
-    def hybrid_forward(self, F: Any, tokens: Any, states: list[list[Any]]) -> tuple[Any, list[list[Any]]]:  # noqa: N803
-        return self.model.read_left(tokens, states, self.length)
+    def hybrid_forward(self, F: Any, tokens: Any, states: list[list[Any]]) -> tuple[Any, list[list[Any]]]:
+        return self._read(F, tokens, states, self.length)
 
 
 class RightReading(gluon.HybridBlock):
@@ -72,12 +76,13 @@ class RightReading(gluon.HybridBlock):
 
     def __init__(self, model: LanguageModel, length: int) -> None:
         super().__init__()
-        self.model = model
+        self._read = model.read_right
+        _register(self, model.input, model.backward_stack)
         self.length = length
         self.hybridize(**HYBRIDIZATION)
 
-    def hybrid_forward(self, F: Any, tokens: Any, states: list[list[Any]]) -> Any:  # noqa: N803
-        return self.model.read_right(tokens, states, self.length)
+    def hybrid_forward(self, F: Any, tokens: Any, states: list[list[Any]]) -> Any:
+        return self._read(F, tokens, states, self.length)
 
 
 class PredictionLoss(gluon.HybridBlock):
@@ -85,11 +90,12 @@ class PredictionLoss(gluon.HybridBlock):
 
     def __init__(self, model: LanguageModel) -> None:
         super().__init__()
-        self.model = model
+        self._combine = model.combine
+        self.head = model.head
         self.hybridize(**HYBRIDIZATION)
 
-    def hybrid_forward(self, F: Any, left: Any, right: Optional[Any], targets: Any) -> Any:  # noqa: N803
-        return self.model.head.loss(self.model.combine(F, left, right), targets)
+    def hybrid_forward(self, F: Any, left: Any, right: Any | None, targets: Any) -> Any:
+        return self.head.loss(self._combine(F, left, right), targets)
 
 
 class NextToken(gluon.HybridBlock):
@@ -97,10 +103,17 @@ class NextToken(gluon.HybridBlock):
 
     def __init__(self, model: LanguageModel) -> None:
         super().__init__()
-        self.model = model
+        self._model = (model,)  # in a tuple, so that it is not registered as a whole
+        _register(self, model.input, model.forward_stack, model.head)
         self.hybridize(static_alloc=True)  # the batch may change
 
-    def hybrid_forward(self, F: Any, tokens: Any, states: list[list[Any]]) -> tuple[Any, list[list[Any]]]:  # noqa: N803
-        left, states = self.model.read_left(tokens, states, 1)
-        right = F.zeros_like(left) if self.model.backward_stack is not None else None
-        return self.model.head.log_probabilities(self.model.combine(F, left, right)), states
+    def hybrid_forward(self, F: Any, tokens: Any, states: list[list[Any]]) -> tuple[Any, list[list[Any]]]:
+        (model,) = self._model
+        left, states = model.read_left(F, tokens, states, 1)
+        right = F.zeros_like(left) if model.backward_stack is not None else None
+        return model.head.log_probabilities(model.combine(F, left, right)), states
+
+
+def _register(block: gluon.Block, *parts: gluon.Block) -> None:
+    for index, part in enumerate(parts):
+        block.register_child(part, str(index))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 from seqlm_core.mxnet import gluon
 
@@ -16,7 +16,7 @@ class SoftmaxHead(gluon.HybridBlock):
         tied_weight: the embeddings ``(vocabulary, hidden)``, to use as the weights.
     """
 
-    def __init__(self, vocabulary_size: int, hidden_size: int, tied_weight: Optional[gluon.Parameter] = None):
+    def __init__(self, vocabulary_size: int, hidden_size: int, tied_weight: gluon.Parameter | None = None):
         super().__init__()
         self.vocabulary_size = vocabulary_size
         with self.name_scope():
@@ -36,7 +36,7 @@ class SoftmaxHead(gluon.HybridBlock):
         """Return log-probabilities in nats, ``(..., vocabulary)``, for hidden vectors ``(..., hidden)``."""
         return self(hidden)
 
-    def hybrid_forward(self, F: Any, hidden: Any, targets: Any = None, *, weight: Any, bias: Any) -> Any:  # noqa: N803
+    def hybrid_forward(self, F: Any, hidden: Any, targets: Any = None, *, weight: Any, bias: Any) -> Any:
         scores = F.FullyConnected(hidden, weight, bias, num_hidden=self.vocabulary_size, flatten=False)
         log_probabilities = F.log_softmax(scores, axis=-1)
         if targets is None:

@@ -8,7 +8,7 @@ independent stacks that meet only before the softmax, so neither has seen the to
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 from seqlm_core.model.head import SoftmaxHead
 from seqlm_core.model.stack import RecurrentStack
@@ -60,7 +60,7 @@ class LanguageModel(gluon.HybridBlock):
             else:
                 self.input = OneHotInput(a.vocabulary_size)
             self.forward_stack = RecurrentStack(build, self.input.size, a.hidden_size, a.layers)
-            self.backward_stack: Optional[RecurrentStack] = None
+            self.backward_stack: RecurrentStack | None = None
             if a.bidirectional:
                 self.backward_stack = RecurrentStack(build, self.input.size, a.hidden_size, a.layers)
             directions = 2 if a.bidirectional and not a.tie_weights else 1
@@ -91,7 +91,7 @@ class LanguageModel(gluon.HybridBlock):
         return self.backward_stack.begin_state(batch_size, self.device, self.dtype)
 
     def read_left(
-        self, tokens: Any, states: list[list[Any]], length: int, masks: Optional[list[Any]] = None
+        self, F: Any, tokens: Any, states: list[list[Any]], length: int, masks: list[Any] | None = None
     ) -> tuple[Any, list[list[Any]]]:
         """Read from left to right.
 
@@ -99,25 +99,26 @@ class LanguageModel(gluon.HybridBlock):
             tokens: ids ``(time, batch)``.
             states: from :meth:`begin_state` or an earlier call.
             length: the number of time steps.
-            masks: dropout masks: one for the embeddings where there are embeddings, then one a layer.
+            masks: dropout masks: one for the input ``(time, batch, input or 1)``, then one for each layer's
+                output ``(time, batch, hidden)``.
 
         Returns:
             Hidden vectors ``(time, batch, hidden)``, each after reading the token at its place, and the states.
         """
-        return self._read(self.forward_stack, tokens, states, length, masks)
+        return self._read(F, self.forward_stack, tokens, states, length, masks)
 
     def read_right(
-        self, tokens: Any, states: list[list[Any]], length: int, masks: Optional[list[Any]] = None
+        self, F: Any, tokens: Any, states: list[list[Any]], length: int, masks: list[Any] | None = None
     ) -> Any:
         """Read ``tokens``, which come in reading order, from right to left in the text.
 
         Returns:
             Hidden vectors ``(time, batch, hidden)`` in reading order. Arguments as in :meth:`read_left`.
         """
-        hidden, _ = self._read(self.backward_stack, tokens, states, length, masks)
+        hidden, _ = self._read(F, self.backward_stack, tokens, states, length, masks)
         return hidden
 
-    def combine(self, F: Any, left: Any, right: Optional[Any]) -> Any:  # noqa: N803
+    def combine(self, F: Any, left: Any, right: Any | None) -> Any:
         """Return what the head reads, of both directions' hidden vectors ``(time, batch, hidden)``.
 
         Side by side, so that their two projections are added; with tied weights, whose two projections are the
@@ -128,9 +129,9 @@ class LanguageModel(gluon.HybridBlock):
         return left + right if self.architecture.tie_weights else F.concat(left, right, dim=2)
 
     def _read(
-        self, stack: Any, tokens: Any, states: list[list[Any]], length: int, masks: Optional[list[Any]]
+        self, F: Any, stack: Any, tokens: Any, states: list[list[Any]], length: int, masks: list[Any] | None
     ) -> tuple[Any, list[list[Any]]]:
         inputs = self.input(tokens)
-        if masks is not None and self.architecture.embedding_size:
-            inputs, masks = inputs * masks[0], masks[1:]
+        if masks is not None:
+            inputs, masks = F.broadcast_mul(inputs, masks[0]), masks[1:]
         return stack.unroll(inputs, states, length, masks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 from seqlm_core.errors import PluginError
 from seqlm_core.mxnet import gluon, mx
@@ -41,7 +41,7 @@ class RecurrentStack(gluon.HybridBlock):
         return [list(layer.begin_state(batch_size=batch_size, ctx=ctx, dtype=dtype)) for layer in self.layers]
 
     def unroll(
-        self, inputs: Any, states: list[list[Any]], length: int, masks: Optional[list[Any]] = None
+        self, inputs: Any, states: list[list[Any]], length: int, masks: list[Any] | None = None
     ) -> tuple[Any, list[list[Any]]]:
         """Run ``length`` time steps through all layers.
 

@@ -19,7 +19,7 @@ class OneHotInput(gluon.HybridBlock):
         super().cast(dtype)
         self._dtype = dtype
 
-    def hybrid_forward(self, F: Any, tokens: Any) -> Any:  # noqa: N803
+    def hybrid_forward(self, F: Any, tokens: Any) -> Any:
         return F.one_hot(tokens, depth=self.size, dtype=self._dtype)
 
 
@@ -31,9 +31,7 @@ class EmbeddingInput(gluon.HybridBlock):
         self.size = embedding_size
         self.vocabulary_size = vocabulary_size
         with self.name_scope():
-            self.weight = self.params.get(
-                "weight", shape=(vocabulary_size, embedding_size), init=mx.init.Uniform(0.1)
-            )
+            self.weight = self.params.get("weight", shape=(vocabulary_size, embedding_size), init=mx.init.Uniform(0.1))
 
-    def hybrid_forward(self, F: Any, tokens: Any, weight: Any) -> Any:  # noqa: N803
+    def hybrid_forward(self, F: Any, tokens: Any, weight: Any) -> Any:
         return F.Embedding(tokens, weight, input_dim=self.vocabulary_size, output_dim=self.size)

@@ -6,7 +6,7 @@ import dataclasses
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Optional, cast
+from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class TokenizedText:
     ids: np.ndarray
     characters: int
     unknown_tokens: int
-    first_unknown: Optional[str] = None
+    first_unknown: str | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -44,7 +44,7 @@ class Corpus:
 
     vocabulary: Vocabulary
     training: TokenizedText
-    validation: Optional[TokenizedText]
+    validation: TokenizedText | None
 
 
 def read_corpus(
@@ -56,7 +56,7 @@ def read_corpus(
     validation_paths: Sequence[Path] = (),
     min_count: int = 1,
     max_vocabulary: int = 0,
-    vocabulary: Optional[Vocabulary] = None,
+    vocabulary: Vocabulary | None = None,
 ) -> Corpus:
     """Read and tokenize texts once, and split them into training and validation part.
 
@@ -85,7 +85,7 @@ def read_corpus(
         vocabulary = Vocabulary.from_counts(named, min_count, max_vocabulary)
     training = _with_vocabulary(ids[:training_size], tokens, vocabulary)
     if validation_paths:
-        validation: Optional[TokenizedText] = read_text(validation_paths, tokenizer, vocabulary, encoding)
+        validation: TokenizedText | None = read_text(validation_paths, tokenizer, vocabulary, encoding)
     elif training_size < len(ids):
         validation = _with_vocabulary(ids[training_size:], tokens, vocabulary)
     else:
@@ -118,9 +118,7 @@ def tokenize_blocks(blocks: Iterable[str], tokenizer: Tokenizer) -> Iterator[lis
         yield tokenizer.tokenize(rest)
 
 
-def _number_tokens(
-    paths: Sequence[Path], tokenizer: Tokenizer, encoding: str
-) -> tuple[np.ndarray, list[str]]:
+def _number_tokens(paths: Sequence[Path], tokenizer: Tokenizer, encoding: str) -> tuple[np.ndarray, list[str]]:
     """Return the text as numbers in the order in which tokens were first seen, and the tokens."""
     numbers: dict[str, int] = {}
     # The file has no name any more when this returns; the map keeps it alive.

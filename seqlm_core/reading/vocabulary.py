@@ -30,9 +30,7 @@ class Vocabulary:
         self._ids = {token: i for i, token in enumerate(tokens, start=1)}
 
     @classmethod
-    def from_counts(
-        cls, counts: Mapping[str, int], min_count: int = 1, max_vocabulary: int = 0
-    ) -> Vocabulary:
+    def from_counts(cls, counts: Mapping[str, int], min_count: int = 1, max_vocabulary: int = 0) -> Vocabulary:
         """Return the vocabulary of a training text, sorted by falling count, then by token.
 
         Args:
@@ -44,9 +42,7 @@ class Vocabulary:
         if max_vocabulary:
             kept = kept[:max_vocabulary]
         if not kept:
-            raise TextError(
-                f"no token occurs {min_count} times or more in the training text; lower --min-count"
-            )
+            raise TextError(f"no token occurs {min_count} times or more in the training text; lower --min-count")
         known = [counts[token] for token in kept]
         return cls(kept, [sum(counts.values()) - sum(known), *known])
 

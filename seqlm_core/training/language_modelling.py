@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
@@ -71,13 +71,11 @@ class LanguageModelling:
             backward_masks = self._dropout_masks(step, "backward", 1)
             right_visible = self._right_visible(step)
         tokens = nd.array(window, ctx=model.device, dtype="int32")
-        losses, states = self._window_loss(
-            tokens, self._states, masks, backward_states, backward_masks, right_visible
-        )
+        losses, states = self._window_loss(tokens, self._states, masks, backward_states, backward_masks, right_visible)
         self._states = [[state.detach() for state in layer] for layer in states]
         return losses.mean()
 
-    def evaluate(self) -> Optional[Evaluation]:
+    def evaluate(self) -> Evaluation | None:
         """Return the figures on the validation part, None where there is none."""
         return self._evaluator.evaluate() if self._evaluator else None
 
@@ -102,14 +100,14 @@ class LanguageModelling:
             for k, state in enumerate(states):
                 state[:] = nd.array(arrays[f"{layer}/{k}"], ctx=state.context, dtype=state.dtype)
 
-    def _dropout_masks(self, step: int, direction: str, shorter: int) -> Optional[list[Any]]:
-        """Return a mask ``(time, batch, channels)`` for the embeddings and each layer, None without dropout."""
+    def _dropout_masks(self, step: int, direction: str, shorter: int) -> list[Any] | None:
+        """Return a mask ``(time, batch, channels)`` for the input and each layer, None without dropout."""
         rate = self.settings.dropout
         if not rate:
             return None
-        sizes = [self.model.architecture.hidden_size] * self.model.architecture.layers
-        if self.model.architecture.embedding_size:
-            sizes.insert(0, self.model.architecture.embedding_size)
+        # A one-hot vector is kept or dropped as a whole: all but one of its elements are zero anyway.
+        sizes = [self.model.architecture.embedding_size or 1]
+        sizes += [self.model.architecture.hidden_size] * self.model.architecture.layers
         random = generator(self.settings.seed, step, f"{direction} dropout")
         time = self.plan.sequence_length - shorter
         masks = []

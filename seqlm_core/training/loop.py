@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Optional, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -70,7 +70,7 @@ class Training:
         self.settings = settings
         self.extensions = list(extensions)
         self.step = self.epoch = self.window = 0
-        self.stop_reason: Optional[str] = None
+        self.stop_reason: str | None = None
         self._pending: list[Any] = []
         self._since_report = _Mean()
         self._since_epoch = _Mean()
@@ -207,9 +207,8 @@ class _Mean:
         self.count += 1
 
     @property
-    def value(self) -> Optional[float]:
+    def value(self) -> float | None:
         return self.total / self.count if self.count else None
 
     def state(self) -> tuple[float, int]:
         return self.total, self.count
-

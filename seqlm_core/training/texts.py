@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Union
 
 from seqlm_core.errors import RunError, TextError, UsageError
 from seqlm_core.reading.text import PathLike, check_readable, file_digest
@@ -34,7 +34,7 @@ class TrainingTexts:
 
     training: tuple[Path, ...]
     validation: tuple[Path, ...] = ()
-    spooled: Optional[Path] = None
+    spooled: Path | None = None
 
     @property
     def name(self) -> str:
@@ -103,7 +103,7 @@ def open_texts(texts: Texts, validation: Texts) -> Iterator[TrainingTexts]:
     for name in named:
         if name != STANDARD_INPUT:
             check_readable(name)
-    spooled: Optional[Path] = None
+    spooled: Path | None = None
     try:
         if STANDARD_INPUT in named:
             spooled = _spool_standard_input()

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import os
 import platform
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def train(
     text: Texts = None,
     *,
     validation: Texts = None,
-    out: Optional[PathLike] = None,
+    out: PathLike | None = None,
     overwrite: bool = False,
     quiet: bool = False,
     **settings: Any,
@@ -104,9 +104,7 @@ def resume(path: PathLike, *, quiet: bool = False, **changes: Any) -> Run:
     return session.run()
 
 
-def _read(
-    texts: TrainingTexts, components: Components, settings: Settings, vocabulary: Any = None
-) -> Corpus:
+def _read(texts: TrainingTexts, components: Components, settings: Settings, vocabulary: Any = None) -> Corpus:
     return read_corpus(
         texts.training,
         components.build_tokenizer(),
@@ -217,7 +215,7 @@ class _Session:
         from seqlm_core.training.extensions.history import History
         from seqlm_core.training.extensions.plot import Plot
         from seqlm_core.training.extensions.progress import Progress
-        from seqlm_core.training.extensions.samples import Samples, ModelSampler
+        from seqlm_core.training.extensions.samples import ModelSampler, Samples
         from seqlm_core.training.extensions.validation import Validation
         from seqlm_core.training.language_modelling import LanguageModelling
         from seqlm_core.training.loop import Training

@@ -70,9 +70,7 @@ class Updates:
         """
         expected = set()
         for index, parameter in enumerate(self.parameters):
-            self._updater.states[index] = self.optimizer.create_state_multi_precision(
-                index, parameter.list_data()[0]
-            )
+            self._updater.states[index] = self.optimizer.create_state_multi_precision(index, parameter.list_data()[0])
             self._updater.states_synced[index] = True
             for k, array in enumerate(_as_list(self._updater.states[index])):
                 name = f"{self.names[index]}/{k}"

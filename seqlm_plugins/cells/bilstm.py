@@ -9,5 +9,10 @@ from seqlm_plugins.cells import lstm
 @seqlm.hookimpl
 def seqlm_cells() -> seqlm.CellSpec:
     return seqlm.CellSpec(
-        "bilstm", "long short-term memory, both directions", lstm.build, lstm.LSTMOptions, bidirectional=True, step=lstm.step
+        "bilstm",
+        "long short-term memory, both directions",
+        lstm.build,
+        lstm.LSTMOptions,
+        bidirectional=True,
+        step=lstm.step,
     )

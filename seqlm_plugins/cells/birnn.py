@@ -9,5 +9,10 @@ from seqlm_plugins.cells import rnn
 @seqlm.hookimpl
 def seqlm_cells() -> seqlm.CellSpec:
     return seqlm.CellSpec(
-        "birnn", "simple recurrent network, both directions", rnn.build, rnn.RNNOptions, bidirectional=True, step=rnn.step
+        "birnn",
+        "simple recurrent network, both directions",
+        rnn.build,
+        rnn.RNNOptions,
+        bidirectional=True,
+        step=rnn.step,
     )

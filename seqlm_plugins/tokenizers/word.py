@@ -38,7 +38,7 @@ class WordTokenizer:
         return found.start() if found else 0
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def nltk_tokenizer() -> Any:
     # NLTK takes a moment to import, and listing the plugins does not need it.
     from nltk.tokenize import NLTKWordTokenizer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType
-from typing import Any, Optional
+from typing import Any
 
 from seqlm_core.training.extension import Extension
 from seqlm_core.training.loop import Training
@@ -21,7 +21,7 @@ class Interrupts(Extension):
     """
 
     def __init__(self) -> None:
-        self.received: Optional[signal.Signals] = None
+        self.received: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
 
     def on_start(self, training: Training) -> None:
@@ -38,7 +38,7 @@ class Interrupts(Extension):
     def on_error(self, training: Training, error: BaseException) -> None:
         self._restore_handlers()
 
-    def _receive(self, number: int, frame: Optional[FrameType]) -> None:
+    def _receive(self, number: int, frame: FrameType | None) -> None:
         self.received = signal.Signals(number)
         self._restore_handlers()
 

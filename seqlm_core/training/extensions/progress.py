@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any, Optional
+from typing import Any
 
 from tqdm import tqdm
 
@@ -18,9 +18,9 @@ class Progress(Extension):
     """Writes to standard error: loss, tokens per second, and time left."""
 
     def __init__(self) -> None:
-        self._bar: Optional[tqdm[Any]] = None
-        self._loss: Optional[float] = None
-        self._validation: Optional[float] = None
+        self._bar: tqdm[Any] | None = None
+        self._loss: float | None = None
+        self._validation: float | None = None
         self._started = 0.0
         self._first_step = 0
         self._last_line = 0.0

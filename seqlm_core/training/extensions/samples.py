@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Optional
+from typing import Callable
 
 from seqlm_core.build import weights_of
 from seqlm_core.components import Components
@@ -42,28 +42,22 @@ class Samples(Extension):
 class ModelSampler:
     """Samples from a model as it is at the moment; the text depends on the weights, the seed and the step."""
 
-    def __init__(
-        self, model: LanguageModel, components: Components, vocabulary: Vocabulary, seed: int
-    ) -> None:
+    def __init__(self, model: LanguageModel, components: Components, vocabulary: Vocabulary, seed: int) -> None:
         self.model = model
         self.components = components
         self.vocabulary = vocabulary
         self.seed = seed
         self._tokenizer = components.build_tokenizer()
-        self._layers: Optional[LayerNetwork] = None
+        self._layers: LayerNetwork | None = None
 
     def __call__(self, step: int) -> str:
         random = generator(self.seed, step, "sample during training")
-        ids = sample_tokens(
-            self._network(), self.vocabulary, [], SAMPLE_TOKENS, DEFAULT_TEMPERATURE, random
-        )
+        ids = sample_tokens(self._network(), self.vocabulary, [], SAMPLE_TOKENS, DEFAULT_TEMPERATURE, random)
         return self._tokenizer.detokenize([self.vocabulary.tokens[i] for i in ids])
 
     def _network(self) -> NextTokenNetwork:
         if self.components.cell.step is not None:
             architecture = vars(self.model.architecture)
-            return StepNetwork(
-                architecture, self.components.cell, self.components.cell_options, weights_of(self.model)
-            )
+            return StepNetwork(architecture, self.components.cell, self.components.cell_options, weights_of(self.model))
         self._layers = self._layers or LayerNetwork(self.model)
         return self._layers

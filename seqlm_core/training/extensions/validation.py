@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 from seqlm_core.training.extension import Extension, Record
 from seqlm_core.training.loop import Training
@@ -18,7 +18,7 @@ class Validation(Extension):
     name = "validation"
 
     def __init__(self) -> None:
-        self.lowest: Optional[float] = None
+        self.lowest: float | None = None
         self.best_record: Record = {}
 
     def on_epoch(self, training: Training, record: Record) -> None:
