@@ -20,7 +20,11 @@ class SoftmaxHead(gluon.HybridBlock):
         super().__init__()
         self.vocabulary_size = vocabulary_size
         with self.name_scope():
-            self.weight = tied_weight or self.params.get("weight", shape=(vocabulary_size, hidden_size))
+            if tied_weight is None:
+                self.weight = self.params.get("weight", shape=(vocabulary_size, hidden_size))
+            else:
+                self.weight = tied_weight
+                self.params.update({tied_weight.name: tied_weight})
             self.bias = self.params.get("bias", shape=(vocabulary_size,), init="zeros")
 
     def loss(self, hidden: Any, targets: Any) -> Any:

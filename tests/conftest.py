@@ -1,0 +1,44 @@
+"""What several tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Several test processes share the machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import seqlm_core as seqlm  # noqa: E402 - MXNet's threads have to be set before it is imported
+
+SAMPLE_TEXT = Path(__file__).resolve().parents[1] / "data" / "input.txt"
+SMALL = {"hidden_size": 16, "sequence_length": 20, "batch_size": 8, "dropout": 0.1, "log_every": 10, "sample_every": 0}
+
+
+@pytest.fixture(scope="session")
+def sample_text() -> Path:
+    return SAMPLE_TEXT
+
+
+@pytest.fixture(scope="session")
+def short_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first 6,000 characters of the sample text."""
+    path = tmp_path_factory.mktemp("text") / "short.txt"
+    path.write_text(SAMPLE_TEXT.read_text()[:6000])
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(short_text: Path, tmp_path_factory: pytest.TempPathFactory):
+    """Return a function that trains a small run with some settings, once for the whole session."""
+    runs: dict[str, seqlm.Run] = {}
+
+    def train(**settings) -> seqlm.Run:
+        key = repr(sorted(settings.items()))
+        if key not in runs:
+            out = tmp_path_factory.mktemp("runs") / "run"
+            runs[key] = seqlm.train(short_text, out=out, quiet=True, **{**SMALL, "epochs": 2, **settings})
+        return runs[key]
+
+    return train
