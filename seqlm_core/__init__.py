@@ -13,6 +13,7 @@ from seqlm_core.errors import (
     SeqlmError,
     SettingError,
     TextError,
+    TrainingInterrupted,
     UnknownNameError,
     UsageError,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "TextError",
     "Tokenizer",
     "TokenizerSpec",
+    "TrainingInterrupted",
     "UnknownNameError",
     "UsageError",
     "__version__",

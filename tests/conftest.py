@@ -10,7 +10,7 @@ import pytest
 # Several test processes share the machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import seqlm_core as seqlm  # noqa: E402 - MXNet's threads have to be set before it is imported
+import seqlm_core as seqlm
 
 SAMPLE_TEXT = Path(__file__).resolve().parents[1] / "data" / "input.txt"
 SMALL = {"hidden_size": 16, "sequence_length": 20, "batch_size": 8, "dropout": 0.1, "log_every": 10, "sample_every": 0}

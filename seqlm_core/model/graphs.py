@@ -46,11 +46,11 @@ class WindowLoss(gluon.HybridBlock):
         model = self.model
         inputs = F.slice_axis(tokens, axis=0, begin=0, end=-1)
         targets = F.slice_axis(tokens, axis=0, begin=1, end=None)
-        left, states = model.read_left(F, inputs, states, self.sequence_length, masks)
+        left, states = model.read_left(inputs, states, self.sequence_length, masks)
         right = None
         if right_visible is not None:
             following = F.reverse(F.slice_axis(tokens, axis=0, begin=2, end=None), axis=0)
-            read = model.read_right(F, following, backward_states, self.sequence_length - 1, backward_masks)
+            read = model.read_right(following, backward_states, self.sequence_length - 1, backward_masks)
             aligned = F.reverse(read, axis=0)
             nothing = F.zeros_like(F.slice_axis(aligned, axis=0, begin=0, end=1))
             right = F.broadcast_mul(F.concat(aligned, nothing, dim=0), right_visible)
@@ -68,7 +68,7 @@ class LeftReading(gluon.HybridBlock):
         self.hybridize(**HYBRIDIZATION)
 
     def hybrid_forward(self, F: Any, tokens: Any, states: list[list[Any]]) -> tuple[Any, list[list[Any]]]:
-        return self._read(F, tokens, states, self.length)
+        return self._read(tokens, states, self.length)
 
 
 class RightReading(gluon.HybridBlock):
@@ -82,7 +82,7 @@ class RightReading(gluon.HybridBlock):
         self.hybridize(**HYBRIDIZATION)
 
     def hybrid_forward(self, F: Any, tokens: Any, states: list[list[Any]]) -> Any:
-        return self._read(F, tokens, states, self.length)
+        return self._read(tokens, states, self.length)
 
 
 class PredictionLoss(gluon.HybridBlock):
@@ -103,15 +103,17 @@ class NextToken(gluon.HybridBlock):
 
     def __init__(self, model: LanguageModel) -> None:
         super().__init__()
-        self._model = (model,)  # in a tuple, so that it is not registered as a whole
-        _register(self, model.input, model.forward_stack, model.head)
+        self._read = model.read_left
+        self._combine = model.combine
+        self._bidirectional = model.backward_stack is not None
+        self.head = model.head
+        _register(self, model.input, model.forward_stack)
         self.hybridize(static_alloc=True)  # the batch may change
 
     def hybrid_forward(self, F: Any, tokens: Any, states: list[list[Any]]) -> tuple[Any, list[list[Any]]]:
-        (model,) = self._model
-        left, states = model.read_left(F, tokens, states, 1)
-        right = F.zeros_like(left) if model.backward_stack is not None else None
-        return model.head.log_probabilities(model.combine(F, left, right)), states
+        left, states = self._read(tokens, states, 1)
+        right = F.zeros_like(left) if self._bidirectional else None
+        return self.head.log_probabilities(self._combine(F, left, right)), states
 
 
 def _register(block: gluon.Block, *parts: gluon.Block) -> None:

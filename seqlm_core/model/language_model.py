@@ -91,7 +91,7 @@ class LanguageModel(gluon.HybridBlock):
         return self.backward_stack.begin_state(batch_size, self.device, self.dtype)
 
     def read_left(
-        self, F: Any, tokens: Any, states: list[list[Any]], length: int, masks: list[Any] | None = None
+        self, tokens: Any, states: list[list[Any]], length: int, masks: list[Any] | None = None
     ) -> tuple[Any, list[list[Any]]]:
         """Read from left to right.
 
@@ -99,23 +99,21 @@ class LanguageModel(gluon.HybridBlock):
             tokens: ids ``(time, batch)``.
             states: from :meth:`begin_state` or an earlier call.
             length: the number of time steps.
-            masks: dropout masks: one for the input ``(time, batch, input or 1)``, then one for each layer's
+            masks: dropout masks: one for the embeddings where there are embeddings, then one for each layer's
                 output ``(time, batch, hidden)``.
 
         Returns:
             Hidden vectors ``(time, batch, hidden)``, each after reading the token at its place, and the states.
         """
-        return self._read(F, self.forward_stack, tokens, states, length, masks)
+        return self._read(self.forward_stack, tokens, states, length, masks)
 
-    def read_right(
-        self, F: Any, tokens: Any, states: list[list[Any]], length: int, masks: list[Any] | None = None
-    ) -> Any:
+    def read_right(self, tokens: Any, states: list[list[Any]], length: int, masks: list[Any] | None = None) -> Any:
         """Read ``tokens``, which come in reading order, from right to left in the text.
 
         Returns:
             Hidden vectors ``(time, batch, hidden)`` in reading order. Arguments as in :meth:`read_left`.
         """
-        hidden, _ = self._read(F, self.backward_stack, tokens, states, length, masks)
+        hidden, _ = self._read(self.backward_stack, tokens, states, length, masks)
         return hidden
 
     def combine(self, F: Any, left: Any, right: Any | None) -> Any:
@@ -129,9 +127,9 @@ class LanguageModel(gluon.HybridBlock):
         return left + right if self.architecture.tie_weights else F.concat(left, right, dim=2)
 
     def _read(
-        self, F: Any, stack: Any, tokens: Any, states: list[list[Any]], length: int, masks: list[Any] | None
+        self, stack: Any, tokens: Any, states: list[list[Any]], length: int, masks: list[Any] | None
     ) -> tuple[Any, list[list[Any]]]:
         inputs = self.input(tokens)
-        if masks is not None:
-            inputs, masks = F.broadcast_mul(inputs, masks[0]), masks[1:]
+        if masks is not None and self.architecture.embedding_size:
+            inputs, masks = inputs * masks[0], masks[1:]
         return stack.unroll(inputs, states, length, masks)

@@ -101,13 +101,13 @@ class LanguageModelling:
                 state[:] = nd.array(arrays[f"{layer}/{k}"], ctx=state.context, dtype=state.dtype)
 
     def _dropout_masks(self, step: int, direction: str, shorter: int) -> list[Any] | None:
-        """Return a mask ``(time, batch, channels)`` for the input and each layer, None without dropout."""
+        """Return a mask ``(time, batch, channels)`` for the embeddings and each layer, None without dropout."""
         rate = self.settings.dropout
         if not rate:
             return None
-        # A one-hot vector is kept or dropped as a whole: all but one of its elements are zero anyway.
-        sizes = [self.model.architecture.embedding_size or 1]
-        sizes += [self.model.architecture.hidden_size] * self.model.architecture.layers
+        sizes = [self.model.architecture.hidden_size] * self.model.architecture.layers
+        if self.model.architecture.embedding_size:
+            sizes.insert(0, self.model.architecture.embedding_size)
         random = generator(self.settings.seed, step, f"{direction} dropout")
         time = self.plan.sequence_length - shorter
         masks = []

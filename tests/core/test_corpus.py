@@ -1,0 +1,139 @@
+"""Texts turned into token ids."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import seqlm_core as seqlm
+from seqlm_core.reading import text as text_module
+from seqlm_core.reading.corpus import read_corpus, read_text
+from seqlm_core.reading.vocabulary import UNKNOWN, Vocabulary
+
+
+def tokenizer(name="char"):
+    spec = seqlm.installed_plugins().tokenizers.get(name)
+    return spec.build(spec.options())
+
+
+def write(path, text, encoding="utf-8"):
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def decoded(part, vocabulary):
+    return "".join(vocabulary.tokens[i] for i in part.ids)
+
+
+@pytest.mark.parametrize("name", ["char", "word"])
+def test_small_blocks_read_as_the_whole(name, tmp_path, monkeypatch, sample_text):
+    text = sample_text.read_text()[:5000] + "\r\n\r\n  naïve — “quotes” 🙂 end"
+    path = write(tmp_path / "text.txt", text)
+    whole = read_corpus([path], tokenizer(name))
+    monkeypatch.setattr(text_module, "BLOCK_BYTES", 7)
+    pieces = read_corpus([path], tokenizer(name))
+    np.testing.assert_array_equal(whole.training.ids, pieces.training.ids)
+    assert decoded(pieces.training, pieces.vocabulary) == text
+
+
+def test_the_vocabulary_is_made_of_the_training_part_alone(tmp_path):
+    path = write(tmp_path / "text.txt", "ab" * 45 + "zzzzzzzzzz")
+    corpus = read_corpus([path], tokenizer(), validation_fraction=0.1)
+    assert corpus.vocabulary.tokens == [UNKNOWN, "a", "b"]
+    assert len(corpus.training) == 90
+    assert corpus.validation.unknown_tokens == 9  # the first one is not predicted
+    assert corpus.validation.characters == 9
+    assert corpus.validation.first_unknown == "z"
+
+
+def test_a_validation_file_leaves_the_training_text_whole(tmp_path):
+    training = write(tmp_path / "training.txt", "abcabcabc")
+    validation = write(tmp_path / "validation.txt", "cabx")
+    corpus = read_corpus([training], tokenizer(), validation_fraction=0.5, validation_paths=[validation])
+    assert len(corpus.training) == 9
+    assert decoded(corpus.validation, corpus.vocabulary) == f"cab{UNKNOWN}"
+
+
+def test_several_files_are_read_one_after_the_other(tmp_path):
+    paths = [write(tmp_path / f"{i}.txt", text) for i, text in enumerate(["one ", "two ", "three"])]
+    corpus = read_corpus(paths, tokenizer("word"))
+    assert decoded(corpus.training, corpus.vocabulary) == "one two three"
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), min_size=2, max_size=60).filter(lambda t: len(set(t)) > 1))
+def test_the_vocabulary_is_sorted_by_falling_count_then_by_token(tokens):
+    counts = Counter(tokens)
+    vocabulary = Vocabulary.from_counts(counts)
+    assert vocabulary.tokens == [UNKNOWN, *sorted(counts, key=lambda t: (-counts[t], t))]
+    assert vocabulary.counts.tolist() == [0, *[counts[t] for t in vocabulary.tokens[1:]]]
+    assert Vocabulary.from_json(vocabulary.to_json()).tokens == vocabulary.tokens
+
+
+def test_rare_tokens_are_unknown_and_counted_as_such():
+    vocabulary = Vocabulary.from_counts({"a": 5, "b": 4, "c": 1, "d": 1}, min_count=2)
+    assert vocabulary.tokens == [UNKNOWN, "a", "b"]
+    assert vocabulary.counts.tolist() == [2, 5, 4]
+    assert vocabulary.frequencies().tolist() == [0, 5 / 9, 4 / 9]
+    assert Vocabulary.from_counts({"a": 5, "b": 4, "c": 1}, max_vocabulary=1).tokens == [UNKNOWN, "a"]
+
+
+def test_a_token_spelt_like_the_unknown_one_is_a_token_of_its_own():
+    vocabulary = Vocabulary.from_counts({UNKNOWN: 3, "a": 2})
+    assert vocabulary.id(UNKNOWN) == 1
+    assert vocabulary.id("never seen") == 0
+
+
+def test_a_byte_order_mark_is_left_out_and_line_ends_are_kept(tmp_path):
+    path = write(tmp_path / "text.txt", "\ufeffa\r\nb")
+    assert decoded(read_corpus([path], tokenizer()).training, read_corpus([path], tokenizer()).vocabulary) == "a\r\nb"
+
+
+@pytest.mark.parametrize("position", [0, 5, text_module.BLOCK_BYTES - 1, text_module.BLOCK_BYTES + 3])
+def test_the_first_undecodable_byte_is_named(tmp_path, position):
+    path = tmp_path / "text.txt"
+    path.write_bytes(b"a" * position + b"\xff" + b"b" * 10)
+    with pytest.raises(seqlm.TextError, match=f"byte {position} cannot be decoded.*--encoding"):
+        read_corpus([path], tokenizer())
+
+
+def test_an_incomplete_character_at_a_block_end_is_named_at_its_own_byte(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_module, "BLOCK_BYTES", 4)
+    path = tmp_path / "text.txt"
+    path.write_bytes(b"abc\xe2\x82x")
+    with pytest.raises(seqlm.TextError, match="byte 3 cannot"):
+        read_corpus([path], tokenizer())
+
+
+def test_another_encoding_is_read_when_it_is_named(tmp_path):
+    path = write(tmp_path / "text.txt", "Grüße an alle", "utf-16")
+    corpus = read_corpus([path], tokenizer(), encoding="utf-16")
+    assert decoded(corpus.training, corpus.vocabulary) == "Grüße an alle"
+
+
+def test_nul_characters_are_refused_at_their_place(tmp_path):
+    path = write(tmp_path / "text.txt", "abc\0def")
+    with pytest.raises(seqlm.TextError, match="NUL at character 3"):
+        read_corpus([path], tokenizer())
+
+
+def test_a_text_of_one_symbol_is_refused(tmp_path):
+    path = write(tmp_path / "text.txt", "a" * 1000)
+    with pytest.raises(seqlm.TextError, match="one token only, 'a'"):
+        read_corpus([path], tokenizer())
+
+
+def test_no_token_frequent_enough_is_refused_with_the_option(tmp_path):
+    path = write(tmp_path / "text.txt", "abcdef")
+    with pytest.raises(seqlm.TextError, match="--min-count"):
+        read_corpus([path], tokenizer(), min_count=2)
+
+
+def test_characters_and_unknown_tokens_of_a_new_text_are_counted(tmp_path):
+    vocabulary = Vocabulary.from_counts({"The": 2, " cat": 2, ".": 2})
+    part = read_text([write(tmp_path / "t.txt", "The cat sat.")], tokenizer("word"), vocabulary)
+    assert part.ids.tolist() == [vocabulary.id("The"), vocabulary.id(" cat"), 0, vocabulary.id(".")]
+    assert (part.characters, part.unknown_tokens, part.first_unknown) == (9, 1, " sat")

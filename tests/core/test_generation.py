@@ -1,0 +1,131 @@
+"""Text from a model: both ways to the next token, and the drawing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from test_numbers import VOCABULARY, make_model
+
+import seqlm_core as seqlm
+from seqlm_core.build import weights_of
+from seqlm_core.generation.layer_network import LayerNetwork
+from seqlm_core.generation.network import StepNetwork
+from seqlm_core.generation.sampling import draw, sample_tokens
+from seqlm_core.reading.vocabulary import UNKNOWN, Vocabulary
+
+CELLS = ["rnn", "gru", "lstm", "birnn", "bigru", "bilstm"]
+INPUTS = [{"embedding_size": 0}, {"embedding_size": 3}, {"tie_weights": True}]
+
+
+@pytest.mark.parametrize("settings", INPUTS, ids=["one-hot", "embedded", "tied"])
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("cell", CELLS)
+def test_step_functions_predict_as_the_training_network_does(cell, layers, settings):
+    model = make_model(cell, dtype="float32", layers=layers, **settings)
+    spec = seqlm.installed_plugins().cells.get(cell)
+    steps = StepNetwork(vars(model.architecture), spec, spec.options(), weights_of(model))
+    network = LayerNetwork(model)
+    of_steps, of_network = steps.begin(3), network.begin(3)
+    for tokens in np.random.default_rng(1).integers(0, VOCABULARY, (20, 3)):
+        from_steps, of_steps = steps.read(tokens, of_steps)
+        from_network, of_network = network.read(tokens, of_network)
+        np.testing.assert_allclose(from_steps, from_network, atol=1e-5)
+
+
+def test_draws_follow_the_distribution():
+    probabilities = np.array([0.1, 0.05, 0.0, 0.4, 0.25, 0.2])
+    with np.errstate(divide="ignore"):
+        log_probabilities = np.log(probabilities)
+    random = np.random.default_rng(1)
+    n = 100_000
+    counts = np.bincount([draw(log_probabilities, 1.0, random) for _ in range(n)], minlength=6)
+    assert counts[0] == 0  # <unk>
+    assert counts[2] == 0
+    expected = n * probabilities / 0.9
+    kept = [1, 3, 4, 5]
+    chi_square = ((counts - expected)[kept] ** 2 / expected[kept]).sum()
+    assert chi_square < 16.27  # the 0.999 quantile for 3 degrees of freedom
+
+
+def test_temperature_sharpens_and_zero_takes_the_most_probable():
+    log_probabilities = np.log([0.5, 0.2, 0.3])
+    random = np.random.default_rng(1)
+    assert {draw(log_probabilities, 0, random) for _ in range(20)} == {2}
+    cold = np.mean([draw(log_probabilities, 0.5, random) == 2 for _ in range(20_000)])
+    assert cold == pytest.approx(0.09 / (0.09 + 0.04), abs=0.015)
+
+
+class CountingNetwork:
+    """After token k, token k + 1 is certain; keeps what it was given to read."""
+
+    def __init__(self, size):
+        self.size = size
+        self.read_tokens = []
+
+    def begin(self, batch_size):
+        return 0
+
+    def read(self, tokens, states):
+        self.read_tokens.append(int(tokens[0]))
+        assert states == len(self.read_tokens) - 1
+        rows = np.full((1, self.size), -np.inf)
+        rows[0, (tokens[0] + 1) % self.size] = 0
+        return rows, states + 1
+
+
+def test_the_prompt_is_read_and_its_state_is_kept():
+    vocabulary = Vocabulary(list("abcdefgh"), [0] + [1] * 8)
+    network = CountingNetwork(len(vocabulary))
+    ids = list(sample_tokens(network, vocabulary, [1, 2, 3], 4, 1.0, np.random.default_rng(1)))
+    assert ids == [4, 5, 6, 7]
+    assert network.read_tokens == [1, 2, 3, 4, 5, 6]
+
+
+def test_without_a_prompt_the_first_token_is_drawn_by_its_frequency():
+    vocabulary = Vocabulary(["a", "b"], [10, 3, 1])
+    random = np.random.default_rng(1)
+    firsts = [next(iter(sample_tokens(CountingNetwork(3), vocabulary, [], 1, 0.1, random))) for _ in range(4000)]
+    assert np.mean(np.array(firsts) == 1) == pytest.approx(0.75, abs=0.03)
+    assert next(iter(sample_tokens(CountingNetwork(3), vocabulary, [], 1, 0, random))) == 1
+
+
+def test_a_sample_begins_with_its_prompt_and_repeats_with_its_seed(trained):
+    run = trained(cell="gru")
+    text = run.sample("The ", length=50, seed=4)
+    assert text.startswith("The ")
+    assert len(text) == 54
+    assert text == run.sample("The ", length=50, seed=4)
+    assert text != run.sample("The ", length=50, seed=5)
+
+
+def test_length_is_in_tokens_and_unknown_is_never_produced(trained):
+    run = trained(tokenizer="word", embedding_size=8)
+    text = run.sample(length=300, temperature=2.0, seed=1)
+    assert UNKNOWN not in text
+    assert len(run.tokenizer.tokenize(text)) == pytest.approx(300, abs=60)  # neighbours may read as one word
+
+
+def test_unseen_characters_of_a_prompt_are_a_warning(trained, caplog):
+    run = trained(cell="gru")
+    seqlm_logger = __import__("logging").getLogger("seqlm")
+    seqlm_logger.addHandler(caplog.handler)
+    try:
+        assert run.sample("Жук ", length=5, seed=1).startswith("Жук ")
+    finally:
+        seqlm_logger.removeHandler(caplog.handler)
+    assert "'Ж'" in caplog.text
+    assert "2 more" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"length": -1}, "length: must be at least 0"),
+        ({"temperature": -0.5}, "temperature: must be"),
+        ({"temperature": float("nan")}, "temperature: must be"),
+        ({"seed": -1}, "seed: must be"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(trained, arguments, message):
+    with pytest.raises(seqlm.SettingError, match=message):
+        trained(cell="gru").sample(**arguments)
