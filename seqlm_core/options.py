@@ -43,8 +43,11 @@ def check_options_class(options: type, where: str) -> None:
         kind = types[field.name]
         if kind not in (bool, int, float, str) and not _is_choice(kind):
             raise PluginError(f"{where}: option {field.name!r} must be a bool, int, float, str or a Literal of strings")
+        default = getattr(defaults, field.name)
         try:
-            _convert(kind, getattr(defaults, field.name))
+            _convert(kind, default)
+            if isinstance(default, str) and kind in (bool, int, float):
+                raise ValueError(f"must be a {kind.__name__}, not the text {default!r}")
         except ValueError as error:
             raise PluginError(f"{where}: default of option {field.name!r} {error}") from error
 
@@ -82,9 +85,10 @@ def parse_assignments(texts: Iterable[str], kind: str) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not name or not equals:
             raise UsageError(f"--{kind}-option {text!r} must be written NAME=VALUE")
+        name = name.replace("-", "_")
         if name in given:
             raise UsageError(f"--{kind}-option {name} is given twice")
-        given[name.replace("-", "_")] = value
+        given[name] = value
     return given
 
 
@@ -116,8 +120,10 @@ def _convert(kind: Any, value: Any) -> Any:
         if value in get_args(kind):
             return value
         raise ValueError(f"must be one of {', '.join(get_args(kind))}, not {value!r}")
-    if kind is str and isinstance(value, str):
-        return value
+    if kind is str:
+        if isinstance(value, str):
+            return value
+        raise ValueError(f"must be text, not {value!r}")
     if kind is bool:
         if isinstance(value, bool):
             return value

@@ -20,6 +20,8 @@ from seqlm_core.registry import THIS_PROGRAM, Registry, Source
 from seqlm_core.specs import CellSpec, OptimizerSpec, TokenizerSpec
 
 logger = logging.getLogger("seqlm")
+broken_logger = logging.getLogger("seqlm.broken_plugins")
+"""Warns of each broken plugin; ``seqlm plugins``, which lists them, silences it."""
 
 ENTRY_POINT_GROUP = "seqlm"
 BUILT_IN_DISTRIBUTION = "seqlm"
@@ -42,8 +44,6 @@ class Plugins:
         self.tokenizers = Registry(TokenizerSpec)
         self.optimizers = Registry(OptimizerSpec)
         self._failed: list[BrokenPlugin] = []
-        self._manager = pluggy.PluginManager("seqlm")
-        self._manager.add_hookspecs(hookspecs)
 
     @property
     def registries(self) -> tuple[Registry[Any], ...]:
@@ -56,14 +56,19 @@ class Plugins:
         refused = [refusal for registry in self.registries for refusal in registry.refused()]
         return self._failed + [BrokenPlugin(entry.spec.name, entry.source, cause) for entry, cause in refused]
 
-    def register(self, plugin: object, name: str | None = None, source: Source = THIS_PROGRAM) -> None:
+    def register(self, plugin: object, source: Source = THIS_PROGRAM) -> None:
         """Add what ``plugin``, a module or an object with hook implementations, has to offer.
 
         Raises:
             PluginError: it cannot be used; nothing of it is registered then.
         """
-        named = name or str(getattr(plugin, "__name__", type(plugin).__name__))
-        for registry, spec in self._collect(plugin, named):
+        offered = collect_specs(plugin, self.registries)
+        names = [(registry.kind, spec.name) for registry, spec in offered]
+        for registry, spec in offered:
+            if names.count((registry.kind, spec.name)) > 1:
+                raise PluginError(f"offers {registry.kind} {spec.name!r} twice")
+            registry.check(spec, source)
+        for registry, spec in offered:
             registry.add(spec, source)
 
     def load(self, entry_points: Iterable[tuple[importlib.metadata.EntryPoint, Source]]) -> None:
@@ -72,66 +77,91 @@ class Plugins:
             try:
                 # Standard output belongs to the command's result.
                 with contextlib.redirect_stdout(sys.stderr):
-                    self.register(entry_point.load(), f"{source.distribution}:{entry_point.name}", source)
+                    self.register(entry_point.load(), source)
             except (Exception, SystemExit) as error:
-                cause = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
-                self._failed.append(BrokenPlugin(entry_point.name, source, cause))
+                self.mark_failed(entry_point.name, source, error)
         for broken in self.broken:
-            logger.warning("plugin %r of %s is skipped: %s", broken.name, broken.source, broken.cause)
+            broken_logger.warning("plugin %r of %s is skipped: %s", broken.name, broken.source, broken.cause)
 
-    def _collect(self, plugin: object, name: str) -> list[tuple[Registry[Any], Any]]:
-        """Return the valid records of one plugin; raise at the first fault and forget the plugin."""
-        others = self._manager.get_plugins()
-        try:
-            self._manager.register(plugin, name)
-            self._manager.check_pending()
-            specs = []
-            for registry in self.registries:
-                hook = self._manager.subset_hook_caller(f"seqlm_{registry.kind}s", remove_plugins=others)
-                specs += [(registry, spec) for result in hook() for spec in _as_specs(result, registry)]
-        except BaseException as error:
-            if self._manager.is_registered(plugin):
-                self._manager.unregister(plugin)
-            if isinstance(error, (pluggy.PluginValidationError, ValueError)):
-                raise PluginError(" ".join(str(error).split())) from error
-            raise
-        if not specs:
-            raise PluginError("registers no cell, tokenizer or optimizer")
-        return specs
+    def mark_failed(self, name: str, source: Source, error: BaseException) -> None:
+        """Remember that a plugin could not be loaded."""
+        cause = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+        self._failed.append(BrokenPlugin(name, source, " ".join(cause.split())))
+
+
+def collect_specs(plugin: object, registries: Iterable[Registry[Any]]) -> list[tuple[Registry[Any], Any]]:
+    """Return the records that the hooks of one plugin return, each with the registry that it is for.
+
+    Each plugin gets a manager of its own, so that the fault of one cannot be taken for that of another.
+
+    Raises:
+        PluginError: a hook is not one of ours, or returns something that cannot be used, or there is none.
+    """
+    manager = pluggy.PluginManager("seqlm")
+    manager.add_hookspecs(hookspecs)
+    try:
+        manager.register(plugin)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise PluginError(str(error)) from error
+    specs = []
+    for registry in registries:
+        for result in getattr(manager.hook, f"seqlm_{registry.kind}s")():
+            specs += [(registry, spec) for spec in _as_specs(result, registry)]
+    if not specs:
+        raise PluginError("registers no cell, tokenizer or optimizer")
+    return specs
 
 
 def _as_specs(result: Any, registry: Registry[Any]) -> list[Any]:
     """Return what a hook returned as a list of valid records of the registry's kind."""
     wanted = registry.spec_class
-    specs = list(result) if isinstance(result, (list, tuple)) else [result]
+    specs = list(result) if isinstance(result, Iterable) and not isinstance(result, str) else [result]
     for spec in specs:
         if not isinstance(spec, wanted):
             raise PluginError(
-                f"hook seqlm_{registry.kind}s must return {wanted.__name__} or a list of them, "
+                f"hook seqlm_{registry.kind}s must return {wanted.__name__} or several of them, "
                 f"not {type(spec).__name__}"
             )
         spec.validate()
     return specs
 
 
-def find_entry_points() -> list[tuple[importlib.metadata.EntryPoint, Source]]:
-    """Return the entry points of the group ``seqlm``, built-ins first, as ``SEQLM_PLUGINS`` selects them."""
+def find_entry_points(plugins: Plugins) -> list[tuple[importlib.metadata.EntryPoint, Source]]:
+    """Return the entry points of the group ``seqlm``, built-ins first, as ``SEQLM_PLUGINS`` selects them.
+
+    A distribution whose metadata cannot be read is marked as failed in ``plugins``.
+    """
     selection = os.environ.get(SELECTION_VARIABLE)
     wanted = None if selection is None else {_normalize(n) for n in selection.split(",") if n.strip()}
     found = []
     seen = set()
     for distribution in importlib.metadata.distributions():
-        name = distribution.metadata["Name"]
-        if name is None or _normalize(name) in seen:
-            continue
-        seen.add(_normalize(name))
-        built_in = _normalize(name) == BUILT_IN_DISTRIBUTION
-        if built_in or wanted is None or _normalize(name) in wanted:
-            source = Source(name, distribution.version, built_in)
-            found += [(point, source) for point in distribution.entry_points if point.group == ENTRY_POINT_GROUP]
+        source = Source(str(getattr(distribution, "_path", "a distribution")), "")
+        try:
+            name = distribution.metadata["Name"]
+            if name is None or _normalize(name) in seen:
+                continue
+            seen.add(_normalize(name))
+            built_in = _normalize(name) == BUILT_IN_DISTRIBUTION
+            source = Source(name, distribution.metadata["Version"] or "", built_in)
+            if built_in or wanted is None or _normalize(name) in wanted:
+                points = [point for point in distribution.entry_points if point.group == ENTRY_POINT_GROUP]
+                found += [(point, source) for point in points]
+        except Exception as error:
+            # Other packages' faults are none of ours unless they name our group.
+            if ENTRY_POINT_GROUP in _entry_point_text(distribution):
+                plugins.mark_failed("(its entry points)", source, error)
     for name in sorted((wanted or set()) - seen):
         logger.warning("%s names %r, which is not installed", SELECTION_VARIABLE, name)
     return sorted(found, key=lambda item: not item[1].built_in)
+
+
+def _entry_point_text(distribution: importlib.metadata.Distribution) -> str:
+    try:
+        return distribution.read_text("entry_points.txt") or ""
+    except Exception:
+        return ""
 
 
 def _normalize(name: str) -> str:
@@ -142,7 +172,7 @@ def _normalize(name: str) -> str:
 def installed_plugins() -> Plugins:
     """Return the plugins of this environment, loaded at the first call."""
     plugins = Plugins()
-    plugins.load(find_entry_points())
+    plugins.load(find_entry_points(plugins))
     if not len(plugins.cells):
         logger.warning("the built-in plugins are not found: install the package with 'pip install .'")
     return plugins

@@ -45,17 +45,29 @@ class Registry(Generic[SpecT]):
         self.kind = spec_class.kind
         self._offers: dict[str, list[Entry[SpecT]]] = {}
 
+    def check(self, spec: SpecT, source: Source) -> None:
+        """Raise :class:`PluginError` where ``source`` cannot add ``spec``.
+
+        One distribution cannot offer a name twice, and a running program cannot take a built-in's name. (An
+        installed distribution that does is shown as broken, since whoever runs the program did not write it.)
+        """
+        offers = self._offers.get(spec.name, [])
+        if source == THIS_PROGRAM:
+            if any(offer.source.built_in for offer in offers):
+                raise PluginError(f"{self.kind} {spec.name!r} is a built-in's name; choose another")
+        elif any(offer.source == source for offer in offers):
+            raise PluginError(f"offers {self.kind} {spec.name!r} twice")
+
     def add(self, spec: SpecT, source: Source) -> None:
         """Register ``spec``. What a running program registers replaces its own earlier record of that name.
 
         Raises:
-            PluginError: one distribution offers the name twice.
+            PluginError: see :meth:`check`.
         """
+        self.check(spec, source)
         offers = self._offers.setdefault(spec.name, [])
         if source == THIS_PROGRAM:
             offers[:] = [offer for offer in offers if offer.source != THIS_PROGRAM]
-        if any(offer.source == source for offer in offers):
-            raise PluginError(f"offers {self.kind} {spec.name!r} twice")
         offers.append(Entry(spec, source))
 
     def get(self, name: str) -> SpecT:
@@ -75,7 +87,7 @@ class Registry(Generic[SpecT]):
             raise UnknownNameError(self._conflict(name))
         nearest = difflib.get_close_matches(str(name).lower(), self.names(), n=1)
         hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-        raise UnknownNameError(f"no {self.kind} {name!r}{hint}; there are: {', '.join(self.names())}")
+        raise UnknownNameError(f"no {self.kind} {name!r}{hint}; there are: {', '.join(self.names()) or 'none'}")
 
     def names(self) -> list[str]:
         """Return the usable names, built-ins first, in the order of their registration."""

@@ -73,7 +73,7 @@ class Spec:
         if not isinstance(self.name, str) or not NAME_PATTERN.fullmatch(self.name):
             raise PluginError(f"{self.kind} name {self.name!r} is not made of lower-case letters, digits, '-' and '_'")
         where = f"{self.kind} {self.name!r}"
-        if not isinstance(self.summary, str) or not self.summary.strip() or "\n" in self.summary:
+        if not isinstance(self.summary, str) or not self.summary.strip() or len(self.summary.splitlines()) > 1:
             raise PluginError(f"{where}: summary must be one line of text, not {self.summary!r}")
         if not callable(self.build):
             raise PluginError(f"{where}: build must be callable, not {self.build!r}")
@@ -123,7 +123,7 @@ class TokenizerSpec(Spec):
 
     def validate(self) -> None:
         super().validate()
-        if not isinstance(self.default_min_count, int) or self.default_min_count < 1:
+        if type(self.default_min_count) is not int or self.default_min_count < 1:
             raise PluginError(f"tokenizer {self.name!r}: default_min_count must be a whole number of at least 1")
 
 
@@ -141,5 +141,6 @@ class OptimizerSpec(Spec):
 
     def validate(self) -> None:
         super().validate()
-        if not isinstance(self.default_learning_rate, (int, float)) or not self.default_learning_rate > 0:
-            raise PluginError(f"optimizer {self.name!r}: default_learning_rate must be a number above 0")
+        rate = self.default_learning_rate
+        if type(rate) not in (int, float) or not 0 < rate < float("inf"):
+            raise PluginError(f"optimizer {self.name!r}: default_learning_rate must be a finite number above 0")

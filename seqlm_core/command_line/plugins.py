@@ -14,9 +14,10 @@ import click
 def plugins_command(as_json: bool) -> None:
     """List the cells, tokenizers and optimizers that are installed, and the plugins that are broken."""
     import seqlm_core as seqlm
+    from seqlm_core.plugins import broken_logger
 
     # What is broken is part of the answer here.
-    logging.getLogger("seqlm").setLevel(logging.ERROR)
+    broken_logger.setLevel(logging.ERROR)
     plugins = seqlm.installed_plugins()
     if as_json:
         click.echo(json.dumps(_as_json(plugins), indent=2))

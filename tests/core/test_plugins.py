@@ -55,7 +55,7 @@ def environment(tmp_path, monkeypatch, caplog):
 
 def load():
     plugins = Plugins()
-    plugins.load(find_entry_points())
+    plugins.load(find_entry_points(plugins))
     return plugins
 
 
@@ -65,7 +65,7 @@ def usable(plugins, built_in=False):
 
 def test_built_ins_come_first_and_all_load(environment, caplog):
     environment.install("wave-plug", returns("cell('wave')"))
-    assert [source.built_in for _, source in find_entry_points()][:12] == [True] * 11 + [False]
+    assert [source.built_in for _, source in find_entry_points(Plugins())][:12] == [True] * 11 + [False]
     plugins = load()
     assert usable(plugins, built_in=True) == BUILT_INS
     assert plugins.broken == []
@@ -90,14 +90,14 @@ FAULTS = {
     "is no Python": ("def", "SyntaxError: invalid syntax"),
     "raises in the hook": (returns("1 / 0"), "ZeroDivisionError: division by zero"),
     "raises ValueError in the hook": (returns("int('x')"), "invalid literal for int() with base 10: 'x'"),
-    "wrong type": (returns("'wave'"), "hook seqlm_cells must return CellSpec or a list of them, not str"),
+    "wrong type": (returns("'wave'"), "hook seqlm_cells must return CellSpec or several of them, not str"),
     "wrong type in a list": (
         returns("[cell('wave'), 5]"),
-        "hook seqlm_cells must return CellSpec or a list of them, not int",
+        "hook seqlm_cells must return CellSpec or several of them, not int",
     ),
     "wrong kind": (
         returns("cell('wave')", "seqlm_tokenizers()"),
-        "hook seqlm_tokenizers must return TokenizerSpec or a list of them, not CellSpec",
+        "hook seqlm_tokenizers must return TokenizerSpec or several of them, not CellSpec",
     ),
     "returns None": (returns("None"), "registers no cell, tokenizer or optimizer"),
     "returns nothing": (returns("[]"), "registers no cell, tokenizer or optimizer"),
@@ -122,7 +122,7 @@ FAULTS = {
     ),
     "rate": (
         returns("seqlm.OptimizerSpec('walk', 'walks', print, default_learning_rate=0)", "seqlm_optimizers()"),
-        "optimizer 'walk': default_learning_rate must be a number above 0",
+        "optimizer 'walk': default_learning_rate must be a finite number above 0",
     ),
     "unknown hook": (returns("cell('wave')", "seqlm_cell()"), "unknown hook 'seqlm_cell' in plugin"),
     "arguments of a hook": (returns("cell('wave')", "seqlm_cells(size)"), "Argument(s) {'size'} are declared in"),

@@ -117,10 +117,9 @@ def test_a_running_program_replaces_its_own_earlier_record():
     assert registry.refused() == []
 
 
-def test_a_running_program_replaces_nobody_elses_record():
-    registry = registry_of(("lstm", BUILT_IN), ("lstm", THIS_PROGRAM), ("lstm", THIS_PROGRAM))
-    assert registry.entry("lstm").source == BUILT_IN
-    assert [entry.source for entry, _ in registry.refused()] == [THIS_PROGRAM]
+def test_a_running_program_cannot_take_a_built_in_name():
+    with pytest.raises(PluginError, match="cell 'lstm' is a built-in's name; choose another"):
+        registry_of(("lstm", BUILT_IN), ("lstm", THIS_PROGRAM))
 
 
 def test_a_source_reads_as_name_and_version():
