@@ -6,30 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from seqlm_core.architecture import Architecture
 from seqlm_core.components import Components
 from seqlm_core.errors import PluginError, RunError
 from seqlm_core.model.initialization import unique_parameters
-from seqlm_core.model.language_model import Architecture, LanguageModel
+from seqlm_core.model.language_model import LanguageModel
 from seqlm_core.mxnet import gluon, mx, nd
-from seqlm_core.settings import Settings
-
-LARGEST_ONE_HOT_VOCABULARY = 256
-
-
-def choose_architecture(settings: Settings, bidirectional: bool, vocabulary_size: int) -> Architecture:
-    """Return the sizes of a model, with the default for the embedding size."""
-    embedding_size = settings.embedding_size
-    if embedding_size is None:
-        small = vocabulary_size <= LARGEST_ONE_HOT_VOCABULARY
-        embedding_size = 0 if small and not settings.tie_weights else settings.hidden_size
-    return Architecture(
-        vocabulary_size=vocabulary_size,
-        hidden_size=settings.hidden_size,
-        layers=settings.layers,
-        embedding_size=embedding_size,
-        bidirectional=bidirectional,
-        tie_weights=settings.tie_weights,
-    )
 
 
 def build_model(architecture: Architecture, components: Components) -> LanguageModel:
@@ -57,7 +39,7 @@ def load_weights(model: LanguageModel, weights: Mapping[str, np.ndarray], device
     parameters = unique_parameters(model)
     if set(parameters) != set(weights):
         different = sorted(set(parameters) ^ set(weights))
-        raise RunError(f"the checkpoint is not one of this model: {different[0]!r} is only in one of them")
+        raise RunError(f"the checkpoint is not one of this model: only one of them has {different[0]!r}")
     for name, parameter in parameters.items():
         if tuple(parameter.shape) != weights[name].shape:
             raise RunError(

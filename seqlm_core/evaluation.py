@@ -73,7 +73,7 @@ class Evaluator:
         self.text = text
         self.predictions = len(text) - 1
         if self.predictions < 1:
-            raise TextError(f"a text of {len(text)} tokens has nothing to predict; at least 2 are needed")
+            raise TextError(f"{text.name} has a single token, and at least 2 are needed to predict one")
         self.length = min(sequence_length, self.predictions)
         self.streams = min(batch_size, self.predictions // self.length)
         # The first stream counts all of its steps, the others all but their first window.

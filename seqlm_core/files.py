@@ -27,8 +27,8 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Write plain values with a digest of themselves."""
-    text = json.dumps({**values, "digest": json_digest(values)}, indent=1, ensure_ascii=False)
-    # A text that was read with errors="surrogateescape" cannot be in here, so this always encodes.
+    # As ASCII, since names of files that are not UTF-8 have no other encoding.
+    text = json.dumps({**values, "digest": json_digest(values)}, indent=1, ensure_ascii=True)
     write_atomically(path, (text + "\n").encode())
 
 

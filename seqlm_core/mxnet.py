@@ -6,8 +6,10 @@ and commands that do not compute with it leave it alone.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -32,7 +34,7 @@ def usable_cores() -> int:
         return os.cpu_count() or 1
 
 
-def _missing_library(error: OSError) -> SeqlmError:
+def _loading_error(error: Exception) -> SeqlmError:
     found = re.search(r"(lib\w+)\.so\S*: cannot open shared object", str(error))
     if not found:
         return SeqlmError(f"MXNet cannot be loaded: {error}")
@@ -44,18 +46,36 @@ def _missing_library(error: OSError) -> SeqlmError:
 
 
 # By itself MXNet takes half of the processors.
-os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+if not re.fullmatch(r"[1-9]\d*", os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))):
+    raise SeqlmError(f"OMP_NUM_THREADS is {os.environ['OMP_NUM_THREADS']!r}; it must be a number of threads")
 for _name, _type in _REMOVED_NUMPY_ALIASES.items():
     if _name not in vars(np):
         setattr(np, _name, _type)
 
 try:
     import mxnet as mx
-except OSError as error:
-    raise _missing_library(error) from error
+except (OSError, ImportError) as error:
+    raise _loading_error(error) from error
 from mxnet import autograd, gluon, nd  # noqa: E402 - only once its needs are met
 
-__all__ = ["autograd", "compute_device", "gluon", "mx", "nd", "usable_cores"]
+__all__ = ["autograd", "compute_device", "gluon", "mx", "nd", "told_failures", "usable_cores"]
+
+
+@contextlib.contextmanager
+def told_failures() -> Iterator[None]:
+    """Turn MXNet's own failures, and lack of memory, into errors of one line.
+
+    Raises:
+        SeqlmError: with the line of MXNet's message that tells something.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise SeqlmError("there is not enough memory for a model of this size") from error
+    except mx.MXNetError as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        told = next((line for line in lines if line.startswith(("MXNetError", "Error"))), lines[-1])
+        raise SeqlmError(f"MXNet cannot do this: {told}") from error
 
 
 def compute_device(name: str) -> mx.Context:
@@ -72,5 +92,5 @@ def compute_device(name: str) -> mx.Context:
     index = int(name.partition(":")[2] or 0)
     if index >= count:
         found = f"{count} found" if count else "none found, or this MXNet is built without CUDA"
-        raise SeqlmError(f"device: {name} is not there ({found}); use --device cpu")
+        raise SeqlmError(f"--device {name} is not there ({found}); use --device cpu")
     return mx.gpu(index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 import os
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqlm_core.checkpoint import load_checkpoint, select
+from seqlm_core.architecture import Architecture
+from seqlm_core.checkpoint import select
 from seqlm_core.components import Components, check_plugins_of_run
 from seqlm_core.errors import RunError, SettingError, UsageError
 from seqlm_core.generation.network import NextTokenNetwork, StepNetwork
@@ -20,11 +22,12 @@ from seqlm_core.generation.sampling import DEFAULT_LENGTH, DEFAULT_TEMPERATURE, 
 from seqlm_core.plugins import installed_plugins
 from seqlm_core.randomness import generator
 from seqlm_core.reading.corpus import read_text
-from seqlm_core.reading.text import PathLike, check_readable
+from seqlm_core.reading.text import PathLike, check_encoding
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 from seqlm_core.run_directory import RunDirectory
 from seqlm_core.settings import Settings, make_settings
 from seqlm_core.specs import Tokenizer
+from seqlm_core.texts import check_texts, open_texts
 
 if TYPE_CHECKING:
     from seqlm_core.evaluation import Evaluation
@@ -67,7 +70,15 @@ class Run:
     @functools.cached_property
     def components(self) -> Components:
         """The plugins of the run."""
-        return Components.choose(self.settings, installed_plugins())
+        try:
+            return Components.choose(self.settings, installed_plugins())
+        except UsageError as error:
+            raise RunError(f"{self.directory.config} does not fit the plugins that are here: {error}") from error
+
+    @functools.cached_property
+    def architecture(self) -> Architecture:
+        """The sizes of the model."""
+        return Architecture.from_json(self.config["architecture"])
 
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:
@@ -82,20 +93,17 @@ class Run:
     @functools.cached_property
     def weights(self) -> dict[str, np.ndarray]:
         """The parameters of the best epoch by name; of the last step, as long as no epoch is over."""
-        path = self.directory.best if self.directory.best.exists() else self.directory.last
-        arrays, state = load_checkpoint(path)
-        if state.get("vocabulary") != self.directory.vocabulary_digest:
-            raise RunError(f"{path} belongs to another vocabulary than {self.directory.vocabulary}")
+        directory = self.directory
+        arrays, _ = directory.load(directory.best if directory.best.exists() else directory.last)
         return select(arrays, "model")
 
     @functools.cached_property
     def model(self) -> LanguageModel:
         """The language model, on the CPU."""
         from seqlm_core.build import build_model, load_weights
-        from seqlm_core.model.language_model import Architecture
         from seqlm_core.mxnet import mx
 
-        model = build_model(Architecture(**self.config["architecture"]), self.components)
+        model = build_model(self.architecture, self.components)
         load_weights(model, self.weights, mx.cpu())
         return model
 
@@ -103,12 +111,16 @@ class Run:
     def network(self) -> NextTokenNetwork:
         """The model as generation uses it; without MXNet, if the cell has a step function."""
         if self.components.cell.step is not None:
-            return StepNetwork(
-                self.config["architecture"], self.components.cell, self.components.cell_options, self.weights
-            )
+            return StepNetwork(self.architecture, self.components.cell, self.components.cell_options, self.weights)
         from seqlm_core.generation.layer_network import LayerNetwork
 
         return LayerNetwork(self.model)
+
+    def change_settings(self, settings: Settings) -> None:
+        """Write other settings into the run's configuration."""
+        self.config["settings"] = dataclasses.asdict(settings)
+        self.directory.write_config(self.config)
+        self.settings = settings
 
     def history(self) -> list[dict[str, Any]]:
         """Return the figures of the training; see :mod:`seqlm_core.training.extensions.history`."""
@@ -151,19 +163,25 @@ class Run:
         """Return the model's figures on each of the texts.
 
         Args:
-            texts: files; a list of files is read as one text.
+            texts: files; a list of files is read as one text, and ``-`` is standard input.
             encoding: of the files.
 
         Raises:
             TextError: a text cannot be read, or is too short to predict anything.
         """
+        check_encoding(encoding)
+        for text in texts:
+            check_texts(text)
         from seqlm_core.evaluation import Evaluator
+        from seqlm_core.mxnet import told_failures
 
+        with told_failures():
+            model = self.model
         found = []
         for text in texts:
-            files = [text] if isinstance(text, (str, os.PathLike)) else list(text)
-            paths = [check_readable(file) for file in files]
-            tokenized = read_text(paths, self.tokenizer, self.vocabulary, encoding)
+            with open_texts(text) as opened:
+                paths = opened.training
+                tokenized = read_text(paths, self.tokenizer, self.vocabulary, encoding)
             if tokenized.first_unknown is not None:
                 logger.warning(
                     "%s: %d of %d tokens are not in the vocabulary, %r for one; bits per character are not "
@@ -174,7 +192,8 @@ class Run:
                     tokenized.first_unknown,
                 )
             s = self.settings
-            found.append(Evaluator(self.model, tokenized, s.sequence_length, s.batch_size).evaluate())
+            with told_failures():
+                found.append(Evaluator(model, tokenized, s.sequence_length, s.batch_size).evaluate())
         return found
 
     def _prompt_ids(self, prompt: str) -> list[int]:

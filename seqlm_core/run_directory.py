@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from seqlm_core.checkpoint import load_checkpoint, save_checkpoint
 from seqlm_core.errors import RunError, UsageError
 from seqlm_core.files import json_digest, read_json, write_json
 from seqlm_core.reading.text import PathLike
@@ -76,9 +81,39 @@ class RunDirectory:
         )
 
     @functools.cached_property
-    def vocabulary_digest(self) -> str:
-        """Digest of the vocabulary, which checkpoints name so that no other one is taken for it."""
-        return json_digest(self.read_vocabulary().to_json())
+    def model_digest(self) -> str:
+        """Digest of what gives a checkpoint's weights their meaning: vocabulary, sizes, cell and tokenizer.
+
+        Checkpoints name it, so that the files of two runs are not mixed unnoticed.
+        """
+        config = self.read_config()
+        meaning = [config["architecture"], config["plugins"]["cell"]["name"], config["plugins"]["tokenizer"]["name"]]
+        options = [config["settings"].get(name) for name in ("cell_options", "tokenizer_options")]
+        return json_digest([self.read_vocabulary().to_json(), meaning, options])
+
+    def save(self, path: Path, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
+        """Write one of the run's checkpoints; see :func:`seqlm_core.checkpoint.save_checkpoint`."""
+        save_checkpoint(path, arrays, {**state, "model": self.model_digest})
+
+    def load(self, path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return arrays and state of one of the run's checkpoints.
+
+        Raises:
+            RunError: it is missing or damaged, or belongs to another run.
+        """
+        arrays, state = load_checkpoint(path)
+        if state.get("model") != self.model_digest:
+            raise RunError(
+                f"{path} belongs to another run than {self.config.name} and {self.vocabulary.name} beside it"
+            )
+        return arrays, state
+
+    def remove(self) -> None:
+        """Remove the run's files, and the directory if nothing else is in it."""
+        for path in self.files:
+            path.unlink(missing_ok=True)
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Write ``config.json``."""
@@ -91,13 +126,17 @@ class RunDirectory:
             RunError: this is no run directory, or the file is damaged or of another version.
         """
         if not self.config.is_file():
-            there = "has no config.json" if self.path.is_dir() else "does not exist"
+            there = "is a file" if self.path.exists() else "does not exist"
+            there = "has no config.json" if self.path.is_dir() else there
             raise RunError(f"{self.path} is not a run directory: it {there}")
         config = read_json(self.config)
         if config.get("format") != CONFIG_FORMAT:
             raise RunError(
                 f"{self.config} has format {config.get('format')!r}, and this version of seqlm reads {CONFIG_FORMAT}"
             )
+        missing = _missing_part(config)
+        if missing:
+            raise RunError(f"{self.config} is damaged: it has no usable {missing!r}")
         return config
 
     def write_vocabulary(self, vocabulary: Vocabulary) -> None:
@@ -109,6 +148,23 @@ class RunDirectory:
         return Vocabulary.from_json(read_json(self.vocabulary))
 
 
+def _missing_part(config: dict[str, Any]) -> str:
+    """Return the name of the first part of a configuration that is missing or of another type, or nothing."""
+    parts = {"settings": dict, "architecture": dict, "plugins": dict, "texts": dict, "threads": str}
+    for name, kind in parts.items():
+        if not isinstance(config.get(name), kind):
+            return name
+    for kind_of_plugin in ("cell", "tokenizer", "optimizer"):
+        plugin = config["plugins"].get(kind_of_plugin)
+        keys = ("name", "distribution", "version")
+        if not isinstance(plugin, dict) or not all(isinstance(plugin.get(key), str) for key in keys):
+            return kind_of_plugin
+    for part in ("training", "validation"):
+        if not isinstance(config["texts"].get(part), list):
+            return part
+    return ""
+
+
 def check_destination(out: PathLike | None, overwrite: bool) -> None:
     """Find out, before a long text is read, whether a run may be written to ``out``.
 
@@ -117,6 +173,8 @@ def check_destination(out: PathLike | None, overwrite: bool) -> None:
     """
     if out is None:
         return
+    if not os.fspath(out):
+        raise UsageError("--out must name a directory, not nothing")
     directory = RunDirectory(Path(out))
     if directory.path.exists() and not directory.path.is_dir():
         raise UsageError(f"--out {out} is a file, not a directory")
@@ -129,13 +187,14 @@ def check_destination(out: PathLike | None, overwrite: bool) -> None:
         raise UsageError(f"--out {out} holds other files and no run; name a new or an empty directory")
 
 
-def create_run_directory(out: PathLike | None, name: str, overwrite: bool) -> RunDirectory:
+def create_run_directory(out: PathLike | None, name: str, overwrite: bool, texts: Iterable[Path]) -> RunDirectory:
     """Make the directory of a new run, empty of any run's files.
 
     Args:
         out: where; None makes ``data/models/NAME-N`` with the next free number.
         name: for the directory's name, made of text and cell.
         overwrite: remove the files of the run that is there.
+        texts: what will be trained on, which must not be among those files.
 
     Raises:
         UsageError: it cannot be made, or holds something.
@@ -145,6 +204,10 @@ def create_run_directory(out: PathLike | None, name: str, overwrite: bool) -> Ru
         if out is None:
             return RunDirectory(_next_free(DEFAULT_PARENT, name))
         directory = RunDirectory(Path(out))
+        replaced = {path.resolve() for path in directory.files}
+        for text in texts:
+            if text.resolve() in replaced:
+                raise UsageError(f"{text} belongs to the run that --overwrite would replace; copy it elsewhere first")
         directory.path.mkdir(parents=True, exist_ok=True)
         for path in directory.files:
             path.unlink(missing_ok=True)

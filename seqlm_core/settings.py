@@ -11,6 +11,10 @@ import re
 from typing import Any
 
 from seqlm_core.errors import SettingError, UsageError
+from seqlm_core.reading.text import check_encoding
+
+# Larger sizes fit no memory, and overflow the 32 bits in which MXNet counts.
+LARGEST_SIZE = 2**16
 
 SCHEDULES = ("constant", "cosine", "step")
 
@@ -33,13 +37,14 @@ class Settings:
     tokenizer_options: dict[str, Any] = _setting({}, "Option of the tokenizer.")
     optimizer_options: dict[str, Any] = _setting({}, "Option of the optimizer.")
 
-    hidden_size: int = _setting(256, "Units in each layer and direction.", minimum=1)
-    layers: int = _setting(1, "Recurrent layers.", minimum=1)
+    hidden_size: int = _setting(256, "Units in each layer and direction.", minimum=1, maximum=LARGEST_SIZE)
+    layers: int = _setting(1, "Recurrent layers.", minimum=1, maximum=100)
     embedding_size: int | None = _setting(
         None,
-        "Size of token embeddings; 0 reads tokens one-hot.  [default: 0 up to 256 different tokens, "
-        "above that as --hidden-size]",
+        "Size of token embeddings; 0 reads tokens one-hot.  [default: 0 up to 32 different tokens; above that "
+        "the smaller of --hidden-size and their number]",
         minimum=0,
+        maximum=LARGEST_SIZE,
     )
     tie_weights: bool = _setting(False, "Use the embeddings as the output weights too.")
     dropout: float = _setting(
@@ -52,8 +57,16 @@ class Settings:
         maximum=1,
     )
 
-    sequence_length: int = _setting(50, "Tokens in a training window.", minimum=1)
-    batch_size: int = _setting(32, "Windows read side by side.", minimum=1)
+    reset_probability: float = _setting(
+        0.01,
+        "Chance of a window to begin with a fresh state instead of that of the window before, so that the model "
+        "also learns to begin a text.",
+        minimum=0,
+        maximum=1,
+    )
+
+    sequence_length: int = _setting(50, "Tokens in a training window.", minimum=1, maximum=LARGEST_SIZE)
+    batch_size: int = _setting(32, "Windows read side by side.", minimum=1, maximum=LARGEST_SIZE)
     epochs: int = _setting(40, "Passes over the training text.", minimum=1)
     max_steps: int | None = _setting(None, "Stop after this many steps.", minimum=1)
     learning_rate: float | None = _setting(
@@ -65,10 +78,13 @@ class Settings:
         "divided by 10 after half and again after three quarters of the training.",
         choices=SCHEDULES,
     )
-    warmup: int = _setting(0, "Steps over which the learning rate rises from 0.", minimum=0)
-    clip_norm: float = _setting(5.0, "Largest norm of the gradient; 0 does not clip.", minimum=0)
+    warmup: int = _setting(50, "Steps over which the learning rate rises from 0.", minimum=0)
+    clip_norm: float = _setting(1.0, "Largest norm of the gradient; 0 does not clip.", minimum=0)
     patience: int = _setting(
-        0, "Stop after this many epochs without a better validation loss; 0 never does.", minimum=0
+        0,
+        "Stop after this many epochs without a better validation loss (training loss, if nothing is kept for "
+        "validation); 0 never does.",
+        minimum=0,
     )
 
     min_count: int | None = _setting(
@@ -97,10 +113,7 @@ class Settings:
                 "tie_weights",
                 f"needs embeddings as large as the hidden size ({self.hidden_size}), not {self.embedding_size}",
             )
-        try:
-            "".encode(self.encoding)
-        except (LookupError, ValueError) as error:
-            raise SettingError("encoding", f"{self.encoding!r} is not the name of a text encoding") from error
+        check_encoding(self.encoding)
 
     def replace(self, **changes: Any) -> Settings:
         """Return the same settings with some changed."""

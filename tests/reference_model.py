@@ -59,10 +59,7 @@ class ReferenceModel:
         """Return the top layer's hidden vectors and the states after the tokens."""
         hidden = []
         for token in tokens:
-            if self.a.embedding_size:
-                x = self.weights["input.weight"][token]
-            else:
-                x = np.eye(self.a.vocabulary_size)[token]
+            x = (self.weights["input.weight"] if self.a.embedding_size else np.eye(self.a.vocabulary_size))[token]
             states = list(states)
             for layer in range(self.a.layers):
                 prefix = f"{direction}_stack.{layer}."

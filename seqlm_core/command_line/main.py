@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
 
 import click
 
 from seqlm_core.command_line.evaluate import evaluate_command
 from seqlm_core.command_line.plugins import plugins_command
 from seqlm_core.command_line.sample import sample_command
+from seqlm_core.command_line.setting_options import flag_of
 from seqlm_core.command_line.train import train_command
 from seqlm_core.errors import SeqlmError, SettingError
+from seqlm_core.plugins import broken_logger
 from seqlm_core.version import __version__
 
 INTERRUPTED = 128 + signal.SIGINT
-OUTPUT_CLOSED = 128 + signal.SIGPIPE
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(__version__, prog_name="seqlm")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Train recurrent language models on text, and sample from them."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 for command in (train_command, sample_command, evaluate_command, plugins_command):
@@ -32,10 +38,17 @@ for command in (train_command, sample_command, evaluate_command, plugins_command
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 all well, 1 something failed, 2 the request is wrong."""
-    _log_to_standard_error()
+    with _logging_to_standard_error():
+        code = _run(arguments)
+    sys.exit(code)
+
+
+def _run(arguments: list[str] | None) -> int:
+    """Run the command line and return its exit code, every error told."""
     try:
         code = cli.main(arguments, prog_name="seqlm", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.exceptions.Abort:
         code = INTERRUPTED
     except KeyboardInterrupt:
@@ -43,16 +56,17 @@ def main(arguments: list[str] | None = None) -> None:
     except click.ClickException as error:
         code = _fail(error.format_message(), error.exit_code)
     except SettingError as error:
-        code = _fail(f"--{error.setting.replace('_', '-')} {error.problem}", error.exit_code)
+        code = _fail(f"{flag_of(error.setting)} {error.problem}", error.exit_code)
     except SeqlmError as error:
         code = _fail(str(error), error.exit_code)
     except BrokenPipeError:
-        # Whoever read the output has had enough; Python would complain once more on flushing it.
+        # Whoever read the output has had enough; Python would complain once more on flushing it. (Click does
+        # the same for what it writes itself.)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = OUTPUT_CLOSED
+        code = 1
     except OSError as error:
         code = _fail(f"{error.filename or 'input or output'}: {error.strerror or error}", 1)
-    sys.exit(code or 0)
+    return code or 0
 
 
 def _fail(message: str, code: int) -> int:
@@ -68,13 +82,21 @@ class _Formatter(logging.Formatter):
         return prefix + record.getMessage()
 
 
-def _log_to_standard_error() -> None:
+@contextlib.contextmanager
+def _logging_to_standard_error() -> Iterator[None]:
+    """Send notices and warnings to standard error, and leave logging as it was."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter())
     logger = logging.getLogger("seqlm")
-    logger.handlers = [handler]
+    before = logger.level, logger.propagate, broken_logger.level
+    logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate, broken_logger.level = before
 
 
 if __name__ == "__main__":

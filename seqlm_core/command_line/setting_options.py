@@ -37,14 +37,19 @@ def given_settings(values: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def flag_of(setting: str) -> str:
+    """Return the option for a setting: ``--hidden-size``, or ``--cell-option`` for one of ``cell_options``."""
+    flag = "--" + setting.replace("_", "-")
+    return flag[:-1] if flag.endswith("-options") else flag
+
+
 def _option(field: dataclasses.Field[Any]) -> Callable[[Any], Any]:
     kind = setting_types()[field.name]
-    flag = "--" + field.name.replace("_", "-")
+    flag = flag_of(field.name)
     text = field.metadata["help"]
     if kind is dict:
-        singular = flag[:-1]
         help_text = f"{text} May be given several times."
-        return click.option(singular, field.name, metavar="NAME=VALUE", multiple=True, help=help_text)
+        return click.option(flag, field.name, metavar="NAME=VALUE", multiple=True, help=help_text)
     if kind is bool:
         return click.option(flag, field.name, is_flag=True, default=None, help=text)
     if field.default is not None:

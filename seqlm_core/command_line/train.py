@@ -43,7 +43,7 @@ def train_command(
         logging.getLogger("seqlm").setLevel(logging.WARNING)
     given = given_settings(settings)
     if resume is not None:
-        if files or validation or out or overwrite:
+        if files or validation is not None or out is not None or overwrite:
             raise UsageError("--resume goes on with a run's own texts, in its own directory; name no others")
         run = seqlm.resume(resume, quiet=quiet, **given)
     else:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from seqlm_core.architecture import Architecture
 from seqlm_core.errors import RunError
 from seqlm_core.numerics import log_softmax
 from seqlm_core.specs import CellSpec, StepFunction
@@ -34,7 +35,7 @@ class StepNetwork:
     """A language model computed with its cell's one-step NumPy function.
 
     Args:
-        architecture: sizes, as :class:`seqlm_core.model.language_model.Architecture` has them.
+        architecture: the sizes.
         cell: with a ``step``.
         options: of the cell.
         weights: the model's parameters by name.
@@ -44,26 +45,26 @@ class StepNetwork:
     """
 
     def __init__(
-        self, architecture: Mapping[str, Any], cell: CellSpec, options: Any, weights: Mapping[str, np.ndarray]
+        self, architecture: Architecture, cell: CellSpec, options: Any, weights: Mapping[str, np.ndarray]
     ) -> None:
         if cell.step is None:
             raise ValueError(f"cell {cell.name!r} has no step function")
         self._step: StepFunction = cell.step
         self._options = options
-        self._vocabulary_size = architecture["vocabulary_size"]
+        self._vocabulary_size = architecture.vocabulary_size
         self._layers = [
             {
                 name.rpartition(".")[2]: array
                 for name, array in weights.items()
                 if name.startswith(f"forward_stack.{layer}.")
             }
-            for layer in range(architecture["layers"])
+            for layer in range(architecture.layers)
         ]
         try:
-            self._embedding = weights["input.weight"] if architecture["embedding_size"] else None
-            output = weights["input.weight" if architecture["tie_weights"] else "head.weight"]
+            self._embedding = weights["input.weight"] if architecture.embedding_size else None
+            output = weights["input.weight" if architecture.tie_weights else "head.weight"]
             # The columns after these are for the backward direction, which has nothing to say here.
-            self._output = output[:, : architecture["hidden_size"]].T.copy()
+            self._output = output[:, : architecture.hidden_size].T.copy()
             self._bias = weights["head.bias"]
         except KeyError as error:
             raise RunError(f"the checkpoint has no parameter {error}") from error

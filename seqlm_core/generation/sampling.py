@@ -10,7 +10,7 @@ from seqlm_core.generation.network import NextTokenNetwork
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 
 DEFAULT_LENGTH = 500
-DEFAULT_TEMPERATURE = 0.7
+DEFAULT_TEMPERATURE = 0.6
 
 
 def sample_tokens(
@@ -52,7 +52,8 @@ def draw(log_probabilities: np.ndarray, temperature: float, random: np.random.Ge
     scores[UNKNOWN_ID] = -np.inf
     if temperature == 0:
         return int(scores.argmax())
-    weights = np.exp((scores - scores.max()) / temperature)
+    with np.errstate(over="ignore"):  # by a temperature close to 0, to minus infinity, which is right
+        weights = np.exp((scores - scores.max()) / temperature)
     cumulative = np.cumsum(weights)
     # Right of all equal values, so that a token of probability 0 is not chosen; without the last value, so that
     # rounding cannot lead past the end.

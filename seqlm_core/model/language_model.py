@@ -7,34 +7,13 @@ independent stacks that meet only before the softmax, so neither has seen the to
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, Callable
 
+from seqlm_core.architecture import Architecture
 from seqlm_core.model.head import SoftmaxHead
 from seqlm_core.model.stack import RecurrentStack
 from seqlm_core.model.token_input import EmbeddingInput, OneHotInput
 from seqlm_core.mxnet import gluon, mx
-
-
-@dataclasses.dataclass(frozen=True)
-class Architecture:
-    """The sizes that make a language model's shapes.
-
-    Attributes:
-        vocabulary_size: tokens, ``<unk>`` included.
-        hidden_size: units in each layer and direction.
-        layers: recurrent layers.
-        embedding_size: 0 reads tokens one-hot.
-        bidirectional: has a second stack that reads from the right.
-        tie_weights: the embeddings are the output weights too.
-    """
-
-    vocabulary_size: int
-    hidden_size: int
-    layers: int
-    embedding_size: int
-    bidirectional: bool
-    tie_weights: bool
 
 
 class LanguageModel(gluon.HybridBlock):

@@ -27,12 +27,14 @@ class TokenizedText:
         characters: length in characters of all tokens but the first, which is not predicted.
         unknown_tokens: how many of all tokens but the first are not in the vocabulary.
         first_unknown: one of the unknown tokens, to show; None where there is none.
+        name: of the file or files, for messages.
     """
 
     ids: np.ndarray
     characters: int
     unknown_tokens: int
     first_unknown: str | None = None
+    name: str = "the text"
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -74,20 +76,28 @@ def read_corpus(
         TextError: a text cannot be read, or consists of one symbol only.
     """
     ids, tokens = _number_tokens(paths, tokenizer, encoding)
-    if len(tokens) == 1:
-        raise TextError(f"{_names(paths)} holds one token only, {tokens[0]!r}, again and again: nothing to learn")
     training_size = len(ids)
     if not validation_paths:
         training_size -= round(len(ids) * validation_fraction)
+    if training_size < 2:
+        raise TextError(
+            f"{_names(paths)} has {len(ids)} tokens, of which --validation-fraction {validation_fraction} leaves "
+            f"{training_size} to train on"
+        )
     if vocabulary is None:
         counts = _count(ids[:training_size], len(tokens))
+        if np.count_nonzero(counts) == 1:
+            raise TextError(
+                f"the training part of {_names(paths)} holds one token only, {tokens[int(counts.argmax())]!r}, "
+                "again and again: nothing to learn"
+            )
         named = {token: int(n) for token, n in zip(tokens, counts) if n}
         vocabulary = Vocabulary.from_counts(named, min_count, max_vocabulary)
-    training = _with_vocabulary(ids[:training_size], tokens, vocabulary)
+    training = _with_vocabulary(ids[:training_size], tokens, vocabulary, _names(paths))
     if validation_paths:
         validation: TokenizedText | None = read_text(validation_paths, tokenizer, vocabulary, encoding)
     elif training_size < len(ids):
-        validation = _with_vocabulary(ids[training_size:], tokens, vocabulary)
+        validation = _with_vocabulary(ids[training_size:], tokens, vocabulary, f"the end of {_names(paths)}")
     else:
         validation = None
     return Corpus(vocabulary, training, validation)
@@ -102,7 +112,7 @@ def read_text(
         TextError: a text cannot be read.
     """
     ids, tokens = _number_tokens(paths, tokenizer, encoding)
-    return _with_vocabulary(ids, tokens, vocabulary)
+    return _with_vocabulary(ids, tokens, vocabulary, _names(paths))
 
 
 def tokenize_blocks(blocks: Iterable[str], tokenizer: Tokenizer) -> Iterator[list[str]]:
@@ -142,10 +152,10 @@ def _count(ids: np.ndarray, size: int) -> np.ndarray:
     return counts
 
 
-def _with_vocabulary(ids: np.ndarray, tokens: list[str], vocabulary: Vocabulary) -> TokenizedText:
+def _with_vocabulary(ids: np.ndarray, tokens: list[str], vocabulary: Vocabulary, name: str) -> TokenizedText:
     """Replace the numbers of ``tokens`` in ``ids`` by ids of the vocabulary, in place."""
     if not len(ids):
-        return TokenizedText(ids, 0, 0)
+        return TokenizedText(ids, 0, 0, name=name)
     counts = _count(ids[1:], len(tokens))
     lengths = np.array([len(token) for token in tokens], dtype=np.int64)
     new_ids = vocabulary.ids(tokens)
@@ -153,7 +163,7 @@ def _with_vocabulary(ids: np.ndarray, tokens: list[str], vocabulary: Vocabulary)
     shown = tokens[int(unknown.argmax())] if unknown.any() else None
     for part in _parts(ids):
         part[:] = new_ids[part]
-    return TokenizedText(ids, int(counts @ lengths), int(unknown.sum()), shown)
+    return TokenizedText(ids, int(counts @ lengths), int(unknown.sum()), shown, name)
 
 
 def _parts(ids: np.ndarray) -> Iterator[np.ndarray]:

@@ -5,15 +5,28 @@ from __future__ import annotations
 import codecs
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Union
 
-from seqlm_core.errors import TextError
+from seqlm_core.errors import SettingError, TextError
 
 PathLike = Union[str, "os.PathLike[str]"]
 
 BLOCK_BYTES = 1 << 20
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def check_encoding(encoding: str) -> None:
+    """Raise :class:`SettingError` unless ``encoding`` names a way to write text as bytes."""
+    try:
+        "".encode(encoding)
+        known = bool(encoding)
+    except (LookupError, ValueError, TypeError):
+        known = False
+    if not known:
+        raise SettingError("encoding", f"{encoding!r} is not the name of a text encoding")
 
 
 def check_readable(path: PathLike) -> Path:
@@ -26,6 +39,8 @@ def check_readable(path: PathLike) -> Path:
     try:
         if path.is_dir():
             raise TextError(f"{path} is a directory, not a text file")
+        if path.exists() and not path.is_file():
+            raise TextError(f"{path} is no regular file, so it cannot be read twice; pipe it into - instead")
         with path.open("rb") as file:
             if not file.read(1):
                 raise TextError(f"{path} is empty")
@@ -62,6 +77,12 @@ def read_blocks(path: Path, encoding: str) -> Iterator[str]:
                 raise TextError(
                     f"{path} holds a NUL at character {characters_before + nul}: it is no text file, or needs "
                     "another --encoding"
+                )
+            surrogate = LONE_SURROGATE.search(text)
+            if surrogate:
+                raise TextError(
+                    f"{path} holds half of a character (a lone surrogate) at character "
+                    f"{characters_before + surrogate.start()}: it is damaged, or needs another --encoding"
                 )
             if text:
                 yield text

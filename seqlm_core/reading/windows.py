@@ -29,8 +29,8 @@ class WindowPlan:
     batch_size: int
 
     @classmethod
-    def fit(cls, tokens: int, sequence_length: int, batch_size: int) -> WindowPlan:
-        """Return a plan with ``batch_size`` streams, or as many as the text is long enough for.
+    def fit(cls, tokens: int, sequence_length: int, batch_size: int, name: str = "the text") -> WindowPlan:
+        """Return a plan with ``batch_size`` streams, or as many as the text, called ``name``, is long enough for.
 
         Raises:
             TextError: the text is shorter than one window.
@@ -38,8 +38,8 @@ class WindowPlan:
         most = (tokens - 1) // sequence_length
         if most < 1:
             raise TextError(
-                f"the training text has {tokens} tokens, fewer than the {sequence_length + 1} of one window; "
-                "lower --sequence-length or give more text"
+                f"{name} has {tokens} tokens to train on, fewer than the {sequence_length + 1} of one window; lower "
+                "--sequence-length or --validation-fraction, or give more text"
             )
         return cls(tokens, sequence_length, min(batch_size, most))
 

@@ -33,7 +33,9 @@ class LanguageModelling:
         self.model = model
         self.corpus = corpus
         self.settings = settings
-        self.plan = WindowPlan.fit(len(corpus.training), settings.sequence_length, settings.batch_size)
+        self.plan = WindowPlan.fit(
+            len(corpus.training), settings.sequence_length, settings.batch_size, corpus.training.name
+        )
         self._window_loss = WindowLoss(model, settings.sequence_length)
         self._states = model.begin_state(self.plan.batch_size)
         self._evaluator = (
@@ -64,6 +66,7 @@ class LanguageModelling:
         The states are carried over to the next call, detached.
         """
         model = self.model
+        self._reset_states(step)
         backward_states = model.begin_backward_state(self.plan.batch_size)
         masks = self._dropout_masks(step, "forward", 0)
         backward_masks = right_visible = None
@@ -99,6 +102,22 @@ class LanguageModelling:
         for layer, states in enumerate(self._states):
             for k, state in enumerate(states):
                 state[:] = nd.array(arrays[f"{layer}/{k}"], ctx=state.context, dtype=state.dtype)
+
+    def _reset_states(self, step: int) -> None:
+        """Give some streams, drawn anew at each step, the states of the beginning of a text.
+
+        Without it a model meets a fresh state only at the beginning of an epoch. In a first epoch that leaves some
+        beginnings out of which it never finds: on tiny Shakespeare after 250 steps, 5 of 32 streams of the
+        validation part stayed at 7.5 nats per token and the others at 2.3.
+        """
+        random = generator(self.settings.seed, step, "state resets")
+        reset = random.random(self.plan.batch_size, dtype=np.float32) < self.settings.reset_probability
+        if reset.any():
+            fresh = self.model.begin_state(self.plan.batch_size)
+            chosen = nd.array(reset, ctx=self.model.device)
+            self._states = [
+                [nd.where(chosen, new, old) for new, old in zip(*layers)] for layers in zip(fresh, self._states)
+            ]
 
     def _dropout_masks(self, step: int, direction: str, shorter: int) -> list[Any] | None:
         """Return a mask ``(time, batch, channels)`` for the embeddings and each layer, None without dropout."""

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqlm_core.checkpoint import load_checkpoint, select
+from seqlm_core.architecture import Architecture
+from seqlm_core.checkpoint import select
 from seqlm_core.components import Components
-from seqlm_core.errors import SettingError, TrainingInterrupted
+from seqlm_core.errors import RunError, SettingError, TrainingInterrupted
 from seqlm_core.plugins import installed_plugins
 from seqlm_core.reading.corpus import Corpus, read_corpus
 from seqlm_core.reading.text import PathLike
 from seqlm_core.run import Run
 from seqlm_core.run_directory import RunDirectory, check_destination, create_run_directory, run_name
 from seqlm_core.settings import Settings, make_settings
-from seqlm_core.training.texts import Texts, TrainingTexts, open_texts
+from seqlm_core.texts import Texts, TrainingTexts, open_texts
 from seqlm_core.version import __version__
 
 if TYPE_CHECKING:
@@ -61,15 +62,25 @@ def train(
     resolved = components.resolve(wanted)
     check_destination(out, overwrite)
     with open_texts(text, validation) as texts:
-        from seqlm_core.mxnet import compute_device
+        from seqlm_core.mxnet import compute_device, told_failures
 
-        compute_device(resolved.device)
-        corpus = _read(texts, components, resolved)
-        directory = create_run_directory(out, run_name(texts.name, resolved.cell), overwrite)
-        texts = texts.keep(directory)
-    session = _Session(directory, texts, corpus, components, resolved, quiet)
-    session.write_description()
-    return session.run()
+        device = compute_device(resolved.device)
+        with told_failures():
+            corpus = _read(texts, components, resolved)
+            architecture = Architecture.choose(resolved, components.cell.bidirectional, len(corpus.vocabulary))
+            session = _Session(corpus, components, resolved, architecture, device)
+            directory = create_run_directory(
+                out, run_name(texts.name, resolved.cell), overwrite, texts.training + texts.validation
+            )
+            try:
+                texts = texts.keep(directory)
+                session.write_description(directory, texts)
+                session.run(directory, quiet)
+            except Exception:
+                if not directory.last.exists():  # nothing of this run can be of use
+                    directory.remove()
+                raise
+    return Run(directory.path)
 
 
 def resume(path: PathLike, *, quiet: bool = False, **changes: Any) -> Run:
@@ -88,8 +99,11 @@ def resume(path: PathLike, *, quiet: bool = False, **changes: Any) -> Run:
         TrainingInterrupted: as in :func:`train`.
     """
     run = Run(path)
-    settings = _changed(run.settings, changes)
-    texts = TrainingTexts.of_run(run.directory, run.config["texts"])
+    settings = _changed(run, changes)
+    directory = run.directory
+    if directory.best.exists() and not directory.last.exists():
+        raise RunError(f"{directory.last} is missing, so the run cannot go on; its best weights are still there to use")
+    texts = TrainingTexts.of_run(directory, run.config["texts"])
     threads = run.config["threads"]
     if os.environ.setdefault("OMP_NUM_THREADS", threads) != threads:
         logger.warning(
@@ -97,11 +111,16 @@ def resume(path: PathLike, *, quiet: bool = False, **changes: Any) -> Run:
             threads,
             os.environ["OMP_NUM_THREADS"],
         )
-    corpus = _read(texts, run.components, settings, run.vocabulary)
-    session = _Session(run.directory, texts, corpus, run.components, settings, quiet)
-    if settings != run.settings:
-        run.directory.write_config({**run.config, "settings": dataclasses.asdict(settings)})
-    return session.run()
+    from seqlm_core.mxnet import compute_device, told_failures
+
+    device = compute_device(settings.device)
+    with told_failures():
+        corpus = _read(texts, run.components, settings, run.vocabulary)
+        session = _Session(corpus, run.components, settings, run.architecture, device)
+        if settings != run.settings:
+            run.change_settings(settings)
+        session.run(directory, quiet)
+    return run
 
 
 def _read(texts: TrainingTexts, components: Components, settings: Settings, vocabulary: Any = None) -> Corpus:
@@ -117,9 +136,16 @@ def _read(texts: TrainingTexts, components: Components, settings: Settings, voca
     )
 
 
-def _changed(settings: Settings, changes: dict[str, Any]) -> Settings:
+def _changed(run: Run, changes: dict[str, Any]) -> Settings:
     """Return the settings of a resumed run; raise :class:`SettingError` for a change that breaks it."""
-    new = make_settings(**{**dataclasses.asdict(settings), **changes})
+    settings = run.settings
+    # Single options add to those of the run.
+    merged = {
+        name: {**getattr(settings, name), **value} if name.endswith("_options") else value
+        for name, value in changes.items()
+    }
+    wanted = make_settings(**{**dataclasses.asdict(settings), **merged})
+    new = Components.choose(wanted, installed_plugins()).resolve(wanted)
     for name in changes:
         if getattr(new, name) == getattr(settings, name):
             continue
@@ -139,41 +165,43 @@ class _Session:
 
     def __init__(
         self,
-        directory: RunDirectory,
-        texts: TrainingTexts,
         corpus: Corpus,
         components: Components,
         settings: Settings,
-        quiet: bool,
+        architecture: Architecture,
+        device: Any,
     ) -> None:
-        from seqlm_core.build import build_model, choose_architecture
-        from seqlm_core.model.initialization import initialize
-        from seqlm_core.mxnet import compute_device
+        from seqlm_core.build import build_model
+        from seqlm_core.model.initialization import initialize, unique_parameters
+        from seqlm_core.training.language_modelling import LanguageModelling
+        from seqlm_core.training.updates import Updates
 
-        self.directory = directory
-        self.texts = texts
         self.corpus = corpus
         self.components = components
         self.settings = settings
-        self.quiet = quiet
-        self.architecture = choose_architecture(settings, components.cell.bidirectional, len(corpus.vocabulary))
-        self.device = compute_device(settings.device)
-        self.model = build_model(self.architecture, components)
-        initialize(self.model, settings.seed, self.device)
+        self.architecture = architecture
+        self.device = device
+        self.learning_rate = settings.learning_rate or components.optimizer.default_learning_rate
+        self.model = build_model(architecture, components)
+        initialize(self.model, settings.seed, device)
+        self.parameters = unique_parameters(self.model)
+        self.task = LanguageModelling(self.model, corpus, settings)
+        optimizer = components.optimizer.build(self.learning_rate, components.optimizer_options)
+        self.updates = Updates(self.parameters, optimizer, settings.clip_norm)
 
-    def write_description(self) -> None:
-        """Write what describes the run: its configuration and its vocabulary."""
+    def write_description(self, directory: RunDirectory, texts: TrainingTexts) -> None:
+        """Write what describes a new run: its configuration and its vocabulary."""
         from seqlm_core.mxnet import mx
 
         validation = self.corpus.validation
-        self.directory.write_vocabulary(self.corpus.vocabulary)
-        self.directory.write_config(
+        directory.write_vocabulary(self.corpus.vocabulary)
+        directory.write_config(
             {
                 "seqlm": __version__,
                 "settings": dataclasses.asdict(self.settings),
                 "architecture": dataclasses.asdict(self.architecture),
                 "plugins": self.components.to_json(self.settings),
-                "texts": self.texts.to_json(),
+                "texts": texts.to_json(),
                 "training_tokens": len(self.corpus.training),
                 "validation_tokens": len(validation) if validation else 0,
                 "validation_unknown_tokens": validation.unknown_tokens if validation else 0,
@@ -186,30 +214,27 @@ class _Session:
             }
         )
 
-    def run(self) -> Run:
-        """Train to the end, from the last checkpoint if there is one, and return the run."""
+    def run(self, directory: RunDirectory, quiet: bool) -> None:
+        """Train to the end, from the last checkpoint if there is one."""
         from seqlm_core.training.extensions.interrupts import Interrupts
 
         interrupts = Interrupts()
-        training = self._training(interrupts)
-        if self.directory.last.exists():
-            self._restore(training)
-        self._say_what_is_trained(training)
+        training = self._training(directory, interrupts, quiet)
+        if directory.last.exists():
+            self._restore(training, directory)
         if training.step >= training.total_steps:
             logger.info("the run is finished: %d steps are done", training.step)
-            return Run(self.directory.path)
+            return
+        self._say_what_is_trained(directory)
         training.run()
         if training.stop_reason == "interrupted" and interrupts.received is not None:
             raise TrainingInterrupted(
-                f"interrupted at step {training.step} and saved; go on with: "
-                f"seqlm train --resume {self.directory.path}",
+                f"interrupted at step {training.step} and saved; go on with: seqlm train --resume {directory.path}",
                 interrupts.received,
             )
-        return Run(self.directory.path)
 
-    def _training(self, interrupts: Any) -> Training:
+    def _training(self, directory: RunDirectory, interrupts: Any, quiet: bool) -> Training:
         from seqlm_core.build import weights_of
-        from seqlm_core.model.initialization import unique_parameters
         from seqlm_core.training.extensions.checkpoints import Checkpoints
         from seqlm_core.training.extensions.early_stopping import EarlyStopping
         from seqlm_core.training.extensions.history import History
@@ -217,49 +242,38 @@ class _Session:
         from seqlm_core.training.extensions.progress import Progress
         from seqlm_core.training.extensions.samples import ModelSampler, Samples
         from seqlm_core.training.extensions.validation import Validation
-        from seqlm_core.training.language_modelling import LanguageModelling
         from seqlm_core.training.loop import Training
-        from seqlm_core.training.updates import Updates
 
-        settings, directory = self.settings, self.directory
-        learning_rate = settings.learning_rate or self.components.optimizer.default_learning_rate
-        optimizer = self.components.optimizer.build(learning_rate, self.components.optimizer_options)
+        settings = self.settings
         # In this order: figures first, then what decides by them, then what writes them down.
         extensions: list[Any] = [Validation()]
         if settings.patience:
             extensions.append(EarlyStopping(settings.patience))
         extensions += [History(directory.history), interrupts]
-        if not self.quiet:
+        if not quiet:
             progress = Progress()
             extensions.append(progress)
             if settings.sample_every:
                 sampler = ModelSampler(self.model, self.components, self.corpus.vocabulary, settings.seed)
                 extensions.append(Samples(settings.sample_every, sampler, progress.message))
-        title = f"{settings.cell}, {self.texts.name}"
         extensions += [
             Checkpoints(directory, lambda: weights_of(self.model)),
-            Plot(directory.history, directory.picture, title),
+            Plot(directory.history, directory.picture, f"{settings.cell}, {directory.path.name}"),
         ]
-        return Training(
-            LanguageModelling(self.model, self.corpus, settings),
-            Updates(unique_parameters(self.model), optimizer, settings.clip_norm),
-            learning_rate,
-            settings,
-            extensions,
-        )
+        return Training(self.task, self.updates, self.learning_rate, settings, extensions)
 
-    def _restore(self, training: Training) -> None:
+    def _restore(self, training: Training, directory: RunDirectory) -> None:
         from seqlm_core.build import load_weights
 
-        arrays, state = load_checkpoint(self.directory.last)
+        arrays, state = directory.load(directory.last)
         load_weights(self.model, select(arrays, "model"), self.device)
         training.restore(state["training"])
-        training.updates.restore(select(arrays, "optimizer"), training.step)
-        training.task.restore(select(arrays, "task"))
+        self.updates.restore(select(arrays, "optimizer"), training.step)
+        self.task.restore(select(arrays, "task"))
 
-    def _say_what_is_trained(self, training: Training) -> None:
+    def _say_what_is_trained(self, directory: RunDirectory) -> None:
         s, a = self.settings, self.architecture
-        weights = sum(int(np.prod(array.shape)) for array in self._parameters())
+        weights = sum(int(np.prod(parameter.shape)) for parameter in self.parameters.values())
         logger.info(
             "%s with %d x %d units (%s weights) on %s tokens, %d in the vocabulary; run: %s",
             s.cell,
@@ -268,13 +282,8 @@ class _Session:
             f"{weights:,}",
             f"{len(self.corpus.training):,}",
             a.vocabulary_size - 1,
-            self.directory.path,
+            directory.path,
         )
-        streams = training.task.tokens_per_step // s.sequence_length
+        streams = self.task.plan.batch_size
         if streams < s.batch_size:
             logger.info("the text is short: %d windows side by side instead of %d", streams, s.batch_size)
-
-    def _parameters(self) -> list[Any]:
-        from seqlm_core.model.initialization import unique_parameters
-
-        return list(unique_parameters(self.model).values())

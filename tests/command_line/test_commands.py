@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -175,14 +176,15 @@ def test_help_loads_no_plugin_and_answers_at_once():
         "try: main(['--help'])\n"
         "finally: assert not [m for m in sys.modules if m.split('.')[0] in ('mxnet', 'seqlm_plugins', 'matplotlib')]"
     )
-    times = []
+    seconds = []
     for _ in range(3):
-        started = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        times.append(time.perf_counter() - started)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert done.returncode == 0, done.stderr
     assert "train" in done.stdout
-    assert min(times) < 0.5
+    assert min(seconds) < 0.5  # of the processor, so that other tests at the same time do not matter
 
 
 def test_every_setting_is_an_option_with_a_help_text(capsys):

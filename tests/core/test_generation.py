@@ -23,7 +23,7 @@ INPUTS = [{"embedding_size": 0}, {"embedding_size": 3}, {"tie_weights": True}]
 def test_step_functions_predict_as_the_training_network_does(cell, layers, settings):
     model = make_model(cell, dtype="float32", layers=layers, **settings)
     spec = seqlm.installed_plugins().cells.get(cell)
-    steps = StepNetwork(vars(model.architecture), spec, spec.options(), weights_of(model))
+    steps = StepNetwork(model.architecture, spec, spec.options(), weights_of(model))
     network = LayerNetwork(model)
     of_steps, of_network = steps.begin(3), network.begin(3)
     for tokens in np.random.default_rng(1).integers(0, VOCABULARY, (20, 3)):

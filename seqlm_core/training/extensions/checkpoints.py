@@ -6,7 +6,6 @@ from typing import Any, Callable
 
 import numpy as np
 
-from seqlm_core.checkpoint import save_checkpoint
 from seqlm_core.run_directory import RunDirectory
 from seqlm_core.training.extension import Extension, Record
 from seqlm_core.training.loop import Training
@@ -37,8 +36,7 @@ class Checkpoints(Extension):
             self._save_last(training)
 
     def _save_best(self, record: Record) -> None:
-        state = {"vocabulary": self.directory.vocabulary_digest, "record": record}
-        save_checkpoint(self.directory.best, _grouped("model", self.weights()), state)
+        self.directory.save(self.directory.best, _grouped("model", self.weights()), {"record": record})
 
     def _save_last(self, training: Training) -> None:
         training.collect_losses()
@@ -47,8 +45,7 @@ class Checkpoints(Extension):
             **_grouped("optimizer", training.updates.state()),
             **_grouped("task", training.task.state()),
         }
-        state = {"vocabulary": self.directory.vocabulary_digest, "training": training.state()}
-        save_checkpoint(self.directory.last, arrays, state)
+        self.directory.save(self.directory.last, arrays, {"training": training.state()})
         self._saved_step = training.step
 
 

@@ -57,7 +57,8 @@ class ModelSampler:
 
     def _network(self) -> NextTokenNetwork:
         if self.components.cell.step is not None:
-            architecture = vars(self.model.architecture)
-            return StepNetwork(architecture, self.components.cell, self.components.cell_options, weights_of(self.model))
+            return StepNetwork(
+                self.model.architecture, self.components.cell, self.components.cell_options, weights_of(self.model)
+            )
         self._layers = self._layers or LayerNetwork(self.model)
         return self._layers

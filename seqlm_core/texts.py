@@ -88,7 +88,7 @@ class TrainingTexts:
 
 
 @contextmanager
-def open_texts(texts: Texts, validation: Texts) -> Iterator[TrainingTexts]:
+def open_texts(texts: Texts, validation: Texts = None) -> Iterator[TrainingTexts]:
     """Give the files to read; what comes from standard input is spooled, and removed at the end if not kept.
 
     Raises:
@@ -97,12 +97,7 @@ def open_texts(texts: Texts, validation: Texts) -> Iterator[TrainingTexts]:
     """
     names = _as_list(texts) or [default_text()]
     validation_names = _as_list(validation)
-    named = [os.fspath(name) for name in names + validation_names]
-    if named.count(STANDARD_INPUT) > 1:
-        raise UsageError("standard input (-) can be read only once")
-    for name in named:
-        if name != STANDARD_INPUT:
-            check_readable(name)
+    named = check_texts([*names, *validation_names])
     spooled: Path | None = None
     try:
         if STANDARD_INPUT in named:
@@ -117,13 +112,24 @@ def open_texts(texts: Texts, validation: Texts) -> Iterator[TrainingTexts]:
             spooled.unlink(missing_ok=True)
 
 
+def check_texts(texts: Texts) -> list[str]:
+    """Return the names of texts after a look at each: it can be read, and standard input is named once at most."""
+    named = [os.fspath(name) for name in _as_list(texts)]
+    if named.count(STANDARD_INPUT) > 1:
+        raise UsageError("standard input (-) can be read only once")
+    for name in named:
+        if name != STANDARD_INPUT:
+            check_readable(name)
+    return named
+
+
 def default_text() -> Path:
     """Return ``data/input.txt`` of the current folder, else the sample text that comes with the package.
 
     Raises:
         TextError: neither is there.
     """
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parent
     for path in (DEFAULT_TEXT, package / DEFAULT_TEXT, package.parent / DEFAULT_TEXT):
         if path.is_file():
             return path
@@ -137,10 +143,15 @@ def _as_list(texts: Texts) -> list[PathLike]:
 
 
 def _spool_standard_input() -> Path:
+    if sys.stdin is None:
+        raise TextError("standard input is closed")
     with tempfile.NamedTemporaryFile(prefix="seqlm-", suffix=".txt", delete=False) as file:
-        shutil.copyfileobj(sys.stdin.buffer, file)
         path = Path(file.name)
-    if not path.stat().st_size:
-        path.unlink()
-        raise TextError("standard input is empty")
+        try:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+            if not file.tell():
+                raise TextError("standard input is empty")
+        except BaseException:
+            path.unlink()
+            raise
     return path
