@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -27,7 +28,8 @@ THIS_PROGRAM = Source("this program", "")
 """The source of what a running program registers itself, without being an installed distribution."""
 
 
-class Entry(NamedTuple, Generic[SpecT]):
+@dataclasses.dataclass(frozen=True)
+class Entry(Generic[SpecT]):
     """A registered record and the distribution that brought it."""
 
     spec: SpecT

@@ -7,7 +7,7 @@ import pytest
 from seqlm_core.errors import PluginError, UnknownNameError, UsageError
 from seqlm_core.hookspecs import hookimpl
 from seqlm_core.plugins import Plugins
-from seqlm_core.registry import THIS_PROGRAM, Registry, Source
+from seqlm_core.registry import THIS_PROGRAM, Entry, Registry, Source
 from seqlm_core.specs import CellSpec
 
 BUILT_IN = Source("seqlm", "0.1.0", built_in=True)
@@ -139,7 +139,7 @@ class Notebook:
 def test_a_running_program_registers_a_cell_of_its_own():
     plugins = Plugins()
     plugins.register(Notebook(cell("wave")))
-    assert plugins.cells.entry("wave") == (cell("wave"), THIS_PROGRAM)
+    assert plugins.cells.entry("wave") == Entry(cell("wave"), THIS_PROGRAM)
 
 
 def test_registering_again_from_a_running_program_replaces_the_earlier_cell():

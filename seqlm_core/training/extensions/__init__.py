@@ -1,0 +1,1 @@
+"""What happens around the training loop; one module for each extension."""
