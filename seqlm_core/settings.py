@@ -48,7 +48,7 @@ class Settings:
     )
     tie_weights: bool = _setting(False, "Use the embeddings as the output weights too.")
     dropout: float = _setting(
-        0.2, "Share of the embeddings and of each layer's outputs dropped in training.", minimum=0, below=1
+        0.3, "Share of the embeddings and of each layer's outputs dropped in training.", minimum=0, below=1
     )
     hide_right_context: float = _setting(
         0.5,

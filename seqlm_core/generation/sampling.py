@@ -10,7 +10,7 @@ from seqlm_core.generation.network import NextTokenNetwork
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 
 DEFAULT_LENGTH = 500
-DEFAULT_TEMPERATURE = 0.6
+DEFAULT_TEMPERATURE = 0.5
 
 
 def sample_tokens(

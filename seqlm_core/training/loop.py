@@ -14,8 +14,9 @@ from seqlm_core.training.extension import Extension, Record
 from seqlm_core.training.schedules import learning_rate
 from seqlm_core.training.updates import Updates
 
-# Losses stay where they were computed until they are reported, but not for ever.
-MOST_PENDING_LOSSES = 200
+# MXNet computes behind Python's back. So many steps may wait there: enough to keep it busy, few enough that progress
+# is what has been done and that an interrupted training ends soon.
+STEPS_AHEAD = 4
 
 
 class Task(Protocol):
@@ -122,6 +123,7 @@ class Training:
         self._pending.append(loss)
         self.step += 1
         self.window += 1
+        self.collect_losses(but=STEPS_AHEAD)
         if self.window == self.task.steps_per_epoch:
             self.epoch += 1
             self.window = 0
@@ -132,7 +134,7 @@ class Training:
         """Notify of a report, and of an epoch, where one is due."""
         report_due = self.settings.log_every and self.step % self.settings.log_every == 0
         epoch_due = self.window == 0 or self.stop_reason is not None
-        if report_due or epoch_due or len(self._pending) >= MOST_PENDING_LOSSES:
+        if report_due or epoch_due:
             self.collect_losses()
         if report_due:
             record = self._record("report", self._since_report)
@@ -143,15 +145,16 @@ class Training:
             self._since_epoch = _Mean()
             self._notify("on_epoch", record)
 
-    def collect_losses(self) -> None:
-        """Fetch the losses of the last steps, which waits for their computation.
+    def collect_losses(self, but: int = 0) -> None:
+        """Fetch the losses of the steps so far, but of the last few, which waits for their computation.
 
         Raises:
             NonFiniteLossError: one of them is infinite or not a number.
         """
         first = self.step - len(self._pending) + 1
-        losses = [float(loss.asscalar()) for loss in self._pending]
-        self._pending = []
+        ready = max(0, len(self._pending) - but)
+        losses = [float(loss.asscalar()) for loss in self._pending[:ready]]
+        self._pending = self._pending[ready:]
         for step, loss in enumerate(losses, start=first):
             if not math.isfinite(loss):
                 raise NonFiniteLossError(

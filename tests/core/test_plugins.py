@@ -74,7 +74,8 @@ def test_built_ins_come_first_and_all_load(environment, caplog):
 
 def test_a_strangers_cell_is_found_with_its_distribution_and_version(environment):
     environment.install("wave-plug", returns("cell('wave', 'rolls on')"), version="3.1.4")
-    spec, source = load().cells.entry("wave")
+    entry = load().cells.entry("wave")
+    spec, source = entry.spec, entry.source
     assert spec.summary == "rolls on"
     assert source == Source("wave-plug", "3.1.4", built_in=False)
 

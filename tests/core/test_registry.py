@@ -32,7 +32,7 @@ def test_a_registered_name_gives_its_record_and_source():
     spec = cell("spiral")
     registry.add(spec, ONE)
     assert registry.get("spiral") is spec
-    assert registry.entry("spiral") == (spec, ONE)
+    assert registry.entry("spiral") == Entry(spec, ONE)
     assert registry.names() == ["spiral"]
 
 
