@@ -1,7 +1,7 @@
 """Train a small model on a text, measure it, and sample from it: the Python API in one page.
 
-    python docs/examples/train_and_sample.py
-    python docs/examples/train_and_sample.py novel.txt --cell gru --epochs 20
+python docs/examples/train_and_sample.py
+python docs/examples/train_and_sample.py novel.txt --cell gru --epochs 20
 """
 
 import argparse

@@ -5,26 +5,21 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import platform
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from seqlm_core.architecture import Architecture
-from seqlm_core.checkpoint import select
 from seqlm_core.components import Components
-from seqlm_core.errors import RunError, SettingError, TrainingInterrupted
+from seqlm_core.errors import RunError, SettingError
 from seqlm_core.plugins import installed_plugins
 from seqlm_core.reading.corpus import Corpus, read_corpus
 from seqlm_core.reading.text import PathLike
 from seqlm_core.run import Run
-from seqlm_core.run_directory import RunDirectory, check_destination, create_run_directory, run_name
+from seqlm_core.run_directory import check_destination, create_run_directory, run_name
 from seqlm_core.settings import Settings, make_settings
 from seqlm_core.texts import Texts, TrainingTexts, open_texts
-from seqlm_core.version import __version__
 
 if TYPE_CHECKING:
-    from seqlm_core.training.loop import Training
+    pass
 
 logger = logging.getLogger("seqlm")
 
@@ -63,12 +58,13 @@ def train(
     check_destination(out, overwrite)
     with open_texts(text, validation) as texts:
         from seqlm_core.mxnet import compute_device, told_failures
+        from seqlm_core.training.session import Session
 
         device = compute_device(resolved.device)
         with told_failures():
             corpus = _read(texts, components, resolved)
             architecture = Architecture.choose(resolved, components.cell.bidirectional, len(corpus.vocabulary))
-            session = _Session(corpus, components, resolved, architecture, device)
+            session = Session(corpus, components, resolved, architecture, device)
             directory = create_run_directory(
                 out, run_name(texts.name, resolved.cell), overwrite, texts.training + texts.validation
             )
@@ -112,11 +108,12 @@ def resume(path: PathLike, *, quiet: bool = False, **changes: Any) -> Run:
             os.environ["OMP_NUM_THREADS"],
         )
     from seqlm_core.mxnet import compute_device, told_failures
+    from seqlm_core.training.session import Session
 
     device = compute_device(settings.device)
     with told_failures():
         corpus = _read(texts, run.components, settings, run.vocabulary)
-        session = _Session(corpus, run.components, settings, run.architecture, device)
+        session = Session(corpus, run.components, settings, run.architecture, device)
         if settings != run.settings:
             run.change_settings(settings)
         session.run(directory, quiet)
@@ -158,132 +155,3 @@ def _changed(run: Run, changes: dict[str, Any]) -> Settings:
                 name, f"cannot change on resuming a run whose {settings.schedule} schedule depends on it"
             )
     return new
-
-
-class _Session:
-    """One process's work on a run: the model, the task and the extensions, put together."""
-
-    def __init__(
-        self,
-        corpus: Corpus,
-        components: Components,
-        settings: Settings,
-        architecture: Architecture,
-        device: Any,
-    ) -> None:
-        from seqlm_core.build import build_model
-        from seqlm_core.model.initialization import initialize, unique_parameters
-        from seqlm_core.training.language_modelling import LanguageModelling
-        from seqlm_core.training.updates import Updates
-
-        self.corpus = corpus
-        self.components = components
-        self.settings = settings
-        self.architecture = architecture
-        self.device = device
-        self.learning_rate = settings.learning_rate or components.optimizer.default_learning_rate
-        self.model = build_model(architecture, components)
-        initialize(self.model, settings.seed, device)
-        self.parameters = unique_parameters(self.model)
-        self.task = LanguageModelling(self.model, corpus, settings)
-        optimizer = components.optimizer.build(self.learning_rate, components.optimizer_options)
-        self.updates = Updates(self.parameters, optimizer, settings.clip_norm)
-
-    def write_description(self, directory: RunDirectory, texts: TrainingTexts) -> None:
-        """Write what describes a new run: its configuration and its vocabulary."""
-        from seqlm_core.mxnet import mx
-
-        validation = self.corpus.validation
-        directory.write_vocabulary(self.corpus.vocabulary)
-        directory.write_config(
-            {
-                "seqlm": __version__,
-                "settings": dataclasses.asdict(self.settings),
-                "architecture": dataclasses.asdict(self.architecture),
-                "plugins": self.components.to_json(self.settings),
-                "texts": texts.to_json(),
-                "training_tokens": len(self.corpus.training),
-                "validation_tokens": len(validation) if validation else 0,
-                "validation_unknown_tokens": validation.unknown_tokens if validation else 0,
-                "versions": {
-                    "mxnet": mx.__version__,
-                    "numpy": np.__version__,
-                    "python": platform.python_version(),
-                },
-                "threads": os.environ["OMP_NUM_THREADS"],
-            }
-        )
-
-    def run(self, directory: RunDirectory, quiet: bool) -> None:
-        """Train to the end, from the last checkpoint if there is one."""
-        from seqlm_core.training.extensions.interrupts import Interrupts
-
-        interrupts = Interrupts()
-        training = self._training(directory, interrupts, quiet)
-        if directory.last.exists():
-            self._restore(training, directory)
-        if training.step >= training.total_steps:
-            logger.info("the run is finished: %d steps are done", training.step)
-            return
-        self._say_what_is_trained(directory)
-        training.run()
-        if training.stop_reason == "interrupted" and interrupts.received is not None:
-            raise TrainingInterrupted(
-                f"interrupted at step {training.step} and saved; go on with: seqlm train --resume {directory.path}",
-                interrupts.received,
-            )
-
-    def _training(self, directory: RunDirectory, interrupts: Any, quiet: bool) -> Training:
-        from seqlm_core.build import weights_of
-        from seqlm_core.training.extensions.checkpoints import Checkpoints
-        from seqlm_core.training.extensions.early_stopping import EarlyStopping
-        from seqlm_core.training.extensions.history import History
-        from seqlm_core.training.extensions.plot import Plot
-        from seqlm_core.training.extensions.progress import Progress
-        from seqlm_core.training.extensions.samples import ModelSampler, Samples
-        from seqlm_core.training.extensions.validation import Validation
-        from seqlm_core.training.loop import Training
-
-        settings = self.settings
-        # In this order: figures first, then what decides by them, then what writes them down.
-        extensions: list[Any] = [Validation()]
-        if settings.patience:
-            extensions.append(EarlyStopping(settings.patience))
-        extensions += [History(directory.history), interrupts]
-        if not quiet:
-            progress = Progress()
-            extensions.append(progress)
-            if settings.sample_every:
-                sampler = ModelSampler(self.model, self.components, self.corpus.vocabulary, settings.seed)
-                extensions.append(Samples(settings.sample_every, sampler, progress.message))
-        extensions += [
-            Checkpoints(directory, lambda: weights_of(self.model)),
-            Plot(directory.history, directory.picture, f"{settings.cell}, {directory.path.name}"),
-        ]
-        return Training(self.task, self.updates, self.learning_rate, settings, extensions)
-
-    def _restore(self, training: Training, directory: RunDirectory) -> None:
-        from seqlm_core.build import load_weights
-
-        arrays, state = directory.load(directory.last)
-        load_weights(self.model, select(arrays, "model"), self.device)
-        training.restore(state["training"])
-        self.updates.restore(select(arrays, "optimizer"), training.step)
-        self.task.restore(select(arrays, "task"))
-
-    def _say_what_is_trained(self, directory: RunDirectory) -> None:
-        s, a = self.settings, self.architecture
-        weights = sum(int(np.prod(parameter.shape)) for parameter in self.parameters.values())
-        logger.info(
-            "%s with %d x %d units (%s weights) on %s tokens, %d in the vocabulary; run: %s",
-            s.cell,
-            a.layers,
-            a.hidden_size,
-            f"{weights:,}",
-            f"{len(self.corpus.training):,}",
-            a.vocabulary_size - 1,
-            directory.path,
-        )
-        streams = self.task.plan.batch_size
-        if streams < s.batch_size:
-            logger.info("the text is short: %d windows side by side instead of %d", streams, s.batch_size)

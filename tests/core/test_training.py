@@ -158,6 +158,8 @@ def test_patience_ends_a_training_that_gets_no_better(short_text, tmp_path):
     best = [record["best"] for record in run.history() if record["kind"] == "epoch"]
     assert len(best) < 40
     assert best[-3:] == [True, False, False]
+    steps = run.history()[-1]["step"]
+    assert seqlm.resume(run.path, quiet=True).history()[-1]["step"] == steps
 
 
 def test_the_best_of_a_bidirectional_run_is_the_mean_of_its_two_figures(short_text, tmp_path):

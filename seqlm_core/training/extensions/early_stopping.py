@@ -12,7 +12,7 @@ class EarlyStopping(Extension):
     """Stops after ``patience`` epochs without a new best; comes after the validation.
 
     Args:
-        patience: in epochs, at least 1.
+        patience: in epochs; 0 never stops.
     """
 
     name = "early_stopping"
@@ -21,9 +21,14 @@ class EarlyStopping(Extension):
         self.patience = patience
         self.epochs_without_best = 0
 
+    @property
+    def is_due(self) -> bool:
+        """Whether the patience is used up; also in a run that was ended so and is resumed."""
+        return 0 < self.patience <= self.epochs_without_best
+
     def on_epoch(self, training: Training, record: Record) -> None:
         self.epochs_without_best = 0 if record["best"] else self.epochs_without_best + 1
-        if self.epochs_without_best >= self.patience and training.stop_reason is None:
+        if self.is_due and training.stop_reason is None:
             training.stop_reason = "no better validation loss"
 
     def state(self) -> dict[str, Any]:

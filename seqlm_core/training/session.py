@@ -1,0 +1,158 @@
+"""One process's work on a run: the model, the task and the extensions, put together."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import platform
+
+import numpy as np
+
+from seqlm_core.architecture import Architecture
+from seqlm_core.build import build_model, load_weights, weights_of
+from seqlm_core.checkpoint import select
+from seqlm_core.components import Components
+from seqlm_core.errors import TrainingInterrupted
+from seqlm_core.model.initialization import initialize, unique_parameters
+from seqlm_core.mxnet import mx
+from seqlm_core.reading.corpus import Corpus
+from seqlm_core.run_directory import RunDirectory
+from seqlm_core.settings import Settings
+from seqlm_core.texts import TrainingTexts
+from seqlm_core.training.extension import Extension
+from seqlm_core.training.extensions.checkpoints import Checkpoints
+from seqlm_core.training.extensions.early_stopping import EarlyStopping
+from seqlm_core.training.extensions.history import History
+from seqlm_core.training.extensions.interrupts import Interrupts
+from seqlm_core.training.extensions.plot import Plot
+from seqlm_core.training.extensions.progress import Progress
+from seqlm_core.training.extensions.samples import ModelSampler, Samples
+from seqlm_core.training.extensions.validation import Validation
+from seqlm_core.training.language_modelling import LanguageModelling
+from seqlm_core.training.loop import Training
+from seqlm_core.training.updates import Updates
+from seqlm_core.version import __version__
+
+logger = logging.getLogger("seqlm")
+
+
+class Session:
+    """A training in this process, from the beginning or from a run's last checkpoint.
+
+    Args:
+        corpus: what to train on.
+        components: the plugins.
+        settings: resolved, so that nothing is left to a plugin's default.
+        architecture: sizes of the model.
+        device: where to compute.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        components: Components,
+        settings: Settings,
+        architecture: Architecture,
+        device: mx.Context,
+    ) -> None:
+        self.corpus = corpus
+        self.components = components
+        self.settings = settings
+        self.architecture = architecture
+        self.device = device
+        self.learning_rate = settings.learning_rate or components.optimizer.default_learning_rate
+        self.model = build_model(architecture, components)
+        initialize(self.model, settings.seed, device)
+        self.parameters = unique_parameters(self.model)
+        self.task = LanguageModelling(self.model, corpus, settings)
+        optimizer = components.optimizer.build(self.learning_rate, components.optimizer_options)
+        self.updates = Updates(self.parameters, optimizer, settings.clip_norm)
+
+    def write_description(self, directory: RunDirectory, texts: TrainingTexts) -> None:
+        """Write what describes a new run: its configuration and its vocabulary."""
+
+        validation = self.corpus.validation
+        directory.write_vocabulary(self.corpus.vocabulary)
+        directory.write_config(
+            {
+                "seqlm": __version__,
+                "settings": dataclasses.asdict(self.settings),
+                "architecture": dataclasses.asdict(self.architecture),
+                "plugins": self.components.to_json(self.settings),
+                "texts": texts.to_json(),
+                "training_tokens": len(self.corpus.training),
+                "validation_tokens": len(validation) if validation else 0,
+                "validation_unknown_tokens": validation.unknown_tokens if validation else 0,
+                "versions": {
+                    "mxnet": mx.__version__,
+                    "numpy": np.__version__,
+                    "python": platform.python_version(),
+                },
+                "threads": os.environ["OMP_NUM_THREADS"],
+            }
+        )
+
+    def run(self, directory: RunDirectory, quiet: bool) -> None:
+        """Train to the end, from the last checkpoint if there is one.
+
+        Raises:
+            TrainingInterrupted: a signal ended the training, and its state is saved.
+        """
+        interrupts = Interrupts()
+        early_stopping = EarlyStopping(self.settings.patience)
+        training = self._training(directory, quiet, early_stopping, interrupts)
+        if directory.last.exists():
+            self._restore(training, directory)
+        if training.step >= training.total_steps or early_stopping.is_due:
+            logger.info("the run is finished: %d steps are done", training.step)
+            return
+        self._say_what_is_trained(directory)
+        training.run()
+        if interrupts.received is not None and training.stop_reason == "interrupted":
+            raise TrainingInterrupted(
+                f"interrupted at step {training.step} and saved; go on with: seqlm train --resume {directory.path}",
+                interrupts.received,
+            )
+
+    def _training(
+        self, directory: RunDirectory, quiet: bool, early_stopping: EarlyStopping, interrupts: Interrupts
+    ) -> Training:
+        settings = self.settings
+        # In this order: figures first, then what decides by them, then what writes them down.
+        extensions: list[Extension] = [Validation(), early_stopping, History(directory.history), interrupts]
+        if not quiet:
+            progress = Progress()
+            extensions.append(progress)
+            if settings.sample_every:
+                sampler = ModelSampler(self.model, self.components, self.corpus.vocabulary, settings.seed)
+                extensions.append(Samples(settings.sample_every, sampler, progress.message))
+        extensions += [
+            Checkpoints(directory, lambda: weights_of(self.model)),
+            Plot(directory.history, directory.picture, f"{settings.cell}, {directory.path.name}"),
+        ]
+        return Training(self.task, self.updates, self.learning_rate, settings, extensions)
+
+    def _restore(self, training: Training, directory: RunDirectory) -> None:
+        arrays, state = directory.load(directory.last)
+        load_weights(self.model, select(arrays, "model"), self.device)
+        training.restore(state["training"])
+        self.updates.restore(select(arrays, "optimizer"), training.step)
+        self.task.restore(select(arrays, "task"))
+
+    def _say_what_is_trained(self, directory: RunDirectory) -> None:
+        s, a = self.settings, self.architecture
+        weights = sum(int(np.prod(parameter.shape)) for parameter in self.parameters.values())
+        logger.info(
+            "%s with %d x %d units (%s weights) on %s tokens, %d in the vocabulary; run: %s",
+            s.cell,
+            a.layers,
+            a.hidden_size,
+            f"{weights:,}",
+            f"{len(self.corpus.training):,}",
+            a.vocabulary_size - 1,
+            directory.path,
+        )
+        streams = self.task.plan.batch_size
+        if streams < s.batch_size:
+            logger.info("the text is short: %d windows side by side instead of %d", streams, s.batch_size)

@@ -1,0 +1,102 @@
+"""Cells that are not built in: given as one step only, registered by the running program."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import SMALL
+
+import seqlm_core as seqlm
+from seqlm_core.mxnet import gluon
+
+
+class LeakyCell(gluon.rnn.HybridRecurrentCell):
+    """``h' = (h + tanh(W x + U h)) / 2 + n / 1000``, where the second state n counts the steps."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__()
+        self._hidden_size = hidden_size
+        with self.name_scope():
+            self.i2h_weight = self.params.get("i2h_weight", shape=(hidden_size, input_size))
+            self.h2h_weight = self.params.get("h2h_weight", shape=(hidden_size, hidden_size))
+
+    def state_info(self, batch_size=0):
+        return [{"shape": (batch_size, size), "__layout__": "NC"} for size in (self._hidden_size, 1)]
+
+    def _alias(self):
+        return "leaky"
+
+    def hybrid_forward(self, F, inputs, states, i2h_weight, h2h_weight):
+        size = self._hidden_size
+        total = F.FullyConnected(inputs, i2h_weight, num_hidden=size, no_bias=True)
+        total = total + F.FullyConnected(states[0], h2h_weight, num_hidden=size, no_bias=True)
+        hidden = F.broadcast_add((states[0] + F.tanh(total)) / 2, 0.001 * states[1])
+        return hidden, [hidden, states[1] + 1]
+
+
+def plugin(name, bidirectional=False, build=None):
+    class Plugin:
+        @seqlm.hookimpl
+        def seqlm_cells(self):
+            return seqlm.CellSpec(
+                name,
+                "leaky units",
+                build or (lambda input_size, hidden_size, options: LeakyCell(input_size, hidden_size)),
+                bidirectional=bidirectional,
+            )
+
+    return Plugin()
+
+
+@pytest.fixture
+def register():
+    """Give the function that registers a plugin, and forget it afterwards."""
+    seqlm.installed_plugins.cache_clear()
+    yield seqlm.installed_plugins().register
+    seqlm.installed_plugins.cache_clear()
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_one_step_cell_trains_samples_evaluates_and_resumes(register, bidirectional, layers, short_text, tmp_path):
+    register(plugin("leaky", bidirectional))
+    settings = {**SMALL, "cell": "leaky", "layers": layers, "epochs": 2, "quiet": True, "schedule": "constant"}
+    run = seqlm.train(short_text, out=tmp_path / "run", **settings)
+    first, last = (r["training_nats_per_token"] for r in run.history() if r["kind"] == "epoch")
+    assert last < first
+    assert len(run.sample("The ", length=20, seed=1)) == 24
+    (evaluation,) = run.evaluate(short_text)
+    assert (evaluation.both_sides_nats_per_token is not None) == bidirectional
+    part = seqlm.train(short_text, out=tmp_path / "part", **{**settings, "epochs": 1})
+    resumed = seqlm.resume(part.path, quiet=True, epochs=2)
+    for name, array in run.weights.items():
+        np.testing.assert_array_equal(array, resumed.weights[name])
+
+
+def test_samples_during_training_come_from_the_layers(register, short_text, tmp_path, capsys):
+    register(plugin("leaky"))
+    settings = {**SMALL, "cell": "leaky", "max_steps": 4, "sample_every": 2}
+    seqlm.train(short_text, out=tmp_path / "run", **settings)
+    assert "--- sample at step 2 ---" in capsys.readouterr().err
+
+
+def test_a_run_of_a_cell_that_is_gone_is_told_by_name(register, short_text, tmp_path):
+    register(plugin("leaky"))
+    seqlm.train(short_text, out=tmp_path / "run", quiet=True, **{**SMALL, "cell": "leaky", "max_steps": 1})
+    seqlm.installed_plugins.cache_clear()
+    with pytest.raises(seqlm.RunError, match="cell 'leaky' of this program, which is not to be had here"):
+        seqlm.Run(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda *_: "no layer", "built a str, not a gluon HybridBlock"),
+        (lambda i, h, _: gluon.rnn.LSTMCell(h), "i2h_weight does not know its shape: give it the input size"),
+    ],
+)
+def test_a_cell_that_builds_no_usable_layer_is_told_and_leaves_nothing(register, build, message, short_text, tmp_path):
+    register(plugin("bad", build=build))
+    with pytest.raises(seqlm.PluginError, match=message):
+        seqlm.train(short_text, out=tmp_path / "run", quiet=True, **{**SMALL, "cell": "bad"})
+    assert not (tmp_path / "run").exists()
