@@ -38,4 +38,6 @@ def evaluate_command(run: str, files: tuple[str, ...], encoding: str, as_json: b
             if name in figures:
                 value = figures[name]
                 shown = f"{value:.4f}" if isinstance(value, float) else f"{value:,}"
+                if name == "bits_per_character" and evaluation.unknown_tokens:
+                    shown += " (not comparable: there are unknown tokens)"
                 click.echo(f"  {label:<27} {shown}")

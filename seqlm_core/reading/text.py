@@ -22,6 +22,7 @@ def check_encoding(encoding: str) -> None:
     """Raise :class:`SettingError` unless ``encoding`` names a way to write text as bytes."""
     try:
         "".encode(encoding)
+        codecs.getincrementaldecoder(encoding)
         known = bool(encoding)
     except (LookupError, ValueError, TypeError):
         known = False

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from seqlm_core.errors import NonFiniteLossError
 from seqlm_core.training.extension import Extension, Record
 from seqlm_core.training.loop import Training
 
@@ -34,6 +36,10 @@ class Validation(Extension):
             if evaluation.both_sides_nats_per_token is not None:
                 record["both_sides_nats_per_token"] = evaluation.both_sides_nats_per_token
                 loss = (loss + evaluation.both_sides_nats_per_token) / 2
+        if not math.isfinite(loss):
+            raise NonFiniteLossError(
+                f"the validation loss is {loss} after step {record['step']}; try a lower --learning-rate"
+            )
         record["best"] = comparable and (self.lowest is None or loss < self.lowest)
         if record["best"]:
             self.lowest = loss
