@@ -39,7 +39,7 @@ class Architecture:
         if embedding_size is None:
             if settings.tie_weights:
                 embedding_size = settings.hidden_size
-            elif vocabulary_size <= LARGEST_ONE_HOT_VOCABULARY:
+            elif vocabulary_size - 1 <= LARGEST_ONE_HOT_VOCABULARY:  # <unk> does not count
                 embedding_size = 0
             else:
                 embedding_size = min(settings.hidden_size, vocabulary_size)

@@ -9,9 +9,11 @@ import numpy as np
 from seqlm_core.architecture import Architecture
 from seqlm_core.components import Components
 from seqlm_core.errors import PluginError, RunError
+from seqlm_core.model.graphs import LeftReading
 from seqlm_core.model.initialization import unique_parameters
 from seqlm_core.model.language_model import LanguageModel
 from seqlm_core.mxnet import gluon, mx, nd
+from seqlm_core.specs import CellSpec
 
 
 def build_model(architecture: Architecture, components: Components) -> LanguageModel:
@@ -21,13 +23,39 @@ def build_model(architecture: Architecture, components: Components) -> LanguageM
         PluginError: the cell does not build a layer.
     """
 
+    cell = components.cell
+
     def build_layer(input_size: int, hidden_size: int) -> gluon.HybridBlock:
-        layer = components.cell.build(input_size, hidden_size, components.cell_options)
+        try:
+            layer = cell.build(input_size, hidden_size, components.cell_options)
+        except Exception as error:
+            raise PluginError(f"cell {cell.name!r} cannot be built: {type(error).__name__}: {error}") from error
         if not isinstance(layer, gluon.HybridBlock):
-            raise PluginError(f"cell {components.cell.name!r} built a {type(layer).__name__}, not a gluon HybridBlock")
+            raise PluginError(f"cell {cell.name!r} built a {type(layer).__name__}, not a gluon HybridBlock")
         return layer
 
     return LanguageModel(architecture, build_layer)
+
+
+def check_cell_works(model: LanguageModel, cell: CellSpec) -> None:
+    """Read two tokens with an initialized model, so that a faulty cell is found out before a training begins.
+
+    Raises:
+        PluginError: the layers fail, or return something of another shape.
+    """
+    tokens = nd.zeros((2, 2), ctx=model.device, dtype="int32")
+    try:
+        hidden, states = LeftReading(model, 2)(tokens, model.begin_state(2))
+        hidden.wait_to_read()
+    except Exception as error:
+        first_line = str(error).strip().splitlines()[-1]
+        raise PluginError(f"cell {cell.name!r} does not work: {type(error).__name__}: {first_line}") from error
+    wanted = (2, 2, model.architecture.hidden_size)
+    if hidden.shape != wanted:
+        raise PluginError(f"cell {cell.name!r} returns outputs of shape {hidden.shape} instead of {wanted}")
+    for before, after in zip(model.begin_state(2), states):
+        if [state.shape for state in before] != [state.shape for state in after]:
+            raise PluginError(f"cell {cell.name!r} returns states of other shapes than it begins with")
 
 
 def load_weights(model: LanguageModel, weights: Mapping[str, np.ndarray], device: mx.Context) -> None:

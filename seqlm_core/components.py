@@ -89,7 +89,8 @@ def check_plugins_of_run(recorded: Mapping[str, Any], plugins: Plugins) -> None:
             source = registries[kind].entry(made_with["name"]).source
         except UnknownNameError as error:
             raise RunError(
-                f"the run uses {kind} {made_with['name']!r} of {brought_by}, which is not to be had here: {error}"
+                f"the run uses {kind} {made_with['name']!r} of {brought_by}, which is not to be had here: {error}; "
+                "install it, or name it in SEQLM_PLUGINS if that is set"
             ) from error
         if (source.distribution, source.version) != (made_with["distribution"], made_with["version"]):
             logger.warning(

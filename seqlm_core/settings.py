@@ -89,7 +89,8 @@ class Settings:
 
     min_count: int | None = _setting(
         None,
-        "Fewest occurrences that give a token a place in the vocabulary.  [default: 1 for char, 2 for word]",
+        "Fewest occurrences that give a token a place in the vocabulary.  [default: as the tokenizer suggests, 1 for "
+        "char and 2 for word]",
         minimum=1,
     )
     max_vocabulary: int = _setting(0, "Most tokens in the vocabulary; 0 sets no limit.", minimum=0)

@@ -53,7 +53,7 @@ def main():
     parser = argparse.ArgumentParser(description="Train the minimal gated unit and sample from it.")
     parser.add_argument("text", nargs="?", default=SAMPLE_TEXT, help="a text file; the sample text without it")
     parser.add_argument("--hidden-size", type=int, default=128)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=5)
     arguments = parser.parse_args()
 
     seqlm.installed_plugins().register(sys.modules[__name__])

@@ -16,7 +16,7 @@ from seqlm_core.command_line.plugins import plugins_command
 from seqlm_core.command_line.sample import sample_command
 from seqlm_core.command_line.setting_options import flag_of
 from seqlm_core.command_line.train import train_command
-from seqlm_core.errors import SeqlmError, SettingError
+from seqlm_core.errors import SeqlmError, SettingError, TrainingInterrupted
 from seqlm_core.plugins import broken_logger
 from seqlm_core.version import __version__
 
@@ -57,6 +57,9 @@ def _run(arguments: list[str] | None) -> int:
         code = _fail(error.format_message(), error.exit_code)
     except SettingError as error:
         code = _fail(f"{flag_of(error.setting)} {error.problem}", error.exit_code)
+    except TrainingInterrupted as error:
+        print(f"seqlm: {error}", file=sys.stderr)
+        code = error.exit_code
     except SeqlmError as error:
         code = _fail(str(error), error.exit_code)
     except BrokenPipeError:

@@ -63,7 +63,7 @@ def _report(run: Any) -> None:
     click.echo(f"training     {best['training_nats_per_token']:.4f} nats per token")
     if "validation_nats_per_token" in best:
         unknown = run.config["validation_unknown_tokens"]
-        note = f" (not comparable: {unknown} unknown tokens)" if unknown else ""
+        note = f" (not comparable: {unknown} unknown token{'s' if unknown > 1 else ''})" if unknown else ""
         click.echo(
             f"validation   {best['validation_nats_per_token']:.4f} nats per token, "
             f"{best['validation_bits_per_character']:.4f} bits per character{note}"

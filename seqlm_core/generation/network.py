@@ -53,12 +53,8 @@ class StepNetwork:
         self._options = options
         self._vocabulary_size = architecture.vocabulary_size
         self._layers = [
-            {
-                name.rpartition(".")[2]: array
-                for name, array in weights.items()
-                if name.startswith(f"forward_stack.{layer}.")
-            }
-            for layer in range(architecture.layers)
+            {name[len(prefix) :]: array for name, array in weights.items() if name.startswith(prefix)}
+            for prefix in (f"forward_stack.{layer}." for layer in range(architecture.layers))
         ]
         try:
             self._embedding = weights["input.weight"] if architecture.embedding_size else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from seqlm_core.errors import PluginError
 from seqlm_core.mxnet import gluon, mx
 from seqlm_core.randomness import mxnet_seed
 
@@ -46,7 +47,10 @@ def initialize(block: gluon.Block, seed: int, device: mx.Context) -> None:
     """
     for name, parameter in sorted(unique_parameters(block).items()):
         mx.random.seed(mxnet_seed(seed, 0, f"initial {name}"))
-        parameter.initialize(default_init=mx.init.Xavier(), ctx=device, force_reinit=True)
+        try:
+            parameter.initialize(default_init=mx.init.Xavier(), ctx=device, force_reinit=True)
+        except ValueError as error:
+            raise PluginError(f"parameter {name} of the cell cannot be initialized: {error}") from error
 
 
 def unique_parameters(block: gluon.Block) -> dict[str, Any]:

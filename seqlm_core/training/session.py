@@ -10,7 +10,7 @@ import platform
 import numpy as np
 
 from seqlm_core.architecture import Architecture
-from seqlm_core.build import build_model, load_weights, weights_of
+from seqlm_core.build import build_model, check_cell_works, load_weights, weights_of
 from seqlm_core.checkpoint import select
 from seqlm_core.components import Components
 from seqlm_core.errors import TrainingInterrupted
@@ -65,7 +65,9 @@ class Session:
         self.model = build_model(architecture, components)
         initialize(self.model, settings.seed, device)
         self.parameters = unique_parameters(self.model)
-        self.task = LanguageModelling(self.model, corpus, settings)
+        check_cell_works(self.model, components.cell)
+        # The built-in cells draw nothing from MXNet.
+        self.task = LanguageModelling(self.model, corpus, settings, reseed=not components.sources["cell"].built_in)
         optimizer = components.optimizer.build(self.learning_rate, components.optimizer_options)
         self.updates = Updates(self.parameters, optimizer, settings.clip_norm)
 
@@ -93,34 +95,41 @@ class Session:
             }
         )
 
-    def run(self, directory: RunDirectory, quiet: bool) -> None:
-        """Train to the end, from the last checkpoint if there is one.
+    def begin(self, directory: RunDirectory, quiet: bool) -> None:
+        """Get ready to train in ``directory``, from its last checkpoint if there is one."""
+        self.directory = directory
+        self._interrupts = Interrupts()
+        self._early_stopping = EarlyStopping(self.settings.patience)
+        self.training = self._training(directory, quiet)
+        if directory.last.exists():
+            self._restore(directory)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to train."""
+        return self.training.step >= self.training.total_steps or self._early_stopping.is_due
+
+    def run(self) -> None:
+        """Train to the end.
 
         Raises:
             TrainingInterrupted: a signal ended the training, and its state is saved.
         """
-        interrupts = Interrupts()
-        early_stopping = EarlyStopping(self.settings.patience)
-        training = self._training(directory, quiet, early_stopping, interrupts)
-        if directory.last.exists():
-            self._restore(training, directory)
-        if training.step >= training.total_steps or early_stopping.is_due:
-            logger.info("the run is finished: %d steps are done", training.step)
-            return
-        self._say_what_is_trained(directory)
-        training.run()
-        if interrupts.received is not None and training.stop_reason == "interrupted":
+        self._say_what_is_trained()
+        self.training.run()
+        received = self._interrupts.received
+        if received is not None and self.training.stop_reason == "interrupted":
             raise TrainingInterrupted(
-                f"interrupted at step {training.step} and saved; go on with: seqlm train --resume {directory.path}",
-                interrupts.received,
+                f"interrupted at step {self.training.step} and saved; go on with: "
+                f"seqlm train --resume {self.directory.path}",
+                received,
             )
 
-    def _training(
-        self, directory: RunDirectory, quiet: bool, early_stopping: EarlyStopping, interrupts: Interrupts
-    ) -> Training:
+    def _training(self, directory: RunDirectory, quiet: bool) -> Training:
         settings = self.settings
         # In this order: figures first, then what decides by them, then what writes them down.
-        extensions: list[Extension] = [Validation(), early_stopping, History(directory.history), interrupts]
+        extensions: list[Extension] = [Validation(), self._early_stopping]
+        extensions += [History(directory.history), self._interrupts]
         if not quiet:
             progress = Progress()
             extensions.append(progress)
@@ -133,14 +142,14 @@ class Session:
         ]
         return Training(self.task, self.updates, self.learning_rate, settings, extensions)
 
-    def _restore(self, training: Training, directory: RunDirectory) -> None:
+    def _restore(self, directory: RunDirectory) -> None:
         arrays, state = directory.load(directory.last)
         load_weights(self.model, select(arrays, "model"), self.device)
-        training.restore(state["training"])
-        self.updates.restore(select(arrays, "optimizer"), training.step)
+        self.training.restore(state["training"])
+        self.updates.restore(select(arrays, "optimizer"), self.training.step)
         self.task.restore(select(arrays, "task"))
 
-    def _say_what_is_trained(self, directory: RunDirectory) -> None:
+    def _say_what_is_trained(self) -> None:
         s, a = self.settings, self.architecture
         weights = sum(int(np.prod(parameter.shape)) for parameter in self.parameters.values())
         logger.info(
@@ -151,7 +160,7 @@ class Session:
             f"{weights:,}",
             f"{len(self.corpus.training):,}",
             a.vocabulary_size - 1,
-            directory.path,
+            self.directory.path,
         )
         streams = self.task.plan.batch_size
         if streams < s.batch_size:

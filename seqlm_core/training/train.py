@@ -71,7 +71,8 @@ def train(
             try:
                 texts = texts.keep(directory)
                 session.write_description(directory, texts)
-                session.run(directory, quiet)
+                session.begin(directory, quiet)
+                session.run()
             except Exception:
                 if not directory.last.exists():  # nothing of this run can be of use
                     directory.remove()
@@ -114,9 +115,13 @@ def resume(path: PathLike, *, quiet: bool = False, **changes: Any) -> Run:
     with told_failures():
         corpus = _read(texts, run.components, settings, run.vocabulary)
         session = Session(corpus, run.components, settings, run.architecture, device)
+        session.begin(directory, quiet)
+        if session.is_finished:
+            logger.info("the run is finished: %d steps are done", session.training.step)
+            return run
         if settings != run.settings:
             run.change_settings(settings)
-        session.run(directory, quiet)
+        session.run()
     return run
 
 

@@ -1,7 +1,7 @@
 """Words and punctuation marks, found by NLTK's tokenizer, which needs no downloaded data.
 
-A single space before a word belongs to that word's token; any other white space is a token of its own. So the
-tokens, joined, are the text again.
+A single space before a word belongs to that word's token; other white space, such as that between two paragraphs, is
+a token of its own. So the tokens, joined, are the text again.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any
 
 import seqlm_core as seqlm
 
-# Where a text is split before NLTK sees it. Longer pieces are no words; cutting them bounds NLTK's work.
-PIECE = re.compile(r" ?\S{1,200}|\s")
-LAST_WHITE_SPACE = re.compile(r"\s\S*\Z")
+# Where a text is split before NLTK sees it: words with a space before them, and white space up to that space. Longer
+# pieces are no words; cutting them bounds NLTK's work.
+PIECE = re.compile(r" ?\S{1,200}|\s{1,200}?(?= ?\S|\Z)|\s{1,200}")
+LAST_WORD_END = re.compile(r"(?<=\S)\s+\S*\Z")
 REMEMBERED_PIECES = 1 << 16
 
 
@@ -33,8 +34,8 @@ class WordTokenizer:
         return "".join(tokens)
 
     def last_cut(self, text: str) -> int:
-        # White space begins a piece wherever it stands, so the text may be cut before it.
-        found = LAST_WHITE_SPACE.search(text)
+        # The first white space after a word begins a piece whatever follows, so the text may be cut before it.
+        found = LAST_WORD_END.search(text)
         return found.start() if found else 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from conftest import SMALL
@@ -88,15 +90,47 @@ def test_a_run_of_a_cell_that_is_gone_is_told_by_name(register, short_text, tmp_
         seqlm.Run(tmp_path / "run")
 
 
+class NoisyCell(LeakyCell):
+    """Draws from MXNet's random numbers."""
+
+    def hybrid_forward(self, F, inputs, states, **weights):
+        return super().hybrid_forward(F, F.Dropout(inputs, p=0.3), states, **weights)
+
+
+def test_a_cell_that_draws_random_numbers_resumes_exactly(register, short_text, tmp_path):
+    register(plugin("noisy", build=lambda input_size, hidden_size, options: NoisyCell(input_size, hidden_size)))
+    settings = {**SMALL, "cell": "noisy", "quiet": True, "schedule": "constant"}
+    whole = seqlm.train(short_text, out=tmp_path / "whole", max_steps=20, **settings)
+    part = seqlm.train(short_text, out=tmp_path / "part", max_steps=7, **settings)
+    resumed = seqlm.resume(part.path, quiet=True, max_steps=20)
+    for name, array in whole.weights.items():
+        np.testing.assert_array_equal(array, resumed.weights[name])
+
+
+class NarrowCell(LeakyCell):
+    """Returns half of its hidden units."""
+
+    def hybrid_forward(self, F, inputs, states, **weights):
+        hidden, after = super().hybrid_forward(F, inputs, states, **weights)
+        return F.slice_axis(hidden, axis=1, begin=0, end=8), after
+
+
+def failing_build(input_size, hidden_size, options):
+    raise KeyError("no such unit")
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
+        (failing_build, "cell 'bad' cannot be built: KeyError: 'no such unit'"),
+        (lambda i, h, _: NarrowCell(i, h), "returns outputs of shape (2, 2, 8) instead of (2, 2, 16)"),
+        (lambda i, h, _: gluon.rnn.ZoneoutCell(LeakyCell(i, h), 0.1), "cell 'bad' does not work: "),
         (lambda *_: "no layer", "built a str, not a gluon HybridBlock"),
         (lambda i, h, _: gluon.rnn.LSTMCell(h), "i2h_weight does not know its shape: give it the input size"),
     ],
 )
 def test_a_cell_that_builds_no_usable_layer_is_told_and_leaves_nothing(register, build, message, short_text, tmp_path):
     register(plugin("bad", build=build))
-    with pytest.raises(seqlm.PluginError, match=message):
+    with pytest.raises(seqlm.PluginError, match=re.escape(message)):
         seqlm.train(short_text, out=tmp_path / "run", quiet=True, **{**SMALL, "cell": "bad"})
     assert not (tmp_path / "run").exists()

@@ -218,7 +218,7 @@ def test_char_makes_every_code_point_a_token(text):
         (" one ", [" one", " "]),
         ("The end. Really.", ["The", " end", ".", " Really", "."]),
         ("Stop.\nGo on, now!", ["Stop", ".", "\n", "Go", " on", ",", " now", "!"]),
-        ("a\n\nb\r\n\tc", ["a", "\n", "\n", "b", "\r", "\n", "\t", "c"]),
+        ("a\n\nb\r\n\tc", ["a", "\n\n", "b", "\r\n\t", "c"]),
         ('"Well," he said', ['"', "Well", ",", '"', " he", " said"]),
         ("``Well''", ["``", "Well", "''"]),
         ("caf\u00e9 \u00fcber", ["caf\u00e9", " \u00fcber"]),
