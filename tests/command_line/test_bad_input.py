@@ -424,7 +424,7 @@ NO_LIBRARY = ": cannot open shared object file: No such file or directory')"
 
 
 MISTYPED = {
-    "trian": ["'trian'", "train"],
+    "trian": ["'trian'"],
     "": ["command"],
     "--nonsense": ["--nonsense"],
     "sample": ["RUN"],
