@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from seqlm_core.errors import NonFiniteLossError, RunError
-from seqlm_core.files import write_atomically
+from seqlm_core.files import check_no_link, write_atomically
 
 FORMAT = "seqlm-checkpoint-1"
 
@@ -46,6 +46,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     Raises:
         RunError: the file is missing, damaged, altered, or no checkpoint of seqlm.
     """
+    check_no_link(path)
     if not path.is_file():
         raise RunError(f"{path} is missing")
     try:

@@ -12,6 +12,12 @@ from typing import Any
 from seqlm_core.errors import RunError
 
 
+def check_no_link(path: Path) -> None:
+    """Raise :class:`RunError` if ``path`` is a symbolic link: a run has none, and they may lead anywhere."""
+    if path.is_symlink():
+        raise RunError(f"{path} is a symbolic link, and a run has none; it is not followed")
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` beside ``path`` and rename it into place."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -38,6 +44,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         RunError: the file is missing, damaged or was altered.
     """
+    check_no_link(path)
     try:
         values = json.loads(path.read_bytes())
         digest = values.pop("digest")

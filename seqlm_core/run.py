@@ -123,10 +123,17 @@ class Run:
         self.settings = settings
 
     def history(self) -> list[dict[str, Any]]:
-        """Return the figures of the training; see :mod:`seqlm_core.training.extensions.history`."""
+        """Return the figures of the training; see :mod:`seqlm_core.training.extensions.history`.
+
+        Raises:
+            RunError: they are missing or damaged.
+        """
         from seqlm_core.training.extensions.history import read_history
 
-        return read_history(self.directory.history)
+        if not self.directory.last.exists():
+            return read_history(self.directory.history)
+        _, state = self.directory.load(self.directory.last)
+        return read_history(self.directory.history, state["training"]["extensions"]["history"])
 
     def sample(
         self,

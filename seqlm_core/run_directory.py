@@ -93,7 +93,7 @@ class RunDirectory:
 
     def save(self, path: Path, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
         """Write one of the run's checkpoints; see :func:`seqlm_core.checkpoint.save_checkpoint`."""
-        save_checkpoint(path, arrays, {**state, "model": self.model_digest})
+        save_checkpoint(path, arrays, {**state, "file": path.name, "model": self.model_digest})
 
     def load(self, path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return arrays and state of one of the run's checkpoints.
@@ -102,17 +102,39 @@ class RunDirectory:
             RunError: it is missing or damaged, or belongs to another run.
         """
         arrays, state = load_checkpoint(path)
+        if state.get("file") != path.name:
+            raise RunError(f"{path} is another file of a run, {state.get('file')!r}, under this name")
         if state.get("model") != self.model_digest:
             raise RunError(
                 f"{path} belongs to another run than {self.config.name} and {self.vocabulary.name} beside it"
             )
         return arrays, state
 
+    def clear(self, texts: Iterable[Path]) -> None:
+        """Remove the files of an earlier run, and see whether new ones can be written.
+
+        Args:
+            texts: what will be trained on, which must not be among those files.
+
+        Raises:
+            UsageError: a text is among them, or the directory may not be written to.
+        """
+        replaced = {path.resolve() for path in self.files}
+        for text in texts:
+            if text.resolve() in replaced:
+                raise UsageError(f"{text} belongs to the run that --overwrite would replace; copy it elsewhere first")
+        try:
+            for path in self.files:
+                path.unlink(missing_ok=True)
+            self.history.touch()
+        except OSError as error:
+            raise UsageError(f"--out {self.path} cannot be written to: {error.strerror}") from error
+
     def remove(self) -> None:
         """Remove the run's files, and the directory if nothing else is in it."""
         for path in self.files:
             path.unlink(missing_ok=True)
-        if not any(self.path.iterdir()):
+        if self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()
 
     def write_config(self, config: dict[str, Any]) -> None:
@@ -187,32 +209,21 @@ def check_destination(out: PathLike | None, overwrite: bool) -> None:
         raise UsageError(f"--out {out} holds other files and no run; name a new or an empty directory")
 
 
-def create_run_directory(out: PathLike | None, name: str, overwrite: bool, texts: Iterable[Path]) -> RunDirectory:
-    """Make the directory of a new run, empty of any run's files.
+def make_run_directory(out: PathLike | None, name: str) -> RunDirectory:
+    """Make the directory of a new run.
 
     Args:
         out: where; None makes ``data/models/NAME-N`` with the next free number.
         name: for the directory's name, made of text and cell.
-        overwrite: remove the files of the run that is there.
-        texts: what will be trained on, which must not be among those files.
 
     Raises:
-        UsageError: it cannot be made, or holds something.
+        UsageError: it cannot be made.
     """
-    check_destination(out, overwrite)
     try:
         if out is None:
             return RunDirectory(_next_free(DEFAULT_PARENT, name))
         directory = RunDirectory(Path(out))
-        replaced = {path.resolve() for path in directory.files}
-        for text in texts:
-            if text.resolve() in replaced:
-                raise UsageError(f"{text} belongs to the run that --overwrite would replace; copy it elsewhere first")
         directory.path.mkdir(parents=True, exist_ok=True)
-        for path in directory.files:
-            path.unlink(missing_ok=True)
-        # Only writing shows whether it may be written to.
-        directory.history.touch()
         return directory
     except OSError as error:
         raise UsageError(f"--out {out or DEFAULT_PARENT} cannot be written to: {error.strerror}") from error

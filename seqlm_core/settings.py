@@ -100,7 +100,15 @@ class Settings:
     encoding: str = _setting("utf-8", "Encoding of the text.")
 
     seed: int = _setting(1, "Seed of everything random.", minimum=0, below=2**63)
+    detect_anomaly: bool = _setting(
+        False, "Look at every step, which takes time, and name the layer where a number first is not finite."
+    )
     device: str = _setting("auto", "Where to compute: auto, cpu, gpu or gpu:N.")
+    checkpoint_every: str = _setting(
+        "epoch",
+        "When to save what resuming needs, besides the end: epoch; a number of steps, such as 100; or minutes, such as "
+        "10m.",
+    )
     log_every: int = _setting(50, "Steps between two reports of the training loss; 0 is never.", minimum=0)
     sample_every: int = _setting(250, "Steps between two samples of text; 0 is never.", minimum=0)
 
@@ -109,6 +117,11 @@ class Settings:
             _check(field, getattr(self, field.name))
         if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", self.device):
             raise SettingError("device", f"must be auto, cpu, gpu or gpu:N, not {self.device!r}")
+        if not re.fullmatch(r"epoch|[1-9]\d*|\d*\.?\d+m", self.checkpoint_every):
+            raise SettingError(
+                "checkpoint_every",
+                f"must be epoch, a number of steps or minutes such as 10m, not {self.checkpoint_every!r}",
+            )
         if self.tie_weights and self.embedding_size not in (None, self.hidden_size):
             raise SettingError(
                 "tie_weights",

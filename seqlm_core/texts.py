@@ -74,7 +74,9 @@ class TrainingTexts:
         """
 
         def find(text: dict[str, Any]) -> Path:
-            path = directory.path / text["path"]
+            path = Path(text["path"])
+            if not path.is_absolute():  # the only text inside a run
+                path = directory.standard_input
             try:
                 check_readable(path)
             except TextError as error:

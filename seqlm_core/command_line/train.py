@@ -21,6 +21,11 @@ SAMPLE_LENGTH = 400
     "--out", metavar="DIRECTORY", help="Where the run goes.  [default: data/models/TEXT-CELL-N, N the next free]"
 )
 @click.option("--overwrite", is_flag=True, help="Replace the run that is in --out.")
+@click.option(
+    "--init-from",
+    metavar="RUN",
+    help="Begin with the best weights, the vocabulary and the sizes of this run, and with a fresh optimizer.",
+)
 @click.option("--resume", metavar="RUN", help="Go on with this run, from its last checkpoint.")
 @click.option("--quiet", is_flag=True, help="Show no progress, notices or samples.")
 def train_command(
@@ -28,6 +33,7 @@ def train_command(
     validation: str | None,
     out: str | None,
     overwrite: bool,
+    init_from: str | None,
     resume: str | None,
     quiet: bool,
     **settings: Any,
@@ -43,12 +49,18 @@ def train_command(
         logging.getLogger("seqlm").setLevel(logging.WARNING)
     given = given_settings(settings)
     if resume is not None:
-        if files or validation is not None or out is not None or overwrite:
+        if files or validation is not None or out is not None or overwrite or init_from is not None:
             raise UsageError("--resume goes on with a run's own texts, in its own directory; name no others")
         run = seqlm.resume(resume, quiet=quiet, **given)
     else:
         run = seqlm.train(
-            list(files) or None, validation=validation, out=out, overwrite=overwrite, quiet=quiet, **given
+            list(files) or None,
+            validation=validation,
+            out=out,
+            overwrite=overwrite,
+            init_from=init_from,
+            quiet=quiet,
+            **given,
         )
     _report(run)
 

@@ -55,12 +55,18 @@ class RecurrentStack(gluon.HybridBlock):
             The top layer's outputs ``(time, batch, hidden)`` and the states after the last step.
         """
         new_states = []
-        for index, layer in enumerate(self.layers):
-            if isinstance(layer, gluon.rnn.RecurrentCell):
-                inputs, after = layer.unroll(length, inputs, states[index], layout="TNC", merge_outputs=True)
-            else:
-                inputs, after = layer(inputs, states[index])
+        for index in range(len(self.layers)):
+            inputs, after = self.run_layer(index, inputs, states[index], length)
             if masks is not None:
                 inputs = inputs * masks[index]
-            new_states.append(list(after))
+            new_states.append(after)
         return inputs, new_states
+
+    def run_layer(self, index: int, inputs: Any, states: list[Any], length: int) -> tuple[Any, list[Any]]:
+        """Run ``length`` time steps through one layer, a one-step cell being unrolled."""
+        layer = self.layers[index]
+        if isinstance(layer, gluon.rnn.RecurrentCell):
+            outputs, after = layer.unroll(length, inputs, states, layout="TNC", merge_outputs=True)
+        else:
+            outputs, after = layer(inputs, states)
+        return outputs, list(after)

@@ -22,6 +22,9 @@ class Extension:
     def on_start(self, training: Training) -> None:
         """Called once, before the first step of this process."""
 
+    def on_gradients(self, training: Training, batch: Any) -> None:
+        """Called in each step, when the gradients are there and the weights not yet changed."""
+
     def on_step(self, training: Training) -> None:
         """Called after each step, and after the reports that it brought."""
 

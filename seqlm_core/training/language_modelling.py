@@ -86,6 +86,27 @@ class LanguageModelling:
         """Return the figures on the validation part, None where there is none."""
         return self._evaluator.evaluate() if self._evaluator else None
 
+    def first_not_finite(self, window: np.ndarray) -> str | None:
+        """Return the name of the first part of the model whose outputs for a window are not finite, or None.
+
+        Computed without dropout and from fresh states, since those of the step are gone.
+        """
+        tokens = nd.array(window, ctx=self.model.device, dtype="int32")
+        batch_size = window.shape[1]
+        stacks = [("forward_stack", self.model.forward_stack, tokens[:-1], self.model.begin_state(batch_size))]
+        if self.model.backward_stack is not None:
+            fresh = self.model.begin_backward_state(batch_size)
+            stacks.append(("backward_stack", self.model.backward_stack, tokens[2:].flip(axis=0), fresh))
+        for name, stack, read, states in stacks:
+            values = self.model.input(read)
+            if not _is_finite(values):
+                return "input"
+            for index in range(len(stack.layers)):
+                values, _ = stack.run_layer(index, values, states[index], len(read))
+                if not _is_finite(values):
+                    return f"{name}.{index}"
+        return None
+
     def state(self) -> dict[str, np.ndarray]:
         """Return the carried-over states as arrays named ``LAYER/K``."""
         return {
@@ -146,3 +167,7 @@ class LanguageModelling:
         drawn = random.random((self.plan.sequence_length, self.plan.batch_size, 1), dtype=np.float32)
         visible = (drawn >= self.settings.hide_right_context).astype(np.float32)
         return nd.array(visible, ctx=self.model.device, dtype=self.model.dtype)
+
+
+def _is_finite(array: Any) -> bool:
+    return bool(np.isfinite(array.asnumpy()).all())

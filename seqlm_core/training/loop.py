@@ -34,6 +34,8 @@ class Task(Protocol):
 
     def evaluate(self) -> Any: ...
 
+    def first_not_finite(self, batch: Any) -> str | None: ...
+
     def state(self) -> dict[str, np.ndarray]: ...
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None: ...
@@ -112,6 +114,7 @@ class Training:
             with autograd.record():
                 loss = self.task.loss(batch, self.step)
             loss.backward()
+            self._notify("on_gradients", batch)
             self.updates.step(self.learning_rate)
             self._advance(loss)
             self._report()

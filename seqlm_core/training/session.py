@@ -13,14 +13,16 @@ from seqlm_core.architecture import Architecture
 from seqlm_core.build import build_model, check_cell_works, load_weights, weights_of
 from seqlm_core.checkpoint import select
 from seqlm_core.components import Components
-from seqlm_core.errors import TrainingInterrupted
+from seqlm_core.errors import RunError, TrainingInterrupted
 from seqlm_core.model.initialization import initialize, unique_parameters
 from seqlm_core.mxnet import mx
 from seqlm_core.reading.corpus import Corpus
+from seqlm_core.run import Run
 from seqlm_core.run_directory import RunDirectory
 from seqlm_core.settings import Settings
 from seqlm_core.texts import TrainingTexts
 from seqlm_core.training.extension import Extension
+from seqlm_core.training.extensions.anomalies import Anomalies
 from seqlm_core.training.extensions.checkpoints import Checkpoints
 from seqlm_core.training.extensions.early_stopping import EarlyStopping
 from seqlm_core.training.extensions.history import History
@@ -61,6 +63,7 @@ class Session:
         self.settings = settings
         self.architecture = architecture
         self.device = device
+        self.init_from: str | None = None
         self.learning_rate = settings.learning_rate or components.optimizer.default_learning_rate
         self.model = build_model(architecture, components)
         initialize(self.model, settings.seed, device)
@@ -70,6 +73,11 @@ class Session:
         self.task = LanguageModelling(self.model, corpus, settings, reseed=not components.sources["cell"].built_in)
         optimizer = components.optimizer.build(self.learning_rate, components.optimizer_options)
         self.updates = Updates(self.parameters, optimizer, settings.clip_norm)
+
+    def take_weights(self, run: Run) -> None:
+        """Begin with the best weights of another run of the same architecture."""
+        load_weights(self.model, run.weights, self.device)
+        self.init_from = str(run.path.resolve())
 
     def write_description(self, directory: RunDirectory, texts: TrainingTexts) -> None:
         """Write what describes a new run: its configuration and its vocabulary."""
@@ -83,6 +91,7 @@ class Session:
                 "architecture": dataclasses.asdict(self.architecture),
                 "plugins": self.components.to_json(self.settings),
                 "texts": texts.to_json(),
+                "init_from": self.init_from,
                 "training_tokens": len(self.corpus.training),
                 "validation_tokens": len(validation) if validation else 0,
                 "validation_unknown_tokens": validation.unknown_tokens if validation else 0,
@@ -116,7 +125,15 @@ class Session:
             TrainingInterrupted: a signal ended the training, and its state is saved.
         """
         self._say_what_is_trained()
-        self.training.run()
+        try:
+            self.training.run()
+        except OSError as error:
+            if not self.directory.path.exists():
+                raise RunError(f"{self.directory.path} was removed while it was trained into") from error
+            raise RunError(
+                f"{error.filename or self.directory.path} cannot be written: {error.strerror}; the last checkpoint is "
+                f"whole: mend this and go on with: seqlm train --resume {self.directory.path}"
+            ) from error
         received = self._interrupts.received
         if received is not None and self.training.stop_reason == "interrupted":
             raise TrainingInterrupted(
@@ -129,6 +146,8 @@ class Session:
         settings = self.settings
         # In this order: figures first, then what decides by them, then what writes them down.
         extensions: list[Extension] = [Validation(), self._early_stopping]
+        if settings.detect_anomaly:
+            extensions.append(Anomalies())
         extensions += [History(directory.history), self._interrupts]
         if not quiet:
             progress = Progress()
@@ -137,13 +156,19 @@ class Session:
                 sampler = ModelSampler(self.model, self.components, self.corpus.vocabulary, settings.seed)
                 extensions.append(Samples(settings.sample_every, sampler, progress.message))
         extensions += [
-            Checkpoints(directory, lambda: weights_of(self.model)),
+            Checkpoints(directory, lambda: weights_of(self.model), settings.checkpoint_every),
             Plot(directory.history, directory.picture, f"{settings.cell}, {directory.path.name}"),
         ]
         return Training(self.task, self.updates, self.learning_rate, settings, extensions)
 
     def _restore(self, directory: RunDirectory) -> None:
-        arrays, state = directory.load(directory.last)
+        try:
+            arrays, state = directory.load(directory.last)
+        except RunError as error:
+            if directory.best.exists():
+                directory.load(directory.best)
+                raise RunError(f"{error}; the run cannot go on, but its best weights are whole") from error
+            raise
         load_weights(self.model, select(arrays, "model"), self.device)
         self.training.restore(state["training"])
         self.updates.restore(select(arrays, "optimizer"), self.training.step)

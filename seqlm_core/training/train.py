@@ -10,20 +10,34 @@ from typing import TYPE_CHECKING, Any
 from seqlm_core.architecture import Architecture
 from seqlm_core.components import Components
 from seqlm_core.errors import RunError, SettingError
+from seqlm_core.locking import locked
 from seqlm_core.plugins import installed_plugins
 from seqlm_core.reading.corpus import Corpus, read_corpus
 from seqlm_core.reading.text import PathLike
 from seqlm_core.run import Run
-from seqlm_core.run_directory import check_destination, create_run_directory, run_name
+from seqlm_core.run_directory import check_destination, make_run_directory, run_name
 from seqlm_core.settings import Settings, make_settings
 from seqlm_core.texts import Texts, TrainingTexts, open_texts
 
 if TYPE_CHECKING:
     pass
 
+TAKEN_FROM_EARLIER_RUN = (
+    "cell",
+    "cell_options",
+    "tokenizer",
+    "tokenizer_options",
+    "hidden_size",
+    "layers",
+    "embedding_size",
+    "tie_weights",
+    "min_count",
+    "max_vocabulary",
+)
+
 logger = logging.getLogger("seqlm")
 
-CHANGEABLE_ON_RESUME = ("epochs", "max_steps", "log_every", "sample_every")
+CHANGEABLE_ON_RESUME = ("epochs", "max_steps", "checkpoint_every", "log_every", "sample_every")
 
 
 def train(
@@ -32,6 +46,7 @@ def train(
     validation: Texts = None,
     out: PathLike | None = None,
     overwrite: bool = False,
+    init_from: PathLike | None = None,
     quiet: bool = False,
     **settings: Any,
 ) -> Run:
@@ -43,6 +58,8 @@ def train(
         validation: a file or several to validate on, instead of the end of the text.
         out: the run directory; ``data/models/TEXT-CELL-N`` without it.
         overwrite: replace the run that is in ``out``.
+        init_from: a run whose best weights, vocabulary and sizes to begin with, instead of new ones; the optimizer
+            begins afresh.
         quiet: show neither progress nor samples.
         settings: fields of :class:`~seqlm_core.settings.Settings`, such as ``cell="gru"``.
 
@@ -52,7 +69,8 @@ def train(
         NonFiniteLossError: training went wrong; the last good checkpoint is in the run directory.
         TrainingInterrupted: a signal ended the training, which can be resumed.
     """
-    wanted = make_settings(**settings)
+    earlier = None if init_from is None else Run(init_from)
+    wanted = make_settings(**settings) if earlier is None else _settings_like(earlier, settings)
     components = Components.choose(wanted, installed_plugins())
     resolved = components.resolve(wanted)
     check_destination(out, overwrite)
@@ -62,21 +80,27 @@ def train(
 
         device = compute_device(resolved.device)
         with told_failures():
-            corpus = _read(texts, components, resolved)
-            architecture = Architecture.choose(resolved, components.cell.bidirectional, len(corpus.vocabulary))
+            corpus = _read(texts, components, resolved, None if earlier is None else earlier.vocabulary)
+            if earlier is None:
+                architecture = Architecture.choose(resolved, components.cell.bidirectional, len(corpus.vocabulary))
+            else:
+                architecture = earlier.architecture
             session = Session(corpus, components, resolved, architecture, device)
-            directory = create_run_directory(
-                out, run_name(texts.name, resolved.cell), overwrite, texts.training + texts.validation
-            )
-            try:
-                texts = texts.keep(directory)
-                session.write_description(directory, texts)
-                session.begin(directory, quiet)
-                session.run()
-            except Exception:
-                if not directory.last.exists():  # nothing of this run can be of use
-                    directory.remove()
-                raise
+            if earlier is not None:
+                session.take_weights(earlier)
+            directory = make_run_directory(out, run_name(texts.name, resolved.cell))
+            with locked(directory.path):
+                check_destination(out, overwrite)  # again, now that nobody else can change the answer
+                directory.clear(texts.training + texts.validation)
+                try:
+                    texts = texts.keep(directory)
+                    session.write_description(directory, texts)
+                    session.begin(directory, quiet)
+                    session.run()
+                except Exception:
+                    if not directory.last.exists():  # nothing of this run can be of use
+                        directory.remove()
+                    raise
     return Run(directory.path)
 
 
@@ -87,7 +111,7 @@ def resume(path: PathLike, *, quiet: bool = False, **changes: Any) -> Run:
         path: the run directory.
         quiet: show neither progress nor samples.
         changes: settings that may change without changing the steps done: ``epochs`` and ``max_steps`` (with a
-            constant learning rate), ``log_every``, ``sample_every``.
+            constant learning rate), ``checkpoint_every``, ``log_every``, ``sample_every``.
 
     Raises:
         RunError: the directory is no run or is damaged, or a text is missing or has changed.
@@ -112,7 +136,7 @@ def resume(path: PathLike, *, quiet: bool = False, **changes: Any) -> Run:
     from seqlm_core.training.session import Session
 
     device = compute_device(settings.device)
-    with told_failures():
+    with locked(directory.path), told_failures():
         corpus = _read(texts, run.components, settings, run.vocabulary)
         session = Session(corpus, run.components, settings, run.architecture, device)
         session.begin(directory, quiet)
@@ -136,6 +160,19 @@ def _read(texts: TrainingTexts, components: Components, settings: Settings, voca
         max_vocabulary=settings.max_vocabulary,
         vocabulary=vocabulary,
     )
+
+
+def _settings_like(run: Run, given: dict[str, Any]) -> Settings:
+    """Return the ``given`` settings with those that make the model's shape and vocabulary taken from ``run``.
+
+    Raises:
+        SettingError: one of those is given, and differs.
+    """
+    taken = {name: getattr(run.settings, name) for name in TAKEN_FROM_EARLIER_RUN}
+    for name, value in given.items():
+        if name in taken and value != taken[name]:
+            raise SettingError(name, f"is {taken[name]!r} in the run to begin from, and cannot be {value!r}")
+    return make_settings(**{**given, **taken})
 
 
 def _changed(run: Run, changes: dict[str, Any]) -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Callable
 
 import numpy as np
@@ -12,24 +13,36 @@ from seqlm_core.training.loop import Training
 
 
 class Checkpoints(Extension):
-    """Writes ``best.safetensors`` at each best epoch, and ``last.safetensors`` at each epoch and at the end.
+    """Writes ``best.safetensors`` at each best epoch, and ``last.safetensors`` now and then and at the end.
 
     Comes after the extensions whose state it saves.
 
     Args:
         directory: of the run.
         weights: returns the model's parameters as arrays by name.
+        every: when to write ``last.safetensors``: ``epoch``, a number of steps, or minutes such as ``10m``.
     """
 
-    def __init__(self, directory: RunDirectory, weights: Callable[[], dict[str, np.ndarray]]) -> None:
+    def __init__(self, directory: RunDirectory, weights: Callable[[], dict[str, np.ndarray]], every: str) -> None:
         self.directory = directory
         self.weights = weights
+        self._steps = int(every) if every.isdigit() else 0
+        self._seconds = 60 * float(every[:-1]) if every.endswith("m") else 0.0
         self._saved_step = -1
+        self._saved_time = time.monotonic()
 
     def on_epoch(self, training: Training, record: Record) -> None:
         if record["best"]:
             self._save_best(record)
-        self._save_last(training)
+            self._save_last(training)  # so that the best is never later than what resuming begins from
+        elif not self._steps and not self._seconds:
+            self._save_last(training)
+
+    def on_step(self, training: Training) -> None:
+        due_by_steps = self._steps and training.step % self._steps == 0
+        due_by_time = self._seconds and time.monotonic() - self._saved_time >= self._seconds
+        if (due_by_steps or due_by_time) and self._saved_step != training.step:
+            self._save_last(training)
 
     def on_finish(self, training: Training) -> None:
         if self._saved_step != training.step:
@@ -47,6 +60,7 @@ class Checkpoints(Extension):
         }
         self.directory.save(self.directory.last, arrays, {"training": training.state()})
         self._saved_step = training.step
+        self._saved_time = time.monotonic()
 
 
 def _grouped(group: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from pathlib import Path
 from typing import Any
 
 from seqlm_core.errors import RunError
-from seqlm_core.files import write_atomically
+from seqlm_core.files import check_no_link, write_atomically
 from seqlm_core.training.extension import Extension, Record
 from seqlm_core.training.loop import Training
 
@@ -20,6 +21,9 @@ class History(Extension):
 
     Args:
         path: of the file. A resumed training cuts it back to what its checkpoint knows of.
+
+    Raises:
+        RunError: on resuming, those lines are not there any more as they were.
     """
 
     name = "history"
@@ -27,6 +31,8 @@ class History(Extension):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lines = 0
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._restored_digest: str | None = None
         self._seconds_before = 0.0
         self._started = time.perf_counter()
 
@@ -37,8 +43,13 @@ class History(Extension):
 
     def on_start(self, training: Training) -> None:
         self._started = time.perf_counter()
-        kept = self.path.read_bytes().splitlines(keepends=True)[: self.lines] if self.path.exists() else []
-        write_atomically(self.path, b"".join(kept))
+        check_no_link(self.path)
+        lines = self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else []
+        kept = b"".join(lines[: self.lines])
+        self._digest.update(kept)
+        if self._restored_digest not in (None, self._digest.hexdigest()):
+            raise RunError(f"{self.path} is damaged or was altered: it is not what the checkpoint knows of")
+        write_atomically(self.path, kept)
 
     def on_report(self, training: Training, record: Record) -> None:
         self._append(record)
@@ -47,31 +58,43 @@ class History(Extension):
         self._append(record)
 
     def state(self) -> dict[str, Any]:
-        return {"lines": self.lines, "seconds": self.seconds}
+        return {"lines": self.lines, "digest": self._digest.hexdigest(), "seconds": self.seconds}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.lines, self._seconds_before = state["lines"], state["seconds"]
+        self.lines, self._restored_digest = state["lines"], state["digest"]
+        self._seconds_before = state["seconds"]
 
     def _append(self, record: Record) -> None:
         record["seconds"] = round(self.seconds, 3)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        line = (json.dumps(record) + "\n").encode()
+        with self.path.open("ab") as file:
+            file.write(line)
         self.lines += 1
+        self._digest.update(line)
 
 
-def read_history(path: Path) -> list[Record]:
+def read_history(path: Path, state: dict[str, Any] | None = None) -> list[Record]:
     """Return the records of a history, oldest first; a last line that was cut off is left out.
 
+    Args:
+        path: of the file.
+        state: of the extension, from a checkpoint; the lines that it knows of are compared with its digest.
+
     Raises:
-        RunError: the file is missing, or holds something else.
+        RunError: the file is missing or damaged.
     """
+    check_no_link(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        lines = path.read_bytes().splitlines(keepends=True)
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}") from error
+    if state is not None:
+        known = b"".join(lines[: state["lines"]])
+        if hashlib.blake2b(known, digest_size=16).hexdigest() != state["digest"]:
+            raise RunError(f"{path} is damaged or was altered: it is not what the checkpoint knows of")
     try:
-        return [json.loads(line) for line in lines if line.endswith("\n")]
-    except ValueError as error:
+        return [dict(json.loads(line)) for line in lines if line.endswith(b"\n")]
+    except (ValueError, TypeError) as error:
         raise RunError(f"{path} is damaged: {error}") from error

@@ -1,0 +1,30 @@
+"""Finds the layer where a number first is not finite."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from seqlm_core.errors import NonFiniteLossError
+from seqlm_core.training.extension import Extension
+from seqlm_core.training.loop import Training
+
+
+class Anomalies(Extension):
+    """Looks at the layers' outputs and at the gradients of each step before they change the weights."""
+
+    def on_gradients(self, training: Training, batch: Any) -> None:
+        layer = training.task.first_not_finite(batch)
+        step = training.step + 1
+        if layer is not None:
+            raise NonFiniteLossError(
+                f"the outputs of {layer} are not finite at step {step}; try a lower --learning-rate or --clip-norm"
+            )
+        # Gradients go from the head down, and so does the search for the first that went bad.
+        for name, parameter in reversed(list(zip(training.updates.names, training.updates.parameters))):
+            if not np.isfinite(parameter.list_grad()[0].asnumpy()).all():
+                raise NonFiniteLossError(
+                    f"the gradient of {name} is not finite at step {step}; try a lower --clip-norm or a shorter "
+                    "--sequence-length"
+                )

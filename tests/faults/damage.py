@@ -1,0 +1,153 @@
+"""Damages copies of a run at random and loads them: each gives the same content or a clear refusal.
+
+python tests/faults/damage.py --copies 2000
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import struct
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import seqlm_core as seqlm
+
+TEXT = Path(__file__).resolve().parents[2] / "data" / "input.txt"
+FILES = ["best.safetensors", "last.safetensors", "config.json", "vocabulary.json", "history.jsonl"]
+SECONDS = 10
+
+
+def flip_bits(data: bytearray, chance: random.Random) -> bytes:
+    for _ in range(chance.choice([1, 1, 1, 10, 1000])):
+        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+    return bytes(data)
+
+
+def cut(data: bytearray, chance: random.Random) -> bytes:
+    return bytes(data[: chance.randrange(len(data))])
+
+
+def zero_a_block(data: bytearray, chance: random.Random) -> bytes:
+    start = chance.randrange(len(data))
+    length = min(chance.choice([1, 16, 512, 4096]), len(data) - start)
+    return bytes(data[:start]) + bytes(length) + bytes(data[start + length :])
+
+
+def append(data: bytearray, chance: random.Random) -> bytes:
+    return bytes(data) + chance.randbytes(chance.randrange(1, 2000))
+
+
+def replace_all(data: bytearray, chance: random.Random) -> bytes:
+    return chance.choice([b"", b"{}", b"[]", b"null", b"\x80\x04K\x01.", chance.randbytes(len(data)), b"[" * 100_000])
+
+
+def huge_header(data: bytearray, chance: random.Random) -> bytes:
+    length = chance.choice([2**63 - 1, 2**64 - 1, 2**40, 2**31, len(data), 0, 1])
+    return struct.pack("<Q", length) + bytes(data[8:])
+
+
+def edit_text(data: bytearray, chance: random.Random) -> bytes:
+    """Change something in JSON, also in the header of a safetensors file, with its length mended."""
+    changes = [
+        (b"model/", b"../../x/"), (b"1", b"2"), (b"0", b"9"), (b'"', b"'"), (b"a", b"e"), (b"F32", b"F64"),
+        (b"gru", b"rnn"), (b": ", b": 1e400"), (b"true", b"null"), (b'"format"', b'"was"'), (b"/", b"/../"),
+    ]  # fmt: skip
+    old, new = chance.choice(changes)
+    if data[:1] != b"{" and data[8:9] == b"{":
+        length = struct.unpack("<Q", data[:8])[0]
+        header = bytes(data[8 : 8 + length]).replace(old, new, chance.choice([1, -1]))
+        return struct.pack("<Q", len(header)) + header + bytes(data[8 + length :])
+    return bytes(data).replace(old, new, chance.choice([1, -1]))
+
+
+DAMAGES = [flip_bits, cut, zero_a_block, append, replace_all, huge_header, edit_text]
+
+
+def contents(path: Path) -> dict[str, Any]:
+    run = seqlm.Run(path)
+    best, _ = run.directory.load(run.directory.best)
+    last, state = run.directory.load(run.directory.last)
+    return {
+        "config": run.config,
+        "vocabulary": run.vocabulary.to_json(),
+        "best": {name: array.tobytes() for name, array in best.items()},
+        "last": {name: array.tobytes() for name, array in last.items()},
+        "state": state,
+        "history": run.history(),
+        "sample": run.sample("The ", length=5, seed=1),
+        "loss": [float(np.abs(array).sum()) for array in best.values()],
+    }
+
+
+def damage(copy: Path, other: Path, chance: random.Random) -> str:
+    """Damage one file of the run, or swap it, or leave a link in its place; return what was done."""
+    name = chance.choice(FILES)
+    what = chance.randrange(10)
+    if what == 0:
+        source = chance.choice([other / name, copy / chance.choice(FILES)])
+        (copy / name).write_bytes(source.read_bytes())
+        return f"{name} swapped with {source.name}"
+    if what == 1:
+        (copy / name).rename(copy / "elsewhere")
+        if chance.random() < 0.7:
+            (copy / name).symlink_to(chance.choice([copy / "elsewhere", other / name, Path("/dev/zero")]))
+            return f"{name} made a link"
+        return f"{name} removed"
+    function = chance.choice(DAMAGES)
+    (copy / name).write_bytes(function(bytearray((copy / name).read_bytes()), chance))
+    return f"{name} {function.__name__}"
+
+
+def too_slow(number: int, frame: Any) -> None:
+    raise TimeoutError(f"more than {SECONDS} s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--copies", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    chance = random.Random(given.seed)
+    counts: collections.Counter[str] = collections.Counter()
+    with tempfile.TemporaryDirectory(prefix="seqlm-damage-") as folder:
+        good, other = Path(folder) / "good", Path(folder) / "other"
+        small = {"hidden_size": 12, "sequence_length": 10, "batch_size": 8, "max_steps": 60, "quiet": True}
+        seqlm.train(TEXT, out=good, cell="gru", log_every=20, **small)
+        seqlm.train(TEXT, out=other, cell="gru", seed=2, max_vocabulary=30, log_every=20, **small)
+        expected = contents(good)
+        largest = max(path.stat().st_size for path in good.iterdir())
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        signal.signal(signal.SIGALRM, too_slow)
+        for _ in range(given.copies):
+            copy = Path(folder) / "copy"
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(good, copy)
+            done = damage(copy, other, chance)
+            signal.alarm(SECONDS)
+            try:
+                found = contents(copy)
+            except seqlm.RunError as error:
+                counts["refused" if len(str(error)) < 600 else "refused at length"] += 1
+            else:
+                assert json.dumps(found, default=repr) == json.dumps(expected, default=repr), f"loaded altered: {done}"
+                counts["the same"] += 1
+            finally:
+                signal.alarm(0)
+        grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory)
+    print(f"{given.copies} damaged copies: {dict(counts)}, none loaded altered, no crash")
+    print(f"memory grew by {grown:,} bytes at most; the largest file has {largest:,}")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()

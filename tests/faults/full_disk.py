@@ -1,0 +1,84 @@
+"""Fills a small file system while a training saves into it, and takes its directory away. Needs root, to mount a tmpfs.
+
+    python tests/faults/full_disk.py
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from kill import command, same
+
+import seqlm_core as seqlm
+
+TEXT = Path(__file__).resolve().parents[2] / "data" / "input.txt"
+OPTIONS = "--cell lstm --hidden-size 64 --sequence-length 20 --epochs 4 --checkpoint-every 5 --quiet".split()
+
+
+def train(out: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command("train", str(TEXT), "--out", str(out), *OPTIONS), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )  # fmt: skip
+
+
+def wait_for(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.01)
+
+
+def main() -> None:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with tempfile.TemporaryDirectory(prefix="seqlm-disk-") as folder:
+        whole, disk = Path(folder) / "whole", Path(folder) / "disk"
+        assert train(whole).wait() == 0
+        disk.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)], check=True)
+        try:
+            filled(whole, disk)
+        finally:
+            subprocess.run(["umount", str(disk)], check=True)
+        removed(Path(folder) / "removed")
+
+
+def filled(whole: Path, disk: Path) -> None:
+    out, filler = disk / "run", disk / "filler"
+    process = train(out)
+    wait_for(out / "last.safetensors")
+    try:
+        with filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+    except OSError:
+        pass  # it is full now
+    _, told = process.communicate()
+    print(f"disk full: exit code {process.returncode}: {told.strip()}")
+    assert process.returncode == 1
+    assert "No space left on device" in told
+    assert "Traceback" not in told
+    seqlm.Run(out).directory.load(out / "last.safetensors")
+    assert not list(out.glob(".*")), "a file that was being written is left behind"
+    filler.unlink()
+    subprocess.run(command("train", "--resume", str(out), "--quiet"), check=True, stdout=subprocess.DEVNULL)
+    assert same(whole, out)
+    print("resumed after making room: equal to an undisturbed run")
+
+
+def removed(out: Path) -> None:
+    process = train(out)
+    wait_for(out / "last.safetensors")
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.rmtree(out, ignore_errors=True)
+    _, told = process.communicate()
+    print(f"directory removed: exit code {process.returncode}: {told.strip()}")
+    assert process.returncode == 1
+    assert "Traceback" not in told
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""Kills a training at random moments, again and again, and compares what it comes to with an undisturbed one.
+
+python tests/faults/kill.py --kills 200
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+import seqlm_core as seqlm
+from seqlm_core.checkpoint import load_checkpoint
+
+TEXT = Path(__file__).resolve().parents[2] / "data" / "input.txt"
+CELLS = ["rnn", "gru", "lstm", "birnn", "bigru", "bilstm"]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "seqlm_core.command_line.main", *arguments]
+
+
+def training(cell: str, text: Path, out: Path) -> list[str]:
+    options = "--hidden-size 12 --layers 2 --sequence-length 10 --batch-size 8 --epochs 6 --checkpoint-every 1"
+    return command(
+        "train", str(text), "--cell", cell, "--out", str(out), "--quiet", "--patience", "4", *options.split()
+    )
+
+
+def contents(out: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], list[dict]]:
+    arrays = [load_checkpoint(out / f"{name}.safetensors")[0] for name in ("best", "last")]
+    history = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
+    return arrays[0], arrays[1], [{k: v for k, v in record.items() if k != "seconds"} for record in history]
+
+
+def same(one: Path, other: Path) -> bool:
+    (best, last, history), (best2, last2, history2) = contents(one), contents(other)
+    equal = all(
+        mine.keys() == theirs.keys() and all(np.array_equal(mine[name], theirs[name]) for name in mine)
+        for mine, theirs in ((best, best2), (last, last2))
+    )
+    return equal and history == history2
+
+
+def loads(out: Path) -> bool:
+    """Whether everything that is in the directory of a killed run can be read."""
+    if not (out / "config.json").exists():
+        return True  # killed before there was a run
+    run = seqlm.Run(out)
+    if run.directory.last.exists():
+        run.directory.load(run.directory.last)
+        run.history()
+        run.sample(length=3)
+    return True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    chance = random.Random(given.seed)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    kills = runs = 0
+    with tempfile.TemporaryDirectory(prefix="seqlm-kill-") as folder:
+        text = Path(folder) / "text.txt"
+        text.write_text(TEXT.read_text()[:9000])
+        while kills < given.kills:
+            cell = CELLS[runs % len(CELLS)]
+            undisturbed, out = Path(folder) / f"{cell}-whole", Path(folder) / f"{cell}-killed"
+            if not undisturbed.exists():
+                began = time.monotonic()
+                subprocess.run(training(cell, text, undisturbed), check=True, stdout=subprocess.DEVNULL)
+                longest = time.monotonic() - began
+            shutil.rmtree(out, ignore_errors=True)
+            while True:
+                resumable = (out / "config.json").exists()
+                if not resumable:
+                    shutil.rmtree(out, ignore_errors=True)
+                start = command("train", "--resume", str(out), "--quiet") if resumable else training(cell, text, out)
+                process = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                try:
+                    process.wait(chance.uniform(0.3, 0.6 * longest) if kills < given.kills else None)
+                except subprocess.TimeoutExpired:
+                    process.send_signal(signal.SIGKILL)
+                    process.wait()
+                    kills += 1
+                    assert loads(out)
+                    continue
+                assert process.returncode == 0, process.stderr.read().decode()
+                break
+            runs += 1
+            assert same(undisturbed, out), f"the killed run differs: {cell}, {kills} kills"
+            print(f"{kills} kills, {runs} runs resumed to the end and equal to undisturbed ones", flush=True)
+    print(f"{kills} kills survived, 0 lost, in {runs} runs of {len(CELLS)} cells")
+
+
+if __name__ == "__main__":
+    main()
