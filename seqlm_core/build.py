@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from seqlm_core.architecture import Architecture
-from seqlm_core.components import Components
 from seqlm_core.errors import PluginError, RunError
 from seqlm_core.model.graphs import LeftReading
 from seqlm_core.model.initialization import unique_parameters
@@ -16,18 +16,16 @@ from seqlm_core.mxnet import gluon, mx, nd
 from seqlm_core.specs import CellSpec
 
 
-def build_model(architecture: Architecture, components: Components) -> LanguageModel:
+def build_model(architecture: Architecture, cell: CellSpec, options: Any) -> LanguageModel:
     """Return a language model whose parameters have no values yet.
 
     Raises:
         PluginError: the cell does not build a layer.
     """
 
-    cell = components.cell
-
     def build_layer(input_size: int, hidden_size: int) -> gluon.HybridBlock:
         try:
-            layer = cell.build(input_size, hidden_size, components.cell_options)
+            layer = cell.build(input_size, hidden_size, options)
         except Exception as error:
             raise PluginError(f"cell {cell.name!r} cannot be built: {type(error).__name__}: {error}") from error
         if not isinstance(layer, gluon.HybridBlock):
@@ -48,8 +46,8 @@ def check_cell_works(model: LanguageModel, cell: CellSpec) -> None:
         hidden, states = LeftReading(model, 2)(tokens, model.begin_state(2))
         hidden.wait_to_read()
     except Exception as error:
-        first_line = str(error).strip().splitlines()[-1]
-        raise PluginError(f"cell {cell.name!r} does not work: {type(error).__name__}: {first_line}") from error
+        last_line = ["", *str(error).strip().splitlines()][-1]
+        raise PluginError(f"cell {cell.name!r} does not work: {type(error).__name__}: {last_line}") from error
     wanted = (2, 2, model.architecture.hidden_size)
     if hidden.shape != wanted:
         raise PluginError(f"cell {cell.name!r} returns outputs of shape {hidden.shape} instead of {wanted}")

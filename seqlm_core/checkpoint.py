@@ -62,7 +62,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         if metadata["digest"] != _digest(arrays, text):
             raise RunError(f"{path} is damaged or was altered: its digest does not match")
         return arrays, json.loads(text)
-    except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, OSError, RecursionError) as error:
         raise RunError(f"{path} is damaged: {error}") from error
 
 

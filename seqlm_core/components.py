@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from seqlm_core.errors import RunError, UnknownNameError
@@ -64,11 +64,11 @@ class Components:
             optimizer_options=option_values(self.optimizer_options),
         )
 
-    def to_json(self, settings: Settings) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return name, distribution and version of each, for the run's configuration."""
         return {
             kind: {
-                "name": getattr(settings, kind),
+                "name": getattr(self, kind).name,
                 "distribution": source.distribution,
                 "version": source.version,
             }
@@ -76,14 +76,20 @@ class Components:
         }
 
 
-def check_plugins_of_run(recorded: Mapping[str, Any], plugins: Plugins) -> None:
+def check_plugins_of_run(recorded: Mapping[str, Any], plugins: Plugins, kinds: Iterable[str]) -> None:
     """Compare the plugins that a run was made with to those that are here; another version is a warning.
+
+    Args:
+        recorded: of the run.
+        plugins: that are here.
+        kinds: which to look at.
 
     Raises:
         RunError: one is not here any more.
     """
     registries: dict[str, Registry[Any]] = {registry.kind: registry for registry in plugins.registries}
-    for kind, made_with in recorded.items():
+    for kind in kinds:
+        made_with = recorded[kind]
         brought_by = f"{made_with['distribution']} {made_with['version']}".strip()
         try:
             source = registries[kind].entry(made_with["name"]).source

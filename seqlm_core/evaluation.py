@@ -14,7 +14,9 @@ from seqlm_core.model.language_model import LanguageModel
 from seqlm_core.mxnet import nd
 from seqlm_core.reading.corpus import TokenizedText
 
-MOST_RIGHT_CONTEXT = 32
+MOST_RIGHT_CONTEXT = 16
+RIGHT_CONTEXT_ROWS = 1024
+"""How many positions' right contexts are read at a time, which bounds the memory that it takes."""
 
 # With a batch of one, the fused operator's inference rounds differently from one place in memory to another, and a
 # resumed training would not repeat the figures of an uninterrupted one to the bit.
@@ -135,9 +137,16 @@ class Evaluator:
         The prediction at position p is of token p + 1, so its right context begins at p + 2.
         """
         furthest_first = np.arange(self.right_context, 0, -1)[:, None]
-        tokens = self._tokens(positions.reshape(1, -1) + 1 + furthest_first)
-        hidden = self._read_right(tokens, self.model.begin_backward_state(positions.size))[-1].asnumpy()
-        from_end = self.predictions - 1 - positions.ravel()
+        flat = positions.ravel()
+        rows = min(RIGHT_CONTEXT_ROWS, max(FEWEST_ROWS, flat.size))
+        padded = np.resize(flat, -(-flat.size // rows) * rows)  # the shape stays the same, and so the graph
+        states = self.model.begin_backward_state(rows)
+        parts = [
+            self._read_right(self._tokens(part[None, :] + 1 + furthest_first), states)[-1].asnumpy()
+            for part in padded.reshape(-1, rows)
+        ]
+        hidden = np.concatenate(parts)[: flat.size]
+        from_end = self.predictions - 1 - flat
         near_end = (from_end >= 0) & (from_end < self.right_context)
         hidden[near_end] = end[from_end[near_end]]
         shape = (*positions.shape, hidden.shape[-1])

@@ -5,11 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Any
 
 from seqlm_core.errors import RunError
+
+
+def is_unfinished(path: Path, whole: Path) -> bool:
+    """Whether ``path`` is what a process that died left of writing ``whole``."""
+    return bool(re.fullmatch(re.escape(f".{whole.name}.") + "[0-9a-f]{8}", path.name))
 
 
 def check_no_link(path: Path) -> None:

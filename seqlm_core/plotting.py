@@ -41,7 +41,8 @@ def plot_history(records: Sequence[dict[str, Any]], path: Path, title: str) -> N
     best = [r for r in records if r.get("best")]
     if best:
         axes.axvline(best[-1]["step"], color="grey", linestyle=":", linewidth=1, label="best epoch")
-    axes.set(xlabel="step", ylabel="loss (nats per token)", title=title)
+    axes.set(xlabel="step", ylabel="loss (nats per token)")
+    axes.set_title(title.replace("$", r"\$"))  # which would begin a formula
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
         axes.legend()

@@ -19,14 +19,15 @@ from seqlm_core.components import Components, check_plugins_of_run
 from seqlm_core.errors import RunError, SettingError, UsageError
 from seqlm_core.generation.network import NextTokenNetwork, StepNetwork
 from seqlm_core.generation.sampling import DEFAULT_LENGTH, DEFAULT_TEMPERATURE, sample_tokens
+from seqlm_core.options import make_options
 from seqlm_core.plugins import installed_plugins
 from seqlm_core.randomness import generator
-from seqlm_core.reading.corpus import read_text
+from seqlm_core.reading.corpus import read_text, warn_of_unknown_tokens
 from seqlm_core.reading.text import PathLike, check_encoding
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 from seqlm_core.run_directory import RunDirectory
 from seqlm_core.settings import Settings, make_settings
-from seqlm_core.specs import Tokenizer
+from seqlm_core.specs import CellSpec, Spec, Tokenizer
 from seqlm_core.texts import check_texts, open_texts
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Run:
     def __init__(self, path: PathLike) -> None:
         self.directory = RunDirectory(Path(path))
         self.config = self.directory.read_config()
-        check_plugins_of_run(self.config["plugins"], installed_plugins())
+        check_plugins_of_run(self.config["plugins"], installed_plugins(), ["cell", "tokenizer"])
 
     def __repr__(self) -> str:
         return f"Run({os.fspath(self.path)!r})"
@@ -69,11 +70,31 @@ class Run:
 
     @functools.cached_property
     def components(self) -> Components:
-        """The plugins of the run."""
+        """The plugins of the run, the optimizer included, which only resuming needs."""
+        check_plugins_of_run(self.config["plugins"], installed_plugins(), ["optimizer"])
         try:
             return Components.choose(self.settings, installed_plugins())
         except UsageError as error:
-            raise RunError(f"{self.directory.config} does not fit the plugins that are here: {error}") from error
+            raise self._does_not_fit(error) from error
+
+    @functools.cached_property
+    def cell(self) -> CellSpec:
+        """The run's cell."""
+        return installed_plugins().cells.get(self.settings.cell)
+
+    @functools.cached_property
+    def cell_options(self) -> Any:
+        """The options of the run's cell."""
+        return self._options(self.cell, self.settings.cell_options)
+
+    def _options(self, spec: Spec, values: dict[str, Any]) -> Any:
+        try:
+            return make_options(spec, values)
+        except UsageError as error:
+            raise self._does_not_fit(error) from error
+
+    def _does_not_fit(self, error: UsageError) -> RunError:
+        return RunError(f"{self.directory.config} does not fit the plugins that are here: {error}")
 
     @functools.cached_property
     def architecture(self) -> Architecture:
@@ -88,7 +109,9 @@ class Run:
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
         """The run's tokenizer."""
-        return self.components.build_tokenizer()
+        spec = installed_plugins().tokenizers.get(self.settings.tokenizer)
+        tokenizer: Tokenizer = spec.build(self._options(spec, self.settings.tokenizer_options))
+        return tokenizer
 
     @functools.cached_property
     def weights(self) -> dict[str, np.ndarray]:
@@ -103,15 +126,15 @@ class Run:
         from seqlm_core.build import build_model, load_weights
         from seqlm_core.mxnet import mx
 
-        model = build_model(self.architecture, self.components)
+        model = build_model(self.architecture, self.cell, self.cell_options)
         load_weights(model, self.weights, mx.cpu())
         return model
 
     @functools.cached_property
     def network(self) -> NextTokenNetwork:
         """The model as generation uses it; without MXNet, if the cell has a step function."""
-        if self.components.cell.step is not None:
-            return StepNetwork(self.architecture, self.components.cell, self.components.cell_options, self.weights)
+        if self.cell.step is not None:
+            return StepNetwork(self.architecture, self.cell, self.cell_options, self.weights)
         from seqlm_core.generation.layer_network import LayerNetwork
 
         return LayerNetwork(self.model)
@@ -133,7 +156,7 @@ class Run:
         if not self.directory.last.exists():
             return read_history(self.directory.history)
         _, state = self.directory.load(self.directory.last)
-        return read_history(self.directory.history, state["training"]["extensions"]["history"])
+        return read_history(self.directory.history, state["history"])
 
     def sample(
         self,
@@ -178,7 +201,8 @@ class Run:
         """
         check_encoding(encoding)
         for text in texts:
-            check_texts(text)
+            if not check_texts(text):
+                raise UsageError("the list of texts is empty")
         from seqlm_core.evaluation import Evaluator
         from seqlm_core.mxnet import told_failures
 
@@ -187,17 +211,8 @@ class Run:
         found = []
         for text in texts:
             with open_texts(text) as opened:
-                paths = opened.training
-                tokenized = read_text(paths, self.tokenizer, self.vocabulary, encoding)
-            if tokenized.first_unknown is not None:
-                logger.warning(
-                    "%s: %d of %d tokens are not in the vocabulary, %r for one; bits per character are not "
-                    "comparable then",
-                    ", ".join(map(str, paths)),
-                    tokenized.unknown_tokens,
-                    len(tokenized) - 1,
-                    tokenized.first_unknown,
-                )
+                tokenized = read_text(opened.training, self.tokenizer, self.vocabulary, encoding)
+            warn_of_unknown_tokens(tokenized)
             s = self.settings
             with told_failures():
                 found.append(Evaluator(model, tokenized, s.sequence_length, s.batch_size).evaluate())

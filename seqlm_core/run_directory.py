@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import os
 import re
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ import numpy as np
 
 from seqlm_core.checkpoint import load_checkpoint, save_checkpoint
 from seqlm_core.errors import RunError, UsageError
-from seqlm_core.files import json_digest, read_json, write_json
+from seqlm_core.files import is_unfinished, json_digest, read_json, write_json
 from seqlm_core.reading.text import PathLike
 from seqlm_core.reading.vocabulary import Vocabulary
 
 CONFIG_FORMAT = 1
+LANGUAGE_MODEL = "language model"
 DEFAULT_PARENT = Path("data/models")
 
 
@@ -124,16 +126,23 @@ class RunDirectory:
             if text.resolve() in replaced:
                 raise UsageError(f"{text} belongs to the run that --overwrite would replace; copy it elsewhere first")
         try:
-            for path in self.files:
-                path.unlink(missing_ok=True)
+            self._remove_files()
             self.history.touch()
         except OSError as error:
             raise UsageError(f"--out {self.path} cannot be written to: {error.strerror}") from error
 
+    def owns(self, path: Path) -> bool:
+        """Whether a path in the directory is a file of a run, or one that was being written when its process died."""
+        return path in self.files or any(is_unfinished(path, file) for file in self.files)
+
+    def _remove_files(self) -> None:
+        for path in self.path.iterdir() if self.path.is_dir() else ():
+            if self.owns(path):
+                path.unlink(missing_ok=True)
+
     def remove(self) -> None:
         """Remove the run's files, and the directory if nothing else is in it."""
-        for path in self.files:
-            path.unlink(missing_ok=True)
+        self._remove_files()
         if self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()
 
@@ -172,6 +181,8 @@ class RunDirectory:
 
 def _missing_part(config: dict[str, Any]) -> str:
     """Return the name of the first part of a configuration that is missing or of another type, or nothing."""
+    if config.get("task") != LANGUAGE_MODEL:
+        return "task"
     parts = {"settings": dict, "architecture": dict, "plugins": dict, "texts": dict, "threads": str}
     for name, kind in parts.items():
         if not isinstance(config.get(name), kind):
@@ -203,9 +214,10 @@ def check_destination(out: PathLike | None, overwrite: bool) -> None:
     if directory.config.exists():
         if not overwrite:
             raise UsageError(
-                f"--out {out} holds another run; go on with it by --resume {out}, or replace it with --overwrite"
+                f"--out {out} holds another run; go on with it by --resume {shlex.quote(str(out))}, "
+                "or replace it with --overwrite"
             )
-    elif directory.path.is_dir() and any(directory.path.iterdir()):
+    elif directory.path.is_dir() and not all(directory.owns(path) for path in directory.path.iterdir()):
         raise UsageError(f"--out {out} holds other files and no run; name a new or an empty directory")
 
 

@@ -12,11 +12,10 @@ from typing import Any
 
 from seqlm_core.errors import SettingError, UsageError
 from seqlm_core.reading.text import check_encoding
+from seqlm_core.training.schedules import SCHEDULES
 
 # Larger sizes fit no memory, and overflow the 32 bits in which MXNet counts.
 LARGEST_SIZE = 2**16
-
-SCHEDULES = ("constant", "cosine", "step")
 
 
 def _setting(default: Any, help: str, **limits: Any) -> Any:
@@ -76,7 +75,7 @@ class Settings:
         "cosine",
         "How the learning rate goes: constant; cosine, falling to a twentieth at the end; or step, "
         "divided by 10 after half and again after three quarters of the training.",
-        choices=SCHEDULES,
+        choices=tuple(SCHEDULES),
     )
     warmup: int = _setting(50, "Steps over which the learning rate rises from 0.", minimum=0)
     clip_norm: float = _setting(1.0, "Largest norm of the gradient; 0 does not clip.", minimum=0)

@@ -97,7 +97,9 @@ def open_texts(texts: Texts, validation: Texts = None) -> Iterator[TrainingTexts
         TextError: a file is missing, empty, or cannot be read.
         UsageError: standard input is named more than once.
     """
-    names = _as_list(texts) or [default_text()]
+    names: list[PathLike] = [default_text()] if texts is None else _as_list(texts)
+    if not names:
+        raise UsageError("the list of texts is empty")
     validation_names = _as_list(validation)
     named = check_texts([*names, *validation_names])
     spooled: Path | None = None

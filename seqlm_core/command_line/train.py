@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from typing import Any
 
 import click
@@ -68,9 +69,11 @@ def train_command(
 def _report(run: Any) -> None:
     """Print the figures of the best epoch, a sample, and what to do next."""
     epochs = [record for record in run.history() if record["kind"] == "epoch"]
-    best = next(record for record in reversed(epochs) if record["best"])
+    best = next((record for record in reversed(epochs) if record["best"]), None)
     click.echo(run.sample(length=SAMPLE_LENGTH, seed=run.settings.seed).strip())
     click.echo()
+    if best is None:  # interrupted before there was any epoch, and resumed to no more
+        return
     click.echo(f"best epoch   {best['epoch']:g} of {epochs[-1]['epoch']:g}")
     click.echo(f"training     {best['training_nats_per_token']:.4f} nats per token")
     if "validation_nats_per_token" in best:
@@ -84,4 +87,4 @@ def _report(run: Any) -> None:
         click.echo(f"both sides   {best['both_sides_nats_per_token']:.4f} nats per token")
     click.echo(f"time         {epochs[-1]['seconds']:.1f} s")
     click.echo(f"run          {run.path}")
-    click.echo(f"sample it    seqlm sample {run.path}")
+    click.echo(f"sample it    seqlm sample {shlex.quote(str(run.path))}")

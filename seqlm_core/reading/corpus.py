@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from seqlm_core.errors import TextError
 from seqlm_core.reading.text import check_readable, read_blocks
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 from seqlm_core.specs import Tokenizer
+
+logger = logging.getLogger("seqlm")
 
 IDS_AT_A_TIME = 1 << 20
 
@@ -66,7 +69,7 @@ def read_corpus(
         paths: the files, read one after the other.
         tokenizer: cuts the text.
         encoding: of all files.
-        validation_fraction: share of the tokens, at the end, that becomes the validation part.
+        validation_fraction: share of the characters, at the end, that becomes the validation part.
         validation_paths: files that are the validation part instead.
         min_count: see :meth:`Vocabulary.from_counts`; counted in the training part alone.
         max_vocabulary: likewise.
@@ -75,17 +78,24 @@ def read_corpus(
     Raises:
         TextError: a text cannot be read, or consists of one symbol only.
     """
-    ids, tokens = _number_tokens(paths, tokenizer, encoding)
-    training_size = len(ids)
-    if not validation_paths:
-        training_size -= round(len(ids) * validation_fraction)
-    if training_size < 2:
-        raise TextError(
-            f"{_names(paths)} has {len(ids)} tokens, of which --validation-fraction {validation_fraction} leaves "
-            f"{training_size} to train on"
-        )
+    numbers: dict[str, int] = {}
+    if validation_paths or not validation_fraction:
+        training = _number_tokens(_whole(paths, encoding), tokenizer, numbers)
+        held_out = None
+    else:
+        first_part, rest = _split(paths, encoding, 1 - validation_fraction)
+        training = _number_tokens(first_part, tokenizer, numbers)
+        held_out = _number_tokens(rest, tokenizer, numbers)
+        if len(training.ids) < 2 and numbers:
+            raise TextError(
+                f"{_names(paths)} is so short that --validation-fraction {validation_fraction} leaves "
+                f"{len(training.ids)} tokens to train on"
+            )
+    if not len(training.ids):
+        raise TextError(f"{_names(paths)} holds no text")
+    tokens = list(numbers)
     if vocabulary is None:
-        counts = _count(ids[:training_size], len(tokens))
+        counts = _count(training.ids, len(tokens))
         if np.count_nonzero(counts) == 1:
             raise TextError(
                 f"the training part of {_names(paths)} holds one token only, {tokens[int(counts.argmax())]!r}, "
@@ -93,14 +103,13 @@ def read_corpus(
             )
         named = {token: int(n) for token, n in zip(tokens, counts) if n}
         vocabulary = Vocabulary.from_counts(named, min_count, max_vocabulary)
-    training = _with_vocabulary(ids[:training_size], tokens, vocabulary, _names(paths))
+    name = _names(paths)
+    validation: TokenizedText | None = None
     if validation_paths:
-        validation: TokenizedText | None = read_text(validation_paths, tokenizer, vocabulary, encoding)
-    elif training_size < len(ids):
-        validation = _with_vocabulary(ids[training_size:], tokens, vocabulary, f"the end of {_names(paths)}")
-    else:
-        validation = None
-    return Corpus(vocabulary, training, validation)
+        validation = read_text(validation_paths, tokenizer, vocabulary, encoding)
+    elif held_out is not None and len(held_out.ids):
+        validation = _with_vocabulary(held_out, tokens, tokenizer, vocabulary, f"the end of {name}")
+    return Corpus(vocabulary, _with_vocabulary(training, tokens, tokenizer, vocabulary, name), validation)
 
 
 def read_text(
@@ -111,8 +120,23 @@ def read_text(
     Raises:
         TextError: a text cannot be read.
     """
-    ids, tokens = _number_tokens(paths, tokenizer, encoding)
-    return _with_vocabulary(ids, tokens, vocabulary, _names(paths))
+    numbers: dict[str, int] = {}
+    numbered = _number_tokens(_whole(paths, encoding), tokenizer, numbers)
+    if not len(numbered.ids):
+        raise TextError(f"{_names(paths)} holds no text")
+    return _with_vocabulary(numbered, list(numbers), tokenizer, vocabulary, _names(paths))
+
+
+def warn_of_unknown_tokens(text: TokenizedText) -> None:
+    """Warn once if tokens of ``text`` are not in the vocabulary, and show one of them."""
+    if text.first_unknown is not None:
+        logger.warning(
+            "%s: %d of %d tokens are not in the vocabulary, %r for one; bits per character are not comparable then",
+            text.name,
+            text.unknown_tokens,
+            len(text) - 1,
+            text.first_unknown,
+        )
 
 
 def tokenize_blocks(blocks: Iterable[str], tokenizer: Tokenizer) -> Iterator[list[str]]:
@@ -128,21 +152,74 @@ def tokenize_blocks(blocks: Iterable[str], tokenizer: Tokenizer) -> Iterator[lis
         yield tokenizer.tokenize(rest)
 
 
-def _number_tokens(paths: Sequence[Path], tokenizer: Tokenizer, encoding: str) -> tuple[np.ndarray, list[str]]:
-    """Return the text as numbers in the order in which tokens were first seen, and the tokens."""
-    numbers: dict[str, int] = {}
+def _whole(paths: Sequence[Path], encoding: str) -> Iterator[Iterator[str]]:
+    """Yield the blocks of each file."""
+    for path in paths:
+        yield read_blocks(check_readable(path), encoding)
+
+
+def _split(
+    paths: Sequence[Path], encoding: str, share: float
+) -> tuple[Iterator[Iterator[str]], Iterator[Iterator[str]]]:
+    """Return the blocks of each file up to a share of all characters, and those after it.
+
+    In characters, so that every tokenizer trains and validates on the same text.
+    """
+    lengths = [sum(map(len, blocks)) for blocks in _whole(paths, encoding)]
+    cut = int(sum(lengths) * share)
+
+    def part(start: int, stop: int) -> Iterator[Iterator[str]]:
+        before = 0
+        for path, length in zip(paths, lengths):
+            first, last = max(0, start - before), min(length, stop - before)
+            if first < last:
+                yield _between(read_blocks(path, encoding), first, last)
+            before += length
+
+    return part(0, cut), part(cut, sum(lengths))
+
+
+def _between(blocks: Iterable[str], first: int, last: int) -> Iterator[str]:
+    """Yield what lies in characters ``first`` to ``last`` of a text in blocks."""
+    position = 0
+    for block in blocks:
+        kept = block[max(0, first - position) : max(0, last - position)]
+        if kept:
+            yield kept
+        position += len(block)
+        if position >= last:
+            return
+
+
+@dataclasses.dataclass(frozen=True)
+class _NumberedText:
+    """A text as numbers of its tokens in the order in which they were first seen, and its length in characters."""
+
+    ids: np.ndarray
+    characters: int
+
+
+def _number_tokens(files: Iterable[Iterator[str]], tokenizer: Tokenizer, numbers: dict[str, int]) -> _NumberedText:
+    """Tokenize the blocks of files, one file after the other; new tokens get the next of the ``numbers``."""
+    characters = 0
+
+    def counted(blocks: Iterable[str]) -> Iterator[str]:
+        nonlocal characters
+        for block in blocks:
+            characters += len(block)
+            yield block
+
     # The file has no name any more when this returns; the map keeps it alive.
     with tempfile.TemporaryFile(prefix="seqlm-") as file:
-        for path in paths:
-            check_readable(path)
-            for tokens in tokenize_blocks(read_blocks(path, encoding), tokenizer):
+        for blocks in files:
+            for tokens in tokenize_blocks(counted(blocks), tokenizer):
                 for token in tokens:
                     numbers.setdefault(token, len(numbers))
                 np.fromiter((numbers[token] for token in tokens), np.int32, len(tokens)).tofile(file)
         file.flush()
-        if not numbers:
-            raise TextError(f"{_names(paths)} holds no text")
-        return np.memmap(cast(BinaryIO, file), dtype=np.int32, mode="r+"), list(numbers)
+        if not characters:
+            return _NumberedText(np.zeros(0, dtype=np.int32), 0)
+        return _NumberedText(np.memmap(cast(BinaryIO, file), dtype=np.int32, mode="r+"), characters)
 
 
 def _count(ids: np.ndarray, size: int) -> np.ndarray:
@@ -152,18 +229,19 @@ def _count(ids: np.ndarray, size: int) -> np.ndarray:
     return counts
 
 
-def _with_vocabulary(ids: np.ndarray, tokens: list[str], vocabulary: Vocabulary, name: str) -> TokenizedText:
-    """Replace the numbers of ``tokens`` in ``ids`` by ids of the vocabulary, in place."""
-    if not len(ids):
-        return TokenizedText(ids, 0, 0, name=name)
+def _with_vocabulary(
+    text: _NumberedText, tokens: list[str], tokenizer: Tokenizer, vocabulary: Vocabulary, name: str
+) -> TokenizedText:
+    """Replace the numbers of ``tokens`` by ids of the vocabulary, in place."""
+    ids = text.ids
     counts = _count(ids[1:], len(tokens))
-    lengths = np.array([len(token) for token in tokens], dtype=np.int64)
     new_ids = vocabulary.ids(tokens)
     unknown = np.where(new_ids == UNKNOWN_ID, counts, 0)
     shown = tokens[int(unknown.argmax())] if unknown.any() else None
+    first_characters = len(tokenizer.detokenize([tokens[ids[0]]]))
     for part in _parts(ids):
         part[:] = new_ids[part]
-    return TokenizedText(ids, int(counts @ lengths), int(unknown.sum()), shown, name)
+    return TokenizedText(ids, text.characters - first_characters, int(unknown.sum()), shown, name)
 
 
 def _parts(ids: np.ndarray) -> Iterator[np.ndarray]:

@@ -34,6 +34,9 @@ class Extension:
     def on_epoch(self, training: Training, record: Record) -> None:
         """Called after each epoch, and at a last step that ends none, to add figures to ``record``."""
 
+    def on_closing(self, training: Training) -> None:
+        """Called after a last step that ends no epoch, before :meth:`on_epoch` is called for it all the same."""
+
     def on_finish(self, training: Training) -> None:
         """Called once, when training ends for whatever reason but an error."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -72,6 +73,9 @@ class Training:
         self.base_learning_rate = base_learning_rate
         self.settings = settings
         self.extensions = list(extensions)
+        names = [extension.name for extension in self.extensions if extension.state()]
+        if len(set(names)) < len(names) or "" in names:
+            raise ValueError(f"extensions with a state need different names, not {names}")
         self.step = self.epoch = self.window = 0
         self.stop_reason: str | None = None
         self._pending: list[Any] = []
@@ -105,7 +109,9 @@ class Training:
             self.collect_losses()
             self._notify("on_finish")
         except BaseException as error:
-            self._notify("on_error", error)
+            for extension in self.extensions:
+                with contextlib.suppress(Exception):  # the error itself is what has to be told
+                    extension.on_error(self, error)
             raise
 
     def _run_epoch(self) -> None:
@@ -143,6 +149,8 @@ class Training:
             record = self._record("report", self._since_report)
             self._since_report = _Mean()
             self._notify("on_report", record)
+        if epoch_due and self.window != 0:
+            self._notify("on_closing")
         if epoch_due:
             record = self._record("epoch", self._since_epoch)
             self._since_epoch = _Mean()
@@ -184,7 +192,7 @@ class Training:
         self._since_report = _Mean(*state["losses_since_report"])
         self._since_epoch = _Mean(*state["losses_since_epoch"])
         for extension in self.extensions:
-            if extension.name in state["extensions"]:
+            if extension.state():
                 extension.restore(state["extensions"][extension.name])
 
     def _record(self, kind: str, losses: _Mean) -> Record:

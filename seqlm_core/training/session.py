@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import os
 import platform
+import shlex
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from seqlm_core.model.initialization import initialize, unique_parameters
 from seqlm_core.mxnet import mx
 from seqlm_core.reading.corpus import Corpus
 from seqlm_core.run import Run
-from seqlm_core.run_directory import RunDirectory
+from seqlm_core.run_directory import LANGUAGE_MODEL, RunDirectory
 from seqlm_core.settings import Settings
 from seqlm_core.texts import TrainingTexts
 from seqlm_core.training.extension import Extension
@@ -64,13 +65,15 @@ class Session:
         self.architecture = architecture
         self.device = device
         self.init_from: str | None = None
+        self._checkpoints: Checkpoints | None = None
         self.learning_rate = settings.learning_rate or components.optimizer.default_learning_rate
-        self.model = build_model(architecture, components)
+        self.model = build_model(architecture, components.cell, components.cell_options)
         initialize(self.model, settings.seed, device)
         self.parameters = unique_parameters(self.model)
         check_cell_works(self.model, components.cell)
-        # The built-in cells draw nothing from MXNet.
-        self.task = LanguageModelling(self.model, corpus, settings, reseed=not components.sources["cell"].built_in)
+        # The built-in cells and optimizers draw nothing from MXNet.
+        strangers = any(not components.sources[kind].built_in for kind in ("cell", "optimizer"))
+        self.task = LanguageModelling(self.model, corpus, settings, reseed=strangers)
         optimizer = components.optimizer.build(self.learning_rate, components.optimizer_options)
         self.updates = Updates(self.parameters, optimizer, settings.clip_norm)
 
@@ -86,10 +89,11 @@ class Session:
         directory.write_vocabulary(self.corpus.vocabulary)
         directory.write_config(
             {
+                "task": LANGUAGE_MODEL,
                 "seqlm": __version__,
                 "settings": dataclasses.asdict(self.settings),
                 "architecture": dataclasses.asdict(self.architecture),
-                "plugins": self.components.to_json(self.settings),
+                "plugins": self.components.to_json(),
                 "texts": texts.to_json(),
                 "init_from": self.init_from,
                 "training_tokens": len(self.corpus.training),
@@ -101,6 +105,7 @@ class Session:
                     "python": platform.python_version(),
                 },
                 "threads": os.environ["OMP_NUM_THREADS"],
+                "kernels": "mxnet",
             }
         )
 
@@ -112,6 +117,11 @@ class Session:
         self.training = self._training(directory, quiet)
         if directory.last.exists():
             self._restore(directory)
+
+    @property
+    def has_saved_steps(self) -> bool:
+        """Whether the run has a checkpoint after its first step."""
+        return self._checkpoints is not None and self._checkpoints.saved_step > 0
 
     @property
     def is_finished(self) -> bool:
@@ -132,23 +142,24 @@ class Session:
                 raise RunError(f"{self.directory.path} was removed while it was trained into") from error
             raise RunError(
                 f"{error.filename or self.directory.path} cannot be written: {error.strerror}; the last checkpoint is "
-                f"whole: mend this and go on with: seqlm train --resume {self.directory.path}"
+                f"whole: mend this and go on with: seqlm train --resume {shlex.quote(str(self.directory.path))}"
             ) from error
         received = self._interrupts.received
         if received is not None and self.training.stop_reason == "interrupted":
             raise TrainingInterrupted(
                 f"interrupted at step {self.training.step} and saved; go on with: "
-                f"seqlm train --resume {self.directory.path}",
+                f"seqlm train --resume {shlex.quote(str(self.directory.path))}",
                 received,
             )
 
     def _training(self, directory: RunDirectory, quiet: bool) -> Training:
         settings = self.settings
+        self._checkpoints = Checkpoints(directory, lambda: weights_of(self.model), settings.checkpoint_every)
         # In this order: figures first, then what decides by them, then what writes them down.
         extensions: list[Extension] = [Validation(), self._early_stopping]
         if settings.detect_anomaly:
             extensions.append(Anomalies())
-        extensions += [History(directory.history), self._interrupts]
+        extensions.append(History(directory.history))
         if not quiet:
             progress = Progress()
             extensions.append(progress)
@@ -156,8 +167,9 @@ class Session:
                 sampler = ModelSampler(self.model, self.components, self.corpus.vocabulary, settings.seed)
                 extensions.append(Samples(settings.sample_every, sampler, progress.message))
         extensions += [
-            Checkpoints(directory, lambda: weights_of(self.model), settings.checkpoint_every),
+            self._checkpoints,
             Plot(directory.history, directory.picture, f"{settings.cell}, {directory.path.name}"),
+            self._interrupts,  # last, so that the signals are handled until everything is saved
         ]
         return Training(self.task, self.updates, self.learning_rate, settings, extensions)
 

@@ -12,7 +12,7 @@ from seqlm_core.components import Components
 from seqlm_core.errors import RunError, SettingError
 from seqlm_core.locking import locked
 from seqlm_core.plugins import installed_plugins
-from seqlm_core.reading.corpus import Corpus, read_corpus
+from seqlm_core.reading.corpus import Corpus, read_corpus, warn_of_unknown_tokens
 from seqlm_core.reading.text import PathLike
 from seqlm_core.run import Run
 from seqlm_core.run_directory import check_destination, make_run_directory, run_name
@@ -85,6 +85,8 @@ def train(
                 architecture = Architecture.choose(resolved, components.cell.bidirectional, len(corpus.vocabulary))
             else:
                 architecture = earlier.architecture
+            if corpus.validation is not None:
+                warn_of_unknown_tokens(corpus.validation)
             session = Session(corpus, components, resolved, architecture, device)
             if earlier is not None:
                 session.take_weights(earlier)
@@ -98,7 +100,8 @@ def train(
                     session.begin(directory, quiet)
                     session.run()
                 except Exception:
-                    if not directory.last.exists():  # nothing of this run can be of use
+                    # Of a run without a step there is nothing to keep, unless its text cannot be had again.
+                    if not session.has_saved_steps and texts.spooled is None:
                         directory.remove()
                     raise
     return Run(directory.path)

@@ -80,6 +80,7 @@ class Updates:
         if expected != set(arrays):
             raise RunError("the checkpoint's optimizer state is not that of the run's optimizer")
         # Optimizers that correct a bias or decay a rate go by these counts.
+        self.optimizer._set_current_context(self.parameters[0].list_ctx()[0].device_id)
         self.optimizer.num_update = steps
         for index in range(len(self.parameters)):
             self.optimizer._index_update_count[index] = steps

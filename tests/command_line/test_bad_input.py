@@ -189,7 +189,9 @@ def test_every_number_has_a_lower_limit():
 @pytest.mark.parametrize("name", [name for name, kind in TYPES.items() if kind is str])
 @pytest.mark.parametrize("value", ["", "nonsense"])
 def test_a_name_that_does_not_exist_is_a_usage_error(name, value, capsys, short_text, out):
-    refused(capsys, 2, [name, f"'{value}'"], "train", short_text, *TINY, flag(name), value, "--out", out)
+    refused(
+        capsys, 2, [name.replace("_", "-"), f"'{value}'"], "train", short_text, *TINY, flag(name), value, "--out", out
+    )
 
 
 @pytest.mark.parametrize("kind", ["cell", "tokenizer", "optimizer"])

@@ -1,6 +1,6 @@
 """Fills a small file system while a training saves into it, and takes its directory away. Needs root, to mount a tmpfs.
 
-    python tests/faults/full_disk.py
+python tests/faults/full_disk.py
 """
 
 from __future__ import annotations
@@ -18,13 +18,24 @@ from kill import command, same
 import seqlm_core as seqlm
 
 TEXT = Path(__file__).resolve().parents[2] / "data" / "input.txt"
-OPTIONS = "--cell lstm --hidden-size 64 --sequence-length 20 --epochs 4 --checkpoint-every 5 --quiet".split()
+OPTIONS = [
+    "--cell",
+    "lstm",
+    "--hidden-size",
+    "64",
+    "--sequence-length",
+    "20",
+    "--epochs",
+    "4",
+    "--checkpoint-every",
+    "5",
+    "--quiet",
+]
 
 
 def train(out: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command("train", str(TEXT), "--out", str(out), *OPTIONS), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )  # fmt: skip
+    arguments = command("train", str(TEXT), "--out", str(out), *OPTIONS.split())
+    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for(path: Path) -> None:

@@ -40,7 +40,11 @@ def training(cell: str, text: Path, out: Path) -> list[str]:
 def contents(out: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], list[dict]]:
     arrays = [load_checkpoint(out / f"{name}.safetensors")[0] for name in ("best", "last")]
     history = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
-    return arrays[0], arrays[1], [{k: v for k, v in record.items() if k != "seconds"} for record in history]
+    return (
+        arrays[0],
+        arrays[1],
+        [{k: v for k, v in record.items() if k not in ("seconds", "check")} for record in history],
+    )
 
 
 def same(one: Path, other: Path) -> bool:

@@ -1,6 +1,6 @@
 """Trains 10,000 steps and watches memory and open files.
 
-    python tests/faults/resources.py --steps 10000
+python tests/faults/resources.py --steps 10000
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def main() -> None:
     Training._report = report  # type: ignore[method-assign]
     small = {"hidden_size": 16, "sequence_length": 10, "batch_size": 8, "epochs": 1000, "sample_every": 500}
     with tempfile.TemporaryDirectory() as folder:
-        seqlm.train(TEXT, out=Path(folder) / "run", cell="bilstm", max_steps=given.steps, checkpoint_every="100", **small)
+        out = Path(folder) / "run"
+        seqlm.train(TEXT, out=out, cell="bilstm", max_steps=given.steps, checkpoint_every="100", **small)
     # The first tenth fills caches.
     growth = measured[-1][1] - measured[0][1]
     print(f"memory grew by {growth / 2**20:.1f} MiB from step {measured[0][0]} to step {measured[-1][0]}")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 
 from seqlm_core.run_directory import RunDirectory
 from seqlm_core.training.extension import Extension, Record
-from seqlm_core.training.loop import Training
+
+if TYPE_CHECKING:
+    from seqlm_core.training.loop import Training
 
 
 class Checkpoints(Extension):
@@ -28,24 +30,35 @@ class Checkpoints(Extension):
         self.weights = weights
         self._steps = int(every) if every.isdigit() else 0
         self._seconds = 60 * float(every[:-1]) if every.endswith("m") else 0.0
-        self._saved_step = -1
+        self.saved_step = -1
         self._saved_time = time.monotonic()
+        self._closing_state: dict[str, Any] | None = None
+
+    def on_start(self, training: Training) -> None:
+        if not self.directory.last.exists():  # so that there is something to resume from whenever the process dies
+            self._save_last(training)
+        self.saved_step = training.step
+
+    def on_closing(self, training: Training) -> None:
+        # What follows is no part of the training, should it be resumed to more steps.
+        self._closing_state = training.state()
+        self._save_last(training)
 
     def on_epoch(self, training: Training, record: Record) -> None:
         if record["best"]:
             self._save_best(record)
-            self._save_last(training)  # so that the best is never later than what resuming begins from
-        elif not self._steps and not self._seconds:
+        by_epoch = not self._steps and not self._seconds
+        if self._closing_state is None and (record["best"] or by_epoch):
             self._save_last(training)
 
     def on_step(self, training: Training) -> None:
         due_by_steps = self._steps and training.step % self._steps == 0
         due_by_time = self._seconds and time.monotonic() - self._saved_time >= self._seconds
-        if (due_by_steps or due_by_time) and self._saved_step != training.step:
+        if (due_by_steps or due_by_time) and self.saved_step != training.step:
             self._save_last(training)
 
     def on_finish(self, training: Training) -> None:
-        if self._saved_step != training.step:
+        if self.saved_step != training.step or self._closing_state is not None:
             self._save_last(training)
 
     def _save_best(self, record: Record) -> None:
@@ -58,8 +71,10 @@ class Checkpoints(Extension):
             **_grouped("optimizer", training.updates.state()),
             **_grouped("task", training.task.state()),
         }
-        self.directory.save(self.directory.last, arrays, {"training": training.state()})
-        self._saved_step = training.step
+        now = training.state()
+        state = {"training": self._closing_state or now, "history": now["extensions"]["history"]}
+        self.directory.save(self.directory.last, arrays, state)
+        self.saved_step = training.step
         self._saved_time = time.monotonic()
 
 

@@ -6,12 +6,17 @@ import hashlib
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqlm_core.errors import RunError
 from seqlm_core.files import check_no_link, write_atomically
 from seqlm_core.training.extension import Extension, Record
-from seqlm_core.training.loop import Training
+
+if TYPE_CHECKING:
+    from seqlm_core.training.loop import Training
+
+
+CHECK_LENGTH = 16
 
 
 class History(Extension):
@@ -45,11 +50,11 @@ class History(Extension):
         self._started = time.perf_counter()
         check_no_link(self.path)
         lines = self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else []
-        kept = b"".join(lines[: self.lines])
-        self._digest.update(kept)
+        kept = lines[: self.lines]
+        _verify(self.path, kept, self._digest)
         if self._restored_digest not in (None, self._digest.hexdigest()):
             raise RunError(f"{self.path} is damaged or was altered: it is not what the checkpoint knows of")
-        write_atomically(self.path, kept)
+        write_atomically(self.path, b"".join(kept))
 
     def on_report(self, training: Training, record: Record) -> None:
         self._append(record)
@@ -66,11 +71,32 @@ class History(Extension):
 
     def _append(self, record: Record) -> None:
         record["seconds"] = round(self.seconds, 3)
-        line = (json.dumps(record) + "\n").encode()
+        text = json.dumps(record)
+        self._digest.update(text.encode())
+        line = json.dumps({**record, "check": self._digest.hexdigest()[:CHECK_LENGTH]}) + "\n"
         with self.path.open("ab") as file:
-            file.write(line)
+            file.write(line.encode())
         self.lines += 1
-        self._digest.update(line)
+
+
+def _verify(path: Path, lines: list[bytes], digest: hashlib.blake2b) -> list[Record]:
+    """Return the records of whole lines; each line's ``check`` is the digest of all records up to it.
+
+    Raises:
+        RunError: a line is not what it was.
+    """
+    records: list[Record] = []
+    for line in lines:
+        try:
+            record = dict(json.loads(line))
+            check = record.pop("check")
+            digest.update(json.dumps(record).encode())
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise RunError(f"{path} is damaged") from error
+        if check != digest.hexdigest()[:CHECK_LENGTH]:
+            raise RunError(f"{path} is damaged or was altered: line {len(records) + 1} does not match its check")
+        records.append(record)
+    return records
 
 
 def read_history(path: Path, state: dict[str, Any] | None = None) -> list[Record]:
@@ -90,11 +116,10 @@ def read_history(path: Path, state: dict[str, Any] | None = None) -> list[Record
         raise RunError(f"{path} is missing") from error
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}") from error
-    if state is not None:
-        known = b"".join(lines[: state["lines"]])
-        if hashlib.blake2b(known, digest_size=16).hexdigest() != state["digest"]:
-            raise RunError(f"{path} is damaged or was altered: it is not what the checkpoint knows of")
-    try:
-        return [dict(json.loads(line)) for line in lines if line.endswith(b"\n")]
-    except (ValueError, TypeError) as error:
-        raise RunError(f"{path} is damaged: {error}") from error
+    digest = hashlib.blake2b(digest_size=16)
+    whole = [line for line in lines if line.endswith(b"\n")]
+    known = state["lines"] if state is not None else 0
+    records = _verify(path, whole[:known], digest)
+    if state is not None and digest.hexdigest() != state["digest"]:
+        raise RunError(f"{path} is damaged or was altered: it is not what the checkpoint knows of")
+    return records + _verify(path, whole[known:], digest)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqlm_core.training.extension import Extension
-from seqlm_core.training.loop import Training
+
+if TYPE_CHECKING:
+    from seqlm_core.training.loop import Training
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seqlm_core.plotting import plot_history
 from seqlm_core.training.extension import Extension, Record
 from seqlm_core.training.extensions.history import read_history
-from seqlm_core.training.loop import Training
+
+if TYPE_CHECKING:
+    from seqlm_core.training.loop import Training
+
+logger = logging.getLogger("seqlm")
 
 SECONDS_BETWEEN_PLOTS = 60.0
 
@@ -36,5 +42,10 @@ class Plot(Extension):
         self._draw()
 
     def _draw(self) -> None:
-        plot_history(read_history(self.history), self.picture, self.title)
         self._drawn = time.monotonic()
+        try:
+            plot_history(read_history(self.history), self.picture, self.title)
+        except OSError:
+            raise
+        except Exception as error:  # a picture is not worth a training
+            logger.warning("%s cannot be drawn: %s", self.picture, error)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from seqlm_core.training.extension import Extension, Record
-from seqlm_core.training.loop import Training
+
+if TYPE_CHECKING:
+    from seqlm_core.training.loop import Training
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -69,7 +71,8 @@ class Progress(Extension):
         if self._validation is not None:
             figures.append(f"validation {self._validation:.3f}")
         if self._bar is not None:
-            self._bar.set_description(f"epoch {training.epoch + 1}/{training.settings.epochs}", refresh=False)
+            epochs = training.settings.epochs
+            self._bar.set_description(f"epoch {min(training.epoch + 1, epochs)}/{epochs}", refresh=False)
             self._bar.set_postfix_str(", ".join(figures))
             return
         now = time.perf_counter()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 
 from seqlm_core.build import weights_of
 from seqlm_core.components import Components
@@ -13,7 +13,9 @@ from seqlm_core.model.language_model import LanguageModel
 from seqlm_core.randomness import generator
 from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.training.extension import Extension
-from seqlm_core.training.loop import Training
+
+if TYPE_CHECKING:
+    from seqlm_core.training.loop import Training
 
 SAMPLE_TOKENS = 200
 

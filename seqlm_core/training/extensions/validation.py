@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seqlm_core.errors import NonFiniteLossError
 from seqlm_core.training.extension import Extension, Record
-from seqlm_core.training.loop import Training
+
+if TYPE_CHECKING:
+    from seqlm_core.training.loop import Training
 
 
 class Validation(Extension):
