@@ -99,6 +99,8 @@ def train(
                     session.write_description(directory, texts)
                     session.begin(directory, quiet)
                     session.run()
+                except RunError:  # the disk is full, say: the run can go on
+                    raise
                 except Exception:
                     # Of a run without a step there is nothing to keep, unless its text cannot be had again.
                     if not session.has_saved_steps and texts.spooled is None:

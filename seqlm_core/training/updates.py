@@ -44,6 +44,10 @@ class Updates:
         self.clip_norm = clip_norm
         optimizer.param_dict = dict(enumerate(self.parameters))
         self._updater = mx.optimizer.get_updater(optimizer)
+        for index, parameter in enumerate(self.parameters):
+            state = optimizer.create_state_multi_precision(index, parameter.list_data()[0])
+            self._updater.states[index] = state
+            self._updater.states_synced[index] = True
 
     def step(self, learning_rate: float) -> None:
         """Apply the gradients, which are replaced by clipped ones, at this learning rate."""
@@ -69,9 +73,7 @@ class Updates:
             RunError: the arrays are not those of this optimizer.
         """
         expected = set()
-        for index, parameter in enumerate(self.parameters):
-            self._updater.states[index] = self.optimizer.create_state_multi_precision(index, parameter.list_data()[0])
-            self._updater.states_synced[index] = True
+        for index in range(len(self.parameters)):
             for k, array in enumerate(_as_list(self._updater.states[index])):
                 name = f"{self.names[index]}/{k}"
                 expected.add(name)

@@ -60,6 +60,19 @@ def test_a_resumed_run_equals_an_uninterrupted_one(cell, at, short_text, tmp_pat
     assert_same_runs(whole, seqlm.resume(tmp_path / "part", quiet=True))
 
 
+def test_a_run_that_died_at_its_first_step_resumes(short_text, tmp_path, monkeypatch):
+    whole = train(short_text, tmp_path / "whole", epochs=1)
+
+    def die(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LanguageModelling, "loss", die)
+        with pytest.raises(KeyboardInterrupt):
+            train(short_text, tmp_path / "part", epochs=1)
+    assert_same_runs(whole, seqlm.resume(tmp_path / "part", quiet=True))
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop"])
 def test_every_optimizer_resumes_exactly(optimizer, short_text, tmp_path, monkeypatch):
     whole = train(short_text, tmp_path / "whole", optimizer=optimizer, epochs=1)

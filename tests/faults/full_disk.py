@@ -34,7 +34,7 @@ OPTIONS = [
 
 
 def train(out: Path) -> subprocess.Popen[str]:
-    arguments = command("train", str(TEXT), "--out", str(out), *OPTIONS.split())
+    arguments = command("train", str(TEXT), "--out", str(out), *OPTIONS)
     return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
