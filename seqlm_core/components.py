@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from seqlm_core.errors import RunError, UnknownNameError
+from seqlm_core.errors import PluginError, RunError, UnknownNameError
 from seqlm_core.options import make_options, option_values
 from seqlm_core.plugins import Plugins
 from seqlm_core.registry import Registry, Source
@@ -53,6 +53,23 @@ class Components:
         """Return the tokenizer."""
         tokenizer: Tokenizer = self.tokenizer.build(self.tokenizer_options)
         return tokenizer
+
+    def build_optimizer(self, learning_rate: float) -> Any:
+        """Return the optimizer at a learning rate.
+
+        Raises:
+            PluginError: the plugin builds none.
+        """
+        from seqlm_core.mxnet import mx
+
+        name = self.optimizer.name
+        try:
+            optimizer = self.optimizer.build(learning_rate, self.optimizer_options)
+        except Exception as error:
+            raise PluginError(f"optimizer {name!r} cannot be built: {type(error).__name__}: {error}") from error
+        if not isinstance(optimizer, mx.optimizer.Optimizer):
+            raise PluginError(f"optimizer {name!r} built a {type(optimizer).__name__}, not an mxnet Optimizer")
+        return optimizer
 
     def resolve(self, settings: Settings) -> Settings:
         """Return the settings with the defaults that plugins suggest, and with every option's value."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from typing import Any
@@ -9,18 +10,15 @@ from typing import Any
 import numpy as np
 
 from seqlm_core.errors import TextError
+from seqlm_core.model.fused_layer import FusedLayer
 from seqlm_core.model.graphs import LeftReading, PredictionLoss, RightReading
 from seqlm_core.model.language_model import LanguageModel
-from seqlm_core.mxnet import nd
+from seqlm_core.mxnet import autograd, nd
 from seqlm_core.reading.corpus import TokenizedText
 
 MOST_RIGHT_CONTEXT = 16
 RIGHT_CONTEXT_ROWS = 1024
 """How many positions' right contexts are read at a time, which bounds the memory that it takes."""
-
-# With a batch of one, the fused operator's inference rounds differently from one place in memory to another, and a
-# resumed training would not repeat the figures of an uninterrupted one to the bit.
-FEWEST_ROWS = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,9 +79,6 @@ class Evaluator:
         # The first stream counts all of its steps, the others all but their first window.
         steps = -(-(self.predictions + (self.streams - 1) * self.length) // self.streams)
         self.starts = np.arange(self.streams) * (steps - self.length)
-        rows = max(FEWEST_ROWS, self.streams)
-        self._rows = np.resize(self.starts, rows)
-        self._row_counts = np.arange(rows) < self.streams
         self.steps = steps
         self._read_left = LeftReading(model, self.length)
         self._loss = PredictionLoss(model)
@@ -98,14 +93,18 @@ class Evaluator:
 
     def evaluate(self) -> Evaluation:
         """Return the figures of the model as it is now."""
+        with _repeatable(self.model):
+            return self._evaluate()
+
+    def _evaluate(self) -> Evaluation:
         left_total = both_total = 0.0
-        states = self.model.begin_state(len(self._rows))
+        states = self.model.begin_state(self.streams)
         end = self._contexts_at_end() if self.right_context else None
         for first in range(0, self.steps, self.length):
             step = first + np.arange(self.length)[:, None]
-            positions = self._rows + step
-            counted = (step < self.steps) & ((step >= self.length) | (self._rows == 0))
-            counted &= self._row_counts & (positions < self.predictions)
+            positions = self.starts + step
+            counted = (step < self.steps) & ((step >= self.length) | (self.starts == 0))
+            counted &= positions < self.predictions
             left, states = self._read_left(self._tokens(positions), states)
             targets = self._tokens(positions + 1)
             without_right = nd.zeros_like(left) if self.model.backward_stack is not None else None
@@ -138,7 +137,7 @@ class Evaluator:
         """
         furthest_first = np.arange(self.right_context, 0, -1)[:, None]
         flat = positions.ravel()
-        rows = min(RIGHT_CONTEXT_ROWS, max(FEWEST_ROWS, flat.size))
+        rows = min(RIGHT_CONTEXT_ROWS, flat.size)
         padded = np.resize(flat, -(-flat.size // rows) * rows)  # the shape stays the same, and so the graph
         states = self.model.begin_backward_state(rows)
         parts = [
@@ -154,11 +153,22 @@ class Evaluator:
 
     def _contexts_at_end(self) -> np.ndarray:
         """Return the hidden vectors of predictions with 0, 1, 2 .. following tokens, at the end of the text."""
-        positions = len(self.text) - 1 - np.repeat(np.arange(self.right_context)[:, None], FEWEST_ROWS, axis=1)
-        states = self.model.begin_backward_state(FEWEST_ROWS)
-        hidden = self._read_end(self._tokens(positions), states)[:, 0].asnumpy()
+        positions = len(self.text) - 1 - np.arange(self.right_context)[:, None]
+        hidden = self._read_end(self._tokens(positions), self.model.begin_backward_state(1))[:, 0].asnumpy()
         return np.concatenate([np.zeros_like(hidden[:1]), hidden[:-1]])
 
 
 def _sum_counted(losses: Any, counted: np.ndarray) -> float:
     return float(np.where(counted, losses.asnumpy(), 0).sum(dtype=np.float64))
+
+
+def _repeatable(model: LanguageModel) -> contextlib.AbstractContextManager[Any]:
+    """Return the mode in which reading gives the same figures, to the bit, wherever in memory the model lies.
+
+    The fused operator's path for inference rounds differently from one place to another, and the figures of a resumed
+    training would not be those of an uninterrupted one. Its path for training does not, and has nothing else to it,
+    since dropout comes from outside. Layers of others may do something else in training, and are read as they are.
+    """
+    stacks = [stack for stack in (model.forward_stack, model.backward_stack) if stack is not None]
+    fused = all(isinstance(layer, FusedLayer) for stack in stacks for layer in stack.layers)
+    return autograd.train_mode() if fused else contextlib.nullcontext()

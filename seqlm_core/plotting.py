@@ -37,6 +37,7 @@ def plot_history(records: Sequence[dict[str, Any]], path: Path, title: str) -> N
         if not points:
             continue
         x, y = [r["step"] for r in points], [r[key] for r in points]
+        line = line if len(x) > 1 else "o"  # a line of one point shows nothing
         axes.plot(x, y, line, color=colour, label=f"{label}, last {y[-1]:.3f}", linewidth=1.5, markersize=3)
     best = [r for r in records if r.get("best")]
     if best:

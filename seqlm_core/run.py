@@ -226,6 +226,6 @@ class Run:
             logger.warning(
                 "the prompt holds %r, which is not in the vocabulary and is read as <unk>%s",
                 unknown[0],
-                f" (so do {len(unknown) - 1} more tokens)" if len(unknown) > 1 else "",
+                f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else "",
             )
         return ids

@@ -28,7 +28,7 @@ SAMPLE_LENGTH = 400
     help="Begin with the best weights, the vocabulary and the sizes of this run, and with a fresh optimizer.",
 )
 @click.option("--resume", metavar="RUN", help="Go on with this run, from its last checkpoint.")
-@click.option("--quiet", is_flag=True, help="Show no progress, notices or samples.")
+@click.option("--quiet", is_flag=True, help="Show no progress, notices, or samples during the training.")
 def train_command(
     files: tuple[str, ...],
     validation: str | None,
@@ -53,6 +53,8 @@ def train_command(
         if files or validation is not None or out is not None or overwrite or init_from is not None:
             raise UsageError("--resume goes on with a run's own texts, in its own directory; name no others")
         run = seqlm.resume(resume, quiet=quiet, **given)
+    elif overwrite and out is None:
+        raise UsageError("--overwrite needs --out, which names the run to replace")
     else:
         run = seqlm.train(
             list(files) or None,

@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from seqlm_core.errors import TextError
+from seqlm_core.errors import PluginError, TextError
 from seqlm_core.reading.text import check_readable, read_blocks
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 from seqlm_core.specs import Tokenizer
@@ -142,14 +142,29 @@ def warn_of_unknown_tokens(text: TokenizedText) -> None:
 def tokenize_blocks(blocks: Iterable[str], tokenizer: Tokenizer) -> Iterator[list[str]]:
     """Yield the tokens of a text that comes in blocks; the same tokens as if it had come in one."""
     rest = ""
+    first = True
     for block in blocks:
         rest += block
         cut = tokenizer.last_cut(rest)
         if cut:
-            yield tokenizer.tokenize(rest[:cut])
+            tokens = tokenizer.tokenize(rest[:cut])
+            if first:
+                _check_lossless(tokenizer, rest[:cut], tokens)
+            first = False
+            yield tokens
             rest = rest[cut:]
     if rest:
-        yield tokenizer.tokenize(rest)
+        tokens = tokenizer.tokenize(rest)
+        if first:
+            _check_lossless(tokenizer, rest, tokens)
+        yield tokens
+
+
+def _check_lossless(tokenizer: Tokenizer, text: str, tokens: list[str]) -> None:
+    """Raise :class:`PluginError` if the tokens, joined, are not the text: all figures would be of another one."""
+    if tokenizer.detokenize(tokens) != text:
+        name = type(tokenizer).__name__
+        raise PluginError(f"the tokenizer {name} loses text: its tokens, joined, are not what it cut")
 
 
 def _whole(paths: Sequence[Path], encoding: str) -> Iterator[Iterator[str]]:

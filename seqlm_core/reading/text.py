@@ -71,7 +71,7 @@ def read_blocks(path: Path, encoding: str) -> Iterator[str]:
             except UnicodeError as error:
                 at = bytes_before - undecoded + getattr(error, "start", 0)
                 raise TextError(
-                    f"{path} is not {encoding}: byte {at} cannot be decoded; give its encoding with --encoding"
+                    f"{path} is not {encoding}: byte {at} cannot be decoded; give its real encoding with --encoding"
                 ) from error
             nul = text.find("\0")
             if nul >= 0:

@@ -74,7 +74,7 @@ class Session:
         # The built-in cells and optimizers draw nothing from MXNet.
         strangers = any(not components.sources[kind].built_in for kind in ("cell", "optimizer"))
         self.task = LanguageModelling(self.model, corpus, settings, reseed=strangers)
-        optimizer = components.optimizer.build(self.learning_rate, components.optimizer_options)
+        optimizer = components.build_optimizer(self.learning_rate)
         self.updates = Updates(self.parameters, optimizer, settings.clip_norm)
 
     def take_weights(self, run: Run) -> None:

@@ -120,6 +120,30 @@ def test_nul_characters_are_refused_at_their_place(tmp_path):
         read_corpus([path], tokenizer())
 
 
+def test_a_tokenizer_that_loses_text_is_found_out(tmp_path):
+    class Lossy:
+        def tokenize(self, text):
+            return text.split()
+
+        def detokenize(self, tokens):
+            return "".join(tokens)
+
+        def last_cut(self, text):
+            return len(text)
+
+    path = write(tmp_path / "text.txt", "some words of a text")
+    with pytest.raises(seqlm.PluginError, match="Lossy loses text"):
+        read_corpus([path], Lossy())
+
+
+def test_every_tokenizer_trains_and_validates_on_the_same_text(sample_text):
+    parts = [read_corpus([sample_text], tokenizer(name), validation_fraction=0.1) for name in ("char", "word")]
+    text = sample_text.read_text()
+    held_out = text[int(len(text) * 0.9) :]
+    assert parts[0].validation.characters == len(held_out) - 1
+    assert parts[1].validation.characters == len(held_out) - len(tokenizer("word").tokenize(held_out)[0])
+
+
 def test_a_text_of_one_symbol_is_refused(tmp_path):
     path = write(tmp_path / "text.txt", "a" * 1000)
     with pytest.raises(seqlm.TextError, match="one token only, 'a'"):

@@ -114,7 +114,7 @@ def test_unseen_characters_of_a_prompt_are_a_warning(trained, caplog):
     finally:
         seqlm_logger.removeHandler(caplog.handler)
     assert "'Ж'" in caplog.text
-    assert "2 more" in caplog.text
+    assert "and 2 more" in caplog.text
 
 
 @pytest.mark.parametrize(

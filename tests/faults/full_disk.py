@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from kill import command, same
+from kill import command, differences
 
 import seqlm_core as seqlm
 
@@ -76,7 +76,7 @@ def filled(whole: Path, disk: Path) -> None:
     assert not list(out.glob(".*")), "a file that was being written is left behind"
     filler.unlink()
     subprocess.run(command("train", "--resume", str(out), "--quiet"), check=True, stdout=subprocess.DEVNULL)
-    assert same(whole, out)
+    assert not differences(whole, out)
     print("resumed after making room: equal to an undisturbed run")
 
 

@@ -47,13 +47,17 @@ def contents(out: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], l
     )
 
 
-def same(one: Path, other: Path) -> bool:
+def differences(one: Path, other: Path) -> list[str]:
+    """Return what is not the same in two runs: names of arrays, and lines of the history."""
     (best, last, history), (best2, last2, history2) = contents(one), contents(other)
-    equal = all(
-        mine.keys() == theirs.keys() and all(np.array_equal(mine[name], theirs[name]) for name in mine)
-        for mine, theirs in ((best, best2), (last, last2))
-    )
-    return equal and history == history2
+    found = []
+    for kind, mine, theirs in (("best", best, best2), ("last", last, last2)):
+        names = sorted(set(mine) | set(theirs))
+        found += [f"{kind} {name}" for name in names if not np.array_equal(mine.get(name), theirs.get(name))]
+    if len(history) != len(history2):
+        found.append(f"history of {len(history)} and of {len(history2)} lines")
+    found += [f"history {mine} {theirs}" for mine, theirs in zip(history, history2) if mine != theirs]
+    return found
 
 
 def loads(out: Path) -> bool:
@@ -104,7 +108,8 @@ def main() -> None:
                 assert process.returncode == 0, process.stderr.read().decode()
                 break
             runs += 1
-            assert same(undisturbed, out), f"the killed run differs: {cell}, {kills} kills"
+            different = differences(undisturbed, out)
+            assert not different, f"the killed run differs: {cell}, {kills} kills: {different}"
             print(f"{kills} kills, {runs} runs resumed to the end and equal to undisturbed ones", flush=True)
     print(f"{kills} kills survived, 0 lost, in {runs} runs of {len(CELLS)} cells")
 

@@ -41,6 +41,9 @@ class Plot(Extension):
     def on_finish(self, training: Training) -> None:
         self._draw()
 
+    def on_error(self, training: Training, error: BaseException) -> None:
+        self._draw()  # when one wants it most
+
     def _draw(self) -> None:
         self._drawn = time.monotonic()
         try:
