@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +20,9 @@ from hypothesis import strategies as st
 import seqlm_core as seqlm
 from seqlm_core.checkpoint import load_checkpoint
 from seqlm_core.mxnet import autograd, nd
+from seqlm_core.options import make_options, parse_assignments
 from seqlm_core.reading.corpus import read_corpus
+from seqlm_core.settings import make_settings
 from seqlm_core.training.language_modelling import LanguageModelling
 
 FAULTS = Path(__file__).resolve().parents[1] / "faults"
@@ -213,6 +217,63 @@ def test_any_bytes_are_read_or_refused_as_a_text(name, data, tmp_path):
     assert (
         tokenizer.detokenize([corpus.vocabulary.tokens[i] for i in corpus.training.ids]) == text[: int(len(text) * 0.9)]
     )
+
+
+SETTINGS = [field.name for field in dataclasses.fields(seqlm.Settings)]
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=10),
+    st.binary(max_size=3),
+    st.just({}),
+    st.just([]),
+)
+
+
+@given(st.dictionaries(st.sampled_from(SETTINGS), VALUES, max_size=3))
+def test_any_settings_are_accepted_or_refused_as_such(given_settings):
+    try:
+        made = make_settings(**given_settings)
+    except seqlm.UsageError as error:
+        assert str(error)  # noqa: PT017
+    else:
+        assert all(getattr(made, name) == value for name, value in given_settings.items())
+
+
+@given(
+    st.sampled_from(["lstm", "rnn", "adam", "sgd"]),
+    st.lists(st.text(max_size=12) | st.just("momentum=0.5"), max_size=3),
+)
+def test_any_option_texts_are_accepted_or_refused_as_such(name, texts):
+    plugins = seqlm.installed_plugins()
+    registry = plugins.cells if name in plugins.cells.names() else plugins.optimizers
+    try:
+        make_options(registry.get(name), parse_assignments(texts, registry.kind))
+    except seqlm.UsageError as error:
+        assert len(str(error).splitlines()) <= 2 or any("\n" in text for text in texts)  # noqa: PT017
+
+
+def test_a_second_ctrl_c_stops_at_once_with_the_last_checkpoint_whole(short_text, tmp_path, monkeypatch):
+    original = LanguageModelling.loss
+
+    def loss(task, window, step):
+        if step == 40:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        return original(task, window, step)
+
+    whole = train(short_text, tmp_path / "whole", epochs=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(LanguageModelling, "loss", loss)
+        with pytest.raises(KeyboardInterrupt):
+            train(short_text, tmp_path / "run", epochs=2)
+    _, state = load_checkpoint(tmp_path / "run" / "last.safetensors")
+    assert state["training"]["step"] == 33
+    resumed = seqlm.resume(tmp_path / "run", quiet=True)
+    for name, array in whole.weights.items():
+        np.testing.assert_array_equal(array, resumed.weights[name])
 
 
 def test_a_line_of_a_hundred_megabytes_is_read(tmp_path):
