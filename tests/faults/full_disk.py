@@ -1,4 +1,4 @@
-"""Fills a small file system while a training saves into it, and takes its directory away. Needs root, to mount a tmpfs.
+"""Fills a file system while a training saves into it, makes it read-only, and takes a directory away. Needs root.
 
 python tests/faults/full_disk.py
 """
@@ -55,6 +55,7 @@ def main() -> None:
         finally:
             subprocess.run(["umount", str(disk)], check=True)
         removed(Path(folder) / "removed")
+        read_only(whole, disk)
 
 
 def filled(whole: Path, disk: Path) -> None:
@@ -89,6 +90,26 @@ def removed(out: Path) -> None:
     print(f"directory removed: exit code {process.returncode}: {told.strip()}")
     assert process.returncode == 1
     assert "Traceback" not in told
+
+
+def read_only(whole: Path, disk: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)], check=True)
+    try:
+        out = disk / "run"
+        process = train(out)
+        wait_for(out / "last.safetensors")
+        while subprocess.run(["mount", "-o", "remount,ro", str(disk)], stderr=subprocess.DEVNULL).returncode:
+            time.sleep(0.01)  # refused while a file is being written
+        _, told = process.communicate()
+        print(f"permission lost: exit code {process.returncode}: {told.strip()}")
+        assert process.returncode == 1
+        assert "Traceback" not in told
+        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+        subprocess.run(command("train", "--resume", str(out), "--quiet"), check=True, stdout=subprocess.DEVNULL)
+        assert not differences(whole, out)
+        print("resumed with permission again: equal to an undisturbed run")
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 if __name__ == "__main__":
