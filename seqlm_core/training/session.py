@@ -84,7 +84,6 @@ class Session:
 
     def write_description(self, directory: RunDirectory, texts: TrainingTexts) -> None:
         """Write what describes a new run: its configuration and its vocabulary."""
-
         validation = self.corpus.validation
         directory.write_vocabulary(self.corpus.vocabulary)
         directory.write_config(

@@ -22,6 +22,8 @@ from seqlm_core.texts import Texts, TrainingTexts, open_texts
 if TYPE_CHECKING:
     pass
 
+logger = logging.getLogger("seqlm")
+
 TAKEN_FROM_EARLIER_RUN = (
     "cell",
     "cell_options",
@@ -34,8 +36,6 @@ TAKEN_FROM_EARLIER_RUN = (
     "min_count",
     "max_vocabulary",
 )
-
-logger = logging.getLogger("seqlm")
 
 CHANGEABLE_ON_RESUME = ("epochs", "max_steps", "checkpoint_every", "log_every", "sample_every")
 
@@ -174,22 +174,17 @@ def _settings_like(run: Run, given: dict[str, Any]) -> Settings:
         SettingError: one of those is given, and differs.
     """
     taken = {name: getattr(run.settings, name) for name in TAKEN_FROM_EARLIER_RUN}
-    for name, value in given.items():
-        if name in taken and value != taken[name]:
-            raise SettingError(name, f"is {taken[name]!r} in the run to begin from, and cannot be {value!r}")
+    asked = _with_changes(run.settings, {name: value for name, value in given.items() if name in taken})
+    for name in taken:
+        if getattr(asked, name) != taken[name]:
+            raise SettingError(name, f"is {taken[name]!r} in the run to begin from, and cannot be {given[name]!r}")
     return make_settings(**{**given, **taken})
 
 
 def _changed(run: Run, changes: dict[str, Any]) -> Settings:
     """Return the settings of a resumed run; raise :class:`SettingError` for a change that breaks it."""
     settings = run.settings
-    # Single options add to those of the run.
-    merged = {
-        name: {**getattr(settings, name), **value} if name.endswith("_options") else value
-        for name, value in changes.items()
-    }
-    wanted = make_settings(**{**dataclasses.asdict(settings), **merged})
-    new = Components.choose(wanted, installed_plugins()).resolve(wanted)
+    new = _with_changes(settings, changes)
     for name in changes:
         if getattr(new, name) == getattr(settings, name):
             continue
@@ -202,3 +197,13 @@ def _changed(run: Run, changes: dict[str, Any]) -> Settings:
                 name, f"cannot change on resuming a run whose {settings.schedule} schedule depends on it"
             )
     return new
+
+
+def _with_changes(settings: Settings, changes: dict[str, Any]) -> Settings:
+    """Return settings with some changed and all options converted; single options add to those that there are."""
+    merged = {
+        name: {**getattr(settings, name), **value} if name.endswith("_options") else value
+        for name, value in changes.items()
+    }
+    wanted = make_settings(**{**dataclasses.asdict(settings), **merged})
+    return Components.choose(wanted, installed_plugins()).resolve(wanted)

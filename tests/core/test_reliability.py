@@ -156,8 +156,18 @@ def test_a_new_run_begins_with_the_weights_of_another(trained, short_text, tmp_p
         np.testing.assert_allclose(run.weights[name], array, atol=1e-6)
     _, state = load_checkpoint(run.directory.last)
     assert state["training"]["step"] == 1
+    same = {"cell_options": {}, "tokenizer": "char", "hidden_size": 16}
+    train(other, tmp_path / "same", cell="gru", init_from=earlier.path, max_steps=1, **same)
     with pytest.raises(seqlm.SettingError, match="hidden_size: is 16 in the run to begin from, and cannot be 32"):
         train(other, tmp_path / "no", cell="gru", init_from=earlier.path, hidden_size=32)
+
+
+def test_an_option_written_as_text_is_the_one_of_the_run_to_begin_from(trained, short_text, tmp_path):
+    earlier = trained(cell="lstm", cell_options={"forget_bias": 2.0}, max_steps=2)
+    begin = {"cell": "lstm", "init_from": earlier.path, "max_steps": 1}
+    train(short_text, tmp_path / "run", cell_options={"forget_bias": "2"}, **begin)
+    with pytest.raises(seqlm.SettingError, match="cell_options: is"):
+        train(short_text, tmp_path / "no", cell_options={"forget_bias": "1"}, **begin)
 
 
 def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(short_text, tmp_path, monkeypatch):
@@ -169,6 +179,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(short_text, tm
             train(short_text, tmp_path / "run", epochs=3)
     _, state = load_checkpoint(tmp_path / "run" / "last.safetensors")
     assert state["training"]["step"] == 33
+    assert (tmp_path / "run" / "loss.png").read_bytes().startswith(b"\x89PNG")
     resumed = seqlm.resume(tmp_path / "run", quiet=True)
     for name, array in whole.weights.items():
         np.testing.assert_array_equal(array, resumed.weights[name])

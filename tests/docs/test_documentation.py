@@ -110,6 +110,15 @@ def test_every_option_of_a_command_is_documented(name):
                 assert re.search(rf"^\| [^|]*`{option}\b", text, re.MULTILINE), option
 
 
+@pytest.mark.parametrize("name", list(cli.commands))
+def test_no_option_is_documented_that_a_command_does_not_have(name):
+    text = section(page("command-line.md"), f"## seqlm {name}")
+    with click.Context(cli.commands[name], info_name=name) as context:
+        options = {option for parameter in cli.commands[name].get_params(context) for option in parameter.opts}
+    documented = set(re.findall(r"^\| (?:`-h`, )?`(--[a-z-]+)", text, re.MULTILINE))
+    assert documented <= options
+
+
 @pytest.mark.parametrize("field", dataclasses.fields(seqlm.Settings), ids=lambda field: field.name)
 def test_every_setting_is_documented_with_its_default(field):
     text = section(page("command-line.md"), "## seqlm train")

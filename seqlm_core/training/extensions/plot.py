@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seqlm_core.errors import NonFiniteLossError
 from seqlm_core.plotting import plot_history
 from seqlm_core.training.extension import Extension, Record
 from seqlm_core.training.extensions.history import read_history
@@ -42,7 +43,8 @@ class Plot(Extension):
         self._draw()
 
     def on_error(self, training: Training, error: BaseException) -> None:
-        self._draw()  # when one wants it most
+        if isinstance(error, NonFiniteLossError):  # one wants to see how it came to that
+            self._draw()
 
     def _draw(self) -> None:
         self._drawn = time.monotonic()
