@@ -22,9 +22,12 @@ from seqlm_core.numerics import log_softmax, sigmoid
 from seqlm_core.options import NoOptions, option
 from seqlm_core.plugins import Plugins, installed_plugins
 from seqlm_core.run import Run
-from seqlm_core.settings import Settings
+from seqlm_core.sequence_model import SequenceModel
+from seqlm_core.sequence_run import SequenceRun
+from seqlm_core.settings import SequenceSettings, Settings
 from seqlm_core.specs import CellSpec, OptimizerSpec, States, Tokenizer, TokenizerSpec
-from seqlm_core.training.train import resume, train
+from seqlm_core.training.resume import resume
+from seqlm_core.training.train import train
 from seqlm_core.version import __version__
 
 __all__ = [
@@ -37,6 +40,9 @@ __all__ = [
     "Run",
     "RunError",
     "SeqlmError",
+    "SequenceModel",
+    "SequenceRun",
+    "SequenceSettings",
     "SettingError",
     "Settings",
     "States",

@@ -1,15 +1,17 @@
-"""The sizes of a language model, and their defaults."""
+"""The sizes of a model, and their defaults."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, TypeVar
 
 from seqlm_core.errors import RunError
-from seqlm_core.settings import Settings
+from seqlm_core.settings import SequenceSettings, Settings
 
 # Measured on the sample text (59 characters): embeddings 1.56 nats of validation loss, one-hot vectors 1.64.
 LARGEST_ONE_HOT_VOCABULARY = 32
+
+ArchitectureT = TypeVar("ArchitectureT")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,36 +38,102 @@ class Architecture:
     def choose(cls, settings: Settings, bidirectional: bool, vocabulary_size: int) -> Architecture:
         """Return the sizes for a vocabulary, with the default for the embedding size."""
         embedding_size = settings.embedding_size
-        if embedding_size is None:
-            if settings.tie_weights:
-                embedding_size = settings.hidden_size
-            elif vocabulary_size - 1 <= LARGEST_ONE_HOT_VOCABULARY:  # <unk> does not count
-                embedding_size = 0
-            else:
-                embedding_size = min(settings.hidden_size, vocabulary_size)
+        if embedding_size is None and settings.tie_weights:
+            embedding_size = settings.hidden_size
         return cls(
             vocabulary_size=vocabulary_size,
             hidden_size=settings.hidden_size,
             layers=settings.layers,
-            embedding_size=embedding_size,
+            embedding_size=_embedding_size(embedding_size, settings.hidden_size, vocabulary_size),
             bidirectional=bidirectional,
             tie_weights=settings.tie_weights,
         )
 
-    @classmethod
-    def from_json(cls, values: Any) -> Architecture:
-        """Return the architecture that a run recorded.
 
-        Raises:
-            RunError: the values are not one.
-        """
-        try:
-            architecture = cls(**values)
-        except TypeError as error:
-            raise RunError(f"the run's architecture is damaged: {error}") from error
-        for field in dataclasses.fields(cls):
-            value = getattr(architecture, field.name)
-            smallest = 0 if field.name == "embedding_size" else 1
-            if type(value).__name__ != field.type or (field.type == "int" and value < smallest):
-                raise RunError(f"the run's architecture is damaged: {field.name} is {value!r}")
-        return architecture
+@dataclasses.dataclass(frozen=True)
+class SequenceArchitecture:
+    """The sizes and kinds that make the shapes of a model of whole sequences.
+
+    Attributes:
+        inputs: what it reads: ``tokens`` or ``values``.
+        outputs: what it predicts: ``labels``, ``label`` or ``values``.
+        input_size: tokens, ``<unk>`` included, or numbers in each time step.
+        output_size: labels, or numbers in each time step.
+        hidden_size: units in each layer and direction.
+        layers: recurrent layers.
+        embedding_size: 0 reads tokens one-hot.
+        bidirectional: reads from both ends.
+        characters: characters of tokens, unknown ones included; 0 where tokens are read whole.
+        char_hidden_size: units in each direction of the layer that reads them, and size of their embeddings.
+        char_bidirectional: that layer reads from both ends.
+    """
+
+    inputs: str
+    outputs: str
+    input_size: int
+    output_size: int
+    hidden_size: int
+    layers: int
+    embedding_size: int
+    bidirectional: bool
+    characters: int
+    char_hidden_size: int
+    char_bidirectional: bool
+
+    @classmethod
+    def choose(
+        cls,
+        settings: SequenceSettings,
+        *,
+        inputs: str,
+        outputs: str,
+        input_size: int,
+        output_size: int,
+        bidirectional: bool,
+        characters: int = 0,
+        char_bidirectional: bool = False,
+    ) -> SequenceArchitecture:
+        """Return the sizes for data, with the default for the embedding size."""
+        embedding_size = 0
+        if inputs == "tokens":
+            embedding_size = _embedding_size(settings.embedding_size, settings.hidden_size, input_size)
+        return cls(
+            inputs=inputs,
+            outputs=outputs,
+            input_size=input_size,
+            output_size=output_size,
+            hidden_size=settings.hidden_size,
+            layers=settings.layers,
+            embedding_size=embedding_size,
+            bidirectional=bidirectional,
+            characters=characters,
+            char_hidden_size=settings.char_hidden_size if characters else 0,
+            char_bidirectional=char_bidirectional,
+        )
+
+
+def architecture_from_json(kind: type[ArchitectureT], values: Any) -> ArchitectureT:
+    """Return the architecture that a run recorded.
+
+    Raises:
+        RunError: the values are not one.
+    """
+    may_be_zero = ("embedding_size", "characters", "char_hidden_size")
+    try:
+        architecture = kind(**values)
+    except TypeError as error:
+        raise RunError(f"the run's architecture is damaged: {error}") from error
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        value = getattr(architecture, field.name)
+        smallest = 0 if field.name in may_be_zero else 1
+        if type(value).__name__ != field.type or (field.type == "int" and value < smallest):
+            raise RunError(f"the run's architecture is damaged: {field.name} is {value!r}")
+    return architecture
+
+
+def _embedding_size(given: int | None, hidden_size: int, vocabulary_size: int) -> int:
+    if given is not None:
+        return given
+    if vocabulary_size - 1 <= LARGEST_ONE_HOT_VOCABULARY:  # <unk> does not count
+        return 0
+    return min(hidden_size, vocabulary_size)

@@ -1,62 +1,101 @@
-"""A language model made of an architecture, a cell and weights."""
+"""Models made of an architecture, plugins and weights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 
-from seqlm_core.architecture import Architecture
+from seqlm_core.architecture import Architecture, SequenceArchitecture
+from seqlm_core.components import Component
 from seqlm_core.errors import PluginError, RunError
-from seqlm_core.model.graphs import LeftReading
 from seqlm_core.model.initialization import unique_parameters
 from seqlm_core.model.language_model import LanguageModel
+from seqlm_core.model.recurrent_network import RecurrentNetwork
+from seqlm_core.model.sequence_network import SequenceNetwork
 from seqlm_core.mxnet import gluon, mx, nd
 from seqlm_core.specs import CellSpec
 
 
-def build_model(architecture: Architecture, cell: CellSpec, options: Any) -> LanguageModel:
+def build_language_model(architecture: Architecture, cell: Component[CellSpec]) -> LanguageModel:
     """Return a language model whose parameters have no values yet.
 
     Raises:
         PluginError: the cell does not build a layer.
     """
+    return LanguageModel(architecture, _layer_builder(cell))
+
+
+def build_sequence_network(
+    architecture: SequenceArchitecture, cell: Component[CellSpec], char_cell: Component[CellSpec] | None = None
+) -> SequenceNetwork:
+    """Return the network of a sequence model whose parameters have no values yet.
+
+    Raises:
+        PluginError: a cell does not build a layer.
+    """
+    return SequenceNetwork(architecture, _layer_builder(cell), None if char_cell is None else _layer_builder(char_cell))
+
+
+def _layer_builder(cell: Component[CellSpec]) -> Callable[[int, int], gluon.HybridBlock]:
+    name = cell.spec.name
 
     def build_layer(input_size: int, hidden_size: int) -> gluon.HybridBlock:
         try:
-            layer = cell.build(input_size, hidden_size, options)
+            layer = cell.spec.build(input_size, hidden_size, cell.options)
         except Exception as error:
-            raise PluginError(f"cell {cell.name!r} cannot be built: {type(error).__name__}: {error}") from error
+            raise PluginError(f"cell {name!r} cannot be built: {type(error).__name__}: {error}") from error
         if not isinstance(layer, gluon.HybridBlock):
-            raise PluginError(f"cell {cell.name!r} built a {type(layer).__name__}, not a gluon HybridBlock")
+            raise PluginError(f"cell {name!r} built a {type(layer).__name__}, not a gluon HybridBlock")
         return layer
 
-    return LanguageModel(architecture, build_layer)
+    return build_layer
 
 
-def check_cell_works(model: LanguageModel, cell: CellSpec) -> None:
-    """Read two tokens with an initialized model, so that a faulty cell is found out before a training begins.
+class _Reading(gluon.HybridBlock):
+    """One layer of a stack, reading two time steps."""
+
+    def __init__(self, stack: Any, layer: int) -> None:
+        super().__init__()
+        self._run_layer = stack.run_layer
+        self._layer = layer
+        self.register_child(stack.layers[layer])
+        self.hybridize(static_alloc=True, static_shape=True)
+
+    def hybrid_forward(self, F: Any, inputs: Any, states: list[Any]) -> tuple[Any, list[Any]]:
+        return self._run_layer(self._layer, inputs, states, 2)
+
+
+def check_cells_work(network: RecurrentNetwork, names: Mapping[str, str]) -> None:
+    """Read two time steps with each layer of an initialized network, so that a faulty cell is found out at once.
+
+    Args:
+        network: with values in its parameters.
+        names: of the cells, by the beginnings of the names of their stacks.
 
     Raises:
-        PluginError: the layers fail, or return something of another shape.
+        PluginError: a layer fails, or returns something of another shape.
     """
-    tokens = nd.zeros((2, 2), ctx=model.device, dtype="int32")
-    try:
-        hidden, states = LeftReading(model, 2)(tokens, model.begin_state(2))
-        hidden.wait_to_read()
-    except Exception as error:
-        last_line = ["", *str(error).strip().splitlines()][-1]
-        raise PluginError(f"cell {cell.name!r} does not work: {type(error).__name__}: {last_line}") from error
-    wanted = (2, 2, model.architecture.hidden_size)
-    if hidden.shape != wanted:
-        raise PluginError(f"cell {cell.name!r} returns outputs of shape {hidden.shape} instead of {wanted}")
-    for before, after in zip(model.begin_state(2), states):
-        if [state.shape for state in before] != [state.shape for state in after]:
-            raise PluginError(f"cell {cell.name!r} returns states of other shapes than it begins with")
+    for stack_name, stack in network.stacks.items():
+        cell = next(name for beginning, name in names.items() if stack_name.startswith(beginning))
+        begin = stack.begin_state(2, network.device, network.dtype)
+        for layer in range(len(stack.layers)):
+            inputs = nd.zeros((2, 2, stack.input_sizes[layer]), ctx=network.device, dtype=network.dtype)
+            try:
+                hidden, states = _Reading(stack, layer)(inputs, begin[layer])
+                hidden.wait_to_read()
+            except Exception as error:
+                last_line = ["", *str(error).strip().splitlines()][-1]
+                raise PluginError(f"cell {cell!r} does not work: {type(error).__name__}: {last_line}") from error
+            wanted = (2, 2, stack.hidden_size)
+            if hidden.shape != wanted:
+                raise PluginError(f"cell {cell!r} returns outputs of shape {hidden.shape} instead of {wanted}")
+            if [state.shape for state in begin[layer]] != [state.shape for state in states]:
+                raise PluginError(f"cell {cell!r} returns states of other shapes than it begins with")
 
 
-def load_weights(model: LanguageModel, weights: Mapping[str, np.ndarray], device: mx.Context) -> None:
+def load_weights(model: RecurrentNetwork, weights: Mapping[str, np.ndarray], device: mx.Context) -> None:
     """Give the model's parameters the values of a checkpoint.
 
     Raises:
@@ -75,6 +114,6 @@ def load_weights(model: LanguageModel, weights: Mapping[str, np.ndarray], device
         parameter.set_data(nd.array(weights[name], ctx=device, dtype=weights[name].dtype))
 
 
-def weights_of(model: LanguageModel) -> dict[str, np.ndarray]:
+def weights_of(model: RecurrentNetwork) -> dict[str, np.ndarray]:
     """Return the model's parameters as arrays by name."""
     return {name: parameter.list_data()[0].asnumpy() for name, parameter in unique_parameters(model).items()}

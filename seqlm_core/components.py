@@ -5,53 +5,89 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Generic
 
 from seqlm_core.errors import PluginError, RunError, UnknownNameError
 from seqlm_core.options import make_options, option_values
 from seqlm_core.plugins import Plugins
-from seqlm_core.registry import Registry, Source
-from seqlm_core.settings import Settings
+from seqlm_core.registry import Registry, Source, SpecT
+from seqlm_core.settings import SettingsT, TrainingSettings
 from seqlm_core.specs import CellSpec, OptimizerSpec, Tokenizer, TokenizerSpec
 
 logger = logging.getLogger("seqlm")
 
 
 @dataclasses.dataclass(frozen=True)
-class Components:
-    """What plugins contribute to one training or run."""
+class Component(Generic[SpecT]):
+    """What one plugin contributes to a training.
 
-    cell: CellSpec
-    cell_options: Any
-    tokenizer: TokenizerSpec
-    tokenizer_options: Any
-    optimizer: OptimizerSpec
-    optimizer_options: Any
-    sources: dict[str, Source]
+    Attributes:
+        spec: what the plugin handed over.
+        options: its options, as the user set them.
+        source: the distribution that it came with.
+    """
+
+    spec: SpecT
+    options: Any
+    source: Source
 
     @classmethod
-    def choose(cls, settings: Settings, plugins: Plugins) -> Components:
+    def choose(cls, registry: Registry[SpecT], name: str, options: Mapping[str, Any]) -> Component[SpecT]:
+        """Look up ``name`` and make its options.
+
+        Raises:
+            UsageError: the name or an option is not known, or an option's value does not fit.
+        """
+        entry = registry.entry(name)
+        return cls(entry.spec, make_options(entry.spec, options), entry.source)
+
+
+@dataclasses.dataclass(frozen=True)
+class Components:
+    """What plugins contribute to one training or run.
+
+    Attributes:
+        cell: of the recurrent layers.
+        optimizer: updates the weights.
+        tokenizer: cuts the text; of language models.
+        char_cell: reads the characters of tokens; of sequence models that do.
+    """
+
+    cell: Component[CellSpec]
+    optimizer: Component[OptimizerSpec]
+    tokenizer: Component[TokenizerSpec] | None = None
+    char_cell: Component[CellSpec] | None = None
+
+    @classmethod
+    def choose(cls, settings: TrainingSettings, plugins: Plugins) -> Components:
         """Look up what the settings name.
 
         Raises:
             UsageError: a name or an option is not known, or an option's value does not fit.
         """
-        cell = plugins.cells.entry(settings.cell)
-        tokenizer = plugins.tokenizers.entry(settings.tokenizer)
-        optimizer = plugins.optimizers.entry(settings.optimizer)
-        return cls(
-            cell.spec,
-            make_options(cell.spec, settings.cell_options),
-            tokenizer.spec,
-            make_options(tokenizer.spec, settings.tokenizer_options),
-            optimizer.spec,
-            make_options(optimizer.spec, settings.optimizer_options),
-            {"cell": cell.source, "tokenizer": tokenizer.source, "optimizer": optimizer.source},
-        )
+        chosen = {}
+        for role, registry in _registries(plugins).items():
+            name = getattr(settings, role, None)
+            if name is not None:
+                chosen[role] = Component.choose(registry, name, getattr(settings, f"{role}_options"))
+        return cls(**chosen)
+
+    @property
+    def roles(self) -> dict[str, Component[Any]]:
+        """The components that there are, by the names of the settings that chose them."""
+        there = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {role: component for role, component in there.items() if component is not None}
+
+    @property
+    def draw_from_mxnet(self) -> bool:
+        """Whether layers or optimizer may draw MXNet's own random numbers; the built-in ones do not."""
+        return any(not part.source.built_in for role, part in self.roles.items() if role != "tokenizer")
 
     def build_tokenizer(self) -> Tokenizer:
         """Return the tokenizer."""
-        tokenizer: Tokenizer = self.tokenizer.build(self.tokenizer_options)
+        if self.tokenizer is None:
+            raise TypeError("there is no tokenizer among these components")
+        tokenizer: Tokenizer = self.tokenizer.spec.build(self.tokenizer.options)
         return tokenizer
 
     def build_optimizer(self, learning_rate: float) -> Any:
@@ -62,64 +98,75 @@ class Components:
         """
         from seqlm_core.mxnet import mx
 
-        name = self.optimizer.name
+        name = self.optimizer.spec.name
         try:
-            optimizer = self.optimizer.build(learning_rate, self.optimizer_options)
+            optimizer = self.optimizer.spec.build(learning_rate, self.optimizer.options)
         except Exception as error:
             raise PluginError(f"optimizer {name!r} cannot be built: {type(error).__name__}: {error}") from error
         if not isinstance(optimizer, mx.optimizer.Optimizer):
             raise PluginError(f"optimizer {name!r} built a {type(optimizer).__name__}, not an mxnet Optimizer")
         return optimizer
 
-    def resolve(self, settings: Settings) -> Settings:
+    def resolve(self, settings: SettingsT) -> SettingsT:
         """Return the settings with the defaults that plugins suggest, and with every option's value."""
-        return settings.replace(
-            learning_rate=settings.learning_rate or self.optimizer.default_learning_rate,
-            min_count=settings.min_count or self.tokenizer.default_min_count,
-            cell_options=option_values(self.cell_options),
-            tokenizer_options=option_values(self.tokenizer_options),
-            optimizer_options=option_values(self.optimizer_options),
-        )
+        suggested: dict[str, Any] = {
+            "learning_rate": settings.learning_rate or self.optimizer.spec.default_learning_rate
+        }
+        if self.tokenizer is not None:
+            suggested["min_count"] = settings.min_count or self.tokenizer.spec.default_min_count
+        options = {f"{role}_options": option_values(component.options) for role, component in self.roles.items()}
+        return settings.replace(**suggested, **options)
 
     def to_json(self) -> dict[str, Any]:
         """Return name, distribution and version of each, for the run's configuration."""
         return {
-            kind: {
-                "name": getattr(self, kind).name,
-                "distribution": source.distribution,
-                "version": source.version,
+            role: {
+                "name": component.spec.name,
+                "distribution": component.source.distribution,
+                "version": component.source.version,
             }
-            for kind, source in self.sources.items()
+            for role, component in self.roles.items()
         }
 
 
-def check_plugins_of_run(recorded: Mapping[str, Any], plugins: Plugins, kinds: Iterable[str]) -> None:
+def check_plugins_of_run(recorded: Mapping[str, Any], plugins: Plugins, roles: Iterable[str]) -> None:
     """Compare the plugins that a run was made with to those that are here; another version is a warning.
 
     Args:
-        recorded: of the run.
+        recorded: of the run, by role.
         plugins: that are here.
-        kinds: which to look at.
+        roles: which to look at; those that the run does not have are passed over.
 
     Raises:
         RunError: one is not here any more.
     """
-    registries: dict[str, Registry[Any]] = {registry.kind: registry for registry in plugins.registries}
-    for kind in kinds:
-        made_with = recorded[kind]
+    for role in roles:
+        if role not in recorded:
+            continue
+        registry, made_with = _registries(plugins)[role], recorded[role]
         brought_by = f"{made_with['distribution']} {made_with['version']}".strip()
         try:
-            source = registries[kind].entry(made_with["name"]).source
+            source = registry.entry(made_with["name"]).source
         except UnknownNameError as error:
             raise RunError(
-                f"the run uses {kind} {made_with['name']!r} of {brought_by}, which is not to be had here: {error}; "
-                "install it, or name it in SEQLM_PLUGINS if that is set"
+                f"the run uses {registry.kind} {made_with['name']!r} of {brought_by}, which is not to be had here: "
+                f"{error}; install it, or name it in SEQLM_PLUGINS if that is set"
             ) from error
         if (source.distribution, source.version) != (made_with["distribution"], made_with["version"]):
             logger.warning(
                 "the run's %s %r was made with %s; here it comes from %s",
-                kind,
+                registry.kind,
                 made_with["name"],
                 brought_by,
                 source,
             )
+
+
+def _registries(plugins: Plugins) -> dict[str, Registry[Any]]:
+    """Return where the component of each role comes from."""
+    return {
+        "cell": plugins.cells,
+        "optimizer": plugins.optimizers,
+        "tokenizer": plugins.tokenizers,
+        "char_cell": plugins.cells,
+    }

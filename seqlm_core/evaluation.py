@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 from typing import Any
@@ -10,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from seqlm_core.errors import TextError
-from seqlm_core.model.fused_layer import FusedLayer
 from seqlm_core.model.graphs import LeftReading, PredictionLoss, RightReading
 from seqlm_core.model.language_model import LanguageModel
-from seqlm_core.mxnet import autograd, nd
+from seqlm_core.mxnet import nd
 from seqlm_core.reading.corpus import TokenizedText
 
 MOST_RIGHT_CONTEXT = 16
@@ -44,6 +42,22 @@ class Evaluation:
     characters: int
     unknown_tokens: int
     both_sides_nats_per_token: float | None = None
+
+    @property
+    def selection_loss(self) -> float:
+        """What the best epoch has the lowest of: the loss; of a bidirectional model, the mean of its two losses."""
+        both_sides = self.both_sides_nats_per_token
+        return self.nats_per_token if both_sides is None else (self.nats_per_token + both_sides) / 2
+
+    def to_record(self) -> dict[str, float]:
+        """Return what the history keeps of a validation."""
+        record = {
+            "validation_nats_per_token": self.nats_per_token,
+            "validation_bits_per_character": self.bits_per_character,
+        }
+        if self.both_sides_nats_per_token is not None:
+            record["both_sides_nats_per_token"] = self.both_sides_nats_per_token
+        return record
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as a dictionary, those that there are."""
@@ -93,7 +107,7 @@ class Evaluator:
 
     def evaluate(self) -> Evaluation:
         """Return the figures of the model as it is now."""
-        with _repeatable(self.model):
+        with self.model.repeatable():
             return self._evaluate()
 
     def _evaluate(self) -> Evaluation:
@@ -160,15 +174,3 @@ class Evaluator:
 
 def _sum_counted(losses: Any, counted: np.ndarray) -> float:
     return float(np.where(counted, losses.asnumpy(), 0).sum(dtype=np.float64))
-
-
-def _repeatable(model: LanguageModel) -> contextlib.AbstractContextManager[Any]:
-    """Return the mode in which reading gives the same figures, to the bit, wherever in memory the model lies.
-
-    The fused operator's path for inference rounds differently from one place to another, and the figures of a resumed
-    training would not be those of an uninterrupted one. Its path for training does not, and has nothing else to it,
-    since dropout comes from outside. Layers of others may do something else in training, and are read as they are.
-    """
-    stacks = [stack for stack in (model.forward_stack, model.backward_stack) if stack is not None]
-    fused = all(isinstance(layer, FusedLayer) for stack in stacks for layer in stack.layers)
-    return autograd.train_mode() if fused else contextlib.nullcontext()

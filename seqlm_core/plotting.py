@@ -9,28 +9,32 @@ from typing import Any
 
 from seqlm_core.files import write_atomically
 
-CURVES = {
-    # key of the records: (kind of the records, label, colour, line)
-    "training_nats_per_token": ("report", "training", "tab:blue", "-"),
-    "validation_nats_per_token": ("epoch", "validation (left to right)", "tab:orange", "o-"),
-    "both_sides_nats_per_token": ("epoch", "validation (both sides)", "tab:green", "s-"),
-}
 
-
-def plot_history(records: Sequence[dict[str, Any]], path: Path, title: str) -> None:
-    """Draw training and validation loss in nats per token over steps, as a PNG file.
+def plot_history(records: Sequence[dict[str, Any]], path: Path, title: str, loss_name: str) -> None:
+    """Draw training and validation loss over steps, as a PNG file.
 
     Args:
         records: of a history; see :mod:`seqlm_core.training.extensions.history`.
         path: of the picture.
         title: above it.
+        loss_name: of the loss in the records, such as ``nats_per_token``.
     """
+    both_sides = f"both_sides_{loss_name}"
+    has_both_sides = any(both_sides in record for record in records)
+    curves = {
+        # key of the records: (kind of the records, label, colour, line)
+        f"training_{loss_name}": ("report", "training", "tab:blue", "-"),
+        f"validation_{loss_name}": (
+            "epoch", "validation (left to right)" if has_both_sides else "validation", "tab:orange", "o-",
+        ),
+        both_sides: ("epoch", "validation (both sides)", "tab:green", "s-"),
+    }  # fmt: skip
     # matplotlib takes a second to import, and most commands draw nothing. Figure, unlike pyplot, opens no window.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
-    for key, (kind, label, colour, line) in CURVES.items():
+    for key, (kind, label, colour, line) in curves.items():
         points = [r for r in records if r["kind"] == kind and r.get(key) is not None]
         if not points and kind == "report":  # reports are off: epochs have the training loss too
             points = [r for r in records if r.get(key) is not None]
@@ -42,7 +46,7 @@ def plot_history(records: Sequence[dict[str, Any]], path: Path, title: str) -> N
     best = [r for r in records if r.get("best")]
     if best:
         axes.axvline(best[-1]["step"], color="grey", linestyle=":", linewidth=1, label="best epoch")
-    axes.set(xlabel="step", ylabel="loss (nats per token)")
+    axes.set(xlabel="step", ylabel=f"loss ({loss_name.replace('_', ' ')})")
     axes.set_title(title.replace("$", r"\$"))  # which would begin a formula
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:

@@ -1,105 +1,54 @@
-"""A trained run: what can be done with a run directory."""
+"""The run of a language model: sampling and evaluation."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import logging
-import os
 import secrets
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from seqlm_core.architecture import Architecture
-from seqlm_core.checkpoint import select
-from seqlm_core.components import Components, check_plugins_of_run
-from seqlm_core.errors import RunError, SettingError, UsageError
+from seqlm_core.architecture import Architecture, architecture_from_json
+from seqlm_core.errors import SettingError, UsageError
 from seqlm_core.generation.network import NextTokenNetwork, StepNetwork
 from seqlm_core.generation.sampling import DEFAULT_LENGTH, DEFAULT_TEMPERATURE, sample_tokens
-from seqlm_core.options import make_options
 from seqlm_core.plugins import installed_plugins
 from seqlm_core.randomness import generator
 from seqlm_core.reading.corpus import read_text, warn_of_unknown_tokens
 from seqlm_core.reading.text import PathLike, check_encoding
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
-from seqlm_core.run_directory import RunDirectory
-from seqlm_core.settings import Settings, make_settings
-from seqlm_core.specs import CellSpec, Spec, Tokenizer
-from seqlm_core.texts import check_texts, open_texts
+from seqlm_core.run_directory import LANGUAGE_MODEL
+from seqlm_core.settings import Settings
+from seqlm_core.specs import Tokenizer
+from seqlm_core.texts import TrainingTexts, check_texts, open_texts
+from seqlm_core.trained_run import TrainedRun
 
 if TYPE_CHECKING:
     from seqlm_core.evaluation import Evaluation
     from seqlm_core.model.language_model import LanguageModel
+    from seqlm_core.mxnet import mx
+    from seqlm_core.training.session import Session
 
 logger = logging.getLogger("seqlm")
 
 
-class Run:
-    """A run on disk.
+class Run(TrainedRun[Settings]):
+    """The run of a language model.
 
     Args:
         path: the run directory.
 
     Raises:
-        RunError: it is no run directory, it is damaged, or a plugin that it needs is missing.
+        RunError: it is no run directory of a language model, it is damaged, or a plugin that it needs is missing.
     """
 
-    def __init__(self, path: PathLike) -> None:
-        self.directory = RunDirectory(Path(path))
-        self.config = self.directory.read_config()
-        check_plugins_of_run(self.config["plugins"], installed_plugins(), ["cell", "tokenizer"])
-
-    def __repr__(self) -> str:
-        return f"Run({os.fspath(self.path)!r})"
-
-    @property
-    def path(self) -> Path:
-        """The run directory."""
-        return self.directory.path
-
-    @functools.cached_property
-    def settings(self) -> Settings:
-        """The settings of the training, defaults filled in."""
-        try:
-            return make_settings(**self.config["settings"])
-        except UsageError as error:
-            raise RunError(f"{self.directory.config} holds a setting that cannot be used: {error}") from error
-
-    @functools.cached_property
-    def components(self) -> Components:
-        """The plugins of the run, the optimizer included, which only resuming needs."""
-        check_plugins_of_run(self.config["plugins"], installed_plugins(), ["optimizer"])
-        try:
-            return Components.choose(self.settings, installed_plugins())
-        except UsageError as error:
-            raise self._does_not_fit(error) from error
-
-    @functools.cached_property
-    def cell(self) -> CellSpec:
-        """The run's cell."""
-        return installed_plugins().cells.get(self.settings.cell)
-
-    @functools.cached_property
-    def cell_options(self) -> Any:
-        """The options of the run's cell."""
-        return self._options(self.cell, self.settings.cell_options)
-
-    def _options(self, spec: Spec, values: dict[str, Any]) -> Any:
-        try:
-            return make_options(spec, values)
-        except UsageError as error:
-            raise self._does_not_fit(error) from error
-
-    def _does_not_fit(self, error: UsageError) -> RunError:
-        return RunError(f"{self.directory.config} does not fit the plugins that are here: {error}")
+    task = LANGUAGE_MODEL
+    settings_class = Settings
 
     @functools.cached_property
     def architecture(self) -> Architecture:
         """The sizes of the model."""
-        return Architecture.from_json(self.config["architecture"])
+        return architecture_from_json(Architecture, self.config["architecture"])
 
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:
@@ -109,54 +58,28 @@ class Run:
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
         """The run's tokenizer."""
-        spec = installed_plugins().tokenizers.get(self.settings.tokenizer)
-        tokenizer: Tokenizer = spec.build(self._options(spec, self.settings.tokenizer_options))
+        component = self._component(installed_plugins().tokenizers, self.settings.tokenizer, "tokenizer_options")
+        tokenizer: Tokenizer = component.spec.build(component.options)
         return tokenizer
-
-    @functools.cached_property
-    def weights(self) -> dict[str, np.ndarray]:
-        """The parameters of the best epoch by name; of the last step, as long as no epoch is over."""
-        directory = self.directory
-        arrays, _ = directory.load(directory.best if directory.best.exists() else directory.last)
-        return select(arrays, "model")
 
     @functools.cached_property
     def model(self) -> LanguageModel:
         """The language model, on the CPU."""
-        from seqlm_core.build import build_model, load_weights
+        from seqlm_core.build import build_language_model, load_weights
         from seqlm_core.mxnet import mx
 
-        model = build_model(self.architecture, self.cell, self.cell_options)
+        model = build_language_model(self.architecture, self.cell)
         load_weights(model, self.weights, mx.cpu())
         return model
 
     @functools.cached_property
     def network(self) -> NextTokenNetwork:
         """The model as generation uses it; without MXNet, if the cell has a step function."""
-        if self.cell.step is not None:
-            return StepNetwork(self.architecture, self.cell, self.cell_options, self.weights)
+        if self.cell.spec.step is not None:
+            return StepNetwork(self.architecture, self.cell.spec, self.cell.options, self.weights)
         from seqlm_core.generation.layer_network import LayerNetwork
 
         return LayerNetwork(self.model)
-
-    def change_settings(self, settings: Settings) -> None:
-        """Write other settings into the run's configuration."""
-        self.config["settings"] = dataclasses.asdict(settings)
-        self.directory.write_config(self.config)
-        self.settings = settings
-
-    def history(self) -> list[dict[str, Any]]:
-        """Return the figures of the training; see :mod:`seqlm_core.training.extensions.history`.
-
-        Raises:
-            RunError: they are missing or damaged.
-        """
-        from seqlm_core.training.extensions.history import read_history
-
-        if not self.directory.last.exists():
-            return read_history(self.directory.history)
-        _, state = self.directory.load(self.directory.last)
-        return read_history(self.directory.history, state["history"])
 
     def sample(
         self,
@@ -217,6 +140,12 @@ class Run:
             with told_failures():
                 found.append(Evaluator(model, tokenized, s.sequence_length, s.batch_size).evaluate())
         return found
+
+    def session(self, texts: TrainingTexts, settings: Settings, device: mx.Context) -> Session:
+        from seqlm_core.training.language_modelling import language_model_session, read_training_corpus
+
+        corpus = read_training_corpus(texts, self.components, settings, self.vocabulary)
+        return language_model_session(corpus, self.components, settings, self.architecture, device)
 
     def _prompt_ids(self, prompt: str) -> list[int]:
         tokens = self.tokenizer.tokenize(prompt)

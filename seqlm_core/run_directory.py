@@ -18,9 +18,14 @@ from seqlm_core.errors import RunError, UsageError
 from seqlm_core.files import is_unfinished, json_digest, read_json, write_json
 from seqlm_core.reading.text import PathLike
 from seqlm_core.reading.vocabulary import Vocabulary
+from seqlm_core.sequences.encoders import Encoders
 
-CONFIG_FORMAT = 1
+CONFIG_FORMAT = 2
 LANGUAGE_MODEL = "language model"
+SEQUENCE_MODEL = "sequence model"
+STANDARD_INPUT_FILE = "standard-input.txt"
+TRAINING_EXAMPLES_FILE = "training-examples.jsonl"
+VALIDATION_EXAMPLES_FILE = "validation-examples.jsonl"
 DEFAULT_PARENT = Path("data/models")
 
 
@@ -65,9 +70,15 @@ class RunDirectory:
         return self.path / "loss.png"
 
     @property
-    def standard_input(self) -> Path:
-        """The text of the training, if it came from standard input."""
-        return self.path / "standard-input.txt"
+    def encoders(self) -> Path:
+        """What a sequence model's inputs and outputs mean, as JSON."""
+        return self.path / "encoders.json"
+
+    @property
+    def kept_texts(self) -> tuple[Path, ...]:
+        """What the training was given on standard input or in memory, and nobody else may have."""
+        names = (STANDARD_INPUT_FILE, TRAINING_EXAMPLES_FILE, VALIDATION_EXAMPLES_FILE)
+        return tuple(self.path / name for name in names)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -75,12 +86,18 @@ class RunDirectory:
         return (
             self.config,
             self.vocabulary,
+            self.encoders,
             self.best,
             self.last,
             self.history,
             self.picture,
-            self.standard_input,
+            *self.kept_texts,
         )
+
+    @property
+    def meanings(self) -> Path:
+        """The file that gives a model's inputs and outputs their meaning."""
+        return self.vocabulary if self.read_config()["task"] == LANGUAGE_MODEL else self.encoders
 
     @functools.cached_property
     def model_digest(self) -> str:
@@ -89,9 +106,9 @@ class RunDirectory:
         Checkpoints name it, so that the files of two runs are not mixed unnoticed.
         """
         config = self.read_config()
-        meaning = [config["architecture"], config["plugins"]["cell"]["name"], config["plugins"]["tokenizer"]["name"]]
-        options = [config["settings"].get(name) for name in ("cell_options", "tokenizer_options")]
-        return json_digest([self.read_vocabulary().to_json(), meaning, options])
+        roles = [role for role in sorted(config["plugins"]) if role != "optimizer"]
+        plugins = [[role, config["plugins"][role]["name"], config["settings"].get(f"{role}_options")] for role in roles]
+        return json_digest([read_json(self.meanings), config["architecture"], plugins])
 
     def save(self, path: Path, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
         """Write one of the run's checkpoints; see :func:`seqlm_core.checkpoint.save_checkpoint`."""
@@ -107,9 +124,7 @@ class RunDirectory:
         if state.get("file") != path.name:
             raise RunError(f"{path} is another file of a run, {state.get('file')!r}, under this name")
         if state.get("model") != self.model_digest:
-            raise RunError(
-                f"{path} belongs to another run than {self.config.name} and {self.vocabulary.name} beside it"
-            )
+            raise RunError(f"{path} belongs to another run than {self.config.name} and {self.meanings.name} beside it")
         return arrays, state
 
     def clear(self, texts: Iterable[Path]) -> None:
@@ -178,20 +193,29 @@ class RunDirectory:
         """Return the vocabulary; raises :class:`RunError` where it is missing or damaged."""
         return Vocabulary.from_json(read_json(self.vocabulary))
 
+    def write_encoders(self, encoders: Encoders) -> None:
+        """Write ``encoders.json``."""
+        write_json(self.encoders, encoders.to_json())
+
+    def read_encoders(self) -> Encoders:
+        """Return a sequence model's encoders; raises :class:`RunError` where they are missing or damaged."""
+        return Encoders.from_json(read_json(self.encoders))
+
 
 def _missing_part(config: dict[str, Any]) -> str:
     """Return the name of the first part of a configuration that is missing or of another type, or nothing."""
-    if config.get("task") != LANGUAGE_MODEL:
+    if config.get("task") not in (LANGUAGE_MODEL, SEQUENCE_MODEL):
         return "task"
     parts = {"settings": dict, "architecture": dict, "plugins": dict, "texts": dict, "threads": str}
     for name, kind in parts.items():
         if not isinstance(config.get(name), kind):
             return name
-    for kind_of_plugin in ("cell", "tokenizer", "optimizer"):
-        plugin = config["plugins"].get(kind_of_plugin)
+    needed = {"cell", "optimizer"} | ({"tokenizer"} if config["task"] == LANGUAGE_MODEL else set())
+    for role in sorted(needed | set(config["plugins"])):
+        plugin = config["plugins"].get(role)
         keys = ("name", "distribution", "version")
         if not isinstance(plugin, dict) or not all(isinstance(plugin.get(key), str) for key in keys):
-            return kind_of_plugin
+            return role
     for part in ("training", "validation"):
         if not isinstance(config["texts"].get(part), list):
             return part

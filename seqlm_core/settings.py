@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from seqlm_core.errors import SettingError, UsageError
 from seqlm_core.reading.text import check_encoding
@@ -16,6 +17,8 @@ from seqlm_core.training.schedules import SCHEDULES
 
 # Larger sizes fit no memory, and overflow the 32 bits in which MXNet counts.
 LARGEST_SIZE = 2**16
+
+SettingsT = TypeVar("SettingsT", bound="TrainingSettings")
 
 
 def _setting(default: Any, help: str, **limits: Any) -> Any:
@@ -26,14 +29,12 @@ def _setting(default: Any, help: str, **limits: Any) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """Everything that a user can set of a training. ``None`` means: chosen as the help text says."""
+class TrainingSettings:
+    """What a user can set of any training. ``None`` means: chosen as the help text says."""
 
-    cell: str = _setting("lstm", "Recurrent cell, one of those that 'seqlm plugins' lists.")
-    tokenizer: str = _setting("char", "Tokenizer that cuts the text.")
+    cell: str | None = _setting(None, "Recurrent cell, one of those that 'seqlm plugins' lists.")
     optimizer: str = _setting("adam", "Optimizer that updates the weights.")
     cell_options: dict[str, Any] = _setting({}, "Option of the cell.")
-    tokenizer_options: dict[str, Any] = _setting({}, "Option of the tokenizer.")
     optimizer_options: dict[str, Any] = _setting({}, "Option of the optimizer.")
 
     hidden_size: int = _setting(256, "Units in each layer and direction.", minimum=1, maximum=LARGEST_SIZE)
@@ -45,26 +46,10 @@ class Settings:
         minimum=0,
         maximum=LARGEST_SIZE,
     )
-    tie_weights: bool = _setting(False, "Use the embeddings as the output weights too.")
     dropout: float = _setting(
         0.3, "Share of the embeddings and of each layer's outputs dropped in training.", minimum=0, below=1
     )
-    hide_right_context: float = _setting(
-        0.5,
-        "Bidirectional cells: share of the predictions trained without the text that follows.",
-        minimum=0,
-        maximum=1,
-    )
 
-    reset_probability: float = _setting(
-        0.01,
-        "Chance of a window to begin with a fresh state instead of that of the window before, so that the model "
-        "also learns to begin a text.",
-        minimum=0,
-        maximum=1,
-    )
-
-    sequence_length: int = _setting(50, "Tokens in a training window.", minimum=1, maximum=LARGEST_SIZE)
     batch_size: int = _setting(32, "Windows read side by side.", minimum=1, maximum=LARGEST_SIZE)
     epochs: int = _setting(40, "Passes over the training text.", minimum=1)
     max_steps: int | None = _setting(None, "Stop after this many steps.", minimum=1)
@@ -86,17 +71,11 @@ class Settings:
         minimum=0,
     )
 
-    min_count: int | None = _setting(
-        None,
-        "Fewest occurrences that give a token a place in the vocabulary.  [default: as the tokenizer suggests, 1 for "
-        "char and 2 for word]",
-        minimum=1,
-    )
+    min_count: int | None = _setting(None, "Fewest occurrences that give a token a place in the vocabulary.", minimum=1)
     max_vocabulary: int = _setting(0, "Most tokens in the vocabulary; 0 sets no limit.", minimum=0)
     validation_fraction: float = _setting(
         0.1, "Share of the text, at its end, kept for validation.", minimum=0, below=1
     )
-    encoding: str = _setting("utf-8", "Encoding of the text.")
 
     seed: int = _setting(1, "Seed of everything random.", minimum=0, below=2**63)
     detect_anomaly: bool = _setting(
@@ -109,11 +88,11 @@ class Settings:
         "10m.",
     )
     log_every: int = _setting(50, "Steps between two reports of the training loss; 0 is never.", minimum=0)
-    sample_every: int = _setting(250, "Steps between two samples of text; 0 is never.", minimum=0)
 
     def __post_init__(self) -> None:
+        types = setting_types(type(self))
         for field in dataclasses.fields(self):
-            _check(field, getattr(self, field.name))
+            _check(field, getattr(self, field.name), types[field.name])
         if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", self.device):
             raise SettingError("device", f"must be auto, cpu, gpu or gpu:N, not {self.device!r}")
         if not re.fullmatch(r"epoch|[1-9]\d*|\d*\.?\d+m", self.checkpoint_every):
@@ -121,6 +100,45 @@ class Settings:
                 "checkpoint_every",
                 f"must be epoch, a number of steps or minutes such as 10m, not {self.checkpoint_every!r}",
             )
+
+    def replace(self: SettingsT, **changes: Any) -> SettingsT:
+        """Return the same settings with some changed."""
+        return dataclasses.replace(self, **changes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(TrainingSettings):
+    """Everything that a user can set of the training of a language model."""
+
+    cell: str = _setting("lstm", "Recurrent cell, one of those that 'seqlm plugins' lists.")
+    tokenizer: str = _setting("char", "Tokenizer that cuts the text.")
+    tokenizer_options: dict[str, Any] = _setting({}, "Option of the tokenizer.")
+    tie_weights: bool = _setting(False, "Use the embeddings as the output weights too.")
+    hide_right_context: float = _setting(
+        0.5,
+        "Bidirectional cells: share of the predictions trained without the text that follows.",
+        minimum=0,
+        maximum=1,
+    )
+    sequence_length: int = _setting(50, "Tokens in a training window.", minimum=1, maximum=LARGEST_SIZE)
+    reset_probability: float = _setting(
+        0.01,
+        "Chance of a window to begin with a fresh state instead of that of the window before, so that the model "
+        "also learns to begin a text.",
+        minimum=0,
+        maximum=1,
+    )
+    min_count: int | None = _setting(
+        None,
+        "Fewest occurrences that give a token a place in the vocabulary.  [default: as the tokenizer suggests, 1 for "
+        "char and 2 for word]",
+        minimum=1,
+    )
+    encoding: str = _setting("utf-8", "Encoding of the text.")
+    sample_every: int = _setting(250, "Steps between two samples of text; 0 is never.", minimum=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.tie_weights and self.embedding_size not in (None, self.hidden_size):
             raise SettingError(
                 "tie_weights",
@@ -128,41 +146,67 @@ class Settings:
             )
         check_encoding(self.encoding)
 
-    def replace(self, **changes: Any) -> Settings:
-        """Return the same settings with some changed."""
-        return dataclasses.replace(self, **changes)
+
+@dataclasses.dataclass(frozen=True)
+class SequenceSettings(TrainingSettings):
+    """Everything that a user can set of the training of a :class:`~seqlm_core.sequence_model.SequenceModel`."""
+
+    cell: str | None = _setting(
+        None,
+        "Recurrent cell, one of those that 'seqlm plugins' lists.  [default: bilstm; lstm where values are predicted]",
+    )
+    hidden_size: int = _setting(128, "Units in each layer and direction.", minimum=1, maximum=LARGEST_SIZE)
+    batch_size: int = _setting(32, "Sequences read side by side.", minimum=1, maximum=LARGEST_SIZE)
+    epochs: int = _setting(20, "Passes over the training sequences.", minimum=1)
+    min_count: int = _setting(
+        2,
+        "Fewest occurrences that give a token a place in the vocabulary; with 1 nothing is learnt of unknown tokens.",
+        minimum=1,
+    )
+    validation_fraction: float = _setting(
+        0.1, "Share of the sequences, the last ones, kept for validation.", minimum=0, below=1
+    )
+    char_cell: str | None = _setting(
+        None, "Also read the characters of each token, with this recurrent cell.  [default: tokens are read whole]"
+    )
+    char_cell_options: dict[str, Any] = _setting({}, "Option of the character cell.")
+    char_hidden_size: int = _setting(
+        32,
+        "Units of the character cell in each direction, and size of its embeddings.",
+        minimum=1,
+        maximum=LARGEST_SIZE,
+    )
 
 
-def make_settings(**given: Any) -> Settings:
-    """Return settings with the ``given`` values.
+def make_settings(kind: type[SettingsT], given: Mapping[str, Any]) -> SettingsT:
+    """Return settings of a kind with the ``given`` values.
 
     Raises:
         UsageError: a name is not a setting, or a value is out of its range.
     """
-    names = [field.name for field in dataclasses.fields(Settings)]
+    names = [field.name for field in dataclasses.fields(kind)]
     for name in given:
         if name not in names:
             raise UsageError(f"no setting {name!r}; there are: {', '.join(names)}")
-    return Settings(**given)
+    return kind(**given)
 
 
-def setting_types() -> dict[str, type]:
+def setting_types(kind: type[TrainingSettings]) -> dict[str, type]:
     """Return the plain type of each setting, ``None`` left out."""
     plain = {"str": str, "int": int, "float": float, "bool": bool, "dict": dict}
     found = {}
-    for field in dataclasses.fields(Settings):
+    for field in dataclasses.fields(kind):
         name = str(field.type).partition("[")[0].replace(" | None", "")
         found[field.name] = plain[name]
     return found
 
 
-def _check(field: dataclasses.Field[Any], value: Any) -> None:
-    """Raise :class:`SettingError` unless ``value`` fits the field's type and limits."""
+def _check(field: dataclasses.Field[Any], value: Any, kind: type) -> None:
+    """Raise :class:`SettingError` unless ``value`` is of the field's plain type ``kind`` and within its limits."""
     if value is None:
         if field.default is None:
             return
         raise SettingError(field.name, "must not be None")
-    kind = setting_types()[field.name]
     accepted = (int, float) if kind is float else kind
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
         words = {int: "a whole number", float: "a number", bool: "True or False", dict: "a dictionary", str: "text"}

@@ -7,14 +7,15 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Union
 
 from seqlm_core.errors import RunError, TextError, UsageError
+from seqlm_core.files import check_no_link
 from seqlm_core.reading.text import PathLike, check_readable, file_digest
-from seqlm_core.run_directory import RunDirectory
+from seqlm_core.run_directory import STANDARD_INPUT_FILE, RunDirectory
 
 Texts = Union[PathLike, Sequence[PathLike], None]
 
@@ -28,36 +29,37 @@ class TrainingTexts:
 
     Attributes:
         training: read one after the other.
-        validation: likewise; empty where the validation part comes from the end of the training text.
-        spooled: the file among them that holds what came from standard input, or None.
+        validation: likewise; empty where the validation part comes from the training text.
+        kept: those among them that the run keeps, by their names in the run: what was given in memory or on standard
+            input.
+        cannot_be_had_again: whether something was given on standard input.
+        name: a short name for what is trained on.
     """
 
     training: tuple[Path, ...]
     validation: tuple[Path, ...] = ()
-    spooled: Path | None = None
-
-    @property
-    def name(self) -> str:
-        """A short name for the training text."""
-        return "standard-input" if self.training[0] == self.spooled else self.training[0].stem
+    kept: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    cannot_be_had_again: bool = False
+    name: str = ""
 
     def keep(self, directory: RunDirectory) -> TrainingTexts:
-        """Move what came from standard input into the run, and return the texts with its new place."""
-        if self.spooled is None:
-            return self
-        kept = directory.standard_input
-        shutil.move(str(self.spooled), str(kept))
-
-        def moved(paths: tuple[Path, ...]) -> tuple[Path, ...]:
-            return tuple(kept if path == self.spooled else path for path in paths)
-
-        return TrainingTexts(moved(self.training), moved(self.validation), kept)
+        """Move what is to be kept into the run, and return the texts with their new places."""
+        moved = {}
+        for name, path in self.kept.items():
+            moved[path] = directory.path / name
+            shutil.move(str(path), str(moved[path]))
+        return dataclasses.replace(
+            self,
+            training=tuple(moved.get(path, path) for path in self.training),
+            validation=tuple(moved.get(path, path) for path in self.validation),
+            kept={name: moved[path] for name, path in self.kept.items()},
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return path, size and digest of each file; paths of kept ones are relative to the run."""
 
         def describe(path: Path) -> dict[str, Any]:
-            where = path.name if path == self.spooled else str(path.resolve())
+            where = path.name if path in self.kept.values() else str(path.resolve())
             return {"path": where, "bytes": path.stat().st_size, "digest": file_digest(path)}
 
         return {
@@ -75,8 +77,12 @@ class TrainingTexts:
 
         def find(text: dict[str, Any]) -> Path:
             path = Path(text["path"])
-            if not path.is_absolute():  # the only text inside a run
-                path = directory.standard_input
+            if not path.is_absolute():
+                kept = {file.name: file for file in directory.kept_texts}
+                if text["path"] not in kept:
+                    raise RunError(f"{directory.config} is damaged: a run keeps no text {text['path']!r}")
+                path = kept[text["path"]]
+                check_no_link(path)
             try:
                 check_readable(path)
             except TextError as error:
@@ -110,7 +116,13 @@ def open_texts(texts: Texts, validation: Texts = None) -> Iterator[TrainingTexts
         def paths(given: list[PathLike]) -> tuple[Path, ...]:
             return tuple(spooled if spooled and os.fspath(n) == STANDARD_INPUT else Path(n) for n in given)
 
-        yield TrainingTexts(paths(names), paths(validation_names), spooled)
+        yield TrainingTexts(
+            paths(names),
+            paths(validation_names),
+            kept={} if spooled is None else {STANDARD_INPUT_FILE: spooled},
+            cannot_be_had_again=spooled is not None,
+            name="standard-input" if os.fspath(names[0]) == STANDARD_INPUT else Path(names[0]).stem,
+        )
     finally:
         if spooled is not None:
             spooled.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Command-line options made from the fields of :class:`seqlm_core.settings.Settings`."""
+"""Command-line options made from the fields of the settings in :mod:`seqlm_core.settings`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from typing import Any, Callable
 import click
 
 from seqlm_core.options import parse_assignments
-from seqlm_core.settings import Settings, setting_types
+from seqlm_core.settings import TrainingSettings, setting_types
 
 
-def setting_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a command with an option for each setting, in the order of the fields.
+def setting_options(kind: type[TrainingSettings]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that gives a command an option for each setting, in the order of the fields.
 
     An option that is not given is passed as None, so that what a user gave can be told from what they did not.
     """
-    for field in reversed(dataclasses.fields(Settings)):
-        function = _option(field)(function)
-    return function
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for field in reversed(dataclasses.fields(kind)):
+            function = _option(field, setting_types(kind)[field.name])(function)
+        return function
+
+    return decorate
 
 
 def given_settings(values: dict[str, Any]) -> dict[str, Any]:
@@ -43,8 +47,7 @@ def flag_of(setting: str) -> str:
     return flag[:-1] if flag.endswith("-options") else flag
 
 
-def _option(field: dataclasses.Field[Any]) -> Callable[[Any], Any]:
-    kind = setting_types()[field.name]
+def _option(field: dataclasses.Field[Any], kind: type) -> Callable[[Any], Any]:
     flag = flag_of(field.name)
     text = field.metadata["help"]
     if kind is dict:

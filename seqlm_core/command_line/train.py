@@ -10,13 +10,14 @@ import click
 
 from seqlm_core.command_line.setting_options import given_settings, setting_options
 from seqlm_core.errors import UsageError
+from seqlm_core.settings import Settings
 
 SAMPLE_LENGTH = 400
 
 
 @click.command("train")
 @click.argument("files", metavar="[FILE]...", nargs=-1)
-@setting_options
+@setting_options(Settings)
 @click.option("--validation", metavar="FILE", help="Validate on this file instead of the end of the text.")
 @click.option(
     "--out", metavar="DIRECTORY", help="Where the run goes.  [default: data/models/TEXT-CELL-N, N the next free]"

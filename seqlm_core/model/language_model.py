@@ -10,13 +10,14 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from seqlm_core.architecture import Architecture
-from seqlm_core.model.head import SoftmaxHead
+from seqlm_core.model.heads import SoftmaxHead
+from seqlm_core.model.inputs import token_input
+from seqlm_core.model.recurrent_network import RecurrentNetwork
 from seqlm_core.model.stack import RecurrentStack
-from seqlm_core.model.token_input import EmbeddingInput, OneHotInput
-from seqlm_core.mxnet import gluon, mx
+from seqlm_core.mxnet import gluon
 
 
-class LanguageModel(gluon.HybridBlock):
+class LanguageModel(RecurrentNetwork):
     """A recurrent language model.
 
     Its parts run inside the blocks of :mod:`seqlm_core.model.graphs`, each of which is one hybridized graph.
@@ -34,10 +35,7 @@ class LanguageModel(gluon.HybridBlock):
             return build_layer(input_size, a.hidden_size)
 
         with self.name_scope():
-            if a.embedding_size:
-                self.input = EmbeddingInput(a.vocabulary_size, a.embedding_size)
-            else:
-                self.input = OneHotInput(a.vocabulary_size)
+            self.input = token_input(a.vocabulary_size, a.embedding_size)
             self.forward_stack = RecurrentStack(build, self.input.size, a.hidden_size, a.layers)
             self.backward_stack: RecurrentStack | None = None
             if a.bidirectional:
@@ -50,14 +48,14 @@ class LanguageModel(gluon.HybridBlock):
             )
 
     @property
-    def device(self) -> mx.Context:
-        """Where the parameters are."""
-        return self.head.bias.list_ctx()[0]
+    def stacks(self) -> dict[str, RecurrentStack]:
+        found = {"forward_stack": self.forward_stack}
+        return found if self.backward_stack is None else {**found, "backward_stack": self.backward_stack}
 
     @property
-    def dtype(self) -> Any:
-        """The type of parameters and states, ``float32`` unless cast."""
-        return self.head.bias.dtype
+    def mask_sizes(self) -> list[int]:
+        """Channels of the dropout masks of one direction: of the embeddings, if any, and of each layer."""
+        return self.input_mask_sizes + [self.architecture.hidden_size] * self.architecture.layers
 
     def begin_state(self, batch_size: int) -> list[list[Any]]:
         """Return the forward states at the beginning of a text: one list for each layer."""
@@ -109,6 +107,6 @@ class LanguageModel(gluon.HybridBlock):
         self, stack: Any, tokens: Any, states: list[list[Any]], length: int, masks: list[Any] | None
     ) -> tuple[Any, list[list[Any]]]:
         inputs = self.input(tokens)
-        if masks is not None and self.architecture.embedding_size:
+        if masks is not None and self.input.is_learnt:
             inputs, masks = inputs * masks[0], masks[1:]
         return stack.unroll(inputs, states, length, masks)

@@ -19,17 +19,24 @@ class RecurrentStack(gluon.HybridBlock):
         input_size: channels of the lowest layer's input.
         hidden_size: units of each layer.
         layers: how many.
+        upper_input_size: channels of the other layers' inputs; ``hidden_size`` without it.
     """
 
     def __init__(
-        self, build_layer: Callable[[int], gluon.HybridBlock], input_size: int, hidden_size: int, layers: int
+        self,
+        build_layer: Callable[[int], gluon.HybridBlock],
+        input_size: int,
+        hidden_size: int,
+        layers: int,
+        upper_input_size: int | None = None,
     ) -> None:
         super().__init__()
         self.hidden_size = hidden_size
+        self.input_sizes = [input_size] + [upper_input_size or hidden_size] * (layers - 1)
         self.layers = []
         with self.name_scope():
-            for index in range(layers):
-                layer = build_layer(hidden_size if index else input_size)
+            for index, size in enumerate(self.input_sizes):
+                layer = build_layer(size)
                 self.register_child(layer, str(index))
                 self.layers.append(layer)
         for name, parameter in self._collect_params_with_prefix().items():

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 
+from seqlm_core.architecture import Architecture
+from seqlm_core.build import build_language_model, check_cells_work
+from seqlm_core.components import Components
 from seqlm_core.errors import RunError, SettingError
 from seqlm_core.evaluation import Evaluation, Evaluator
 from seqlm_core.model.graphs import WindowLoss
+from seqlm_core.model.initialization import initialize
 from seqlm_core.model.language_model import LanguageModel
 from seqlm_core.mxnet import mx, nd
-from seqlm_core.randomness import generator, mxnet_seed
-from seqlm_core.reading.corpus import Corpus
+from seqlm_core.randomness import generator
+from seqlm_core.reading.corpus import Corpus, read_corpus
+from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.reading.windows import WindowPlan
+from seqlm_core.run_directory import LANGUAGE_MODEL, RunDirectory
 from seqlm_core.settings import Settings
+from seqlm_core.texts import TrainingTexts
+from seqlm_core.training.dropout import dropout_masks
+from seqlm_core.training.extension import Extension
+from seqlm_core.training.extensions.anomalies import is_finite
+from seqlm_core.training.extensions.samples import ModelSampler, Samples
+from seqlm_core.training.session import Session
 
 
 class LanguageModelling:
@@ -25,16 +38,19 @@ class LanguageModelling:
         model: an initialized language model.
         corpus: what to train and validate on.
         settings: of the training.
-        reseed: seed MXNet's own random numbers at each step, for layers that draw from them; it takes 2 ms.
     """
 
-    def __init__(self, model: LanguageModel, corpus: Corpus, settings: Settings, reseed: bool = False) -> None:
+    name = LANGUAGE_MODEL
+    loss_name = "nats_per_token"
+    unit = "tokens"
+    resume_command = "seqlm train --resume"
+
+    def __init__(self, model: LanguageModel, corpus: Corpus, settings: Settings) -> None:
         if model.backward_stack is not None and settings.sequence_length < 2:
             raise SettingError("sequence_length", "must be at least 2 for a bidirectional cell")
         self.model = model
         self.corpus = corpus
         self.settings = settings
-        self.reseed = reseed
         self.plan = WindowPlan.fit(
             len(corpus.training), settings.sequence_length, settings.batch_size, corpus.training.name
         )
@@ -52,9 +68,42 @@ class LanguageModelling:
         return self.plan.windows
 
     @property
-    def tokens_per_step(self) -> int:
-        """Predictions that one training step learns from."""
+    def predictions_per_step(self) -> int:
+        """Tokens that are predicted in one training step."""
         return self.plan.batch_size * self.plan.sequence_length
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a run's configuration tells of the task and its data."""
+        validation = self.corpus.validation
+        return {
+            "task": self.name,
+            "architecture": dataclasses.asdict(self.model.architecture),
+            "training_tokens": len(self.corpus.training),
+            "validation_tokens": len(validation) if validation else 0,
+            "validation_unknown_tokens": validation.unknown_tokens if validation else 0,
+        }
+
+    def write_files(self, directory: RunDirectory) -> None:
+        """Write what the model's inputs and outputs mean."""
+        directory.write_vocabulary(self.corpus.vocabulary)
+
+    def notices(self) -> list[str]:
+        """Return what a user should know of the data before the training begins."""
+        streams, wanted = self.plan.batch_size, self.settings.batch_size
+        notices = [
+            f"{len(self.corpus.training):,} tokens to train on, {self.model.architecture.vocabulary_size - 1} in the "
+            "vocabulary"
+        ]
+        if streams < wanted:
+            notices.append(f"the text is short: {streams} windows side by side instead of {wanted}")
+        return notices
+
+    def watchers(self, components: Components, show: Callable[[str], None]) -> list[Extension]:
+        """Return the extensions of this task alone: samples of text, which are given to ``show``."""
+        s = self.settings
+        if not s.sample_every:
+            return []
+        return [Samples(s.sample_every, ModelSampler(self.model, components, self.corpus.vocabulary, s.seed), show)]
 
     def batches(self, epoch: int, first_window: int) -> Iterator[np.ndarray]:
         """Yield the rest of an epoch's windows of token ids, ``(time + 1, batch)``."""
@@ -62,14 +111,12 @@ class LanguageModelling:
             self._states = self.model.begin_state(self.plan.batch_size)
         yield from self.plan.read(self.corpus.training.ids, self.settings.seed, epoch, first_window)
 
-    def loss(self, window: np.ndarray, step: int) -> Any:
-        """Return the mean loss of a window in nats per token; call it while autograd records.
+    def loss(self, window: np.ndarray, step: int) -> tuple[Any, int]:
+        """Return the mean loss of a window in nats per token, and its predictions; call it while autograd records.
 
         The states are carried over to the next call, detached.
         """
         model = self.model
-        if self.reseed:
-            mx.random.seed(mxnet_seed(self.settings.seed, step, "layers"))
         self._reset_states(step)
         backward_states = model.begin_backward_state(self.plan.batch_size)
         masks = self._dropout_masks(step, "forward", 0)
@@ -80,7 +127,7 @@ class LanguageModelling:
         tokens = nd.array(window, ctx=model.device, dtype="int32")
         losses, states = self._window_loss(tokens, self._states, masks, backward_states, backward_masks, right_visible)
         self._states = [[state.detach() for state in layer] for layer in states]
-        return losses.mean()
+        return losses.mean(), losses.size
 
     def evaluate(self) -> Evaluation | None:
         """Return the figures on the validation part, None where there is none."""
@@ -99,11 +146,11 @@ class LanguageModelling:
             stacks.append(("backward_stack", self.model.backward_stack, tokens[2:].flip(axis=0), fresh))
         for name, stack, read, states in stacks:
             values = self.model.input(read)
-            if not _is_finite(values):
+            if not is_finite(values):
                 return "input"
             for index in range(len(stack.layers)):
                 values, _ = stack.run_layer(index, values, states[index], len(read))
-                if not _is_finite(values):
+                if not is_finite(values):
                     return f"{name}.{index}"
         return None
 
@@ -145,21 +192,10 @@ class LanguageModelling:
             ]
 
     def _dropout_masks(self, step: int, direction: str, shorter: int) -> list[Any] | None:
-        """Return a mask ``(time, batch, channels)`` for the embeddings and each layer, None without dropout."""
-        rate = self.settings.dropout
-        if not rate:
-            return None
-        sizes = [self.model.architecture.hidden_size] * self.model.architecture.layers
-        if self.model.architecture.embedding_size:
-            sizes.insert(0, self.model.architecture.embedding_size)
+        """Return the masks of one direction, None without dropout."""
         random = generator(self.settings.seed, step, f"{direction} dropout")
-        time = self.plan.sequence_length - shorter
-        masks = []
-        for size in sizes:
-            kept = random.random((time, self.plan.batch_size, size), dtype=np.float32) >= rate
-            mask = kept.astype(np.float32) / np.float32(1 - rate)
-            masks.append(nd.array(mask, ctx=self.model.device, dtype=self.model.dtype))
-        return masks
+        shape = self.plan.sequence_length - shorter, self.plan.batch_size
+        return dropout_masks(self.model, self.model.mask_sizes, self.settings.dropout, shape, random)
 
     def _right_visible(self, step: int) -> Any:
         """Return ``(time, batch, 1)``: 1 where a prediction may use the text that follows it, else 0."""
@@ -169,5 +205,35 @@ class LanguageModelling:
         return nd.array(visible, ctx=self.model.device, dtype=self.model.dtype)
 
 
-def _is_finite(array: Any) -> bool:
-    return bool(np.isfinite(array.asnumpy()).all())
+def language_model_session(
+    corpus: Corpus, components: Components, settings: Settings, architecture: Architecture, device: mx.Context
+) -> Session:
+    """Return a training of a language model with initial weights.
+
+    Raises:
+        PluginError: the cell does not work.
+    """
+    model = build_language_model(architecture, components.cell)
+    initialize(model, settings.seed, device)
+    check_cells_work(model, {"": components.cell.spec.name})
+    return Session(LanguageModelling(model, corpus, settings), components, settings, device)
+
+
+def read_training_corpus(
+    texts: TrainingTexts, components: Components, settings: Settings, vocabulary: Vocabulary | None = None
+) -> Corpus:
+    """Read the texts of a training, with a vocabulary of their own or with one that exists.
+
+    Raises:
+        TextError: a text cannot be read, or consists of one symbol only.
+    """
+    return read_corpus(
+        texts.training,
+        components.build_tokenizer(),
+        encoding=settings.encoding,
+        validation_fraction=settings.validation_fraction,
+        validation_paths=texts.validation,
+        min_count=settings.min_count or 1,
+        max_vocabulary=settings.max_vocabulary,
+        vocabulary=vocabulary,
+    )

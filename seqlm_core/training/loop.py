@@ -5,41 +5,19 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Any
 
 from seqlm_core.errors import NonFiniteLossError
-from seqlm_core.mxnet import autograd
+from seqlm_core.mxnet import autograd, mx
+from seqlm_core.randomness import mxnet_seed
 from seqlm_core.training.extension import Extension, Record
 from seqlm_core.training.schedules import learning_rate
+from seqlm_core.training.task import Task
 from seqlm_core.training.updates import Updates
 
 # MXNet computes behind Python's back. So many steps may wait there: enough to keep it busy, few enough that progress
 # is what has been done and that an interrupted training ends soon.
 STEPS_AHEAD = 4
-
-
-class Task(Protocol):
-    """What is trained: it makes the batches and the loss, and knows the model's figures."""
-
-    @property
-    def steps_per_epoch(self) -> int: ...
-
-    @property
-    def tokens_per_step(self) -> int: ...
-
-    def batches(self, epoch: int, first_window: int) -> Any: ...
-
-    def loss(self, batch: Any, step: int) -> Any: ...
-
-    def evaluate(self) -> Any: ...
-
-    def first_not_finite(self, batch: Any) -> str | None: ...
-
-    def state(self) -> dict[str, np.ndarray]: ...
-
-    def restore(self, arrays: dict[str, np.ndarray]) -> None: ...
 
 
 class Training:
@@ -51,6 +29,8 @@ class Training:
         base_learning_rate: the highest learning rate.
         settings: the limits (``epochs``, ``max_steps``), the schedule and the interval of reports.
         extensions: called in this order.
+        reseed: seed MXNet's own random numbers at each step, for layers and optimizers that draw from them; it takes
+            2 ms.
 
     Attributes:
         step: steps done.
@@ -67,18 +47,20 @@ class Training:
         base_learning_rate: float,
         settings: Any,
         extensions: Sequence[Extension],
+        reseed: bool = False,
     ) -> None:
         self.task = task
         self.updates = updates
         self.base_learning_rate = base_learning_rate
         self.settings = settings
         self.extensions = list(extensions)
+        self.reseed = reseed
         names = [extension.name for extension in self.extensions if extension.state()]
         if len(set(names)) < len(names) or "" in names:
             raise ValueError(f"extensions with a state need different names, not {names}")
         self.step = self.epoch = self.window = 0
         self.stop_reason: str | None = None
-        self._pending: list[Any] = []
+        self._pending: list[tuple[Any, int]] = []
         self._since_report = _Mean()
         self._since_epoch = _Mean()
 
@@ -117,19 +99,21 @@ class Training:
     def _run_epoch(self) -> None:
         """Take the steps that are left of an epoch, or as many as there is no reason to stop."""
         for batch in self.task.batches(self.epoch, self.window):
+            if self.reseed:
+                mx.random.seed(mxnet_seed(self.settings.seed, self.step, "layers"))
             with autograd.record():
-                loss = self.task.loss(batch, self.step)
+                loss, predictions = self.task.loss(batch, self.step)
             loss.backward()
             self._notify("on_gradients", batch)
             self.updates.step(self.learning_rate)
-            self._advance(loss)
+            self._advance(loss, predictions)
             self._report()
             self._notify("on_step")
             if self.stop_reason is not None:
                 break
 
-    def _advance(self, loss: Any) -> None:
-        self._pending.append(loss)
+    def _advance(self, loss: Any, predictions: int) -> None:
+        self._pending.append((loss, predictions))
         self.step += 1
         self.window += 1
         self.collect_losses(but=STEPS_AHEAD)
@@ -164,16 +148,16 @@ class Training:
         """
         first = self.step - len(self._pending) + 1
         ready = max(0, len(self._pending) - but)
-        losses = [float(loss.asscalar()) for loss in self._pending[:ready]]
+        losses = [(float(loss.asscalar()), predictions) for loss, predictions in self._pending[:ready]]
         self._pending = self._pending[ready:]
-        for step, loss in enumerate(losses, start=first):
+        for step, (loss, predictions) in enumerate(losses, start=first):
             if not math.isfinite(loss):
                 raise NonFiniteLossError(
                     f"the training loss is {loss} at step {step}; "
                     "try a lower --learning-rate, a lower --clip-norm or some --warmup"
                 )
-            self._since_report.add(loss)
-            self._since_epoch.add(loss)
+            self._since_report.add(loss, predictions)
+            self._since_epoch.add(loss, predictions)
 
     def state(self) -> dict[str, Any]:
         """Return plain values from which :meth:`restore` goes on: the position and the extensions' states."""
@@ -200,7 +184,7 @@ class Training:
             "kind": kind,
             "step": self.step,
             "epoch": self.epoch if self.window == 0 else round(self.step / self.task.steps_per_epoch, 4),
-            "training_nats_per_token": losses.value,
+            f"training_{self.task.loss_name}": losses.value,
             "learning_rate": self.updates.optimizer.learning_rate,
         }
 
@@ -210,19 +194,19 @@ class Training:
 
 
 class _Mean:
-    """The mean of numbers that come one after the other."""
+    """The mean of numbers that come one after the other, each with its weight."""
 
-    def __init__(self, total: float = 0.0, count: int = 0) -> None:
+    def __init__(self, total: float = 0.0, weight: int = 0) -> None:
         self.total = total
-        self.count = count
+        self.weight = weight
 
-    def add(self, number: float) -> None:
-        self.total += number
-        self.count += 1
+    def add(self, number: float, weight: int) -> None:
+        self.total += number * weight
+        self.weight += weight
 
     @property
     def value(self) -> float | None:
-        return self.total / self.count if self.count else None
+        return self.total / self.weight if self.weight else None
 
     def state(self) -> tuple[float, int]:
-        return self.total, self.count
+        return self.total, self.weight

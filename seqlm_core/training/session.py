@@ -10,18 +10,16 @@ import shlex
 
 import numpy as np
 
-from seqlm_core.architecture import Architecture
-from seqlm_core.build import build_model, check_cell_works, load_weights, weights_of
+from seqlm_core.build import load_weights, weights_of
 from seqlm_core.checkpoint import select
 from seqlm_core.components import Components
 from seqlm_core.errors import RunError, TrainingInterrupted
-from seqlm_core.model.initialization import initialize, unique_parameters
+from seqlm_core.model.initialization import unique_parameters
 from seqlm_core.mxnet import mx
-from seqlm_core.reading.corpus import Corpus
-from seqlm_core.run import Run
-from seqlm_core.run_directory import LANGUAGE_MODEL, RunDirectory
-from seqlm_core.settings import Settings
+from seqlm_core.run_directory import RunDirectory
+from seqlm_core.settings import TrainingSettings
 from seqlm_core.texts import TrainingTexts
+from seqlm_core.trained_run import TrainedRun
 from seqlm_core.training.extension import Extension
 from seqlm_core.training.extensions.anomalies import Anomalies
 from seqlm_core.training.extensions.checkpoints import Checkpoints
@@ -30,10 +28,9 @@ from seqlm_core.training.extensions.history import History
 from seqlm_core.training.extensions.interrupts import Interrupts
 from seqlm_core.training.extensions.plot import Plot
 from seqlm_core.training.extensions.progress import Progress
-from seqlm_core.training.extensions.samples import ModelSampler, Samples
 from seqlm_core.training.extensions.validation import Validation
-from seqlm_core.training.language_modelling import LanguageModelling
 from seqlm_core.training.loop import Training
+from seqlm_core.training.task import Task
 from seqlm_core.training.updates import Updates
 from seqlm_core.version import __version__
 
@@ -44,60 +41,43 @@ class Session:
     """A training in this process, from the beginning or from a run's last checkpoint.
 
     Args:
-        corpus: what to train on.
+        task: what is trained; with an initialized model.
         components: the plugins.
         settings: resolved, so that nothing is left to a plugin's default.
-        architecture: sizes of the model.
         device: where to compute.
+
+    Raises:
+        PluginError: a cell does not work.
     """
 
-    def __init__(
-        self,
-        corpus: Corpus,
-        components: Components,
-        settings: Settings,
-        architecture: Architecture,
-        device: mx.Context,
-    ) -> None:
-        self.corpus = corpus
+    def __init__(self, task: Task, components: Components, settings: TrainingSettings, device: mx.Context) -> None:
+        self.task = task
         self.components = components
         self.settings = settings
-        self.architecture = architecture
         self.device = device
         self.init_from: str | None = None
         self._checkpoints: Checkpoints | None = None
-        self.learning_rate = settings.learning_rate or components.optimizer.default_learning_rate
-        self.model = build_model(architecture, components.cell, components.cell_options)
-        initialize(self.model, settings.seed, device)
-        self.parameters = unique_parameters(self.model)
-        check_cell_works(self.model, components.cell)
-        # The built-in cells and optimizers draw nothing from MXNet.
-        strangers = any(not components.sources[kind].built_in for kind in ("cell", "optimizer"))
-        self.task = LanguageModelling(self.model, corpus, settings, reseed=strangers)
+        self.learning_rate = settings.learning_rate or components.optimizer.spec.default_learning_rate
+        self.parameters = unique_parameters(task.model)
         optimizer = components.build_optimizer(self.learning_rate)
         self.updates = Updates(self.parameters, optimizer, settings.clip_norm)
 
-    def take_weights(self, run: Run) -> None:
+    def take_weights(self, run: TrainedRun) -> None:
         """Begin with the best weights of another run of the same architecture."""
-        load_weights(self.model, run.weights, self.device)
+        load_weights(self.task.model, run.weights, self.device)
         self.init_from = str(run.path.resolve())
 
     def write_description(self, directory: RunDirectory, texts: TrainingTexts) -> None:
-        """Write what describes a new run: its configuration and its vocabulary."""
-        validation = self.corpus.validation
-        directory.write_vocabulary(self.corpus.vocabulary)
+        """Write what describes a new run: its configuration, and what the model's inputs and outputs mean."""
+        self.task.write_files(directory)
         directory.write_config(
             {
-                "task": LANGUAGE_MODEL,
+                **self.task.describe(),
                 "seqlm": __version__,
                 "settings": dataclasses.asdict(self.settings),
-                "architecture": dataclasses.asdict(self.architecture),
                 "plugins": self.components.to_json(),
                 "texts": texts.to_json(),
                 "init_from": self.init_from,
-                "training_tokens": len(self.corpus.training),
-                "validation_tokens": len(validation) if validation else 0,
-                "validation_unknown_tokens": validation.unknown_tokens if validation else 0,
                 "versions": {
                     "mxnet": mx.__version__,
                     "numpy": np.__version__,
@@ -141,19 +121,21 @@ class Session:
                 raise RunError(f"{self.directory.path} was removed while it was trained into") from error
             raise RunError(
                 f"{error.filename or self.directory.path} cannot be written: {error.strerror}; the last checkpoint is "
-                f"whole: mend this and go on with: seqlm train --resume {shlex.quote(str(self.directory.path))}"
+                f"whole: mend this and go on with: {self._resume_command}"
             ) from error
         received = self._interrupts.received
         if received is not None and self.training.stop_reason == "interrupted":
             raise TrainingInterrupted(
-                f"interrupted at step {self.training.step} and saved; go on with: "
-                f"seqlm train --resume {shlex.quote(str(self.directory.path))}",
-                received,
+                f"interrupted at step {self.training.step} and saved; go on with: {self._resume_command}", received
             )
+
+    @property
+    def _resume_command(self) -> str:
+        return f"{self.task.resume_command} {shlex.quote(str(self.directory.path))}"
 
     def _training(self, directory: RunDirectory, quiet: bool) -> Training:
         settings = self.settings
-        self._checkpoints = Checkpoints(directory, lambda: weights_of(self.model), settings.checkpoint_every)
+        self._checkpoints = Checkpoints(directory, lambda: weights_of(self.task.model), settings.checkpoint_every)
         # In this order: figures first, then what decides by them, then what writes them down.
         extensions: list[Extension] = [Validation(), self._early_stopping]
         if settings.detect_anomaly:
@@ -161,16 +143,14 @@ class Session:
         extensions.append(History(directory.history))
         if not quiet:
             progress = Progress()
-            extensions.append(progress)
-            if settings.sample_every:
-                sampler = ModelSampler(self.model, self.components, self.corpus.vocabulary, settings.seed)
-                extensions.append(Samples(settings.sample_every, sampler, progress.message))
+            extensions += [progress, *self.task.watchers(self.components, progress.message)]
         extensions += [
             self._checkpoints,
-            Plot(directory.history, directory.picture, f"{settings.cell}, {directory.path.name}"),
+            Plot(directory.history, directory.picture, f"{settings.cell}, {directory.path.name}", self.task.loss_name),
             self._interrupts,  # last, so that the signals are handled until everything is saved
         ]
-        return Training(self.task, self.updates, self.learning_rate, settings, extensions)
+        reseed = self.components.draw_from_mxnet
+        return Training(self.task, self.updates, self.learning_rate, settings, extensions, reseed)
 
     def _restore(self, directory: RunDirectory) -> None:
         try:
@@ -180,24 +160,21 @@ class Session:
                 directory.load(directory.best)
                 raise RunError(f"{error}; the run cannot go on, but its best weights are whole") from error
             raise
-        load_weights(self.model, select(arrays, "model"), self.device)
+        load_weights(self.task.model, select(arrays, "model"), self.device)
         self.training.restore(state["training"])
         self.updates.restore(select(arrays, "optimizer"), self.training.step)
         self.task.restore(select(arrays, "task"))
 
     def _say_what_is_trained(self) -> None:
-        s, a = self.settings, self.architecture
+        s = self.settings
         weights = sum(int(np.prod(parameter.shape)) for parameter in self.parameters.values())
         logger.info(
-            "%s with %d x %d units (%s weights) on %s tokens, %d in the vocabulary; run: %s",
+            "%s with %d x %d units (%s weights); run: %s",
             s.cell,
-            a.layers,
-            a.hidden_size,
+            s.layers,
+            s.hidden_size,
             f"{weights:,}",
-            f"{len(self.corpus.training):,}",
-            a.vocabulary_size - 1,
             self.directory.path,
         )
-        streams = self.task.plan.batch_size
-        if streams < s.batch_size:
-            logger.info("the text is short: %d windows side by side instead of %d", streams, s.batch_size)
+        for notice in self.task.notices():
+            logger.info("%s", notice)

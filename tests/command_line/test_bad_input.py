@@ -21,7 +21,7 @@ from seqlm_core.settings import Settings, setting_types
 TINY = ["--hidden-size", "8", "--max-steps", "5", "--sequence-length", "10", "--batch-size", "4", "--quiet"]
 COMMAND = [sys.executable, "-m", "seqlm_core.command_line.main"]
 FIELDS = dataclasses.fields(Settings)
-TYPES = setting_types()
+TYPES = setting_types(Settings)
 
 
 @pytest.fixture(autouse=True)

@@ -69,7 +69,7 @@ def test_train_reports_progress_and_samples_on_standard_error(capsys, tmp_path, 
     printed, told = run_command(
         capsys, "train", short_text, *TINY, "--sample-every", "25", "--out", tmp_path / "run", "--cell", "bigru"
     )
-    assert re.search(r"step 60/60: loss \d\.\d+ nats, validation \d\.\d+ nats, [\d,]+ tokens/s, 0:00 left", told)
+    assert re.search(r"step 60/60: loss \d\.\d+, validation \d\.\d+ nats per token, [\d,]+ tokens/s, 0:00 left", told)
     assert told.count("--- sample at step") == 2
     assert "bigru with 1 x 16 units" in told
     assert re.search(r"validation   \d\.\d{4} nats per token, \d\.\d{4} bits per character\n", printed)

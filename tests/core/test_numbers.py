@@ -8,7 +8,7 @@ from reference_model import ReferenceModel, complex_step_gradients
 
 import seqlm_core as seqlm
 from seqlm_core.architecture import Architecture
-from seqlm_core.build import build_model, weights_of
+from seqlm_core.build import build_language_model, weights_of
 from seqlm_core.components import Components
 from seqlm_core.model.graphs import WindowLoss
 from seqlm_core.model.initialization import initialize, unique_parameters
@@ -26,8 +26,8 @@ TIME, BATCH, VOCABULARY, HIDDEN = 5, 2, 6, 4
 def make_model(cell, seed=3, dtype="float64", hidden_size=HIDDEN, **settings):
     wanted = seqlm.Settings(cell=cell, hidden_size=hidden_size, **settings)
     components = Components.choose(wanted, seqlm.installed_plugins())
-    architecture = Architecture.choose(wanted, components.cell.bidirectional, VOCABULARY)
-    model = build_model(architecture, components.cell, components.cell_options)
+    architecture = Architecture.choose(wanted, components.cell.spec.bidirectional, VOCABULARY)
+    model = build_language_model(architecture, components.cell)
     initialize(model, seed, mx.cpu())
     model.cast(dtype)
     random = np.random.default_rng(seed)
@@ -100,9 +100,7 @@ def test_relu_and_forget_bias_options_reach_the_layer(cell):
     elif cell.endswith("lstm"):
         wanted = seqlm.Settings(cell=cell, hidden_size=HIDDEN, cell_options={"forget_bias": 2.5})
         components = Components.choose(wanted, seqlm.installed_plugins())
-        model = build_model(
-            Architecture.choose(wanted, cell == "bilstm", VOCABULARY), components.cell, components.cell_options
-        )
+        model = build_language_model(Architecture.choose(wanted, cell == "bilstm", VOCABULARY), components.cell)
         initialize(model, 1, mx.cpu())
         bias = weights_of(model)["forward_stack.0.i2h_bias"]
         np.testing.assert_array_equal(bias, np.repeat([0, 2.5, 0, 0], HIDDEN))
@@ -194,7 +192,7 @@ def test_recurrent_weights_begin_orthogonal_and_depend_on_the_seed_alone(cell):
 def initial_weights(cell, seed):
     wanted = seqlm.Settings(cell=cell, hidden_size=HIDDEN, layers=2)
     components = Components.choose(wanted, seqlm.installed_plugins())
-    architecture = Architecture.choose(wanted, components.cell.bidirectional, VOCABULARY)
-    model = build_model(architecture, components.cell, components.cell_options)
+    architecture = Architecture.choose(wanted, components.cell.spec.bidirectional, VOCABULARY)
+    model = build_language_model(architecture, components.cell)
     initialize(model, seed, mx.cpu())
     return weights_of(model)

@@ -25,8 +25,13 @@ class Anomalies(Extension):
             )
         # Gradients go from the head down, and so does the search for the first that went bad.
         for name, parameter in reversed(list(zip(training.updates.names, training.updates.parameters))):
-            if not np.isfinite(parameter.list_grad()[0].asnumpy()).all():
+            if not is_finite(parameter.list_grad()[0]):
                 raise NonFiniteLossError(
                     f"the gradient of {name} is not finite at step {step}; try a lower --clip-norm or a shorter "
                     "--sequence-length"
                 )
+
+
+def is_finite(array: Any) -> bool:
+    """Whether no element of an MXNet array is infinite or not a number."""
+    return bool(np.isfinite(array.asnumpy()).all())

@@ -27,12 +27,14 @@ class Plot(Extension):
         history: path of the history.
         picture: path of the picture.
         title: above the picture.
+        loss_name: of the loss in the history.
     """
 
-    def __init__(self, history: Path, picture: Path, title: str) -> None:
+    def __init__(self, history: Path, picture: Path, title: str, loss_name: str) -> None:
         self.history = history
         self.picture = picture
         self.title = title
+        self.loss_name = loss_name
         self._drawn = time.monotonic()
 
     def on_epoch(self, training: Training, record: Record) -> None:
@@ -49,7 +51,7 @@ class Plot(Extension):
     def _draw(self) -> None:
         self._drawn = time.monotonic()
         try:
-            plot_history(read_history(self.history), self.picture, self.title)
+            plot_history(read_history(self.history), self.picture, self.title, self.loss_name)
         except OSError:
             raise
         except Exception as error:  # a picture is not worth a training

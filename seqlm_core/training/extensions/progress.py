@@ -17,7 +17,7 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class Progress(Extension):
-    """Writes to standard error: loss, tokens per second, and time left."""
+    """Writes to standard error: loss, speed, and time left."""
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None
@@ -32,9 +32,9 @@ class Progress(Extension):
         self._first_step = training.step
         if sys.stderr.isatty():
             self._bar = tqdm(
-                total=training.total_steps * training.task.tokens_per_step,
-                initial=training.step * training.task.tokens_per_step,
-                unit="tok",
+                total=training.total_steps * training.task.predictions_per_step,
+                initial=training.step * training.task.predictions_per_step,
+                unit=f" {training.task.unit}",
                 unit_scale=True,
                 dynamic_ncols=True,
                 file=sys.stderr,
@@ -42,15 +42,15 @@ class Progress(Extension):
 
     def on_step(self, training: Training) -> None:
         if self._bar is not None:
-            self._bar.update(training.task.tokens_per_step)
+            self._bar.update(training.task.predictions_per_step)
 
     def on_report(self, training: Training, record: Record) -> None:
-        self._loss = record["training_nats_per_token"]
+        self._loss = record[f"training_{training.task.loss_name}"]
         self._show(training)
 
     def on_epoch(self, training: Training, record: Record) -> None:
-        self._loss = record["training_nats_per_token"]
-        self._validation = record.get("validation_nats_per_token", self._validation)
+        self._loss = record[f"training_{training.task.loss_name}"]
+        self._validation = record.get(f"validation_{training.task.loss_name}", self._validation)
         self._show(training)
 
     def on_finish(self, training: Training) -> None:
@@ -81,11 +81,12 @@ class Progress(Extension):
         self._last_line = now
         done = training.step - self._first_step
         seconds = max(now - self._started, 1e-9)
-        speed = done * training.task.tokens_per_step / seconds
+        speed = done * training.task.predictions_per_step / seconds
         left = (training.total_steps - training.step) * seconds / max(1, done)
+        loss_in_words = training.task.loss_name.replace("_", " ")
         self.message(
-            f"step {training.step}/{training.total_steps}: {' nats, '.join(figures)} nats, "
-            f"{speed:,.0f} tokens/s, {_duration(left)} left"
+            f"step {training.step}/{training.total_steps}: {', '.join(figures)} {loss_in_words}, "
+            f"{speed:,.0f} {training.task.unit}/s, {_duration(left)} left"
         )
 
     def _close(self) -> None:

@@ -58,9 +58,8 @@ class ModelSampler:
         return self._tokenizer.detokenize([self.vocabulary.tokens[i] for i in ids])
 
     def _network(self) -> NextTokenNetwork:
-        if self.components.cell.step is not None:
-            return StepNetwork(
-                self.model.architecture, self.components.cell, self.components.cell_options, weights_of(self.model)
-            )
+        if self.components.cell.spec.step is not None:
+            cell = self.components.cell
+            return StepNetwork(self.model.architecture, cell.spec, cell.options, weights_of(self.model))
         self._layers = self._layers or LayerNetwork(self.model)
         return self._layers

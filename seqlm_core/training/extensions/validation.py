@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 class Validation(Extension):
     """Adds the validation figures to the record of an epoch, and ``best``: whether it is the best so far.
 
-    Best means the lowest validation loss; of a bidirectional model, the mean of its two losses; where there is no
-    validation part, the training loss of a whole epoch.
+    Best means the lowest validation loss; where there is no validation part, the training loss of a whole epoch.
     """
 
     name = "validation"
@@ -29,15 +28,12 @@ class Validation(Extension):
         evaluation = training.task.evaluate()
         whole_epoch = training.window == 0
         if evaluation is None:
-            loss = record["training_nats_per_token"]
+            loss = record[f"training_{training.task.loss_name}"]
             comparable = whole_epoch or self.lowest is None
         else:
             comparable = True
-            loss = record["validation_nats_per_token"] = evaluation.nats_per_token
-            record["validation_bits_per_character"] = evaluation.bits_per_character
-            if evaluation.both_sides_nats_per_token is not None:
-                record["both_sides_nats_per_token"] = evaluation.both_sides_nats_per_token
-                loss = (loss + evaluation.both_sides_nats_per_token) / 2
+            record.update(evaluation.to_record())
+            loss = evaluation.selection_loss
         if not math.isfinite(loss):
             raise NonFiniteLossError(
                 f"the validation loss is {loss} after step {record['step']}; try a lower --learning-rate"

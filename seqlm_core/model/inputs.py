@@ -1,4 +1,4 @@
-"""How token ids enter a model: one-hot, or as embeddings."""
+"""What a model reads: token ids one-hot or as embeddings, or vectors of numbers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from seqlm_core.mxnet import gluon, mx
 
 class OneHotInput(gluon.HybridBlock):
     """Token ids as one-hot vectors: ids ``(time, batch)`` to ``(time, batch, vocabulary)``."""
+
+    is_learnt = False
 
     def __init__(self, vocabulary_size: int) -> None:
         super().__init__()
@@ -26,6 +28,8 @@ class OneHotInput(gluon.HybridBlock):
 class EmbeddingInput(gluon.HybridBlock):
     """Token ids as learnt vectors: ids ``(time, batch)`` to ``(time, batch, embedding)``."""
 
+    is_learnt = True
+
     def __init__(self, vocabulary_size: int, embedding_size: int) -> None:
         super().__init__()
         self.size = embedding_size
@@ -35,3 +39,21 @@ class EmbeddingInput(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, tokens: Any, weight: Any) -> Any:
         return F.Embedding(tokens, weight, input_dim=self.vocabulary_size, output_dim=self.size)
+
+
+class ValueInput(gluon.HybridBlock):
+    """Vectors of numbers ``(time, batch, channels)``, as they are."""
+
+    is_learnt = False
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.size = channels
+
+    def hybrid_forward(self, F: Any, values: Any) -> Any:
+        return values
+
+
+def token_input(vocabulary_size: int, embedding_size: int) -> OneHotInput | EmbeddingInput:
+    """Return an input for token ids: embeddings of that size, or one-hot vectors for 0."""
+    return EmbeddingInput(vocabulary_size, embedding_size) if embedding_size else OneHotInput(vocabulary_size)

@@ -1,0 +1,78 @@
+"""Output heads: what a model makes of its hidden vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seqlm_core.mxnet import gluon
+
+
+class SoftmaxHead(gluon.HybridBlock):
+    """A linear projection to classes, which are tokens or labels, and a softmax.
+
+    Args:
+        classes: how many.
+        hidden_size: channels of the hidden vectors.
+        tied_weight: the embeddings ``(classes, hidden)``, to use as the weights.
+    """
+
+    def __init__(self, classes: int, hidden_size: int, tied_weight: gluon.Parameter | None = None) -> None:
+        super().__init__()
+        self.classes = classes
+        with self.name_scope():
+            if tied_weight is None:
+                self.weight = self.params.get("weight", shape=(classes, hidden_size))
+            else:
+                self.weight = tied_weight
+                self.params.update({tied_weight.name: tied_weight})
+            self.bias = self.params.get("bias", shape=(classes,), init="zeros")
+
+    def loss(self, hidden: Any, targets: Any) -> Any:
+        """Return the loss of each prediction in nats, ``(time, batch)``.
+
+        Args:
+            hidden: ``(time, batch, hidden)``, or without the time.
+            targets: ids of the classes ``(time, batch)``, likewise.
+        """
+        return self(hidden, targets)
+
+    def log_probabilities(self, hidden: Any) -> Any:
+        """Return log-probabilities in nats, ``(..., classes)``, for hidden vectors ``(..., hidden)``."""
+        return self(hidden)
+
+    def hybrid_forward(self, F: Any, hidden: Any, targets: Any = None, *, weight: Any, bias: Any) -> Any:
+        scores = F.FullyConnected(hidden, weight, bias, num_hidden=self.classes, flatten=False)
+        log_probabilities = F.log_softmax(scores, axis=-1)
+        if targets is None:
+            return log_probabilities
+        return -F.pick(log_probabilities, targets, axis=-1)
+
+
+class ValueHead(gluon.HybridBlock):
+    """A linear projection to numbers, trained by their squared error.
+
+    Args:
+        channels: numbers in each prediction.
+        hidden_size: channels of the hidden vectors.
+    """
+
+    def __init__(self, channels: int, hidden_size: int) -> None:
+        super().__init__()
+        self.channels = channels
+        with self.name_scope():
+            self.weight = self.params.get("weight", shape=(channels, hidden_size))
+            self.bias = self.params.get("bias", shape=(channels,), init="zeros")
+
+    def loss(self, hidden: Any, targets: Any) -> Any:
+        """Return the squared error of each prediction, the mean over its channels, ``(time, batch)``.
+
+        Args:
+            hidden: ``(time, batch, hidden)``.
+            targets: ``(time, batch, channels)``.
+        """
+        return self(hidden, targets)
+
+    def hybrid_forward(self, F: Any, hidden: Any, targets: Any = None, *, weight: Any, bias: Any) -> Any:
+        """Return the values ``(time, batch, channels)``, or their loss if there are targets."""
+        values = F.FullyConnected(hidden, weight, bias, num_hidden=self.channels, flatten=False)
+        return values if targets is None else F.square(values - targets).mean(axis=-1)

@@ -1,0 +1,143 @@
+"""The network of a sequence model: inputs of any kind, recurrent layers over whole sequences, and a head."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from seqlm_core.architecture import SequenceArchitecture
+from seqlm_core.model.encoder import SequenceEncoder
+from seqlm_core.model.heads import SoftmaxHead, ValueHead
+from seqlm_core.model.inputs import EmbeddingInput, ValueInput, token_input
+from seqlm_core.model.recurrent_network import RecurrentNetwork
+from seqlm_core.model.spelling import SpelledInput
+from seqlm_core.model.stack import RecurrentStack
+from seqlm_core.mxnet import gluon
+
+# Of a longer token the beginning and the end are read.
+LONGEST_SPELLING = 16
+
+LayerBuilder = Callable[[int, int], gluon.HybridBlock]
+
+
+class SequenceNetwork(RecurrentNetwork):
+    """Maps each sequence of a padded batch to labels, one label, or values.
+
+    Its parts run inside the blocks below, each of which is one hybridized graph for one number of time steps. They
+    take, in this order,
+
+    - ``inputs``: ``[tokens (time, batch)]`` or ``[values (time, batch, channels)]``; where characters are read,
+      ``[tokens, characters (LONGEST_SPELLING, time * batch), character counts (time * batch,)]``;
+    - ``lengths (batch,)`` of the sequences, at least 1, or None unless the network :attr:`reads_lengths`;
+    - ``states`` from :meth:`begin_state`;
+    - ``masks`` ``(time, batch, ...)`` for dropout of the sizes in :attr:`mask_sizes`, or None.
+
+    Args:
+        architecture: sizes and kinds.
+        build_layer: returns one recurrent layer for ``(input_size, hidden_size)``.
+        build_char_layer: likewise for characters, where they are read.
+    """
+
+    def __init__(
+        self,
+        architecture: SequenceArchitecture,
+        build_layer: LayerBuilder,
+        build_char_layer: LayerBuilder | None = None,
+    ) -> None:
+        super().__init__()
+        self.architecture = a = architecture
+        with self.name_scope():
+            if a.inputs == "values":
+                self.input = ValueInput(a.input_size)
+            elif a.characters and build_char_layer is not None:
+                self.input = SpelledInput(
+                    token_input(a.input_size, a.embedding_size),
+                    EmbeddingInput(a.characters, a.char_hidden_size),
+                    _encoder(build_char_layer, a.char_hidden_size, a.char_hidden_size, 1, a.char_bidirectional),
+                )
+            else:
+                self.input = token_input(a.input_size, a.embedding_size)
+            self.encoder = _encoder(build_layer, self.input.size, a.hidden_size, a.layers, a.bidirectional)
+            head = ValueHead if a.outputs == "values" else SoftmaxHead
+            self.head = head(a.output_size, self.encoder.size)
+
+    @property
+    def stacks(self) -> dict[str, RecurrentStack]:
+        found = {f"encoder.{name}": stack for name, stack in self.encoder.stacks.items()}
+        if self.architecture.characters:
+            found.update({f"input.encoder.{name}": stack for name, stack in self.input.encoder.stacks.items()})
+        return found
+
+    @property
+    def mask_sizes(self) -> list[int]:
+        """Channels of the dropout masks: of the inputs, if they are learnt, and of each layer."""
+        return self.input_mask_sizes + [self.encoder.size] * self.architecture.layers
+
+    @property
+    def reads_lengths(self) -> bool:
+        """Whether the lengths of sequences matter; a single direction that labels each time step goes without."""
+        return self.architecture.bidirectional or self.architecture.outputs == "label"
+
+    def begin_state(self, time: int, batch_size: int) -> list[Any]:
+        """Return the states before each sequence of a batch, and before the characters of each of its tokens."""
+        states = [self.encoder.begin_state(batch_size, self.device, self.dtype)]
+        if self.architecture.characters:
+            states.append(self.input.encoder.begin_state(time * batch_size, self.device, self.dtype))
+        return states
+
+    def embed(self, F: Any, inputs: list[Any], states: list[Any], time: int) -> Any:
+        """Return what the lowest layer reads, ``(time, batch, channels)``."""
+        if self.architecture.characters:
+            return self.input.read(F, *inputs, states[1], time, LONGEST_SPELLING)
+        return self.input(inputs[0])
+
+    def hidden(
+        self, F: Any, inputs: list[Any], lengths: Any, states: list[Any], masks: list[Any] | None, time: int
+    ) -> Any:
+        """Return what the head reads: ``(time, batch, hidden)``, or ``(batch, hidden)`` for one label a sequence."""
+        embedded = self.embed(F, inputs, states, time)
+        if masks is not None and self.input.is_learnt:
+            embedded, masks = embedded * masks[0], masks[1:]
+        outputs = self.encoder.encode(F, embedded, lengths, states[0], time, masks)
+        return self.encoder.summary(F, outputs, lengths) if self.architecture.outputs == "label" else outputs
+
+
+class SequenceLoss(gluon.HybridBlock):
+    """The loss of each prediction of a batch, 0 where none is counted: ``(time, batch)`` or ``(batch,)``.
+
+    Called with ``(inputs, lengths, states, masks, targets, counted)``; targets are ids of labels or values, counted is
+    1 or 0.
+    """
+
+    def __init__(self, network: SequenceNetwork, time: int) -> None:
+        super().__init__()
+        self.network = network
+        self.time = time
+        self.hybridize(static_alloc=True, static_shape=True)
+
+    def hybrid_forward(
+        self, F: Any, inputs: list[Any], lengths: Any, states: list[Any], masks: Any, targets: Any, counted: Any
+    ) -> Any:
+        hidden = self.network.hidden(F, inputs, lengths, states, masks, self.time)
+        return self.network.head.loss(hidden, targets) * counted
+
+
+class SequenceOutputs(gluon.HybridBlock):
+    """Log-probabilities of labels in nats, or values: ``(time, batch, size)`` or ``(batch, size)``.
+
+    Called with ``(inputs, lengths, states)``. Outputs beyond the end of a sequence mean nothing.
+    """
+
+    def __init__(self, network: SequenceNetwork, time: int) -> None:
+        super().__init__()
+        self.network = network
+        self.time = time
+        self.hybridize(static_alloc=True, static_shape=True)
+
+    def hybrid_forward(self, F: Any, inputs: list[Any], lengths: Any, states: list[Any]) -> Any:
+        return self.network.head(self.network.hidden(F, inputs, lengths, states, None, self.time))
+
+
+def _encoder(
+    build_layer: LayerBuilder, input_size: int, hidden_size: int, layers: int, bidirectional: bool
+) -> SequenceEncoder:
+    return SequenceEncoder(lambda size: build_layer(size, hidden_size), input_size, hidden_size, layers, bidirectional)

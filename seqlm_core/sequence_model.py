@@ -1,0 +1,200 @@
+"""Models of any sequence: labels of each time step, one label a sequence, or values."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from seqlm_core.architecture import SequenceArchitecture
+from seqlm_core.components import Components
+from seqlm_core.errors import SettingError, UsageError
+from seqlm_core.plugins import installed_plugins
+from seqlm_core.randomness import generator
+from seqlm_core.reading.text import PathLike
+from seqlm_core.run_directory import TRAINING_EXAMPLES_FILE, VALIDATION_EXAMPLES_FILE, check_destination
+from seqlm_core.sequence_run import SequenceRun
+from seqlm_core.sequences.encoders import Encoders, TokenEncoder
+from seqlm_core.sequences.examples import INPUTS, OUTPUTS, Example, check_examples, write_examples
+from seqlm_core.settings import SequenceSettings, make_settings
+from seqlm_core.settings_of_run import settings_like
+from seqlm_core.texts import TrainingTexts
+
+FOR_TOKENS_ALONE = (
+    "embedding_size",
+    "min_count",
+    "max_vocabulary",
+    "char_cell",
+    "char_cell_options",
+    "char_hidden_size",
+)
+TAKEN_FROM_EARLIER_RUN = (
+    "cell",
+    "cell_options",
+    "hidden_size",
+    "layers",
+    "embedding_size",
+    "min_count",
+    "max_vocabulary",
+    "char_cell",
+    "char_cell_options",
+    "char_hidden_size",
+)
+
+
+class SequenceModel:
+    """A recurrent model of whole sequences, of any lengths.
+
+    A bidirectional cell reads each sequence from both ends, and its two directions are combined in every layer; so each
+    prediction is made of the whole sequence. (A language model may not do that: what it predicts is in the sequence.)
+
+    Args:
+        inputs: what a sequence is made of: ``tokens``, texts or whole numbers; or ``values``, arrays ``(time,
+            channels)``.
+        outputs: what is predicted: ``labels``, one for each time step; ``label``, one for the sequence; or ``values``
+            for each time step.
+        settings: fields of :class:`~seqlm_core.settings.SequenceSettings`, such as ``cell="bigru"``.
+
+    Raises:
+        UsageError: a kind or a setting is not known, or does not fit.
+    """
+
+    def __init__(self, inputs: str = "tokens", outputs: str = "labels", **settings: Any) -> None:
+        if inputs not in INPUTS:
+            raise SettingError("inputs", f"must be one of {', '.join(INPUTS)}, not {inputs!r}")
+        if outputs not in OUTPUTS:
+            raise SettingError("outputs", f"must be one of {', '.join(OUTPUTS)}, not {outputs!r}")
+        self.inputs = inputs
+        self.outputs = outputs
+        self.given = settings
+        self.settings = make_settings(SequenceSettings, self._with_default_cell(settings))
+        self._check_settings(settings)
+        Components.choose(self.settings, installed_plugins())
+
+    def __repr__(self) -> str:
+        return f"SequenceModel({self.inputs!r}, {self.outputs!r}, cell={self.settings.cell!r})"
+
+    def train(
+        self,
+        examples: Iterable[Any],
+        validation: Iterable[Any] | None = None,
+        *,
+        name: str = "sequences",
+        out: PathLike | None = None,
+        overwrite: bool = False,
+        init_from: PathLike | None = None,
+        quiet: bool = False,
+    ) -> SequenceRun:
+        """Train on examples, and return the run.
+
+        Args:
+            examples: pairs ``(inputs, outputs)``. Labels are texts or whole numbers; a label that is None, or values
+                that are ``nan``, are not trained. The run keeps the examples, so that it can be resumed.
+            validation: likewise, to choose the best epoch by; without any, a share of the examples, drawn at random,
+                is not trained on and serves for it.
+            name: what the examples are called in the name of the run's directory.
+            out: the run directory; ``data/models/NAME-CELL-N`` without it.
+            overwrite: replace the run that is in ``out``.
+            init_from: a run of the same kinds whose best weights, vocabulary, labels and sizes to begin with.
+            quiet: show no progress.
+
+        Raises:
+            UsageError: an example, a setting, or ``out``, cannot be used.
+            NonFiniteLossError: training went wrong; the last good checkpoint is in the run directory.
+            TrainingInterrupted: a signal ended the training; ``seqlm.resume`` goes on with it.
+        """
+        check_destination(out, overwrite)
+        training = check_examples(examples, self.inputs, self.outputs)
+        held_out = check_examples(validation or [], self.inputs, self.outputs)
+        settings = self.settings
+        earlier = None
+        if init_from is not None:
+            earlier = SequenceRun(init_from)
+            settings = self._settings_like(earlier)
+        components = Components.choose(settings, installed_plugins())
+        settings = components.resolve(settings)
+        if validation is None:
+            training, held_out = self._split(training, settings)
+        if earlier is None:
+            encoders = Encoders.from_examples(
+                training,
+                self.inputs,
+                self.outputs,
+                min_count=settings.min_count,
+                max_vocabulary=settings.max_vocabulary,
+                by_characters=components.char_cell is not None,
+            )
+            architecture = self._architecture(settings, components, encoders)
+        else:
+            encoders, architecture = earlier.encoders, earlier.architecture
+        from seqlm_core.mxnet import compute_device, told_failures
+        from seqlm_core.training.new_run import train_into
+        from seqlm_core.training.sequence_learning import sequence_session
+
+        device = compute_device(settings.device)
+        with told_failures(), tempfile.TemporaryDirectory(prefix="seqlm-") as folder:
+            session = sequence_session(training, held_out, encoders, components, settings, architecture, device)
+            if earlier is not None:
+                session.take_weights(earlier)
+            texts = _as_texts(Path(folder), training, held_out, name)
+            directory = train_into(session, texts, out, overwrite, quiet)
+        return SequenceRun(directory.path)
+
+    def _with_default_cell(self, given: dict[str, Any]) -> dict[str, Any]:
+        # A forecast may not read what it forecasts, so values are predicted from one side unless the user says so.
+        if given.get("cell") is not None:
+            return given
+        return {**given, "cell": "lstm" if self.outputs == "values" else "bilstm"}
+
+    def _check_settings(self, given: dict[str, Any]) -> None:
+        if self.inputs == "values":
+            for setting in FOR_TOKENS_ALONE:
+                if given.get(setting):
+                    raise SettingError(setting, "is for tokens, and this model reads values")
+        if self.settings.char_cell is None:
+            for setting in ("char_cell_options", "char_hidden_size"):
+                if given.get(setting):
+                    raise SettingError(setting, "is for the character cell, and none is named by char_cell")
+
+    def _settings_like(self, earlier: SequenceRun) -> SequenceSettings:
+        theirs = earlier.architecture.inputs, earlier.architecture.outputs
+        if theirs != (self.inputs, self.outputs):
+            raise UsageError(
+                f"{earlier.path} maps {theirs[0]} to {theirs[1]}, and cannot begin a model of {self.inputs} to "
+                f"{self.outputs}"
+            )
+        return settings_like(earlier, self.given, TAKEN_FROM_EARLIER_RUN)
+
+    def _architecture(
+        self, settings: SequenceSettings, components: Components, encoders: Encoders
+    ) -> SequenceArchitecture:
+        characters = encoders.inputs.characters if isinstance(encoders.inputs, TokenEncoder) else None
+        return SequenceArchitecture.choose(
+            settings,
+            inputs=self.inputs,
+            outputs=self.outputs,
+            input_size=encoders.inputs.size,
+            output_size=encoders.outputs.size,
+            bidirectional=components.cell.spec.bidirectional,
+            characters=0 if characters is None else len(characters),
+            char_bidirectional=components.char_cell is not None and components.char_cell.spec.bidirectional,
+        )
+
+    def _split(self, examples: list[Example], settings: SequenceSettings) -> tuple[list[Example], list[Example]]:
+        """Return the examples to train on and those to validate on, each in the order in which they came."""
+        count = int(len(examples) * settings.validation_fraction)
+        order = generator(settings.seed, 0, "validation sequences").permutation(len(examples))
+        held_out = set(order[:count].tolist())
+        training = [example for i, example in enumerate(examples) if i not in held_out]
+        return training, [examples[i] for i in sorted(held_out)]
+
+
+def _as_texts(folder: Path, training: Sequence[Example], validation: Sequence[Example], name: str) -> TrainingTexts:
+    """Write the examples for the run to keep."""
+    kept = {TRAINING_EXAMPLES_FILE: training, VALIDATION_EXAMPLES_FILE: validation}
+    paths = {file: folder / file for file, examples in kept.items() if examples}
+    for file, path in paths.items():
+        write_examples(path, kept[file])
+    held_out = (paths[VALIDATION_EXAMPLES_FILE],) if validation else ()
+    return TrainingTexts((paths[TRAINING_EXAMPLES_FILE],), held_out, kept=paths, name=name)

@@ -1,0 +1,174 @@
+"""The run of a sequence model: prediction and evaluation."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seqlm_core.architecture import SequenceArchitecture, architecture_from_json
+from seqlm_core.errors import UsageError
+from seqlm_core.plugins import installed_plugins
+from seqlm_core.run_directory import SEQUENCE_MODEL
+from seqlm_core.sequences.batches import EncodedSequences
+from seqlm_core.sequences.encoders import Encoders, LabelEncoder, ValueEncoder
+from seqlm_core.sequences.examples import Label, check_examples, check_inputs, read_examples
+from seqlm_core.settings import SequenceSettings
+from seqlm_core.texts import TrainingTexts
+from seqlm_core.trained_run import TrainedRun
+
+if TYPE_CHECKING:
+    from seqlm_core.model.sequence_network import SequenceNetwork
+    from seqlm_core.mxnet import mx
+    from seqlm_core.sequences.evaluation import LabelEvaluation, ValueEvaluation
+    from seqlm_core.sequences.prediction import Predictor
+    from seqlm_core.training.session import Session
+
+logger = logging.getLogger("seqlm")
+
+
+class SequenceRun(TrainedRun[SequenceSettings]):
+    """The run of a sequence model.
+
+    Args:
+        path: the run directory.
+
+    Raises:
+        RunError: it is no run directory of a sequence model, it is damaged, or a plugin that it needs is missing.
+    """
+
+    task = SEQUENCE_MODEL
+    settings_class = SequenceSettings
+
+    @functools.cached_property
+    def architecture(self) -> SequenceArchitecture:
+        """The kinds and sizes of the model."""
+        return architecture_from_json(SequenceArchitecture, self.config["architecture"])
+
+    @functools.cached_property
+    def encoders(self) -> Encoders:
+        """What the model's inputs and outputs mean."""
+        return self.directory.read_encoders()
+
+    @property
+    def labels(self) -> list[Label]:
+        """The labels that the model knows, in the order of :meth:`probabilities`."""
+        return list(self._label_encoder.labels)
+
+    @functools.cached_property
+    def model(self) -> SequenceNetwork:
+        """The network with its weights, on the CPU."""
+        from seqlm_core.build import build_sequence_network, load_weights
+        from seqlm_core.mxnet import mx
+
+        char_cell = None
+        if self.settings.char_cell is not None:
+            char_cell = self._component(installed_plugins().cells, self.settings.char_cell, "char_cell_options")
+        network = build_sequence_network(self.architecture, self.cell, char_cell)
+        load_weights(network, self.weights, mx.cpu())
+        return network
+
+    def predict(self, sequences: Iterable[Any]) -> list[Any]:
+        """Return what the model predicts for each sequence.
+
+        Args:
+            sequences: lists of tokens, or arrays of values ``(time, channels)`` or ``(time,)``.
+
+        Returns:
+            For each sequence a list with the most probable label of each time step; or its most probable label; or
+            its values, an array ``(time, channels)``, ``(time,)`` for a single channel.
+
+        Raises:
+            UsageError: a sequence is not of the model's kind, or is empty and its label is asked for.
+        """
+        outputs = self._outputs(sequences)
+        encoder = self.encoders.outputs
+        if isinstance(encoder, ValueEncoder):
+            values = [encoder.decode(array) for array in outputs]
+            return [array[:, 0] for array in values] if encoder.size == 1 else values
+        if self.architecture.outputs == "label":
+            return [encoder.labels[array.argmax()] for array in outputs]
+        return [encoder.decode(array.argmax(axis=-1)) if len(array) else [] for array in outputs]
+
+    def probabilities(self, sequences: Iterable[Any]) -> list[np.ndarray]:
+        """Return the probability of each of :attr:`labels`.
+
+        Args:
+            sequences: as in :meth:`predict`.
+
+        Returns:
+            For each sequence an array ``(time, labels)``, or ``(labels,)`` where one label a sequence is predicted.
+
+        Raises:
+            UsageError: the model predicts values, or as in :meth:`predict`.
+        """
+        _ = self._label_encoder
+        return [np.exp(array) for array in self._outputs(sequences)]
+
+    def evaluate(self, examples: Iterable[Any]) -> LabelEvaluation | ValueEvaluation:
+        """Return the model's figures on examples.
+
+        Args:
+            examples: pairs ``(inputs, outputs)``, as in training.
+
+        Raises:
+            UsageError: an example is not of the model's kind, or nothing in them counts.
+        """
+        checked = check_examples(examples, self.architecture.inputs, self.architecture.outputs)
+        from seqlm_core.mxnet import told_failures
+        from seqlm_core.sequences.evaluation import SequenceEvaluator
+
+        with told_failures():
+            evaluation = SequenceEvaluator(self._predictor, checked, self.encoders).evaluate()
+        if not evaluation.predictions:
+            raise UsageError("there is nothing to evaluate on: no time step of the examples counts")
+        unknown = getattr(evaluation, "unknown_labels", 0)
+        if unknown:
+            logger.warning(
+                "%d of %d labels were not in the training, so the model cannot predict them",
+                unknown,
+                evaluation.predictions,
+            )
+        return evaluation
+
+    def session(self, texts: TrainingTexts, settings: SequenceSettings, device: mx.Context) -> Session:
+        from seqlm_core.training.sequence_learning import sequence_session
+
+        training, validation = (
+            [
+                example
+                for path in paths
+                for example in read_examples(path, self.architecture.inputs, self.architecture.outputs)
+            ]
+            for paths in (texts.training, texts.validation)
+        )
+        return sequence_session(
+            training, validation, self.encoders, self.components, settings, self.architecture, device
+        )
+
+    @property
+    def _label_encoder(self) -> LabelEncoder:
+        if not isinstance(self.encoders.outputs, LabelEncoder):
+            raise UsageError(f"{self.path} predicts values, not labels")
+        return self.encoders.outputs
+
+    @functools.cached_property
+    def _predictor(self) -> Predictor:
+        from seqlm_core.sequences.prediction import Predictor
+
+        return Predictor(self.model, self.settings.batch_size)
+
+    def _outputs(self, sequences: Iterable[Any]) -> list[np.ndarray]:
+        from seqlm_core.model.sequence_network import LONGEST_SPELLING
+        from seqlm_core.mxnet import told_failures
+
+        checked = check_inputs(sequences, self.architecture.inputs)
+        if self.architecture.outputs == "label":
+            for number, sequence in enumerate(checked, 1):
+                if not len(sequence):
+                    raise UsageError(f"sequence {number} is empty, and has nothing that a label could be of")
+        with told_failures():
+            return self._predictor.outputs(EncodedSequences.of_inputs(checked, self.encoders, LONGEST_SPELLING))

@@ -1,0 +1,260 @@
+"""Sequences of unequal length in batches of few shapes: grouped by length, padded, and masked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from seqlm_core.randomness import generator
+from seqlm_core.reading.vocabulary import UNKNOWN_ID
+from seqlm_core.sequences.encoders import UNKNOWN_LABEL, Encoders, TokenEncoder, ValueEncoder
+from seqlm_core.sequences.examples import Example
+
+SHORTEST_GROUP = 8
+GROWTH = 1.25
+
+
+@dataclasses.dataclass(frozen=True)
+class Spellings:
+    """The characters of the distinct tokens of some sequences.
+
+    Attributes:
+        characters: ids, int32 ``(distinct tokens, longest)``; of a token that is longer, its beginning and its end.
+        counts: how many characters of each token are there, at least 1.
+        tokens: for each sequence, which of the distinct tokens it has, int32 ``(time,)``.
+    """
+
+    characters: np.ndarray
+    counts: np.ndarray
+    tokens: list[np.ndarray]
+
+    @classmethod
+    def of(cls, sequences: Sequence[Sequence[str]], encoder: TokenEncoder, longest: int) -> Spellings:
+        """Return the spellings of tokens; of each at most ``longest`` characters are read."""
+        if encoder.characters is None:
+            raise TypeError("the encoder has no characters")
+        numbers: dict[str, int] = {}
+        tokens = [
+            np.array([numbers.setdefault(token, len(numbers)) for token in sequence], dtype=np.int32)
+            for sequence in sequences
+        ]
+        characters = np.zeros((len(numbers), longest), dtype=np.int32)
+        counts = np.ones(len(numbers), dtype=np.int32)
+        beginning = longest // 2
+        for row, token in enumerate(numbers):
+            read = token if len(token) <= longest else token[:beginning] + token[beginning - longest :]
+            characters[row, : len(read)] = encoder.characters.ids(read)
+            counts[row] = max(1, len(read))
+        return cls(characters, counts, tokens)
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodedSequences:
+    """Sequences as the network has them, with their targets if there are any.
+
+    Attributes:
+        inputs: int32 ``(time,)`` ids of tokens, or float32 ``(time, channels)`` values.
+        targets: for each time step int32 ``(time,)`` or float32 ``(time, channels)``, or one for the sequence, an
+            int32 without axes; None where only predictions are wanted.
+        counted: which of them count, bool of the same shape but without the channels.
+        spellings: of tokens that are read by their characters.
+    """
+
+    inputs: list[np.ndarray]
+    targets: list[np.ndarray] | None = None
+    counted: list[np.ndarray] | None = None
+    spellings: Spellings | None = None
+
+    @classmethod
+    def of_inputs(cls, inputs: Sequence[Any], encoders: Encoders, longest_spelling: int) -> EncodedSequences:
+        """Encode checked inputs."""
+        encoder = encoders.inputs
+        spellings = None
+        if isinstance(encoder, TokenEncoder) and encoder.characters is not None:
+            spellings = Spellings.of(inputs, encoder, longest_spelling)
+        return cls([encoder.encode(sequence) for sequence in inputs], spellings=spellings)
+
+    @classmethod
+    def of_examples(
+        cls, examples: Sequence[Example], outputs: str, encoders: Encoders, longest_spelling: int
+    ) -> EncodedSequences:
+        """Encode checked examples; what has no target that the model knows is not counted."""
+        read = cls.of_inputs([sequence for sequence, _ in examples], encoders, longest_spelling)
+        encoder = encoders.outputs
+        targets, counted = [], []
+        for _, target in examples:
+            if isinstance(encoder, ValueEncoder):
+                values = encoder.encode(target)
+                known = ~np.isnan(values).any(axis=1)
+                targets.append(np.where(known[:, None], values, np.float32(0)))
+            else:
+                ids = encoder.encode([target])[0] if outputs == "label" else encoder.encode(target)
+                known = ids != UNKNOWN_LABEL
+                targets.append(np.where(known, ids, 0).astype(np.int32))
+            counted.append(np.asarray(known))
+        return dataclasses.replace(read, targets=targets, counted=counted)
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Time steps of each sequence."""
+        return np.array([len(sequence) for sequence in self.inputs], dtype=np.int64)
+
+    @property
+    def unknown_tokens(self) -> int:
+        """Tokens that are not in the vocabulary; 0 where values are read."""
+        return sum(int((ids == UNKNOWN_ID).sum()) for ids in self.inputs if ids.dtype == np.int32)
+
+    @property
+    def predictions(self) -> int:
+        """Targets that count."""
+        return sum(int(known.sum()) for known in self.counted or ())
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Sequences side by side, padded at their ends.
+
+    Attributes:
+        indices: which sequences these are. There may be more columns than sequences: those count nothing.
+        inputs: ``[tokens (time, columns)]`` or ``[values (time, columns, channels)]``, or, where characters are read,
+            ``[tokens, characters (longest, time * columns), character counts (time * columns,)]``.
+        lengths: int32 ``(columns,)``, at least 1.
+        targets: ``(time, columns, ...)`` or ``(columns,)``, None without targets.
+        counted: float32 ``(time, columns)`` or ``(columns,)``, 1 where a target counts; None without targets.
+    """
+
+    indices: np.ndarray
+    inputs: list[np.ndarray]
+    lengths: np.ndarray
+    targets: np.ndarray | None
+    counted: np.ndarray | None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Time steps and columns."""
+        time, columns = self.inputs[0].shape[:2]
+        return time, columns
+
+    @property
+    def predictions(self) -> int:
+        """Targets that count."""
+        return 0 if self.counted is None else int(self.counted.sum())
+
+    @classmethod
+    def of(cls, sequences: EncodedSequences, indices: np.ndarray, time: int, columns: int) -> Batch:
+        """Put some of the sequences side by side.
+
+        Args:
+            sequences: to choose from.
+            indices: which.
+            time: time steps to pad to.
+            columns: at least as many as indices.
+        """
+
+        def beside(parts: list[np.ndarray]) -> np.ndarray:
+            padded = np.zeros((time, columns, *parts[0].shape[1:]), parts[0].dtype)
+            for column, part in enumerate(parts):
+                padded[: len(part), column] = part
+            return padded
+
+        inputs = [beside([sequences.inputs[i] for i in indices])]
+        if sequences.spellings is not None:
+            spellings = sequences.spellings
+            tokens = beside([spellings.tokens[i] for i in indices]).ravel()
+            inputs += [np.ascontiguousarray(spellings.characters[tokens].T), spellings.counts[tokens]]
+        lengths = np.ones(columns, dtype=np.int32)
+        lengths[: len(indices)] = [len(sequences.inputs[i]) for i in indices]
+        targets = counted = None
+        if sequences.targets is not None and sequences.counted is not None:
+            wanted = [sequences.targets[i] for i in indices]
+            known = [sequences.counted[i] for i in indices]
+            if known[0].ndim:
+                targets, counted = beside(wanted), beside(known).astype(np.float32)
+            else:
+                targets, counted = np.zeros(columns, dtype=np.int32), np.zeros(columns, dtype=np.float32)
+                targets[: len(indices)], counted[: len(indices)] = wanted, known
+        return cls(indices, inputs, lengths, targets, counted)
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Sequences of similar length.
+
+    Attributes:
+        indices: which.
+        time: time steps that they are padded to.
+    """
+
+    indices: np.ndarray
+    time: int
+
+
+def group_by_length(lengths: np.ndarray, batch_size: int) -> list[Group]:
+    """Group sequences so that little is padded and there are few shapes, since each shape is a graph of its own.
+
+    The groups' lengths grow by a quarter from one to the next; a group that would not fill a batch is joined with the
+    next longer one. Empty sequences are in no group.
+
+    Args:
+        lengths: time steps of each sequence.
+        batch_size: sequences in a batch.
+    """
+    longest = int(lengths.max(initial=0))
+    groups: list[Group] = []
+    waiting: list[np.ndarray] = []
+    shorter, limit = 0, SHORTEST_GROUP
+    while shorter < longest:
+        waiting.append(np.flatnonzero((shorter < lengths) & (lengths <= limit)))
+        if sum(map(len, waiting)) >= batch_size or limit >= longest:
+            indices = np.sort(np.concatenate(waiting))
+            if len(indices):
+                groups.append(Group(indices, min(limit, longest)))
+            waiting = []
+        shorter, limit = limit, int(np.ceil(limit * GROWTH))
+    return groups
+
+
+class TrainingBatches:
+    """The batches of each epoch: the same groups, and in each of them the sequences in another order.
+
+    Args:
+        sequences: with targets; those of which nothing counts are left out.
+        batch_size: the most sequences in a batch.
+    """
+
+    def __init__(self, sequences: EncodedSequences, batch_size: int) -> None:
+        self.sequences = sequences
+        counting = np.array([known.any() for known in sequences.counted or ()], dtype=bool)
+        self.groups = group_by_length(np.where(counting, sequences.lengths, 0), batch_size)
+        # As many as are needed, and of equal size as nearly as can be, so that no columns are wasted.
+        self._batches = [-(-len(group.indices) // batch_size) for group in self.groups]
+        self._columns = [-(-len(group.indices) // batches) for group, batches in zip(self.groups, self._batches)]
+
+    def __len__(self) -> int:
+        return sum(self._batches)
+
+    def read(self, seed: int, epoch: int, first: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch from batch ``first`` on, in an order drawn for the epoch."""
+        random = generator(seed, epoch, "order of sequences")
+        parts = []
+        for group, batches, columns in zip(self.groups, self._batches, self._columns):
+            shuffled = random.permutation(group.indices)
+            parts += [(part, group.time, columns) for part in np.array_split(shuffled, batches)]
+        for place in random.permutation(len(parts))[first:]:
+            indices, time, columns = parts[place]
+            yield Batch.of(self.sequences, indices, time, columns)
+
+
+def batches_in_order(sequences: EncodedSequences, batch_size: int) -> Iterator[Batch]:
+    """Yield batches that hold each sequence once, but for empty ones."""
+    for group in group_by_length(sequences.lengths, batch_size):
+        # A power of two, so that few different shapes come up, however many sequences there are.
+        columns = min(batch_size, 1 << (len(group.indices) - 1).bit_length())
+        for start in range(0, len(group.indices), columns):
+            yield Batch.of(sequences, group.indices[start : start + columns], group.time, columns)

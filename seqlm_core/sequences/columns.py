@@ -1,0 +1,207 @@
+"""Column files, the format of tagging: a token a line with its columns, a blank line between sequences."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from seqlm_core.errors import SettingError, TextError
+from seqlm_core.reading.text import PathLike, check_readable, read_blocks
+
+
+@dataclasses.dataclass(frozen=True)
+class ColumnSequence:
+    """One sequence of a column file.
+
+    Attributes:
+        lines: as they stand in the file, without line ends; one for each token.
+        fields: the columns of each line; as many in every line of a file, and none of them empty.
+        first_line: number of the first line in the file, from 1 on.
+        path: of the file, for messages.
+    """
+
+    lines: list[str]
+    fields: list[list[str]]
+    first_line: int
+    path: Path
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    @property
+    def width(self) -> int:
+        """How many columns each line has."""
+        return len(self.fields[0])
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """Which columns of a file hold what; counted from 1 on, or from the end on if negative (-1 is the last).
+
+    Raises:
+        SettingError: a number is 0.
+    """
+
+    token: int = 1
+    label: int = -1
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) == 0:
+                raise SettingError(
+                    f"{field.name}_column", "must not be 0: columns count from 1 on, or from the end on with -1"
+                )
+
+    def tokens(self, sequence: ColumnSequence) -> list[str]:
+        """Return the tokens of a sequence.
+
+        Raises:
+            SettingError: the file has no such column.
+        """
+        index = _index(self.token, "token_column", sequence)
+        return [fields[index] for fields in sequence.fields]
+
+    def labels(self, sequence: ColumnSequence) -> list[str]:
+        """Return the labels of a sequence, one for each token.
+
+        Raises:
+            SettingError: the file has no such column, or it is the one of the tokens.
+        """
+        index = _index(self.label, "label_column", sequence)
+        if index == _index(self.token, "token_column", sequence):
+            raise SettingError(
+                "label_column",
+                f"is {self.label}, and in {sequence.path}, with {_count_columns(sequence.width)}, that is the token "
+                "column too; choose another, or add a column of labels",
+            )
+        return [fields[index] for fields in sequence.fields]
+
+
+DEFAULT_COLUMNS = Columns()
+
+
+def read_sequences(path: PathLike, encoding: str = "utf-8") -> Iterator[ColumnSequence]:
+    """Yield the sequences of a column file, one at a time, so that a file may be of any size.
+
+    A line is split at tabs if it holds one, and at runs of spaces otherwise. Lines with nothing but spaces and tabs
+    are blank; several in a row count as one. Other white space is text: a no-break space can be a token.
+
+    Args:
+        path: the file; its lines end with a line feed, or with a carriage return before it.
+        encoding: of the file; a byte-order mark at the beginning of UTF-8 is left out.
+
+    Raises:
+        TextError: the file cannot be read or holds no sequences, its lines differ in their number of columns, or a
+            column is empty.
+    """
+    path = check_readable(path)
+    empty = True
+    for is_sequence, group in itertools.groupby(_read_rows(path, encoding), key=lambda row: bool(row.fields)):
+        if is_sequence:
+            empty = False
+            rows = list(group)
+            yield ColumnSequence([row.line for row in rows], [row.fields for row in rows], rows[0].number, path)
+    if empty:
+        raise TextError(f"{path} holds no sequences, only blank lines")
+
+
+def read_tokens(path: PathLike, columns: Columns = DEFAULT_COLUMNS, encoding: str = "utf-8") -> Iterator[list[str]]:
+    """Yield the tokens of each sequence of a column file, one sequence at a time; no column of labels is needed.
+
+    Raises:
+        TextError: see :func:`read_sequences`.
+        SettingError: the file has no such column.
+    """
+    return map(columns.tokens, read_sequences(path, encoding))
+
+
+def read_examples(
+    path: PathLike, columns: Columns = DEFAULT_COLUMNS, encoding: str = "utf-8"
+) -> list[tuple[list[str], list[str]]]:
+    """Return tokens and labels of each sequence of a column file; the two lists of a pair are of the same length.
+
+    Raises:
+        TextError: see :func:`read_sequences`.
+        SettingError: the file has no such column, or tokens and labels would come from the same one.
+    """
+
+    # Interned, since both repeat all over a file, and one string each is a small part of the memory.
+    def interned(strings: list[str]) -> list[str]:
+        return [sys.intern(string) for string in strings]
+
+    return [
+        (interned(columns.tokens(sequence)), interned(columns.labels(sequence)))
+        for sequence in read_sequences(path, encoding)
+    ]
+
+
+class _Row(NamedTuple):
+    """A line of a file with its number, from 1 on, and its columns: none if it is blank."""
+
+    number: int
+    line: str
+    fields: list[str]
+
+
+def _read_rows(path: Path, encoding: str) -> Iterator[_Row]:
+    """Yield the lines of a file, blank ones too, and check that all others have the columns of the first."""
+    first: _Row | None = None
+    for number, line in enumerate(_read_lines(path, encoding), start=1):
+        row = _Row(number, line, _split(line))
+        if row.fields:
+            first = first or row
+            if len(row.fields) != len(first.fields):
+                raise TextError(
+                    f"{path}, line {number} has {_count_columns(len(row.fields))}, and line {first.number} has "
+                    f"{len(first.fields)}; give every line the same columns"
+                )
+            if "" in row.fields:
+                column = row.fields.index("") + 1
+                raise TextError(f"{path}, line {number} has an empty column {column}; fill it, or remove a tab")
+        yield row
+
+
+def _read_lines(path: Path, encoding: str) -> Iterator[str]:
+    """Yield the lines of a file without their ends.
+
+    Only a line feed ends one: a token may hold what Unicode knows of further line separators.
+    """
+    pieces: list[str] = []
+    for block in read_blocks(path, encoding):
+        end_of_line, *lines = block.split("\n")
+        pieces.append(end_of_line)
+        if lines:
+            *whole, rest = lines
+            yield _without_return("".join(pieces))
+            yield from map(_without_return, whole)
+            pieces = [rest]
+    yield _without_return("".join(pieces))
+
+
+def _without_return(line: str) -> str:
+    return line[:-1] if line.endswith("\r") else line
+
+
+def _split(line: str) -> list[str]:
+    if not line.strip(" \t"):
+        return []
+    if "\t" in line:
+        return line.split("\t")
+    return [field for field in line.split(" ") if field]
+
+
+def _index(number: int, setting: str, sequence: ColumnSequence) -> int:
+    """Return the place from 0 on of column ``number`` in each line's fields."""
+    if not 1 <= abs(number) <= sequence.width:
+        raise SettingError(
+            setting, f"is {number}, and the lines of {sequence.path} have {_count_columns(sequence.width)}"
+        )
+    return number - 1 if number > 0 else sequence.width + number
+
+
+def _count_columns(number: int) -> str:
+    return "1 column" if number == 1 else f"{number} columns"

@@ -1,0 +1,248 @@
+"""What the inputs and outputs of a sequence model mean: tokens, labels and values as the network has them."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from seqlm_core.errors import RunError, UsageError
+from seqlm_core.reading.vocabulary import Vocabulary
+from seqlm_core.sequences.examples import NOT_COUNTED, Example, Label
+
+UNKNOWN_LABEL = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenEncoder:
+    """Tokens as ids, and as ids of their characters.
+
+    Attributes:
+        vocabulary: the tokens.
+        characters: of the tokens; None where tokens are read whole.
+    """
+
+    vocabulary: Vocabulary
+    characters: Vocabulary | None = None
+
+    @classmethod
+    def from_sequences(
+        cls, sequences: Iterable[Sequence[str]], min_count: int, max_vocabulary: int, by_characters: bool
+    ) -> TokenEncoder:
+        """Return the encoder of training sequences.
+
+        Args:
+            sequences: of tokens.
+            min_count: tokens that occur less often are unknown; if all are, each has its place.
+            max_vocabulary: the most tokens to keep; 0 keeps all.
+            by_characters: read the characters too.
+        """
+        counts = collections.Counter(token for sequence in sequences for token in sequence)
+        if max(counts.values()) < min_count:
+            min_count = 1
+        characters: collections.Counter[str] = collections.Counter()
+        for token, count in counts.items() if by_characters else ():
+            for character in token:
+                characters[character] += count
+        return cls(
+            Vocabulary.from_counts(counts, min_count, max_vocabulary),
+            Vocabulary.from_counts(characters) if characters else None,
+        )
+
+    @property
+    def size(self) -> int:
+        """Tokens, ``<unk>`` included."""
+        return len(self.vocabulary)
+
+    def encode(self, tokens: Sequence[str]) -> np.ndarray:
+        """Return the ids of tokens, int32 ``(time,)``; 0 of those that are not in the vocabulary."""
+        return self.vocabulary.ids(tokens)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values from which :meth:`from_json` makes the same encoder."""
+        characters = None if self.characters is None else self.characters.to_json()
+        return {"vocabulary": self.vocabulary.to_json(), "characters": characters}
+
+    @classmethod
+    def from_json(cls, values: Any) -> TokenEncoder:
+        """Make an encoder of what :meth:`to_json` returned."""
+        characters = values["characters"]
+        return cls(
+            Vocabulary.from_json(values["vocabulary"]),
+            None if characters is None else Vocabulary.from_json(characters),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelEncoder:
+    """Labels as ids.
+
+    Attributes:
+        labels: by falling count in the training part, then by label; the id is the place.
+    """
+
+    labels: list[Label]
+
+    @classmethod
+    def from_labels(cls, labels: Iterable[Label | None]) -> LabelEncoder:
+        """Return the encoder of all labels of the training part."""
+        counts = collections.Counter(label for label in labels if label is not NOT_COUNTED)
+        return cls(sorted(counts, key=lambda label: (-counts[label], str(label), isinstance(label, int))))
+
+    @property
+    def size(self) -> int:
+        """How many labels there are."""
+        return len(self.labels)
+
+    def encode(self, labels: Iterable[Label | None]) -> np.ndarray:
+        """Return ids, int32; :data:`UNKNOWN_LABEL` of labels that were not trained, and of None."""
+        ids = {label: i for i, label in enumerate(self.labels)}
+        found = (UNKNOWN_LABEL if label is NOT_COUNTED else ids.get(label, UNKNOWN_LABEL) for label in labels)
+        return np.fromiter(found, dtype=np.int32)
+
+    def decode(self, ids: np.ndarray) -> list[Label]:
+        """Return the labels of ids ``(time,)``."""
+        return [self.labels[i] for i in ids]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values from which :meth:`from_json` makes the same encoder."""
+        return {"labels": self.labels}
+
+    @classmethod
+    def from_json(cls, values: Any) -> LabelEncoder:
+        """Make an encoder of what :meth:`to_json` returned."""
+        labels = values["labels"]
+        if not labels or not all(type(label) in (str, int) for label in labels):
+            raise ValueError("labels must be texts or whole numbers")
+        return cls(list(labels))
+
+
+@dataclasses.dataclass(frozen=True)
+class ValueEncoder:
+    """Values in units of their standard deviation, from their mean, each channel by itself.
+
+    Attributes:
+        mean: of each channel in the training part, ``(channels,)``.
+        scale: its standard deviation; 1 where that is 0.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def from_sequences(cls, sequences: Sequence[np.ndarray]) -> ValueEncoder:
+        """Return the encoder of arrays ``(time, channels)``; ``nan`` is left out."""
+        values = np.concatenate([sequence for sequence in sequences if len(sequence)])
+        scale = np.nanstd(values, axis=0)
+        return cls(np.nanmean(values, axis=0), np.where(scale > 0, scale, 1.0))
+
+    @property
+    def size(self) -> int:
+        """Channels."""
+        return len(self.mean)
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        """Return the standardized values ``(time, channels)`` as float32.
+
+        Raises:
+            UsageError: they have another number of channels.
+        """
+        if not len(values):
+            return np.zeros((0, self.size), dtype=np.float32)
+        if values.shape[1] != self.size:
+            raise UsageError(f"a sequence has {values.shape[1]} channels, and the model has {self.size}")
+        return ((values - self.mean) / self.scale).astype(np.float32)
+
+    def decode(self, values: np.ndarray) -> np.ndarray:
+        """Return standardized values in their own units, as float64."""
+        return values.astype(np.float64) * self.scale + self.mean
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values from which :meth:`from_json` makes the same encoder."""
+        return {"mean": self.mean.tolist(), "scale": self.scale.tolist()}
+
+    @classmethod
+    def from_json(cls, values: Any) -> ValueEncoder:
+        """Make an encoder of what :meth:`to_json` returned."""
+        mean, scale = (np.array(values[name], dtype=np.float64) for name in ("mean", "scale"))
+        if mean.ndim != 1 or mean.shape != scale.shape or not np.isfinite([mean, scale]).all() or (scale <= 0).any():
+            raise ValueError("mean and scale must be numbers, as many of each")
+        return cls(mean, scale)
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoders:
+    """What a sequence model's inputs and outputs mean.
+
+    Attributes:
+        inputs: of the inputs.
+        outputs: of the outputs.
+    """
+
+    inputs: TokenEncoder | ValueEncoder
+    outputs: LabelEncoder | ValueEncoder
+
+    @classmethod
+    def from_examples(
+        cls,
+        examples: Sequence[Example],
+        inputs: str,
+        outputs: str,
+        *,
+        min_count: int = 1,
+        max_vocabulary: int = 0,
+        by_characters: bool = False,
+    ) -> Encoders:
+        """Return the encoders of the training part.
+
+        Raises:
+            UsageError: there is nothing to learn from.
+        """
+        read = [sequence for sequence, _ in examples]
+        targets = [target for _, target in examples]
+        if not any(len(sequence) for sequence in read):
+            raise UsageError("there are no examples to train on, or their sequences are empty")
+        encoder: TokenEncoder | ValueEncoder
+        if inputs == "tokens":
+            encoder = TokenEncoder.from_sequences(read, min_count, max_vocabulary, by_characters)
+        else:
+            encoder = ValueEncoder.from_sequences(read)
+        if outputs == "values":
+            if all(np.isnan(target).any(axis=1).all() for target in targets):
+                raise UsageError("no time step of the training examples counts: all of their values are nan")
+            return cls(encoder, ValueEncoder.from_sequences(targets))
+        labels = LabelEncoder.from_labels(targets if outputs == "label" else [x for row in targets for x in row])
+        if labels.size < 2:
+            raise UsageError(
+                f"the training examples have {labels.labels[0]!r} as their only label: nothing to learn"
+                if labels.labels
+                else "the training examples have no labels"
+            )
+        return cls(encoder, labels)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values from which :meth:`from_json` makes the same encoders."""
+        return {
+            side: {"kind": _KINDS[type(encoder)], **encoder.to_json()}
+            for side, encoder in (("inputs", self.inputs), ("outputs", self.outputs))
+        }
+
+    @classmethod
+    def from_json(cls, values: Any) -> Encoders:
+        """Make encoders of what :meth:`to_json` returned.
+
+        Raises:
+            RunError: the values are not such encoders.
+        """
+        classes = {name: kind for kind, name in _KINDS.items()}
+        try:
+            inputs, outputs = (classes[values[side]["kind"]].from_json(values[side]) for side in ("inputs", "outputs"))
+            return cls(inputs, outputs)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"the encoders are damaged: {error}") from error
+
+
+_KINDS: dict[Any, str] = {TokenEncoder: "tokens", LabelEncoder: "labels", ValueEncoder: "values"}

@@ -1,0 +1,187 @@
+"""Examples: sequences, each with what is to be predicted of it; checked, and kept as lines of JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import numbers
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Union
+
+import numpy as np
+
+from seqlm_core.errors import RunError, UsageError
+
+Label = Union[str, int]
+Example = tuple[Any, Any]
+"""``(inputs, outputs)``, as the kinds below have them."""
+
+INPUTS = ("tokens", "values")
+OUTPUTS = ("labels", "label", "values")
+
+NOT_COUNTED = None
+"""The label of a time step that is neither trained nor scored; of values, ``nan`` is."""
+
+
+def check_inputs(inputs: Iterable[Any], kind: str) -> list[Any]:
+    """Return sequences of a kind in one form: tokens as lists of texts, values as arrays ``(time, channels)``.
+
+    Args:
+        inputs: sequences of tokens (texts, or whole numbers, which are read as their digits), or of values: arrays
+            ``(time, channels)`` or ``(time,)`` of finite numbers.
+        kind: ``tokens`` or ``values``.
+
+    Raises:
+        UsageError: one is something else.
+    """
+    if isinstance(inputs, (str, bytes)):
+        raise UsageError(f"a list of sequences is needed, not the text {inputs[:20]!r}")
+    try:
+        listed = list(inputs)
+    except TypeError as error:
+        raise UsageError(f"a list of sequences is needed, not {inputs!r}") from error
+    named = [(sequence, f"sequence {number}") for number, sequence in enumerate(listed, 1)]
+    if kind == "tokens":
+        return [_tokens(sequence, where) for sequence, where in named]
+    arrays = [_finite_values(sequence, where) for sequence, where in named]
+    _check_channels(arrays, "sequence")
+    return arrays
+
+
+def check_examples(examples: Iterable[Any], inputs: str, outputs: str) -> list[Example]:
+    """Return examples in one form: inputs as :func:`check_inputs` does, outputs likewise.
+
+    Args:
+        examples: pairs ``(inputs, outputs)``.
+        inputs: kind of the inputs.
+        outputs: kind of the outputs: ``labels``, a list with a label (a text or a whole number, or None for a time step
+            that does not count) for each time step; ``label``, one for the sequence; ``values``, an array ``(time,
+            channels)`` or ``(time,)``, with ``nan`` in time steps that do not count.
+
+    Raises:
+        UsageError: one is something else.
+    """
+    pairs = []
+    try:
+        for pair in examples:
+            first, second = pair
+            pairs.append((first, second))
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"example {len(pairs) + 1} is not a pair (inputs, outputs); examples are a list of such pairs"
+        ) from error
+    read = check_inputs([first for first, _ in pairs], inputs)
+    checked: list[Example] = []
+    for number, (sequence, (_, target)) in enumerate(zip(read, pairs), 1):
+        where = f"example {number}"
+        if outputs == "label":
+            if not len(sequence):
+                raise UsageError(f"{where} has an empty sequence, which has nothing that a label could be of")
+            checked.append((sequence, _label(target, where)))
+            continue
+        found = _labels(target, where) if outputs == "labels" else _values(target, where)
+        if len(found) != len(sequence):
+            raise UsageError(f"{where} has {len(sequence)} time steps and {len(found)} {outputs}; as many are needed")
+        checked.append((sequence, found))
+    if outputs == "values":
+        _check_channels([target for _, target in checked], "the outputs of example")
+    return checked
+
+
+def write_examples(path: Path, examples: Iterable[Example]) -> None:
+    """Write examples as lines of JSON, from which :func:`read_examples` makes the same ones."""
+
+    def plain(part: Any) -> Any:
+        if not isinstance(part, np.ndarray):
+            return part
+        return [[None if math.isnan(x) else x for x in row] for row in part.tolist()]
+
+    with path.open("w", encoding="ascii") as file:
+        for inputs, outputs in examples:
+            file.write(json.dumps([plain(inputs), plain(outputs)]) + "\n")
+
+
+def read_examples(path: Path, inputs: str, outputs: str) -> list[Example]:
+    """Return the examples that :func:`write_examples` wrote.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+
+    def array(rows: list[list[Any]]) -> np.ndarray:
+        return np.array([[math.nan if x is None else x for x in row] for row in rows], dtype=np.float64)
+
+    examples = []
+    try:
+        with path.open(encoding="ascii") as file:
+            for line in file:
+                first, second = json.loads(line)
+                first = array(first) if inputs == "values" else first
+                examples.append((first, array(second) if outputs == "values" else second))
+    except (ValueError, TypeError) as error:
+        raise RunError(f"{path} is damaged: line {len(examples) + 1} is no example") from error
+    return check_examples(examples, inputs, outputs)
+
+
+def _tokens(sequence: Any, where: str) -> list[str]:
+    if isinstance(sequence, (str, bytes)):
+        raise UsageError(f"{where} is a text, {sequence[:20]!r}; a list of tokens is needed, such as list(text)")
+    try:
+        tokens = [
+            str(int(token)) if isinstance(token, numbers.Integral) else token
+            for token in (sequence.tolist() if isinstance(sequence, np.ndarray) else sequence)
+        ]
+    except TypeError as error:
+        raise UsageError(f"{where} is no sequence of tokens but {sequence!r}") from error
+    for step, token in enumerate(tokens, 1):
+        if not isinstance(token, str):
+            raise UsageError(f"{where} has {token!r} at time step {step}; a token is a text or a whole number")
+    return tokens
+
+
+def _values(sequence: Any, where: str) -> np.ndarray:
+    """Return an array ``(time, channels)``."""
+    try:
+        array = np.asarray(sequence, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{where} is no array of numbers: {error}") from error
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or not array.shape[1]:
+        raise UsageError(f"{where} has shape {array.shape}; (time,) or (time, channels) is needed")
+    if np.isinf(array).any():
+        raise UsageError(f"{where} has an infinite value at time step {1 + int(np.isinf(array).any(axis=1).argmax())}")
+    return array
+
+
+def _finite_values(sequence: Any, where: str) -> np.ndarray:
+    array = _values(sequence, where)
+    missing = np.isnan(array).any(axis=1)
+    if missing.any():
+        raise UsageError(f"{where} has nan at time step {1 + int(missing.argmax())}; inputs must be numbers")
+    return array
+
+
+def _check_channels(arrays: Sequence[np.ndarray], what: str) -> None:
+    for number, array in enumerate(arrays, 1):
+        if array.shape[1] != arrays[0].shape[1]:
+            raise UsageError(f"{what} {number} has {array.shape[1]} channels, and {what} 1 has {arrays[0].shape[1]}")
+
+
+def _labels(target: Any, where: str) -> list[Label | None]:
+    if isinstance(target, (str, bytes)):
+        raise UsageError(f"{where} has a text as its labels, {target[:20]!r}; a list of labels is needed")
+    try:
+        listed = target.tolist() if isinstance(target, np.ndarray) else list(target)
+    except TypeError as error:
+        raise UsageError(f"{where} has {target!r} as its labels; a list of labels is needed") from error
+    return [label if label is NOT_COUNTED else _label(label, where) for label in listed]
+
+
+def _label(label: Any, where: str) -> Label:
+    if isinstance(label, str):
+        return label
+    if isinstance(label, numbers.Integral):
+        return int(label)
+    raise UsageError(f"{where} has the label {label!r}; a label is a text or a whole number")

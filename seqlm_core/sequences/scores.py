@@ -1,0 +1,200 @@
+"""How well labels are predicted: accuracy, and precision, recall and F1 of labels and of chunks."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, Optional, TypeVar, Union
+
+Label = Union[str, int]
+Name = TypeVar("Name", bound=Label)
+TrueLabels = Sequence[Sequence[Optional[Label]]]
+"""The true labels of each sequence; None where one is not counted."""
+PredictedLabels = Sequence[Sequence[Label]]
+
+OUTSIDE = "O"
+CHUNK_LABEL = re.compile("([BIES])-(.+)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """How well one label, or one type of chunk, is found.
+
+    Attributes:
+        precision: share of what is predicted that is true, from 0 to 1; 0 where nothing is predicted.
+        recall: share of what is true that is predicted, from 0 to 1; 0 where nothing is true.
+        f1: the harmonic mean of the two (van Rijsbergen, Information Retrieval, 1979); 0 where both are 0.
+        support: how many are true.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+    @classmethod
+    def from_counts(cls, correct: int, predicted: int, true: int) -> Score:
+        """Return the score where ``correct`` of the ``predicted`` ones are among the ``true`` ones."""
+        return cls(
+            precision=_ratio(correct, predicted),
+            recall=_ratio(correct, true),
+            f1=_ratio(2 * correct, predicted + true),
+            support=true,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ChunkScores:
+    """How well chunks are found.
+
+    Attributes:
+        precision: of all chunks, whatever their type: a micro average.
+        recall: likewise.
+        f1: likewise.
+        support: how many chunks are true.
+        types: the score of each type of chunk that is true or predicted at least once, sorted by type.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    types: dict[str, Score]
+
+
+def accuracy(true: TrueLabels, predicted: PredictedLabels) -> float:
+    """Return the share of labels that are predicted right, from 0 to 1; 0 where there are none to count.
+
+    Every label weighs the same, so a long sequence weighs more than a short one.
+
+    Args:
+        true: the true labels of each sequence; None where one is not counted.
+        predicted: the predicted labels, one for each true one.
+
+    Raises:
+        ValueError: there are not as many predicted labels as true ones.
+    """
+    pairs = _counted_pairs(true, predicted)
+    return _ratio(sum(1 for true_label, label in pairs if true_label == label), len(pairs))
+
+
+def label_scores(true: TrueLabels, predicted: PredictedLabels) -> dict[Label, Score]:
+    """Return the score of each label that is true or predicted at least once, sorted by the label as a string.
+
+    Args:
+        true: the true labels of each sequence; None where one is not counted.
+        predicted: the predicted labels, one for each true one.
+
+    Raises:
+        ValueError: there are not as many predicted labels as true ones.
+    """
+    pairs = _counted_pairs(true, predicted)
+    return _scores(
+        correct=Counter(label for true_label, label in pairs if true_label == label),
+        predicted=Counter(label for _, label in pairs),
+        true=Counter(true_label for true_label, _ in pairs),
+    )
+
+
+def chunk_scores(true: TrueLabels, predicted: PredictedLabels) -> ChunkScores | None:
+    """Return how well chunks are found, or None where the true labels are not chunk labels.
+
+    A chunk is what a run of labels marks: ``B-PER I-PER`` is one of type PER (Ramshaw and Marcus, Text Chunking Using
+    Transformation-Based Learning, 1995). ``I-`` and ``E-`` continue the chunk before them if it is of the same type
+    and its last label is ``B-`` or ``I-``; every other label but ``O`` begins one, so that no label is lost where they
+    do not follow the scheme. A predicted chunk is correct if a true one has its type, its first and its last position.
+    That is the scoring of the CoNLL shared tasks (Tjong Kim Sang and Buchholz, Introduction to the CoNLL-2000 Shared
+    Task: Chunking, 2000) as the library seqeval does it unless its strict mode is asked for.
+
+    Args:
+        true: the true labels of each sequence; None where one is not counted, which is as if ``O`` were true and
+            predicted.
+        predicted: the predicted labels, one for each true one; those that are no chunk labels count as ``O``.
+
+    Raises:
+        ValueError: there are not as many predicted labels as true ones.
+    """
+    pairs = list(_paired(true, predicted))
+    if not are_chunk_labels(label for true_labels, _ in pairs for label in true_labels):
+        return None
+    true_chunks = _chunks(true_labels for true_labels, _ in pairs)
+    predicted_chunks = _chunks(
+        [None if true_label is None else label for true_label, label in zip(*pair)] for pair in pairs
+    )
+    correct_chunks = true_chunks & predicted_chunks
+    total = Score.from_counts(len(correct_chunks), len(predicted_chunks), len(true_chunks))
+    types = _scores(
+        correct=Counter(chunk.type for chunk in correct_chunks),
+        predicted=Counter(chunk.type for chunk in predicted_chunks),
+        true=Counter(chunk.type for chunk in true_chunks),
+    )
+    return ChunkScores(total.precision, total.recall, total.f1, total.support, types)
+
+
+def are_chunk_labels(labels: Iterable[Label | None]) -> bool:
+    """Return whether labels mark chunks: ``B-``, ``I-``, ``E-`` or ``S-`` and a type, beside ``O``.
+
+    At least one of them has to have a type. None stands for a label that is not counted, and is passed over.
+    """
+    marks = {label for label in labels if label is not None and label != OUTSIDE}
+    return bool(marks) and all(isinstance(label, str) and CHUNK_LABEL.fullmatch(label) for label in marks)
+
+
+class _Chunk(NamedTuple):
+    """A chunk: the number of its sequence, its type, and its first and last position."""
+
+    sequence: int
+    type: str
+    first: int
+    last: int
+
+
+def _chunks(sequences: Iterable[Sequence[Label | None]]) -> set[_Chunk]:
+    """Return the chunks that the labels of sequences mark; what is no chunk label is outside of all."""
+    found: list[_Chunk] = []
+    for number, labels in enumerate(sequences):
+        continued = None  # the type of the chunk that the label before left open
+        for position, label in enumerate(labels):
+            match = CHUNK_LABEL.fullmatch(str(label))
+            if match is None:
+                continued = None
+                continue
+            prefix, kind = match.groups()
+            if prefix in "IE" and kind == continued:
+                found[-1] = found[-1]._replace(last=position)
+            else:
+                found.append(_Chunk(number, kind, position, position))
+            continued = kind if prefix in "BI" else None
+    return set(found)
+
+
+def _paired(true: TrueLabels, predicted: PredictedLabels) -> Iterator[tuple[Sequence[Label | None], Sequence[Label]]]:
+    """Yield the true and the predicted labels of each sequence, and check that they are as many."""
+    if len(true) != len(predicted):
+        raise ValueError(f"there are {len(true)} sequences of true labels and {len(predicted)} of predicted ones")
+    for index, (true_labels, labels) in enumerate(zip(true, predicted)):
+        if len(true_labels) != len(labels):
+            raise ValueError(f"sequence {index} has {len(true_labels)} true labels and {len(labels)} predicted ones")
+        yield true_labels, labels
+
+
+def _counted_pairs(true: TrueLabels, predicted: PredictedLabels) -> list[tuple[Label, Label]]:
+    """Return each true label that is counted, with the predicted one."""
+    return [
+        (true_label, label)
+        for pair in _paired(true, predicted)
+        for true_label, label in zip(*pair)
+        if true_label is not None
+    ]
+
+
+def _scores(correct: Counter[Name], predicted: Counter[Name], true: Counter[Name]) -> dict[Name, Score]:
+    """Return the score of each name that was counted, sorted by the name as a string."""
+    names = sorted(predicted.keys() | true.keys(), key=str)
+    return {name: Score.from_counts(correct[name], predicted[name], true[name]) for name in names}
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

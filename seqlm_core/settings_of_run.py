@@ -1,0 +1,61 @@
+"""Settings that depend on those of an earlier run: on resuming it, and on beginning with its weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from seqlm_core.components import Components
+from seqlm_core.errors import SettingError
+from seqlm_core.plugins import installed_plugins
+from seqlm_core.settings import SettingsT, make_settings
+from seqlm_core.trained_run import TrainedRun
+
+CHANGEABLE_ON_RESUME = ("epochs", "max_steps", "checkpoint_every", "log_every", "sample_every")
+
+
+def settings_like(run: TrainedRun[SettingsT], given: Mapping[str, Any], taken: Iterable[str]) -> SettingsT:
+    """Return the ``given`` settings with those that make the model's shape, named in ``taken``, of ``run``.
+
+    Raises:
+        SettingError: one of those is given, and differs.
+    """
+    theirs = {name: getattr(run.settings, name) for name in taken}
+    asked = _with_changes(run.settings, {name: value for name, value in given.items() if name in theirs})
+    for name in theirs:
+        if getattr(asked, name) != theirs[name]:
+            raise SettingError(name, f"is {theirs[name]!r} in the run to begin from, and cannot be {given[name]!r}")
+    return make_settings(type(run.settings), {**given, **theirs})
+
+
+def resumed_settings(run: TrainedRun[SettingsT], changes: Mapping[str, Any]) -> SettingsT:
+    """Return the settings of a resumed run.
+
+    Raises:
+        SettingError: a change would give another run than an uninterrupted one.
+    """
+    settings = run.settings
+    new = _with_changes(settings, changes)
+    for name in changes:
+        if getattr(new, name) == getattr(settings, name):
+            continue
+        if name not in CHANGEABLE_ON_RESUME:
+            raise SettingError(
+                name, f"was {getattr(settings, name)!r} when the run began and cannot change on resuming"
+            )
+        if name in ("epochs", "max_steps") and settings.schedule != "constant":
+            raise SettingError(
+                name, f"cannot change on resuming a run whose {settings.schedule} schedule depends on it"
+            )
+    return new
+
+
+def _with_changes(settings: SettingsT, changes: Mapping[str, Any]) -> SettingsT:
+    """Return settings with some changed and all options converted; single options add to those that there are."""
+    merged = {
+        name: {**getattr(settings, name), **value} if name.endswith("_options") else value
+        for name, value in changes.items()
+    }
+    wanted = make_settings(type(settings), {**dataclasses.asdict(settings), **merged})
+    return Components.choose(wanted, installed_plugins()).resolve(wanted)

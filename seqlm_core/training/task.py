@@ -1,0 +1,78 @@
+"""What a training trains: the interface between the loop and language models, taggers and all others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Callable, Protocol
+
+import numpy as np
+
+from seqlm_core.components import Components
+from seqlm_core.model.recurrent_network import RecurrentNetwork
+from seqlm_core.run_directory import RunDirectory
+from seqlm_core.training.extension import Extension
+
+
+class Figures(Protocol):
+    """What an evaluation found."""
+
+    @property
+    def selection_loss(self) -> float: ...
+
+    def to_record(self) -> dict[str, float]: ...
+
+
+class Task(Protocol):
+    """What is trained: it makes the batches and the loss, and knows the model's figures.
+
+    Attributes:
+        name: as the run's configuration records it.
+        model: the network.
+        loss_name: of the loss in records and pictures, such as ``nats_per_token``.
+        unit: what one prediction is of, in the plural, such as ``tokens``.
+        steps_per_epoch: batches in an epoch.
+        predictions_per_step: predictions in a batch, on average.
+        resume_command: what goes on with an interrupted run, whose path follows.
+    """
+
+    name: str
+    model: RecurrentNetwork
+    loss_name: str
+    unit: str
+    resume_command: str
+
+    @property
+    def steps_per_epoch(self) -> int: ...
+
+    @property
+    def predictions_per_step(self) -> float: ...
+
+    def batches(self, epoch: int, first_step: int) -> Iterator[Any]:
+        """Yield the rest of an epoch's batches."""
+
+    def loss(self, batch: Any, step: int) -> tuple[Any, int]:
+        """Return the mean loss of a batch, and of how many predictions; called while autograd records."""
+
+    def evaluate(self) -> Figures | None:
+        """Return the figures on the validation part, None where there is none."""
+
+    def first_not_finite(self, batch: Any) -> str | None:
+        """Return the name of the first part of the model whose outputs for a batch are not finite, or None."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what the next step needs beside the weights, as arrays by name."""
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Bring back what :meth:`state` returned."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a run's configuration tells of the task and its data: ``task``, ``architecture`` and more."""
+
+    def write_files(self, directory: RunDirectory) -> None:
+        """Write what the model's inputs and outputs mean, such as a vocabulary."""
+
+    def notices(self) -> list[str]:
+        """Return what a user should know of the data before the training begins."""
+
+    def watchers(self, components: Components, show: Callable[[str], None]) -> list[Extension]:
+        """Return extensions of this task alone; what they have to tell during the training is given to ``show``."""
