@@ -24,6 +24,7 @@ from seqlm_core.plugins import Plugins, installed_plugins
 from seqlm_core.run import Run
 from seqlm_core.sequence_model import SequenceModel
 from seqlm_core.sequence_run import SequenceRun
+from seqlm_core.sequences.columns import read_columns
 from seqlm_core.settings import SequenceSettings, Settings
 from seqlm_core.specs import CellSpec, OptimizerSpec, States, Tokenizer, TokenizerSpec
 from seqlm_core.training.resume import resume
@@ -57,6 +58,7 @@ __all__ = [
     "installed_plugins",
     "log_softmax",
     "option",
+    "read_columns",
     "resume",
     "sigmoid",
     "train",

@@ -164,7 +164,7 @@ class SequenceSettings(TrainingSettings):
         minimum=1,
     )
     validation_fraction: float = _setting(
-        0.1, "Share of the sequences, the last ones, kept for validation.", minimum=0, below=1
+        0.1, "Share of the sequences, drawn at random, kept for validation.", minimum=0, below=1
     )
     char_cell: str | None = _setting(
         None, "Also read the characters of each token, with this recurrent cell.  [default: tokens are read whole]"

@@ -15,6 +15,7 @@ from seqlm_core.command_line.evaluate import evaluate_command
 from seqlm_core.command_line.plugins import plugins_command
 from seqlm_core.command_line.sample import sample_command
 from seqlm_core.command_line.setting_options import flag_of
+from seqlm_core.command_line.tag import tag_group
 from seqlm_core.command_line.train import train_command
 from seqlm_core.errors import SeqlmError, SettingError, TrainingInterrupted
 from seqlm_core.plugins import broken_logger
@@ -27,12 +28,12 @@ INTERRUPTED = 128 + signal.SIGINT
 @click.version_option(__version__, prog_name="seqlm")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Train recurrent language models on text, and sample from them."""
+    """Train recurrent models of sequences: language models that write text, and taggers."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
-for command in (train_command, sample_command, evaluate_command, plugins_command):
+for command in (train_command, sample_command, evaluate_command, tag_group, plugins_command):
     cli.add_command(command)
 
 

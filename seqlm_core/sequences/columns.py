@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqlm_core.errors import SettingError, TextError
-from seqlm_core.reading.text import PathLike, check_readable, read_blocks
+from seqlm_core.reading.text import PathLike, check_encoding, check_readable, read_blocks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,14 +81,12 @@ class Columns:
         return [fields[index] for fields in sequence.fields]
 
 
-DEFAULT_COLUMNS = Columns()
-
-
 def read_sequences(path: PathLike, encoding: str = "utf-8") -> Iterator[ColumnSequence]:
     """Yield the sequences of a column file, one at a time, so that a file may be of any size.
 
-    A line is split at tabs if it holds one, and at runs of spaces otherwise. Lines with nothing but spaces and tabs
-    are blank; several in a row count as one. Other white space is text: a no-break space can be a token.
+    Lines are split at tabs if the first of them holds one, and at runs of spaces otherwise. Lines with nothing but
+    spaces and tabs are blank; several in a row count as one. Other white space is text: a no-break space can be a
+    token.
 
     Args:
         path: the file; its lines end with a line feed, or with a carriage return before it.
@@ -97,7 +95,9 @@ def read_sequences(path: PathLike, encoding: str = "utf-8") -> Iterator[ColumnSe
     Raises:
         TextError: the file cannot be read or holds no sequences, its lines differ in their number of columns, or a
             column is empty.
+        SettingError: there is no such encoding.
     """
+    check_encoding(encoding)
     path = check_readable(path)
     empty = True
     for is_sequence, group in itertools.groupby(_read_rows(path, encoding), key=lambda row: bool(row.fields)):
@@ -109,25 +109,23 @@ def read_sequences(path: PathLike, encoding: str = "utf-8") -> Iterator[ColumnSe
         raise TextError(f"{path} holds no sequences, only blank lines")
 
 
-def read_tokens(path: PathLike, columns: Columns = DEFAULT_COLUMNS, encoding: str = "utf-8") -> Iterator[list[str]]:
-    """Yield the tokens of each sequence of a column file, one sequence at a time; no column of labels is needed.
-
-    Raises:
-        TextError: see :func:`read_sequences`.
-        SettingError: the file has no such column.
-    """
-    return map(columns.tokens, read_sequences(path, encoding))
-
-
-def read_examples(
-    path: PathLike, columns: Columns = DEFAULT_COLUMNS, encoding: str = "utf-8"
+def read_columns(
+    path: PathLike, token_column: int = 1, label_column: int = -1, encoding: str = "utf-8"
 ) -> list[tuple[list[str], list[str]]]:
-    """Return tokens and labels of each sequence of a column file; the two lists of a pair are of the same length.
+    """Return the examples of a column file: tokens and labels of each sequence.
+
+    Args:
+        path: the file; see :func:`read_sequences` for what is in it.
+        token_column: counted from 1 on, or from the end on if negative.
+        label_column: likewise.
+        encoding: of the file.
 
     Raises:
-        TextError: see :func:`read_sequences`.
+        TextError: the file cannot be read or holds no sequences, its lines differ in their number of columns, or a
+            column is empty.
         SettingError: the file has no such column, or tokens and labels would come from the same one.
     """
+    columns = Columns(token_column, label_column)
 
     # Interned, since both repeat all over a file, and one string each is a small part of the memory.
     def interned(strings: list[str]) -> list[str]:
@@ -151,7 +149,8 @@ def _read_rows(path: Path, encoding: str) -> Iterator[_Row]:
     """Yield the lines of a file, blank ones too, and check that all others have the columns of the first."""
     first: _Row | None = None
     for number, line in enumerate(_read_lines(path, encoding), start=1):
-        row = _Row(number, line, _split(line))
+        at_tabs = "\t" in (line if first is None else first.line)
+        row = _Row(number, line, _split(line, at_tabs))
         if row.fields:
             first = first or row
             if len(row.fields) != len(first.fields):
@@ -186,10 +185,10 @@ def _without_return(line: str) -> str:
     return line[:-1] if line.endswith("\r") else line
 
 
-def _split(line: str) -> list[str]:
+def _split(line: str, at_tabs: bool) -> list[str]:
     if not line.strip(" \t"):
         return []
-    if "\t" in line:
+    if at_tabs:
         return line.split("\t")
     return [field for field in line.split(" ") if field]
 

@@ -14,7 +14,7 @@ from seqlm_core.sequences.batches import EncodedSequences
 from seqlm_core.sequences.encoders import Encoders, LabelEncoder, ValueEncoder
 from seqlm_core.sequences.examples import NOT_COUNTED, Example, Label
 from seqlm_core.sequences.prediction import Predictor
-from seqlm_core.sequences.scores import ChunkScores, Score, accuracy, chunk_scores, label_scores
+from seqlm_core.sequences.scores import ChunkScores, Score, accuracy, are_chunk_labels, chunk_scores, label_scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +115,9 @@ class SequenceEvaluator:
             return self._evaluate_values(outputs, self.encoders.outputs)
         return self._evaluate_labels(outputs, self.encoders.outputs)
 
+    def _has_chunks(self, encoder: LabelEncoder) -> bool:
+        return self.predictor.network.architecture.outputs == "labels" and are_chunk_labels(encoder.labels)
+
     def _evaluate_values(self, outputs: list[np.ndarray], encoder: ValueEncoder) -> ValueEvaluation:
         predicted, true = np.concatenate(outputs), np.concatenate(self.encoded.targets or [])
         known = np.concatenate(self.encoded.counted or [])
@@ -142,7 +145,7 @@ class SequenceEvaluator:
             nats_per_label=total / max(1, self.encoded.predictions),
             accuracy=accuracy(true, predicted),
             labels=label_scores(true, predicted),
-            chunks=chunk_scores(true, predicted) if self.predictor.network.architecture.outputs == "labels" else None,
+            chunks=chunk_scores(true, predicted) if self._has_chunks(encoder) else None,
             predictions=predictions,
             unknown_labels=predictions - self.encoded.predictions,
             unknown_tokens=self.encoded.unknown_tokens,

@@ -98,8 +98,8 @@ def label_scores(true: TrueLabels, predicted: PredictedLabels) -> dict[Label, Sc
     )
 
 
-def chunk_scores(true: TrueLabels, predicted: PredictedLabels) -> ChunkScores | None:
-    """Return how well chunks are found, or None where the true labels are not chunk labels.
+def chunk_scores(true: TrueLabels, predicted: PredictedLabels) -> ChunkScores:
+    """Return how well chunks are found.
 
     A chunk is what a run of labels marks: ``B-PER I-PER`` is one of type PER (Ramshaw and Marcus, Text Chunking Using
     Transformation-Based Learning, 1995). ``I-`` and ``E-`` continue the chunk before them if it is of the same type
@@ -117,8 +117,6 @@ def chunk_scores(true: TrueLabels, predicted: PredictedLabels) -> ChunkScores | 
         ValueError: there are not as many predicted labels as true ones.
     """
     pairs = list(_paired(true, predicted))
-    if not are_chunk_labels(label for true_labels, _ in pairs for label in true_labels):
-        return None
     true_chunks = _chunks(true_labels for true_labels, _ in pairs)
     predicted_chunks = _chunks(
         [None if true_label is None else label for true_label, label in zip(*pair)] for pair in pairs
