@@ -26,7 +26,7 @@ from seqlm_core.sequence_model import SequenceModel
 from seqlm_core.sequence_run import SequenceRun
 from seqlm_core.sequences.columns import read_columns
 from seqlm_core.settings import SequenceSettings, Settings
-from seqlm_core.specs import CellSpec, OptimizerSpec, States, Tokenizer, TokenizerSpec
+from seqlm_core.specs import CellSpec, OptimizerSpec, States, Tokenizer, TokenizerSpec, TrainableTokenizer
 from seqlm_core.training.resume import resume
 from seqlm_core.training.train import train
 from seqlm_core.version import __version__
@@ -50,6 +50,7 @@ __all__ = [
     "TextError",
     "Tokenizer",
     "TokenizerSpec",
+    "TrainableTokenizer",
     "TrainingInterrupted",
     "UnknownNameError",
     "UsageError",

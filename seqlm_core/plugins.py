@@ -5,19 +5,23 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.metadata
+import io
 import logging
 import os
 import re
 import sys
+import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import pluggy
+from packaging.requirements import Requirement
 
 from seqlm_core import hookspecs
 from seqlm_core.errors import PluginError
 from seqlm_core.registry import THIS_PROGRAM, Registry, Source
 from seqlm_core.specs import CellSpec, OptimizerSpec, TokenizerSpec
+from seqlm_core.version import __version__
 
 logger = logging.getLogger("seqlm")
 broken_logger = logging.getLogger("seqlm.broken_plugins")
@@ -28,6 +32,10 @@ BUILT_IN_DISTRIBUTION = "seqlm"
 SELECTION_VARIABLE = "SEQLM_PLUGINS"
 
 
+SLOW_SECONDS = 1.0
+"""Every command that uses plugins waits for them, so one that takes longer than this to load is told of."""
+
+
 class BrokenPlugin(NamedTuple):
     """A plugin, or one name of a plugin, that cannot be used, and why."""
 
@@ -36,13 +44,26 @@ class BrokenPlugin(NamedTuple):
     cause: str
 
 
+class Remark(NamedTuple):
+    """What is not right with a plugin that works all the same."""
+
+    name: str
+    source: Source
+    text: str
+
+
 class Plugins:
-    """The registries of cells, tokenizers and optimizers, and the plugins that could not be used."""
+    """The registries of cells, tokenizers and optimizers, and the plugins that could not be used.
+
+    Attributes:
+        remarks: on plugins that could be used, but are slow to load or print.
+    """
 
     def __init__(self) -> None:
         self.cells = Registry(CellSpec)
         self.tokenizers = Registry(TokenizerSpec)
         self.optimizers = Registry(OptimizerSpec)
+        self.remarks: list[Remark] = []
         self._failed: list[BrokenPlugin] = []
 
     @property
@@ -74,12 +95,20 @@ class Plugins:
     def load(self, entry_points: Iterable[tuple[importlib.metadata.EntryPoint, Source]]) -> None:
         """Load entry points; whatever is wrong with one is a warning and an item of :attr:`broken`."""
         for entry_point, source in entry_points:
+            printed = io.StringIO()  # standard output belongs to the command's result
+            started = time.perf_counter()
             try:
-                # Standard output belongs to the command's result.
-                with contextlib.redirect_stdout(sys.stderr):
+                with contextlib.redirect_stdout(printed):
                     self.register(entry_point.load(), source)
             except (Exception, SystemExit) as error:
                 self.mark_failed(entry_point.name, source, error)
+            seconds = time.perf_counter() - started
+            if seconds > SLOW_SECONDS:
+                self.remarks.append(Remark(entry_point.name, source, f"takes {seconds:.1f} s to load"))
+            if printed.getvalue():
+                sys.stderr.write(printed.getvalue())
+                first_line = printed.getvalue().strip().partition("\n")[0]
+                self.remarks.append(Remark(entry_point.name, source, f"prints when it is loaded: {first_line}"))
         for broken in self.broken:
             broken_logger.warning("plugin %r of %s is skipped: %s", broken.name, broken.source, broken.cause)
 
@@ -130,7 +159,8 @@ def _as_specs(result: Any, registry: Registry[Any]) -> list[Any]:
 def find_entry_points(plugins: Plugins) -> list[tuple[importlib.metadata.EntryPoint, Source]]:
     """Return the entry points of the group ``seqlm``, built-ins first, as ``SEQLM_PLUGINS`` selects them.
 
-    A distribution whose metadata cannot be read is marked as failed in ``plugins``.
+    A distribution whose metadata cannot be read, or that requires another version of seqlm, is marked as failed in
+    ``plugins``.
     """
     selection = os.environ.get(SELECTION_VARIABLE)
     wanted = None if selection is None else {_normalize(n) for n in selection.split(",") if n.strip()}
@@ -147,7 +177,12 @@ def find_entry_points(plugins: Plugins) -> list[tuple[importlib.metadata.EntryPo
             source = Source(name, distribution.metadata["Version"] or "", built_in)
             if built_in or wanted is None or _normalize(name) in wanted:
                 points = [point for point in distribution.entry_points if point.group == ENTRY_POINT_GROUP]
-                found += [(point, source) for point in points]
+                unmet = unmet_requirement(distribution) if points else None
+                for point in points:
+                    if unmet is None:
+                        found.append((point, source))
+                    else:
+                        plugins.mark_failed(point.name, source, PluginError(unmet))
         except Exception as error:
             # Other packages' faults are none of ours unless they name our group.
             if ENTRY_POINT_GROUP in _entry_point_text(distribution):
@@ -155,6 +190,17 @@ def find_entry_points(plugins: Plugins) -> list[tuple[importlib.metadata.EntryPo
     for name in sorted((wanted or set()) - seen):
         logger.warning("%s names %r, which is not installed", SELECTION_VARIABLE, name)
     return sorted(found, key=lambda item: not item[1].built_in)
+
+
+def unmet_requirement(distribution: importlib.metadata.Distribution) -> str | None:
+    """Return what is wrong if a distribution requires another version of seqlm than this one, else None."""
+    for text in distribution.requires or []:
+        requirement = Requirement(text)
+        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        is_of_seqlm = applies and _normalize(requirement.name) == BUILT_IN_DISTRIBUTION
+        if is_of_seqlm and not requirement.specifier.contains(__version__, prereleases=True):
+            return f"requires seqlm {requirement.specifier}, and this is {__version__}"
+    return None
 
 
 def _entry_point_text(distribution: importlib.metadata.Distribution) -> str:

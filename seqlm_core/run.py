@@ -57,9 +57,10 @@ class Run(TrainedRun[Settings]):
 
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
-        """The run's tokenizer."""
+        """The run's tokenizer, with what it has learnt."""
         component = self._component(installed_plugins().tokenizers, self.settings.tokenizer, "tokenizer_options")
         tokenizer: Tokenizer = component.spec.build(component.options)
+        self.directory.restore_tokenizer(tokenizer)
         return tokenizer
 
     @functools.cached_property
@@ -144,7 +145,7 @@ class Run(TrainedRun[Settings]):
     def session(self, texts: TrainingTexts, settings: Settings, device: mx.Context) -> Session:
         from seqlm_core.training.language_modelling import language_model_session, read_training_corpus
 
-        corpus = read_training_corpus(texts, self.components, settings, self.vocabulary)
+        corpus = read_training_corpus(texts, self.tokenizer, settings, self.vocabulary)
         return language_model_session(corpus, self.components, settings, self.architecture, device)
 
     def _prompt_ids(self, prompt: str) -> list[int]:

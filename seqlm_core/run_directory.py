@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from seqlm_core.checkpoint import load_checkpoint, save_checkpoint
-from seqlm_core.errors import RunError, UsageError
+from seqlm_core.errors import PluginError, RunError, UsageError
 from seqlm_core.files import is_unfinished, json_digest, read_json, write_json
 from seqlm_core.reading.text import PathLike
 from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.sequences.encoders import Encoders
+from seqlm_core.specs import Tokenizer, TrainableTokenizer
 
 CONFIG_FORMAT = 2
 LANGUAGE_MODEL = "language model"
@@ -70,6 +71,11 @@ class RunDirectory:
         return self.path / "loss.png"
 
     @property
+    def tokenizer(self) -> Path:
+        """What a language model's tokenizer has learnt, as JSON; only tokenizers that learn have it."""
+        return self.path / "tokenizer.json"
+
+    @property
     def encoders(self) -> Path:
         """What a sequence model's inputs and outputs mean, as JSON."""
         return self.path / "encoders.json"
@@ -86,6 +92,7 @@ class RunDirectory:
         return (
             self.config,
             self.vocabulary,
+            self.tokenizer,
             self.encoders,
             self.best,
             self.last,
@@ -108,7 +115,8 @@ class RunDirectory:
         config = self.read_config()
         roles = [role for role in sorted(config["plugins"]) if role != "optimizer"]
         plugins = [[role, config["plugins"][role]["name"], config["settings"].get(f"{role}_options")] for role in roles]
-        return json_digest([read_json(self.meanings), config["architecture"], plugins])
+        learnt = read_json(self.tokenizer) if self.tokenizer.exists() else None
+        return json_digest([read_json(self.meanings), learnt, config["architecture"], plugins])
 
     def save(self, path: Path, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
         """Write one of the run's checkpoints; see :func:`seqlm_core.checkpoint.save_checkpoint`."""
@@ -192,6 +200,34 @@ class RunDirectory:
     def read_vocabulary(self) -> Vocabulary:
         """Return the vocabulary; raises :class:`RunError` where it is missing or damaged."""
         return Vocabulary.from_json(read_json(self.vocabulary))
+
+    def write_tokenizer(self, tokenizer: Tokenizer) -> None:
+        """Write ``tokenizer.json`` if the tokenizer is one that learns.
+
+        Raises:
+            PluginError: its state is nothing that JSON can hold.
+        """
+        if isinstance(tokenizer, TrainableTokenizer):
+            try:
+                write_json(self.tokenizer, {"state": tokenizer.state()})
+            except (TypeError, ValueError) as error:
+                name = type(tokenizer).__name__
+                raise PluginError(f"the state of tokenizer {name} cannot be written as JSON: {error}") from error
+
+    def restore_tokenizer(self, tokenizer: Tokenizer) -> None:
+        """Give a tokenizer that learns what it had learnt.
+
+        Raises:
+            RunError: the file is missing or damaged, or the tokenizer cannot use it.
+        """
+        if not isinstance(tokenizer, TrainableTokenizer):
+            return
+        values = read_json(self.tokenizer)
+        try:
+            tokenizer.restore(values["state"])
+        except Exception as error:
+            name = type(tokenizer).__name__
+            raise RunError(f"tokenizer {name} cannot use {self.tokenizer}: {type(error).__name__}: {error}") from error
 
     def write_encoders(self, encoders: Encoders) -> None:
         """Write ``encoders.json``."""

@@ -122,9 +122,10 @@ class SequenceRun(TrainedRun[SequenceSettings]):
         from seqlm_core.sequences.evaluation import SequenceEvaluator
 
         with told_failures():
-            evaluation = SequenceEvaluator(self._predictor, checked, self.encoders).evaluate()
-        if not evaluation.predictions:
-            raise UsageError("there is nothing to evaluate on: no time step of the examples counts")
+            evaluator = SequenceEvaluator(self._predictor, checked, self.encoders)
+            if not evaluator.predictions:
+                raise UsageError("there is nothing to evaluate on: no time step of the examples counts")
+            evaluation = evaluator.evaluate()
         unknown = getattr(evaluation, "unknown_labels", 0)
         if unknown:
             logger.warning(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Callable, ClassVar, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Protocol, runtime_checkable
 
 from seqlm_core.errors import PluginError
 from seqlm_core.options import NoOptions, check_options_class
@@ -46,6 +46,20 @@ class Tokenizer(Protocol):
         Tokenizing what is before the position and what follows it gives the tokens of the whole, whatever
         comes after ``text``. 0 where there is no such position.
         """
+
+
+@runtime_checkable
+class TrainableTokenizer(Tokenizer, Protocol):
+    """A tokenizer that learns from the training text how to cut, and keeps what it has learnt in the run directory."""
+
+    def train(self, texts: Iterable[str]) -> None:
+        """Learn from the training part of a text, which comes in pieces; called once, before anything is cut."""
+
+    def state(self) -> dict[str, Any]:
+        """Return what was learnt, as values that JSON can hold."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Bring back what :meth:`state` returned; raise ``ValueError`` or the like where it cannot be used."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +124,7 @@ class CellSpec(Spec):
 
 @dataclasses.dataclass(frozen=True)
 class TokenizerSpec(Spec):
-    """A tokenizer. ``build(options)`` returns a :class:`Tokenizer`.
+    """A tokenizer. ``build(options)`` returns a :class:`Tokenizer`, or a :class:`TrainableTokenizer`.
 
     Attributes:
         default_min_count: how often a token has to occur in the training text to get a place in the

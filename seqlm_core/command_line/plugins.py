@@ -33,6 +33,8 @@ def plugins_command(as_json: bool) -> None:
         click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip())
     for broken in plugins.broken:
         click.echo(f"broken: {broken.name} from {broken.source}: {broken.cause}")
+    for remark in plugins.remarks:
+        click.echo(f"note: {remark.name} from {remark.source}: {remark.text}")
 
 
 def _as_json(plugins: Any) -> dict[str, Any]:
@@ -59,5 +61,14 @@ def _as_json(plugins: Any) -> dict[str, Any]:
                 "cause": broken.cause,
             }
             for broken in plugins.broken
+        ],
+        "remarks": [
+            {
+                "name": remark.name,
+                "distribution": remark.source.distribution,
+                "version": remark.source.version,
+                "text": remark.text,
+            }
+            for remark in plugins.remarks
         ],
     }

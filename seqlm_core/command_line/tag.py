@@ -20,13 +20,16 @@ from seqlm_core.settings import SequenceSettings
 SEQUENCES_AT_A_TIME = 1000
 
 
-@click.group("tag", context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
-def tag_group() -> None:
+@click.group("tag", context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
+@click.pass_context
+def tag_group(context: click.Context) -> None:
     """Learn to label the tokens of sequences, and label them.
 
     Files have one token a line with its columns, and a blank line between sequences. Columns are parted by tabs, or,
     where the first line has none, by spaces. They are counted from 1 on, or with negative numbers from the end on.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def _column_options(*kinds: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -93,6 +96,7 @@ def train_command(
         of_new_runs = [validation, out, init_from, *files]
         if any(of_new_runs) or overwrite or any(source != click.core.ParameterSource.DEFAULT for source in columns):
             raise UsageError("--resume goes on with a run's own sequences, in its own directory; name no others")
+        seqlm.SequenceRun(resume)  # raises where the run is of another kind
         run = seqlm.resume(resume, quiet=quiet, **given)
     elif not files:
         raise UsageError("name a file to train on, with a token and its label on each line, or - for standard input")

@@ -53,6 +53,7 @@ def train_command(
     if resume is not None:
         if files or validation is not None or out is not None or overwrite or init_from is not None:
             raise UsageError("--resume goes on with a run's own texts, in its own directory; name no others")
+        seqlm.Run(resume)  # raises where the run is of another kind
         run = seqlm.resume(resume, quiet=quiet, **given)
     elif overwrite and out is None:
         raise UsageError("--overwrite needs --out, which names the run to replace")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 from seqlm_core.errors import PluginError, TextError
 from seqlm_core.reading.text import check_readable, read_blocks
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
-from seqlm_core.specs import Tokenizer
+from seqlm_core.specs import Tokenizer, TrainableTokenizer
 
 logger = logging.getLogger("seqlm")
 
@@ -45,8 +46,12 @@ class TokenizedText:
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """What a training reads: the vocabulary, the training part, and the validation part if there is one."""
+    """What a training reads: the vocabulary, the training part, and the validation part if there is one.
 
+    The tokenizer is the one that cut them, with what it has learnt.
+    """
+
+    tokenizer: Tokenizer
     vocabulary: Vocabulary
     training: TokenizedText
     validation: TokenizedText | None
@@ -73,16 +78,20 @@ def read_corpus(
         validation_paths: files that are the validation part instead.
         min_count: see :meth:`Vocabulary.from_counts`; counted in the training part alone.
         max_vocabulary: likewise.
-        vocabulary: use this one and make none.
+        vocabulary: use this one and make none; the tokenizer has learnt already what there is to learn.
 
     Raises:
         TextError: a text cannot be read, or consists of one symbol only.
     """
     numbers: dict[str, int] = {}
     if validation_paths or not validation_fraction:
+        if vocabulary is None:
+            _train(tokenizer, _whole(paths, encoding))
         training = _number_tokens(_whole(paths, encoding), tokenizer, numbers)
         held_out = None
     else:
+        if vocabulary is None:
+            _train(tokenizer, _split(paths, encoding, 1 - validation_fraction)[0])
         first_part, rest = _split(paths, encoding, 1 - validation_fraction)
         training = _number_tokens(first_part, tokenizer, numbers)
         held_out = _number_tokens(rest, tokenizer, numbers)
@@ -109,7 +118,7 @@ def read_corpus(
         validation = read_text(validation_paths, tokenizer, vocabulary, encoding)
     elif held_out is not None and len(held_out.ids):
         validation = _with_vocabulary(held_out, tokens, tokenizer, vocabulary, f"the end of {name}")
-    return Corpus(vocabulary, _with_vocabulary(training, tokens, tokenizer, vocabulary, name), validation)
+    return Corpus(tokenizer, vocabulary, _with_vocabulary(training, tokens, tokenizer, vocabulary, name), validation)
 
 
 def read_text(
@@ -158,6 +167,12 @@ def tokenize_blocks(blocks: Iterable[str], tokenizer: Tokenizer) -> Iterator[lis
         if first:
             _check_lossless(tokenizer, rest, tokens)
         yield tokens
+
+
+def _train(tokenizer: Tokenizer, files: Iterable[Iterator[str]]) -> None:
+    """Let a tokenizer that can learn do so."""
+    if isinstance(tokenizer, TrainableTokenizer):
+        tokenizer.train(itertools.chain.from_iterable(files))
 
 
 def _check_lossless(tokenizer: Tokenizer, text: str, tokens: list[str]) -> None:

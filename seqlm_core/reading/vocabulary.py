@@ -80,7 +80,7 @@ class Vocabulary:
         """
         try:
             tokens, counts = values["tokens"], values["counts"]
-            if not tokens or not all(isinstance(token, str) and token for token in tokens):
+            if not tokens or not all(isinstance(token, str) for token in tokens):
                 raise ValueError("tokens must be texts")
             if len(set(tokens)) != len(tokens):
                 raise ValueError("a token occurs twice")

@@ -137,7 +137,9 @@ class ValueEncoder:
         """Return the encoder of arrays ``(time, channels)``; ``nan`` is left out."""
         values = np.concatenate([sequence for sequence in sequences if len(sequence)])
         scale = np.nanstd(values, axis=0)
-        return cls(np.nanmean(values, axis=0), np.where(scale > 0, scale, 1.0))
+        # Rounding gives equal values a deviation that is not quite 0.
+        varies = (scale > 0) & (np.nanmax(values, axis=0) > np.nanmin(values, axis=0))
+        return cls(np.nanmean(values, axis=0), np.where(varies, scale, 1.0))
 
     @property
     def size(self) -> int:

@@ -108,6 +108,14 @@ class SequenceEvaluator:
         outputs = predictor.network.architecture.outputs
         self.encoded = EncodedSequences.of_examples(examples, outputs, encoders, LONGEST_SPELLING)
 
+    @property
+    def predictions(self) -> int:
+        """Targets that count, labels that were not trained among them."""
+        outputs = self.predictor.network.architecture.outputs
+        if outputs == "labels":
+            return sum(label is not NOT_COUNTED for _, row in self.examples for label in row)
+        return len(self.examples) if outputs == "label" else self.encoded.predictions
+
     def evaluate(self) -> LabelEvaluation | ValueEvaluation:
         """Return the figures of the model as it is now."""
         outputs = self.predictor.outputs(self.encoded)
@@ -127,7 +135,7 @@ class SequenceEvaluator:
             normalized_squared_error=float(np.square(errors).mean()),
             root_mean_squared_error=math.sqrt(np.square(own_units).mean()),
             mean_absolute_error=float(np.abs(own_units).mean()),
-            predictions=int(known.sum()),
+            predictions=self.predictions,
         )
 
     def _evaluate_labels(self, outputs: list[np.ndarray], encoder: LabelEncoder) -> LabelEvaluation:
@@ -140,13 +148,12 @@ class SequenceEvaluator:
             total -= float(rows[np.arange(len(ids)), ids][known].sum(dtype=np.float64)) if len(ids) else 0.0
             true.append(list(wanted) if isinstance(wanted, list) else [wanted])
             predicted.append(encoder.decode(rows.argmax(axis=-1)) if len(ids) else [])
-        predictions = sum(label is not NOT_COUNTED for row in true for label in row)
         return LabelEvaluation(
             nats_per_label=total / max(1, self.encoded.predictions),
             accuracy=accuracy(true, predicted),
             labels=label_scores(true, predicted),
             chunks=chunk_scores(true, predicted) if self._has_chunks(encoder) else None,
-            predictions=predictions,
-            unknown_labels=predictions - self.encoded.predictions,
+            predictions=self.predictions,
+            unknown_labels=self.predictions - self.encoded.predictions,
             unknown_tokens=self.encoded.unknown_tokens,
         )

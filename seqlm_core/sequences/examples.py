@@ -164,9 +164,12 @@ def _finite_values(sequence: Any, where: str) -> np.ndarray:
 
 
 def _check_channels(arrays: Sequence[np.ndarray], what: str) -> None:
-    for number, array in enumerate(arrays, 1):
-        if array.shape[1] != arrays[0].shape[1]:
-            raise UsageError(f"{what} {number} has {array.shape[1]} channels, and {what} 1 has {arrays[0].shape[1]}")
+    # An empty list does not tell how many channels it would have.
+    channels = [(number, array.shape[1]) for number, array in enumerate(arrays, 1) if len(array)]
+    for number, found in channels:
+        first, wanted = channels[0]
+        if found != wanted:
+            raise UsageError(f"{what} {number} has {found} channels, and {what} {first} has {wanted}")
 
 
 def _labels(target: Any, where: str) -> list[Label | None]:

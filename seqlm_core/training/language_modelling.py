@@ -23,6 +23,7 @@ from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.reading.windows import WindowPlan
 from seqlm_core.run_directory import LANGUAGE_MODEL, RunDirectory
 from seqlm_core.settings import Settings
+from seqlm_core.specs import Tokenizer
 from seqlm_core.texts import TrainingTexts
 from seqlm_core.training.dropout import dropout_masks
 from seqlm_core.training.extension import Extension
@@ -86,6 +87,7 @@ class LanguageModelling:
     def write_files(self, directory: RunDirectory) -> None:
         """Write what the model's inputs and outputs mean."""
         directory.write_vocabulary(self.corpus.vocabulary)
+        directory.write_tokenizer(self.corpus.tokenizer)
 
     def notices(self) -> list[str]:
         """Return what a user should know of the data before the training begins."""
@@ -103,7 +105,7 @@ class LanguageModelling:
         s = self.settings
         if not s.sample_every:
             return []
-        return [Samples(s.sample_every, ModelSampler(self.model, components, self.corpus.vocabulary, s.seed), show)]
+        return [Samples(s.sample_every, ModelSampler(self.model, components.cell, self.corpus, s.seed), show)]
 
     def batches(self, epoch: int, first_window: int) -> Iterator[np.ndarray]:
         """Yield the rest of an epoch's windows of token ids, ``(time + 1, batch)``."""
@@ -220,16 +222,22 @@ def language_model_session(
 
 
 def read_training_corpus(
-    texts: TrainingTexts, components: Components, settings: Settings, vocabulary: Vocabulary | None = None
+    texts: TrainingTexts, tokenizer: Tokenizer, settings: Settings, vocabulary: Vocabulary | None = None
 ) -> Corpus:
-    """Read the texts of a training, with a vocabulary of their own or with one that exists.
+    """Read the texts of a training.
+
+    Args:
+        texts: to read.
+        tokenizer: cuts them; with what it has learnt, if there is a vocabulary.
+        settings: of the training.
+        vocabulary: that exists; without it, one is made of the texts.
 
     Raises:
         TextError: a text cannot be read, or consists of one symbol only.
     """
     return read_corpus(
         texts.training,
-        components.build_tokenizer(),
+        tokenizer,
         encoding=settings.encoding,
         validation_fraction=settings.validation_fraction,
         validation_paths=texts.validation,

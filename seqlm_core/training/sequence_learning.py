@@ -11,7 +11,7 @@ import numpy as np
 from seqlm_core.architecture import SequenceArchitecture
 from seqlm_core.build import build_sequence_network, check_cells_work
 from seqlm_core.components import Components
-from seqlm_core.errors import RunError
+from seqlm_core.errors import RunError, UsageError
 from seqlm_core.model.initialization import initialize
 from seqlm_core.model.sequence_network import LONGEST_SPELLING, SequenceLoss, SequenceNetwork
 from seqlm_core.mxnet import mx, nd
@@ -38,6 +38,9 @@ class SequenceLearning:
         validation: likewise; none of them validates on nothing.
         encoders: of the training examples, or of an earlier run.
         settings: of the training.
+
+    Raises:
+        UsageError: nothing in the training examples counts.
     """
 
     name = SEQUENCE_MODEL
@@ -61,6 +64,8 @@ class SequenceLearning:
             self.unit = "tokens"
         self._training = EncodedSequences.of_examples(training, outputs, encoders, LONGEST_SPELLING)
         self._batches = TrainingBatches(self._training, settings.batch_size)
+        if not len(self._batches):  # possible only with the labels of an earlier run
+            raise UsageError("nothing in the training examples counts: none of their labels is one of the earlier run")
         self._inputs = NetworkInputs(model)
         self._losses: dict[tuple[int, int], SequenceLoss] = {}
         self._validation_sequences = len(validation)

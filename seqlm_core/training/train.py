@@ -74,7 +74,10 @@ def train(
 
         device = compute_device(resolved.device)
         with told_failures():
-            corpus = read_training_corpus(texts, components, resolved, None if earlier is None else earlier.vocabulary)
+            if earlier is None:
+                corpus = read_training_corpus(texts, components.build_tokenizer(), resolved)
+            else:
+                corpus = read_training_corpus(texts, earlier.tokenizer, resolved, earlier.vocabulary)
             if corpus.validation is not None:
                 warn_of_unknown_tokens(corpus.validation)
             if earlier is None:

@@ -29,14 +29,15 @@ def returns(expression, hook="seqlm_cells()"):
 def environment(tmp_path, monkeypatch, caplog):
     modules = []
 
-    def install(name, source, version="1.0", entry_point="plug", attribute=""):
+    def install(name, source, version="1.0", entry_point="plug", attribute="", requires=None):
         folder = tmp_path / name
         module = f"fake_{len(modules)}_{tmp_path.name}"
         modules.append(module)
         info = folder / f"{name}-{version}.dist-info"
         info.mkdir(parents=True, exist_ok=True)
         (folder / f"{module}.py").write_text(source)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        needs = f"Requires-Dist: {requires}\n" if requires else ""
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}")
         listing = info / "entry_points.txt"
         before = listing.read_text() if listing.exists() else "[seqlm]\n"
         listing.write_text(f"{before}{entry_point} = {module}{attribute}\n")
@@ -157,12 +158,45 @@ def test_a_distribution_with_spoilt_metadata_harms_nobody(environment):
     assert usable(load()) >= {"neighbour"}
 
 
-def test_what_a_plugin_prints_does_not_reach_standard_output(environment, capsys):
+def test_what_a_plugin_prints_does_not_reach_standard_output_and_is_remarked_on(environment, capsys):
     environment.install("loud-plug", "print('at import')" + returns("print('in the hook') or cell('wave')"))
-    assert usable(load()) == {"wave"}
+    plugins = load()
+    assert usable(plugins) == {"wave"}
+    assert plugins.remarks == [("plug", Source("loud-plug", "1.0"), "prints when it is loaded: at import")]
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "at import\nin the hook\n"
+
+
+def test_a_plugin_that_is_slow_to_load_is_remarked_on(environment, monkeypatch):
+    monkeypatch.setattr("seqlm_core.plugins.SLOW_SECONDS", 0.05)
+    environment.install("slow-plug", "import time; time.sleep(0.1)" + returns("cell('wave')"))
+    plugins = load()
+    (remark,) = plugins.remarks
+    assert remark.source.distribution == "slow-plug"
+    assert remark.text == "takes 0.1 s to load"
+    assert usable(plugins) == {"wave"}
+
+
+@pytest.mark.parametrize(
+    ("requirement", "fits"),
+    [
+        ("seqlm", True),
+        (f"seqlm>={seqlm.__version__}", True),
+        ("seqlm>=99", False),
+        ("SeqLM[test]<0.0.1; python_version > '3'", False),
+        ("seqlm>=99; python_version < '3'", True),
+        ("seqlm>=99; extra == 'new'", True),
+        ("other>=99", True),
+    ],
+)
+def test_a_plugin_for_another_version_of_seqlm_is_skipped(environment, requirement, fits):
+    environment.install("new-plug", returns("cell('wave')"), requires=requirement)
+    plugins = load()
+    assert usable(plugins) == ({"wave"} if fits else set())
+    causes = [broken.cause for broken in plugins.broken]
+    assert len(causes) == (not fits)
+    assert all(cause.startswith("requires seqlm ") and seqlm.__version__ in cause for cause in causes)
 
 
 def test_a_built_in_keeps_its_name_and_the_stranger_is_listed_as_broken(environment, caplog):

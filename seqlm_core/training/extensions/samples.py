@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Callable
 
 from seqlm_core.build import weights_of
-from seqlm_core.components import Components
+from seqlm_core.components import Component
 from seqlm_core.generation.layer_network import LayerNetwork
 from seqlm_core.generation.network import NextTokenNetwork, StepNetwork
 from seqlm_core.generation.sampling import DEFAULT_TEMPERATURE, sample_tokens
 from seqlm_core.model.language_model import LanguageModel
 from seqlm_core.randomness import generator
-from seqlm_core.reading.vocabulary import Vocabulary
+from seqlm_core.reading.corpus import Corpus
+from seqlm_core.specs import CellSpec
 from seqlm_core.training.extension import Extension
 
 if TYPE_CHECKING:
@@ -44,22 +45,21 @@ class Samples(Extension):
 class ModelSampler:
     """Samples from a model as it is at the moment; the text depends on the weights, the seed and the step."""
 
-    def __init__(self, model: LanguageModel, components: Components, vocabulary: Vocabulary, seed: int) -> None:
+    def __init__(self, model: LanguageModel, cell: Component[CellSpec], corpus: Corpus, seed: int) -> None:
         self.model = model
-        self.components = components
-        self.vocabulary = vocabulary
+        self.cell = cell
+        self.corpus = corpus
         self.seed = seed
-        self._tokenizer = components.build_tokenizer()
         self._layers: LayerNetwork | None = None
 
     def __call__(self, step: int) -> str:
         random = generator(self.seed, step, "sample during training")
-        ids = sample_tokens(self._network(), self.vocabulary, [], SAMPLE_TOKENS, DEFAULT_TEMPERATURE, random)
-        return self._tokenizer.detokenize([self.vocabulary.tokens[i] for i in ids])
+        vocabulary = self.corpus.vocabulary
+        ids = sample_tokens(self._network(), vocabulary, [], SAMPLE_TOKENS, DEFAULT_TEMPERATURE, random)
+        return self.corpus.tokenizer.detokenize([vocabulary.tokens[i] for i in ids])
 
     def _network(self) -> NextTokenNetwork:
-        if self.components.cell.spec.step is not None:
-            cell = self.components.cell
-            return StepNetwork(self.model.architecture, cell.spec, cell.options, weights_of(self.model))
+        if self.cell.spec.step is not None:
+            return StepNetwork(self.model.architecture, self.cell.spec, self.cell.options, weights_of(self.model))
         self._layers = self._layers or LayerNetwork(self.model)
         return self._layers
