@@ -96,16 +96,7 @@ class Components:
         Raises:
             PluginError: the plugin builds none.
         """
-        from seqlm_core.mxnet import mx
-
-        name = self.optimizer.spec.name
-        try:
-            optimizer = self.optimizer.spec.build(learning_rate, self.optimizer.options)
-        except Exception as error:
-            raise PluginError(f"optimizer {name!r} cannot be built: {type(error).__name__}: {error}") from error
-        if not isinstance(optimizer, mx.optimizer.Optimizer):
-            raise PluginError(f"optimizer {name!r} built a {type(optimizer).__name__}, not an mxnet Optimizer")
-        return optimizer
+        return build_optimizer(self.optimizer, learning_rate)
 
     def resolve(self, settings: SettingsT) -> SettingsT:
         """Return the settings with the defaults that plugins suggest, and with every option's value."""
@@ -127,6 +118,24 @@ class Components:
             }
             for role, component in self.roles.items()
         }
+
+
+def build_optimizer(optimizer: Component[OptimizerSpec], learning_rate: float) -> Any:
+    """Return the optimizer at a learning rate.
+
+    Raises:
+        PluginError: the plugin builds none.
+    """
+    from seqlm_core.mxnet import mx
+
+    name = optimizer.spec.name
+    try:
+        built = optimizer.spec.build(learning_rate, optimizer.options)
+    except Exception as error:
+        raise PluginError(f"optimizer {name!r} cannot be built: {type(error).__name__}: {error}") from error
+    if not isinstance(built, mx.optimizer.Optimizer):
+        raise PluginError(f"optimizer {name!r} built a {type(built).__name__}, not an mxnet Optimizer")
+    return built
 
 
 def check_plugins_of_run(recorded: Mapping[str, Any], plugins: Plugins, roles: Iterable[str]) -> None:

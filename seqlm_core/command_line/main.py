@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import click
 
+from seqlm_core.command_line.check import check_command
 from seqlm_core.command_line.evaluate import evaluate_command
 from seqlm_core.command_line.plugins import plugins_command
 from seqlm_core.command_line.sample import sample_command
@@ -33,7 +34,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (train_command, sample_command, evaluate_command, tag_group, plugins_command):
+for command in (train_command, sample_command, evaluate_command, tag_group, plugins_command, check_command):
     cli.add_command(command)
 
 

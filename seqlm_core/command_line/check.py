@@ -1,0 +1,54 @@
+"""``seqlm check``"""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from seqlm_core.errors import SeqlmError, UsageError
+from seqlm_core.options import parse_assignments
+
+
+@click.command("check")
+@click.argument("plugins", metavar="[KIND:NAME]...", nargs=-1)
+@click.option(
+    "--option", "options", metavar="NAME=VALUE", multiple=True,
+    help="Option of the plugin, if only one is checked. May be given several times.",
+)  # fmt: skip
+def check_command(plugins: tuple[str, ...], options: tuple[str, ...]) -> None:
+    """Check that plugins do what cells, tokenizers and optimizers have to do.
+
+    KIND is cell, tokenizer or optimizer. Without any, all plugins are checked that do not come with seqlm.
+    """
+    import seqlm_core as seqlm
+    from seqlm_core.conformance.kinds import check_plugin, parse_plugin
+
+    logging.getLogger("seqlm").setLevel(logging.WARNING)  # of the trainings only what is wrong
+    installed = seqlm.installed_plugins()
+    chosen = [parse_plugin(plugin) for plugin in plugins] or [
+        (registry.kind, entry.spec.name)
+        for registry in installed.registries
+        for entry in registry
+        if not entry.source.built_in
+    ]
+    if options and len(chosen) != 1:
+        raise UsageError("--option is for a single plugin; name it as KIND:NAME")
+    given = parse_assignments(options, "")
+    if not chosen and not installed.broken:
+        click.echo("there are no plugins but those that come with seqlm; name one to check it, such as cell:lstm")
+        return
+    failed = 0
+    # All names are looked up before the first check, which takes seconds.
+    outcomes = [(kind, name, check_plugin(kind, name, given)) for kind, name in chosen]
+    for kind, name, outcomes_of_plugin in outcomes:
+        registry = next(registry for registry in installed.registries if registry.kind == kind)
+        click.echo(f"{kind}:{name} of {registry.entry(name).source}")
+        for outcome in outcomes_of_plugin:
+            click.echo(str(outcome))
+            failed += not outcome.passed
+    broken = [] if plugins else installed.broken
+    for plugin in broken:
+        click.echo(f"{plugin.name} of {plugin.source} is broken: {plugin.cause}")
+    if failed or broken:
+        raise SeqlmError(f"{failed} checks failed" + (f", and {len(broken)} plugins are broken" if broken else ""))

@@ -1,0 +1,340 @@
+"""What a recurrent cell has to do."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqlm_core.architecture import Architecture, SequenceArchitecture
+from seqlm_core.build import build_language_model, build_sequence_network, check_cells_work, weights_of
+from seqlm_core.components import Component
+from seqlm_core.conformance.check import CheckFailure, Checks, demand
+from seqlm_core.conformance.training import check_learning, check_resuming
+from seqlm_core.generation.layer_network import LayerNetwork
+from seqlm_core.generation.network import StepNetwork
+from seqlm_core.model.graphs import LeftReading, RightReading, WindowLoss
+from seqlm_core.model.initialization import initialize, unique_parameters
+from seqlm_core.model.language_model import LanguageModel
+from seqlm_core.model.sequence_network import SequenceOutputs
+from seqlm_core.mxnet import autograd, mx, nd
+from seqlm_core.specs import CellSpec
+
+Cell = Component[CellSpec]
+
+VOCABULARY, EMBEDDING, HIDDEN = 7, 4, 5
+TIME, BATCH = 6, 3
+TOLERANCE = 1e-5
+"""Two ways to compute the same in float32 may differ by so much."""
+ROUNDING = 1e-6
+"""The same computation may differ by so much, as MXNet rounds differently from one place in memory to another."""
+
+checks = Checks()
+
+
+@checks(
+    "builds layers that map (time, batch, channels) to (time, batch, units)",
+    "what build(input_size, hidden_size, options) returns, and the shapes of its parameters and states",
+)
+def layers_have_the_right_shapes(cell: Cell) -> str:
+    for input_size, hidden_size in ((EMBEDDING, HIDDEN), (1, 1), (HIDDEN, HIDDEN)):
+        model = _language_model(cell, embedding_size=input_size, hidden_size=hidden_size)
+        check_cells_work(model, {"": cell.spec.name})
+        for batch in (1, BATCH):
+            hidden, states = LeftReading(model, TIME)(_tokens(TIME, batch), model.begin_state(batch))
+            demand(
+                hidden.shape == (TIME, batch, hidden_size),
+                f"outputs have shape {hidden.shape} instead of {(TIME, batch, hidden_size)}",
+            )
+            demand(hidden.dtype == np.float32, f"outputs are {np.dtype(hidden.dtype)} instead of float32")
+            for state in (state for layer in states for state in layer):
+                demand(
+                    state.shape[0] == batch,
+                    f"a state has shape {state.shape}, and its first axis must be batch, {batch}",
+                )
+    return ""
+
+
+@checks(
+    "is the same whenever it is built from the same seed",
+    "initializers that draw from NumPy's or Python's random numbers; MXNet's are seeded",
+)
+def the_seed_decides_the_weights(cell: Cell) -> str:
+    first, second, other = (weights_of(_language_model(cell, seed=seed)) for seed in (1, 1, 2))
+    for name, array in first.items():
+        demand(np.array_equal(array, second[name]), f"parameter {name} differs between two models of the same seed")
+    demand(
+        any(not np.array_equal(array, other[name]) for name, array in first.items()),
+        "no parameter differs between two models of different seeds",
+    )
+    return ""
+
+
+@checks(
+    "carries its states from window to window: two short windows give what a long one gives",
+    "the states that the layer returns, and whether it begins with those that it is given",
+)
+def states_carry_over(cell: Cell) -> str:
+    model = _language_model(cell, layers=2)
+    tokens = _tokens(2 * TIME, BATCH)
+    whole, _ = LeftReading(model, 2 * TIME)(tokens, model.begin_state(BATCH))
+    half = LeftReading(model, TIME)
+    first, states = half(tokens[:TIME], model.begin_state(BATCH))
+    second, _ = half(tokens[TIME:], states)
+    return _compare(nd.concat(first, second, dim=0), whole, "outputs differ by {}")
+
+
+@checks(
+    "never sees the token that is predicted, nor one beyond it",
+    "whether an output depends on inputs of later time steps",
+)
+def no_prediction_sees_its_target(cell: Cell) -> str:
+    model = _language_model(cell, layers=2)
+    tokens = _tokens(TIME + 1, 1).asnumpy()
+    before = _predictions(model, tokens)
+    for position in range(1, TIME + 1):
+        after = _predictions(model, _moved(tokens, position))
+        for prediction in range(position):
+            # Prediction t is of token t + 1, so the right context of a bidirectional model begins at t + 2.
+            if not cell.spec.bidirectional or prediction == position - 1:
+                moved = float(np.abs(after[prediction] - before[prediction]).max())
+                demand(
+                    moved < ROUNDING,
+                    f"the prediction of token {prediction + 1} moves by {moved:.2g} nats with token {position}",
+                )
+    return ""
+
+
+@checks(
+    "sees what came before, and what follows if it is bidirectional",
+    "whether the layer uses its inputs and its states",
+)
+def predictions_depend_on_the_context(cell: Cell) -> str:
+    model = _language_model(cell, layers=2)
+    tokens = _tokens(TIME + 1, 1).asnumpy()
+    before = _predictions(model, tokens)
+    for position in range(TIME - 1):
+        after = _predictions(model, _moved(tokens, position))
+        for prediction in (position, position + 1):
+            moved = np.abs(after[prediction] - before[prediction]).max()
+            demand(moved > ROUNDING, f"the prediction of token {prediction + 1} does not depend on token {position}")
+    if cell.spec.bidirectional:
+        for position in range(2, TIME + 1):
+            moved = np.abs(_predictions(model, _moved(tokens, position))[position - 2] - before[position - 2]).max()
+            demand(
+                moved > ROUNDING, f"the prediction of token {position - 1} does not depend on token {position} after it"
+            )
+    return ""
+
+
+@checks(
+    "keeps the rows of a batch apart: each row gives what it gives alone",
+    "operations over the batch axis, such as a mean or a normalization",
+)
+def rows_are_independent(cell: Cell) -> str:
+    model = _language_model(cell, layers=2)
+    tokens = _tokens(TIME, BATCH)
+    together, _ = LeftReading(model, TIME)(tokens, model.begin_state(BATCH))
+    alone = LeftReading(model, TIME)
+    rows = [alone(tokens[:, row : row + 1], model.begin_state(1))[0] for row in range(BATCH)]
+    return _compare(nd.concat(*rows, dim=1), together, "outputs differ by {}")
+
+
+@checks(
+    "reads sequences of unequal length side by side as it reads each alone",
+    "whether an output depends on inputs of later time steps, or on other rows",
+)
+def padding_changes_nothing(cell: Cell) -> str:
+    architecture = SequenceArchitecture(
+        inputs="tokens", outputs="labels", input_size=VOCABULARY, output_size=3, hidden_size=HIDDEN, layers=2,
+        embedding_size=EMBEDDING, bidirectional=cell.spec.bidirectional, characters=0, char_hidden_size=0,
+        char_bidirectional=False,
+    )  # fmt: skip
+    network = build_sequence_network(architecture, cell)
+    initialize(network, 1, mx.cpu())
+    tokens, lengths = _tokens(TIME, BATCH), [TIME, 1, TIME // 2]
+
+    def outputs(read: Any, of_lengths: list[int]) -> Any:
+        time, batch = read.shape
+        known = nd.array(of_lengths, dtype="int32") if network.reads_lengths else None
+        return SequenceOutputs(network, time)([read], known, network.begin_state(time, batch))
+
+    together = outputs(tokens, lengths)
+    found, wanted = [], []
+    for row, length in enumerate(lengths):
+        found.append(together[:length, row].asnumpy())
+        wanted.append(outputs(tokens[:length, row : row + 1], [length])[:, 0].asnumpy())
+    return _compare(np.concatenate(found), np.concatenate(wanted), "log-probabilities differ by {}")
+
+
+@checks(
+    "computes the same whether it is hybridized or not",
+    "hybrid_forward: what it does with F, and Python values that it keeps between calls",
+)
+def hybridized_equals_imperative(cell: Cell) -> str:
+    model = _language_model(cell, layers=2)
+    tokens = _tokens(TIME, BATCH)
+    graph, _ = LeftReading(model, TIME)(tokens, model.begin_state(BATCH))
+    imperative, _ = model.read_left(tokens, model.begin_state(BATCH), TIME)
+    return _compare(graph, imperative, "outputs differ by {}")
+
+
+@checks(
+    "has gradients that agree with finite differences, for every parameter of 1 to 3 layers",
+    "operations of the layer whose gradient is not theirs (stop_gradient, custom operators), and unused parameters",
+)
+def gradients_are_right(cell: Cell) -> str:
+    largest = 0.0
+    exact = _runs_in_float64(cell)
+    step, tolerance = (1e-6, 1e-5) if exact else (1e-2, 3e-2)
+    for layers in (1, 2, 3):
+        model = _language_model(cell, layers=layers)
+        if exact:
+            model.cast("float64")
+        random = np.random.default_rng(layers)
+        loss = _loss_of(model)
+        with autograd.record():
+            value = loss()
+        value.backward()
+        for name, parameter in unique_parameters(model).items():
+            weights = parameter.data().asnumpy()
+            direction = random.normal(size=weights.shape) / np.sqrt(weights.size)
+            by_gradient = float((parameter.grad().asnumpy() * direction).sum())
+            losses = []
+            for sign in (1, -1):
+                parameter.set_data(nd.array(weights + sign * step * direction, dtype=weights.dtype))
+                losses.append(float(loss().asscalar()))
+            parameter.set_data(nd.array(weights, dtype=weights.dtype))
+            by_difference = (losses[0] - losses[1]) / (2 * step)
+            error = abs(by_gradient - by_difference) / max(abs(by_gradient), abs(by_difference), 1e-2)
+            largest = max(largest, error)
+            demand(
+                error < tolerance,
+                f"{layers} layers: along a random direction the gradient of {name} gives {by_gradient:.6g}, and finite "
+                f"differences give {by_difference:.6g}",
+            )
+            demand(
+                np.abs(parameter.grad().asnumpy()).max() > 0,
+                f"{layers} layers: the loss does not depend on parameter {name}",
+            )
+    return f"largest relative error {largest:.1g}{'' if exact else ', in float32, as it does not run in float64'}"
+
+
+@checks("learns a small text", "the layer's formula, and how its parameters begin")
+def learns(cell: Cell) -> str:
+    return check_learning("cell", cell)
+
+
+@checks(
+    "resumes: a training that was stopped and resumed equals one that was not, bit for bit",
+    "states of the layer that are no parameters, and random numbers that are not MXNet's",
+)
+def resumes(cell: Cell) -> str:
+    return check_resuming("cell", cell)
+
+
+@checks(
+    "predicts alike by the layer and by the NumPy step function",
+    "step(weights, inputs, states, options): compare it with the layer, formula by formula",
+)
+def both_ways_to_generate_agree(cell: Cell) -> str:
+    if cell.spec.step is None:
+        return "no step function: text is generated through the layer, which is slower"
+    largest = 0.0
+    for layers in (1, 2, 3):
+        model = _language_model(cell, layers=layers)
+        by_layer = LayerNetwork(model)
+        by_step = StepNetwork(model.architecture, cell.spec, cell.options, weights_of(model))
+        layer_states, step_states = by_layer.begin(BATCH), by_step.begin(BATCH)
+        for position, token in enumerate(_tokens(20, BATCH).asnumpy()):
+            expected, layer_states = by_layer.read(token, layer_states)
+            found, step_states = by_step.read(token, step_states)
+            if found.shape != expected.shape:
+                raise CheckFailure(f"the step function leads to shape {found.shape}, and the layer to {expected.shape}")
+            error = float(np.abs(found - expected).max())
+            largest = max(largest, error)
+            demand(
+                error < TOLERANCE,
+                f"{layers} layers: log-probabilities differ by {error:.2g} nats after {position + 1} tokens",
+            )
+    return f"{largest:.1g} nats"
+
+
+@checks("is sampled from with the weights that a run keeps", "parameters that the layer does not register as its own")
+def samples_from_a_run(cell: Cell) -> str:
+    import seqlm_core as seqlm
+    from seqlm_core.conformance.training import train_small
+
+    with tempfile.TemporaryDirectory() as folder:
+        run = train_small(Path(folder), "cell", cell, epochs=1)
+        texts = [seqlm.Run(run.path).sample(length=30, seed=seed) for seed in (1, 1, 2)]
+    demand(len(texts[0]) == 30, f"30 characters were asked for, and {len(texts[0])} came")
+    demand(texts[0] == texts[1], "the same seed gives two texts")
+    return ""
+
+
+def _language_model(
+    cell: Cell, layers: int = 1, seed: int = 1, embedding_size: int = EMBEDDING, hidden_size: int = HIDDEN
+) -> LanguageModel:
+    architecture = Architecture(
+        VOCABULARY, hidden_size, layers, embedding_size, cell.spec.bidirectional, tie_weights=False
+    )
+    model = build_language_model(architecture, cell)
+    initialize(model, seed, mx.cpu())
+    return model
+
+
+def _tokens(time: int, batch: int) -> Any:
+    return nd.array(np.random.default_rng(7).integers(0, VOCABULARY, (time, batch)), dtype="int32")
+
+
+def _moved(tokens: np.ndarray, position: int) -> np.ndarray:
+    """Return the tokens with another one at a position."""
+    changed = tokens.copy()
+    changed[position] = (changed[position] + 1) % VOCABULARY
+    return changed
+
+
+def _predictions(model: LanguageModel, tokens: np.ndarray) -> np.ndarray:
+    """Return log-probabilities ``(time, batch, vocabulary)`` with the context of both sides, where there are two."""
+    read = nd.array(tokens, dtype="int32")
+    left, _ = LeftReading(model, len(tokens) - 1)(read[:-1], model.begin_state(tokens.shape[1]))
+    right = None
+    if model.backward_stack is not None:
+        reading = RightReading(model, len(tokens) - 2)
+        from_right = reading(read[2:].flip(axis=0), model.begin_backward_state(tokens.shape[1])).flip(axis=0)
+        right = nd.concat(from_right, nd.zeros_like(left[:1]), dim=0)
+    return model.head.log_probabilities(model.combine(nd, left, right)).asnumpy()
+
+
+def _loss_of(model: LanguageModel) -> Any:
+    """Return a function that computes the model's mean loss on a window."""
+    graph = WindowLoss(model, TIME)
+    tokens = _tokens(TIME + 1, BATCH)
+    both = model.backward_stack is not None
+    visible = nd.ones((TIME, BATCH, 1), dtype=model.dtype) if both else None
+
+    def loss() -> Any:
+        losses, _ = graph(tokens, model.begin_state(BATCH), None, model.begin_backward_state(BATCH), None, visible)
+        return losses.mean()
+
+    return loss
+
+
+def _runs_in_float64(cell: Cell) -> bool:
+    model = _language_model(cell)
+    try:
+        model.cast("float64")
+        return bool(_loss_of(model)().dtype == np.float64)
+    except Exception:
+        return False
+
+
+def _compare(found: Any, wanted: Any, problem: str) -> str:
+    """Return the largest difference of two arrays; raise :class:`CheckFailure` if it is too large."""
+    arrays = [array.asnumpy() if hasattr(array, "asnumpy") else array for array in (found, wanted)]
+    difference = float(np.abs(arrays[0] - arrays[1]).max())
+    demand(difference < TOLERANCE, problem.format(f"{difference:.2g}"))
+    return f"{difference:.1g}"

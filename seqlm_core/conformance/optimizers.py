@@ -1,0 +1,148 @@
+"""What an optimizer has to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from seqlm_core.components import Component, build_optimizer
+from seqlm_core.conformance.check import Checks, demand
+from seqlm_core.conformance.training import check_learning, check_resuming
+from seqlm_core.mxnet import gluon, mx, nd
+from seqlm_core.specs import OptimizerSpec
+from seqlm_core.training.updates import Updates
+
+Optimizer = Component[OptimizerSpec]
+
+SHAPES = {"weight": (4, 3), "bias": (4,)}
+STEPS = 300
+CURVATURES = (1.0, 10.0)
+
+checks = Checks()
+
+
+@checks("builds a mxnet Optimizer with the learning rate that it is given", "build(learning_rate, options)")
+def builds_an_optimizer(optimizer: Optimizer) -> str:
+    for rate in (optimizer.spec.default_learning_rate, 0.125):
+        built = build_optimizer(optimizer, rate)
+        demand(np.isclose(built.learning_rate, rate), f"the learning rate is {built.learning_rate} instead of {rate}")
+    return ""
+
+
+@checks("descends on a quadratic", "the sign of the update, and the default learning rate")
+def descends_on_a_quadratic(optimizer: Optimizer) -> str:
+    best = np.inf
+    # A rate that suits clipped gradients of a network may be too large for a quadratic.
+    for factor in (1.0, 0.1, 0.01):
+        quadratic = _Quadratic(optimizer)
+        before = quadratic.loss
+        for _ in range(STEPS):
+            quadratic.step(factor * optimizer.spec.default_learning_rate)
+        best = min(best, quadratic.loss / before)
+    demand(
+        best < 0.9,
+        f"after {STEPS} steps at the default learning rate, or at a tenth or a hundredth of it, the loss is "
+        f"{best:.3g} times that of the beginning at best",
+    )
+    return f"to {best:.2g} of the beginning"
+
+
+@checks(
+    "follows the learning rate that a schedule sets before each step",
+    "update: it takes the rate from self._get_lr(index), and nothing is done where that is 0",
+)
+def follows_the_schedule(optimizer: Optimizer) -> str:
+    moved = {}
+    for factor in (0.0, 0.01, 0.02):
+        quadratic = _Quadratic(optimizer)
+        before = quadratic.weights
+        quadratic.step(factor * optimizer.spec.default_learning_rate)
+        moved[factor] = sum(float(np.abs(after - b).sum()) for after, b in zip(quadratic.weights, before))
+    demand(moved[0.0] == 0, f"at a learning rate of 0 the weights move by {moved[0.0]:.2g}")
+    demand(moved[0.01] > 0, "the first step does not move the weights")
+    ratio = moved[0.02] / moved[0.01]
+    demand(1.5 < ratio < 2.5, f"at twice the learning rate the first step is {ratio:.3g} times as long")
+    return f"twice the rate, {ratio:.3g} times the step"
+
+
+@checks(
+    "goes on exactly from its saved state",
+    "what is kept outside of create_state: it is not saved (but for the number of updates)",
+)
+def state_is_saved_and_restored(optimizer: Optimizer) -> str:
+    rate = 0.01 * optimizer.spec.default_learning_rate
+    whole = _Quadratic(optimizer)
+    for _ in range(5):
+        whole.step(rate)
+    resumed = _Quadratic(optimizer, whole.weights)
+    resumed.updates.restore(whole.updates.state(), steps=5)
+    for _ in range(5):
+        whole.step(rate)
+        resumed.step(rate)
+    for name, expected, found in zip(SHAPES, whole.weights, resumed.weights):
+        difference = float(np.abs(expected - found).max())
+        demand(difference == 0, f"5 steps after it was restored, {name} differs by {difference:.2g}")
+    return ""
+
+
+@checks(
+    "stays finite when gradients are zero, tiny, or clipped", "divisions by a norm or a mean square without epsilon"
+)
+def stays_finite(optimizer: Optimizer) -> str:
+    for scale in (0.0, 1e-30, 1e10):
+        quadratic = _Quadratic(optimizer, clip_norm=1.0)
+        for _ in range(3):
+            quadratic.step(optimizer.spec.default_learning_rate, scale)
+        finite = all(np.isfinite(weights).all() for weights in quadratic.weights)
+        demand(finite, f"after 3 steps with gradients of a size of {scale:g}, clipped to 1, a weight is not finite")
+    return ""
+
+
+@checks("lets a network learn a small text", "the default learning rate")
+def learns(optimizer: Optimizer) -> str:
+    return check_learning("optimizer", optimizer)
+
+
+@checks(
+    "resumes: a training that was stopped and resumed equals one that was not, bit for bit",
+    "what is kept outside of create_state, and random numbers that are not MXNet's",
+)
+def resumes(optimizer: Optimizer) -> str:
+    return check_resuming("optimizer", optimizer)
+
+
+class _Quadratic:
+    """Half of the sum of ``curvature * weight ** 2``, descended on by the optimizer."""
+
+    def __init__(self, optimizer: Optimizer, weights: list[np.ndarray] | None = None, clip_norm: float = 0.0) -> None:
+        random = np.random.default_rng(1)
+        self.parameters = {}
+        for number, (name, shape) in enumerate(SHAPES.items()):
+            value = random.normal(size=shape) if weights is None else weights[number]
+            parameter = gluon.Parameter(name, shape=shape)
+            parameter.initialize(mx.init.Zero(), ctx=mx.cpu())
+            parameter.set_data(nd.array(value))
+            self.parameters[name] = parameter
+        built = build_optimizer(optimizer, optimizer.spec.default_learning_rate)
+        self.updates = Updates(self.parameters, built, clip_norm)
+
+    @property
+    def weights(self) -> list[np.ndarray]:
+        return [parameter.data().asnumpy() for parameter in self.parameters.values()]
+
+    @property
+    def loss(self) -> float:
+        return sum(float((self._curvature(w) * w**2).sum()) / 2 for w in self.weights)
+
+    def step(self, learning_rate: float, scale: float = 1.0) -> None:
+        for parameter in self.parameters.values():
+            weights = parameter.data().asnumpy()
+            with np.errstate(over="ignore"):  # it may diverge, which is for a check to see
+                gradient = (scale * self._curvature(weights) * weights).astype(np.float32)
+            parameter.list_grad()[0][:] = nd.array(gradient)
+        self.updates.step(learning_rate)
+
+    @staticmethod
+    def _curvature(weights: np.ndarray) -> Any:
+        return np.linspace(*CURVATURES, weights.size).reshape(weights.shape)

@@ -1,0 +1,225 @@
+"""What a tokenizer has to do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable
+
+from seqlm_core.components import Component
+from seqlm_core.conformance.check import Checks, demand
+from seqlm_core.conformance.training import TEXT, check_learning, check_resuming, train_small
+from seqlm_core.options import option_values
+from seqlm_core.randomness import generator
+from seqlm_core.reading.corpus import tokenize_blocks
+from seqlm_core.registry import THIS_PROGRAM
+from seqlm_core.specs import Tokenizer, TokenizerSpec, TrainableTokenizer
+
+TokenizerComponent = Component[TokenizerSpec]
+
+RANDOM_TEXTS = 300
+LONGEST_TEXT = 40
+ALPHABETS = (
+    "ab cd.,'\"-\n",
+    "".join(map(chr, range(32, 127))),
+    " \t\n\r\x0b\x0c\x1c\x85\u00a0\u2028\u3000\u200b\ufeff",
+    "\u00e9e\u0301\u00df\u0130\u01c5\ufb01\u1e9e",
+    "\u4e2d\u6587\u3042\ud55c\u0e01\u0e33\u0915\u094d\u0937",
+    "\U0001f469\u200d\U0001f680\U0001f1e9\U0001f1ea\ufe0f\u2764",
+    "\x00\x01\x7f\u00ad\u202e\ufffd\uffff\U0010ffff",
+)  # fmt: skip
+KNOWN_TEXTS = (
+    "", " ", "\n", "\r\n", "a", "It isn't so.", "  two  spaces  ", "end ", "'tis ``quoted''...", TEXT[:150],
+    "<unk>", "a\u0301\u0302", "x" * 300,
+)  # fmt: skip
+
+checks = Checks()
+
+
+@checks(
+    "cuts any text into tokens that joined are the text again, none of them empty",
+    "tokenize and detokenize: white space, quotes, case, characters that are composed or were never seen",
+)
+def tokens_joined_are_the_text(tokenizer: TokenizerComponent) -> str:
+    built = _build(tokenizer)
+
+    def problem(text: str) -> str:
+        tokens = built.tokenize(text)
+        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+            return f"tokenize({text!r}) returns {tokens!r}, not a list of texts"
+        if not all(tokens):
+            return f"tokenize({text!r}) returns an empty token: {tokens!r}"
+        joined = built.detokenize(tokens)
+        return "" if joined == text else f"{text!r} becomes {tokens!r}, and that joined {joined!r}"
+
+    return _over_texts(problem)
+
+
+@checks(
+    "gives the same tokens in pieces as in the whole, wherever the pieces end",
+    "last_cut(text): what may follow the position that it returns",
+)
+def pieces_have_the_tokens_of_the_whole(tokenizer: TokenizerComponent) -> str:
+    built = _build(tokenizer)
+
+    def problem(text: str) -> str:
+        whole = built.tokenize(text)
+        for size in (1, 2, 3, 7):
+            blocks = [text[start : start + size] for start in range(0, len(text), size)]
+            for end in range(len(text) + 1) if size == 1 else ():
+                cut = built.last_cut(text[:end])
+                if not 0 <= cut <= end:
+                    return f"last_cut({text[:end]!r}) is {cut}"
+            found = [token for tokens in tokenize_blocks(blocks, built) for token in tokens]
+            if found != whole:
+                return f"{text!r} is {whole!r}, and in pieces of {size} characters {found!r}"
+        return ""
+
+    return _over_texts(problem)
+
+
+@checks("can cut a long text near its end, so that memory does not grow with the text", "last_cut(text)")
+def long_texts_can_be_cut(tokenizer: TokenizerComponent) -> str:
+    cut = _build(tokenizer).last_cut(TEXT)
+    demand(cut > len(TEXT) - 200, f"last_cut of {len(TEXT)} characters is {cut}")
+    return ""
+
+
+@checks("does not care what is done with the tokens that it returned", "lists that are kept and handed out again")
+def tokens_are_the_callers(tokenizer: TokenizerComponent) -> str:
+    built = _build(tokenizer)
+    first = built.tokenize("It isn't so.")
+    kept = list(first)
+    first.clear()
+    again = built.tokenize("It isn't so.")
+    demand(again == kept, f"after its tokens {kept!r} were removed from the list, the same text gives {again!r}")
+    return ""
+
+
+@checks(
+    "gives the same tokens in every process",
+    "sets, hash(), and everything else whose order differs from process to process",
+)
+def processes_agree(tokenizer: TokenizerComponent) -> str:
+    if tokenizer.source == THIS_PROGRAM:
+        return "not tried, since the plugin is not installed"
+    digests = set()
+    for seed in ("1", "2"):
+        words = [tokenizer.spec.name, json.dumps(option_values(tokenizer.options))]
+        done = subprocess.run(
+            [sys.executable, "-m", "seqlm_core.conformance.tokenizers", *words],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        demand(done.returncode == 0, f"in a process of its own it fails: {done.stderr.strip()[-300:]}")
+        digests.add(done.stdout)
+    demand(len(digests) == 1, "two processes cut the same texts in different ways")
+    return ""
+
+
+@checks(
+    "keeps what it learnt: after state and restore it cuts as before, and pieces teach what the whole teaches",
+    "train, state and restore",
+)
+def what_is_learnt_is_kept(tokenizer: TokenizerComponent) -> str:
+    built = tokenizer.spec.build(tokenizer.options)
+    if not isinstance(built, TrainableTokenizer):
+        return "it learns nothing"
+    built.train(iter([TEXT]))
+    state = built.state()
+    read = json.loads(json.dumps(state))
+    demand(read == state, "its state is not the same after it was written as JSON and read")
+    restored = tokenizer.spec.build(tokenizer.options)
+    restored.restore(read)
+    in_pieces = tokenizer.spec.build(tokenizer.options)
+    in_pieces.train(TEXT[start : start + 7] for start in range(0, len(TEXT), 7))
+    for name, other in (("restored", restored), ("that learnt from pieces of 7 characters", in_pieces)):
+        for text in [TEXT, *_texts()]:
+            expected, found = built.tokenize(text), other.tokenize(text)
+            demand(found == expected, f"{text[:60]!r} is {expected[:12]!r}, and by one {name} {found[:12]!r}")
+    return ""
+
+
+@checks("cuts a text that a model learns", "the tokens: too many that occur only once?")
+def learns(tokenizer: TokenizerComponent) -> str:
+    return check_learning("tokenizer", tokenizer)
+
+
+@checks("resumes: a training that was stopped and resumed equals one that was not, bit for bit", "state and restore")
+def resumes(tokenizer: TokenizerComponent) -> str:
+    return check_resuming("tokenizer", tokenizer)
+
+
+@checks("joins the tokens that a model makes up", "detokenize: token sequences that tokenize never returns")
+def joins_what_a_model_makes_up(tokenizer: TokenizerComponent) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        run = train_small(Path(folder), "tokenizer", tokenizer, epochs=1)
+        for seed in range(5):
+            text = run.sample(length=40, temperature=5.0, seed=seed)
+            demand(isinstance(text, str), f"detokenize returns {type(text).__name__}, not a text")
+    return ""
+
+
+def _build(tokenizer: TokenizerComponent) -> Tokenizer:
+    """Return the tokenizer, having learnt what there is to learn."""
+    built: Tokenizer = tokenizer.spec.build(tokenizer.options)
+    if isinstance(built, TrainableTokenizer):
+        built.train(iter([TEXT]))
+    return built
+
+
+def _texts() -> Iterator[str]:
+    """Yield texts of all kinds, always the same ones."""
+    yield from KNOWN_TEXTS
+    random = generator(1, 0, "texts for tokenizers")
+    everything = "".join(ALPHABETS)
+    for number in range(RANDOM_TEXTS):
+        alphabet = everything if number % 3 == 0 else ALPHABETS[int(random.integers(len(ALPHABETS)))]
+        characters = random.integers(len(alphabet), size=int(random.integers(1, LONGEST_TEXT)))
+        yield "".join(alphabet[i] for i in characters)
+
+
+def _over_texts(problem: Callable[[str], str]) -> str:
+    """Demand that no text has a problem; the failure shows a text that is as short as can be found."""
+    count = 0
+    for text in _texts():
+        found = problem(text)
+        if found:
+            demand(False, problem(_shortened(text, problem)))
+        count += 1
+    return f"{count} texts"
+
+
+def _shortened(text: str, problem: Callable[[str], str]) -> str:
+    """Return a shorter text that has a problem too, by leaving out character after character."""
+    start = 0
+    while start < len(text):
+        shorter = text[:start] + text[start + 1 :]
+        if problem(shorter):
+            text = shorter
+        else:
+            start += 1
+    return text
+
+
+def _digest(name: str, options: dict[str, Any]) -> str:
+    """Return a digest of the tokens of all texts."""
+    from seqlm_core.plugins import installed_plugins
+
+    built = _build(Component.choose(installed_plugins().tokenizers, name, options))
+    digest = hashlib.blake2b(digest_size=16)
+    for text in _texts():
+        digest.update(json.dumps(built.tokenize(text)).encode())
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    print(_digest(sys.argv[1], json.loads(sys.argv[2])))

@@ -1,0 +1,62 @@
+"""Small trainings with a plugin, for the checks of every kind."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seqlm_core.checkpoint import load_checkpoint
+from seqlm_core.components import Component
+from seqlm_core.conformance.check import demand
+from seqlm_core.options import option_values
+
+if TYPE_CHECKING:
+    from seqlm_core.run import Run
+
+TEXT = "The cat sat on the mat, and the dog sat on the log. Both were glad of it.\n" * 40
+SMALL = {
+    "hidden_size": 16, "sequence_length": 20, "batch_size": 8, "dropout": 0.1, "warmup": 2, "schedule": "constant",
+    "validation_fraction": 0.0, "log_every": 0, "min_count": 1, "device": "cpu",
+}  # fmt: skip
+
+
+def train_small(folder: Path, kind: str, component: Component[Any], **settings: Any) -> Run:
+    """Train a small model with a plugin on a small text, in a directory of ``folder``."""
+    import seqlm_core as seqlm
+
+    text = folder / "text.txt"
+    text.write_text(TEXT)
+    plugin = {kind: component.spec.name, f"{kind}_options": option_values(component.options)}
+    out = folder / f"run-{len(list(folder.iterdir()))}"
+    return seqlm.train(text, out=out, quiet=True, **{**SMALL, **plugin, **settings})
+
+
+def check_learning(kind: str, component: Component[Any]) -> str:
+    """Demand that the loss falls."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = train_small(Path(folder), kind, component, epochs=6)
+        losses = [r["training_nats_per_token"] for r in run.history() if r["kind"] == "epoch"]
+    demand(
+        losses[-1] < 0.9 * losses[0],
+        f"the loss goes from {losses[0]:.3f} to {losses[-1]:.3f} nats per token within {len(losses)} epochs",
+    )
+    return f"from {losses[0]:.2f} to {losses[-1]:.2f} nats per token in {len(losses)} epochs"
+
+
+def check_resuming(kind: str, component: Component[Any]) -> str:
+    """Demand that a resumed training equals an uninterrupted one."""
+    import seqlm_core as seqlm
+
+    with tempfile.TemporaryDirectory() as folder:
+        whole = train_small(Path(folder), kind, component, epochs=2)
+        part = train_small(Path(folder), kind, component, epochs=1)
+        seqlm.resume(part.path, quiet=True, epochs=2)
+        expected, found = (load_checkpoint(run.directory.last)[0] for run in (whole, part))
+    demand(expected.keys() == found.keys(), "the resumed run keeps other arrays than the uninterrupted one")
+    for name, array in expected.items():
+        difference = float(np.abs(array.astype(np.float64) - found[name]).max(initial=0.0))
+        demand(difference == 0, f"{name} differs by {difference:.2g} after an epoch more")
+    return ""
