@@ -13,6 +13,7 @@ import click
 
 from seqlm_core.command_line.check import check_command
 from seqlm_core.command_line.evaluate import evaluate_command
+from seqlm_core.command_line.new_plugin import new_plugin_command
 from seqlm_core.command_line.plugins import plugins_command
 from seqlm_core.command_line.sample import sample_command
 from seqlm_core.command_line.setting_options import flag_of
@@ -34,7 +35,15 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (train_command, sample_command, evaluate_command, tag_group, plugins_command, check_command):
+for command in (
+    train_command,
+    sample_command,
+    evaluate_command,
+    tag_group,
+    plugins_command,
+    check_command,
+    new_plugin_command,
+):
     cli.add_command(command)
 
 

@@ -1,0 +1,1 @@
+"""Complete packages for new plugins, to begin with."""

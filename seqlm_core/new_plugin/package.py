@@ -1,0 +1,71 @@
+"""Writes a package with one plugin that works: to be changed into the one that its author has in mind."""
+
+from __future__ import annotations
+
+import importlib.resources
+import string
+from pathlib import Path
+
+from seqlm_core.errors import UsageError
+from seqlm_core.plugins import installed_plugins
+from seqlm_core.reading.text import PathLike
+from seqlm_core.specs import NAME_PATTERN
+from seqlm_core.version import __version__
+
+KINDS = ("cell", "tokenizer", "optimizer")
+
+
+def new_plugin(name: str, kind: str, parent: PathLike = ".") -> Path:
+    """Write a package that registers a plugin of that name, and return its directory, ``seqlm-NAME``.
+
+    Args:
+        name: of the plugin.
+        kind: ``cell``, ``tokenizer`` or ``optimizer``.
+        parent: where the directory is made.
+
+    Raises:
+        UsageError: the name cannot be used or is taken, or the directory exists or cannot be written.
+    """
+    if kind not in KINDS:
+        raise UsageError(f"no kind {kind!r}; there are: {', '.join(KINDS)}")
+    if not NAME_PATTERN.fullmatch(name) or name[-1] in "-_":
+        raise UsageError(
+            f"{name!r} is no name for a plugin: a lower-case letter first, then also digits, '-' and '_', but none of "
+            "these at the end"
+        )
+    registry = next(registry for registry in installed_plugins().registries if registry.kind == kind)
+    if name in registry.names():
+        raise UsageError(f"{kind} {name!r} is there already, from {registry.entry(name).source}; choose another name")
+    module = "seqlm_" + name.replace("-", "_")
+    values = {
+        "name": name,
+        "kind": kind,
+        "distribution": f"seqlm-{name}",
+        "module": module,
+        "identifier": name.replace("-", "_"),
+        "class_name": "".join(part.capitalize() for part in name.replace("-", "_").split("_")),
+        "version": __version__,
+    }
+    directory = Path(parent) / f"seqlm-{name}"
+    files = {
+        "pyproject.toml": "pyproject.toml",
+        "README.md": "README.md",
+        f"{module}.py": f"{kind}.py",
+        f"tests/test_{values['identifier']}.py": "test.py",
+    }
+    try:
+        directory.mkdir(parents=True)
+        for file, template in files.items():
+            path = directory / file
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(_filled(template, values), encoding="utf-8")
+    except FileExistsError as error:
+        raise UsageError(f"{directory} exists already; remove it, or choose another name or --directory") from error
+    except OSError as error:
+        raise UsageError(f"{error.filename or directory} cannot be written: {error.strerror}") from error
+    return directory
+
+
+def _filled(template: str, values: dict[str, str]) -> str:
+    text = (importlib.resources.files(__package__) / "templates" / f"{template}.txt").read_text(encoding="utf-8")
+    return string.Template(text).substitute(values)
