@@ -69,8 +69,8 @@ class Spec:
     Attributes:
         name: what users write to choose it: lower-case letters, digits, ``-`` and ``_``.
         summary: one line that says what it is.
-        build: makes the thing itself; see the records below for its arguments. A module of a plugin is
-            imported to list it, so ``build`` imports MXNet, not the module.
+        build: makes the thing itself. A module of a plugin is imported whenever plugins are listed, so ``build``
+            imports MXNet, and the module does not.
         options: a dataclass whose fields are the options, each with a type (``bool``, ``int``, ``float``,
             ``str`` or a ``Literal`` of strings), a default and a help text (``seqlm_core.option``).
     """
@@ -98,15 +98,15 @@ class Spec:
 class CellSpec(Spec):
     """A recurrent cell.
 
-    ``build(input_size, hidden_size, options)`` returns one layer in one direction: either a *sequence layer*, a
-    ``HybridBlock`` called as ``layer(inputs, states)`` with inputs ``(time, batch, input_size)`` that returns
-    outputs ``(time, batch, hidden_size)`` and the new states, and that has ``begin_state(batch_size, ctx,
-    dtype)``; or a one-step gluon ``HybridRecurrentCell``, which is unrolled. States have ``batch`` as their first
-    axis, and all parameters know their shapes when ``build`` returns.
-
     Attributes:
-        bidirectional: read the text from both ends, with two independent stacks of layers.
-        step: one step in NumPy; without it text is generated through the layer itself, which is slower.
+        build: ``build(input_size, hidden_size, options)`` returns one layer in one direction: either a *sequence
+            layer*, a ``HybridBlock`` called as ``layer(inputs, states)`` with inputs ``(time, batch, input_size)`` that
+            returns outputs ``(time, batch, hidden_size)`` and the new states, and that has ``begin_state(batch_size,
+            ctx, dtype)``; or a one-step gluon ``HybridRecurrentCell``, which is unrolled. States have ``batch`` as
+            their first axis, and all parameters know their shapes when ``build`` returns.
+        bidirectional: read sequences from both ends, with a stack of layers for each direction.
+        step: ``step(weights, inputs, states, options)`` computes one time step in NumPy; without it text is generated
+            through the layer itself, which is slower.
     """
 
     kind: ClassVar[str] = "cell"
@@ -124,9 +124,10 @@ class CellSpec(Spec):
 
 @dataclasses.dataclass(frozen=True)
 class TokenizerSpec(Spec):
-    """A tokenizer. ``build(options)`` returns a :class:`Tokenizer`, or a :class:`TrainableTokenizer`.
+    """A tokenizer.
 
     Attributes:
+        build: ``build(options)`` returns a :class:`Tokenizer`, or a :class:`TrainableTokenizer`.
         default_min_count: how often a token has to occur in the training text to get a place in the
             vocabulary, where the user does not say.
     """
@@ -143,9 +144,10 @@ class TokenizerSpec(Spec):
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerSpec(Spec):
-    """An optimizer. ``build(learning_rate, options)`` returns a ``mxnet.optimizer.Optimizer``.
+    """An optimizer.
 
     Attributes:
+        build: ``build(learning_rate, options)`` returns a ``mxnet.optimizer.Optimizer``.
         default_learning_rate: used where the user gives none.
     """
 

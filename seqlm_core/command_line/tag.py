@@ -92,9 +92,9 @@ def train_command(
         logging.getLogger("seqlm").setLevel(logging.WARNING)
     given = given_settings(settings)
     if resume is not None:
-        columns = [context.get_parameter_source(name) for name in ("token_column", "label_column", "encoding")]
-        of_new_runs = [validation, out, init_from, *files]
-        if any(of_new_runs) or overwrite or any(source != click.core.ParameterSource.DEFAULT for source in columns):
+        of_new_runs = ("token_column", "label_column", "encoding", "validation", "out", "overwrite", "init_from")
+        sources = [context.get_parameter_source(name) for name in of_new_runs]
+        if files or any(source != click.core.ParameterSource.DEFAULT for source in sources):
             raise UsageError("--resume goes on with a run's own sequences, in its own directory; name no others")
         seqlm.SequenceRun(resume)  # raises where the run is of another kind
         run = seqlm.resume(resume, quiet=quiet, **given)
@@ -148,9 +148,10 @@ def apply_command(run: str, files: tuple[str, ...], token_column: int, encoding:
                 if not first:
                     click.echo()
                 first = False
-                # Lines are split at spaces only where they have no tabs.
-                separator = " " if sequence.width > 1 and "\t" not in sequence.lines[0] else "\t"
-                click.echo("\n".join(f"{line}{separator}{label}" for line, label in zip(sequence.lines, labels)))
+                # A token alone goes without the spaces around it, which a tab would make a part of it.
+                lines = columns.tokens(sequence) if sequence.width == 1 else sequence.lines
+                separator = "\t" if sequence.width == 1 or "\t" in lines[0] else " "
+                click.echo("\n".join(f"{line}{separator}{label}" for line, label in zip(lines, labels)))
 
 
 @tag_group.command("evaluate")

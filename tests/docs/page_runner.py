@@ -3,7 +3,7 @@
 - A block of Python or TOML whose first line is ``# NAME``, with a file's name, is written to that file.
 - Any other block of Python is run, all of a page in one namespace.
 - Of a block of shell, the lines with ``seqlm`` are run. Trainings get sizes that take a moment, since the last value of
-  an option counts. ``pip install -e .`` makes the ``pyproject.toml`` of the page a distribution on the path.
+  an option counts. ``pip install -e FOLDER`` makes the ``pyproject.toml`` of a folder a distribution on the path.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pathlib import Path
 import seqlm_core as seqlm
 from seqlm_core.command_line.main import main
 
-SMALL = "--max-steps 2 --hidden-size 8 --batch-size 8 --sequence-length 10 --warmup 0 --quiet"
+SMALL = "--max-steps 2 --hidden-size 8 --batch-size 8 --warmup 0 --quiet"
+SIZES = {("train",): f"{SMALL} --sequence-length 10", ("tag", "train"): SMALL}
 BLOCK = re.compile(r"^```(python|toml|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE_NAME = re.compile(r"# ([\w.]+\.(?:py|toml))\n")
 
@@ -44,8 +45,9 @@ def run_page(page: Path) -> None:
 
 
 def run_shell_line(command: str) -> None:
-    if command.strip() == "pip install -e .":
-        install_here()
+    installed = re.fullmatch(r"pip install -e (\S+)", command.strip())
+    if installed:
+        install(Path(installed[1]).resolve())
     elif re.match(r"(\w+=\S* )*seqlm\b", command):
         run_seqlm(shlex.split(command))
 
@@ -63,8 +65,9 @@ def run_seqlm(words: list[str]) -> None:
             at = arguments.index("<")
             sys.stdin = stack.enter_context(open(arguments[at + 1]))
             del arguments[at : at + 2]
-        if arguments[0] == "train":
-            arguments += ["--quiet"] if "--resume" in arguments else SMALL.split()
+        for command, sizes in SIZES.items():
+            if tuple(arguments[: len(command)]) == command:
+                arguments += ["--quiet"] if "--resume" in arguments else sizes.split()
         try:
             main(arguments)
         except SystemExit as end:
@@ -75,15 +78,17 @@ def run_seqlm(words: list[str]) -> None:
     seqlm.installed_plugins.cache_clear()
 
 
-def install_here() -> None:
-    """Do what an editable installation of the current folder does, as far as entry points are concerned."""
-    project = Path("pyproject.toml").read_text()
+def install(folder: Path) -> None:
+    """Do what an editable installation of a folder does, as far as entry points are concerned."""
+    project = (folder / "pyproject.toml").read_text()
     name, version = (re.search(rf'^{key} = "(.+)"$', project, re.MULTILINE)[1] for key in ("name", "version"))
     section = re.search(r"^\[project\.entry-points\.seqlm\]\n((?:.+\n)+)", project, re.MULTILINE)[1]
-    info = Path(f"{name.replace('-', '_')}-{version}.dist-info")
+    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     (info / "entry_points.txt").write_text("[seqlm]\n" + section.replace('"', ""))
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
 
 

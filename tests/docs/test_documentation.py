@@ -12,13 +12,17 @@ from pathlib import Path
 
 import click
 import pytest
+from hook_reference import hook_reference
 
 import seqlm_core as seqlm
 from seqlm_core import hookspecs
 from seqlm_core.command_line.main import cli
 from seqlm_core.command_line.setting_options import flag_of
+from seqlm_core.evaluation import Evaluation
 from seqlm_core.options import describe_options
 from seqlm_core.plugins import Plugins, find_entry_points
+from seqlm_core.sequences.evaluation import LabelEvaluation, ValueEvaluation
+from seqlm_core.sequences.scores import ChunkScores, Score
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCS = PROJECT / "docs"
@@ -28,6 +32,27 @@ PAGES_WITH_EXAMPLES = [page for page in PAGES if re.search(r"^```(python|sh)$", 
 TEXTS = [
     "book.txt", "other.txt", "part-1.txt", "part-2.txt", "beyond-good-and-evil.txt", "data/input.txt", "data/README.md",
 ]  # fmt: skip
+
+COLUMN_FILES = ["train.tsv", "test.tsv"]
+SENTENCES = (
+    "Anna\tB-PER\nBerg\tI-PER\nlives\tO\nin\tO\nNew\tB-LOC\nYork\tI-LOC\n.\tO\n",
+    "Nobody\tO\nknows\tO\nOlga\tB-PER\n.\tO\n",
+)
+
+
+def commands_of(group: click.Group, before: str = "") -> dict[str, click.Command]:
+    """Return all commands by their names, those of groups as ``tag train``."""
+    found: dict[str, click.Command] = {}
+    for name, command in group.commands.items():
+        full_name = before + name
+        found.update(
+            commands_of(command, f"{full_name} ") if isinstance(command, click.Group) else {full_name: command}
+        )
+    return found
+
+
+COMMANDS = commands_of(cli)
+SETTINGS_OF_COMMANDS = {"train": seqlm.Settings, "tag train": seqlm.SequenceSettings}
 
 
 def page(name: str) -> str:
@@ -42,16 +67,23 @@ def section(text: str, heading: str) -> str:
     return found[1]
 
 
+def section_of_command(name: str) -> str:
+    return section(page("command-line.md"), f"#{'#' * len(name.split())} seqlm {name}")
+
+
 def code_blocks(text: str, kind: str) -> list[str]:
     return re.findall(rf"^```{kind}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
 def folder(tmp_path, sample_text):
-    """An empty directory but for the texts that the pages name."""
+    """An empty directory but for the files that the pages name."""
     (tmp_path / "data").mkdir()
     for name in TEXTS:
         (tmp_path / name).write_text(sample_text.read_text()[:4000])
+    for name in COLUMN_FILES:
+        (tmp_path / name).write_text("\n".join(SENTENCES * 10))
+    (tmp_path / "new.txt").write_text("Olga\nlives\nin\nLima\n.\n")
     return tmp_path
 
 
@@ -97,10 +129,10 @@ def test_the_list_of_plugins_is_what_the_command_prints(tmp_path):
 # Completeness
 
 
-@pytest.mark.parametrize("name", cli.commands)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_of_a_command_is_documented(name):
-    text = section(page("command-line.md"), f"## seqlm {name}")
-    command = cli.commands[name]
+    text = section_of_command(name)
+    command = COMMANDS[name]
     with click.Context(command, info_name=name) as context:
         for parameter in command.get_params(context):
             if isinstance(parameter, click.Argument):
@@ -110,36 +142,99 @@ def test_every_option_of_a_command_is_documented(name):
                 assert re.search(rf"^\| [^|]*`{option}\b", text, re.MULTILINE), option
 
 
-@pytest.mark.parametrize("name", list(cli.commands))
+@pytest.mark.parametrize("name", COMMANDS)
 def test_no_option_is_documented_that_a_command_does_not_have(name):
-    text = section(page("command-line.md"), f"## seqlm {name}")
-    with click.Context(cli.commands[name], info_name=name) as context:
-        options = {option for parameter in cli.commands[name].get_params(context) for option in parameter.opts}
+    text = section_of_command(name)
+    with click.Context(COMMANDS[name], info_name=name) as context:
+        options = {option for parameter in COMMANDS[name].get_params(context) for option in parameter.opts}
     documented = set(re.findall(r"^\| (?:`-h`, )?`(--[a-z-]+)", text, re.MULTILINE))
     assert documented <= options
 
 
-@pytest.mark.parametrize("field", dataclasses.fields(seqlm.Settings), ids=lambda field: field.name)
-def test_every_setting_is_documented_with_its_default(field):
-    text = section(page("command-line.md"), "## seqlm train")
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [(name, field) for name, kind in SETTINGS_OF_COMMANDS.items() for field in dataclasses.fields(kind)],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_every_setting_is_documented_with_its_default(name, field):
+    text = section_of_command(name)
     row = re.search(rf"^\| `{flag_of(field.name)}\b[^|]*\| `{field.name}` \| ([^|]*) \|", text, re.MULTILINE)
     assert row, field.name
     if field.default not in (None, dataclasses.MISSING):
         assert row[1] == f"`{field.default}`"
 
 
-@pytest.mark.parametrize("name", ["sample", "evaluate"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_defaults_of_other_options_are_documented(name):
-    text = section(page("command-line.md"), f"## seqlm {name}")
-    for option in cli.commands[name].params:
+    text = section_of_command(name)
+    for option in COMMANDS[name].params:
         if isinstance(option, click.Option) and option.show_default:
             assert re.search(rf"^\| `{option.opts[0]} [^|]*\| `{option.default}` \|", text, re.MULTILINE), option.opts
 
 
-def test_sample_takes_the_documented_defaults():
-    found = re.search(r"^\| `sample\((.*)\) -> str` \|", page("python-api.md"), re.MULTILINE)
-    parameters = list(inspect.signature(seqlm.Run.sample).parameters.values())[1:]
-    assert found[1].replace('"', "'") == ", ".join(f"{p.name}={p.default!r}" for p in parameters)
+@pytest.mark.parametrize(
+    ("heading", "function"),
+    [
+        ("## Training", "seqlm.train"),
+        ("## Training", "seqlm.resume"),
+        ("## A run", "Run.sample"),
+        ("## A run", "Run.evaluate"),
+        ("## A run", "Run.history"),
+        ("### Kinds of models", "seqlm.SequenceModel"),
+        ("### Training a sequence model", "SequenceModel.train"),
+        ("### The run of a sequence model", "SequenceRun.predict"),
+        ("### The run of a sequence model", "SequenceRun.probabilities"),
+        ("### The run of a sequence model", "SequenceRun.evaluate"),
+        ("### The run of a sequence model", "SequenceRun.history"),
+        ("### Column files", "seqlm.read_columns"),
+    ],
+)
+def test_functions_take_the_documented_parameters(heading, function):
+    owner, _, name = function.rpartition(".")
+    signature = inspect.signature(getattr(getattr(seqlm, owner, seqlm), name))
+    parameters = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for parameter in signature.parameters.values()
+        if parameter.name != "self"
+    ]
+    stated = str(inspect.Signature(parameters)).replace("'", '"')
+    called = function if owner == "seqlm" else name
+    returns = "`" if inspect.isclass(getattr(seqlm, name, None)) else " -> "
+    assert f"`{called}{stated}{returns}" in section(page("python-api.md"), heading)
+
+
+@pytest.mark.parametrize(
+    ("heading", "kind"), [("## A run", seqlm.Run), ("### The run of a sequence model", seqlm.SequenceRun)]
+)
+def test_no_member_of_a_run_is_documented_that_it_does_not_have(heading, kind):
+    text = section(page("python-api.md"), heading).partition("| Field |")[0]
+    documented = re.findall(r"^\| `(\w+)", text, re.MULTILINE)
+    assert documented
+    for name in documented:
+        assert hasattr(kind, name) or name == "config", name  # an attribute of every run
+
+
+@pytest.mark.parametrize(
+    ("called", "kind"),
+    [
+        ("An evaluation", Evaluation),
+        ("A `LabelEvaluation`", LabelEvaluation),
+        ("A `Score`", Score),
+        ("A `ChunkScores`", ChunkScores),
+        ("A `ValueEvaluation`", ValueEvaluation),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_every_field_of_an_evaluation_is_documented(called, kind):
+    table = page("python-api.md").partition(f"\n{called} has these fields:\n\n")[2].partition("\n\n")[0]
+    cells = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+    documented = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert documented == [field.name for field in dataclasses.fields(kind)]
+
+
+def test_the_keys_of_the_json_of_tagging_are_documented():
+    cells = re.findall(r"^\| `([a-z_]+)` \|", section_of_command("tag evaluate"), re.MULTILINE)
+    assert cells == [field.name for field in dataclasses.fields(LabelEvaluation)]
 
 
 def test_exit_codes_are_documented():
@@ -163,15 +258,8 @@ def test_every_plugin_is_documented_with_its_options(spec):
         assert any(f"| `{option['name']}` | `{option['default']}` |" in row for row in rows), option
 
 
-@pytest.mark.parametrize("hook", ["seqlm_cells", "seqlm_tokenizers", "seqlm_optimizers"])
-def test_every_hook_is_documented_with_its_signature_and_record(hook):
-    function = getattr(hookspecs, hook)
-    text = section(page("plugins.md"), f"### {hook}")
-    signature = f"{hook}{inspect.signature(function)}".replace("'", "")
-    assert f"`{signature}`" in text
-    record = getattr(seqlm, signature.split("-> ")[1].split(" |")[0])
-    documented = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
-    assert documented == [field.name for field in dataclasses.fields(record)]
+def test_the_hook_reference_is_what_the_specifications_say():
+    assert section(page("plugins.md"), "## Hook reference").endswith("\n" + hook_reference())
 
 
 def test_no_hook_is_left_out():
