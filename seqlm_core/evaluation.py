@@ -155,7 +155,7 @@ class Evaluator:
         padded = np.resize(flat, -(-flat.size // rows) * rows)  # the shape stays the same, and so the graph
         states = self.model.begin_backward_state(rows)
         parts = [
-            self._read_right(self._tokens(part[None, :] + 1 + furthest_first), states)[-1].asnumpy()
+            self._read_right(self._tokens(part[None, :] + 1 + furthest_first), states)[0][-1].asnumpy()
             for part in padded.reshape(-1, rows)
         ]
         hidden = np.concatenate(parts)[: flat.size]
@@ -168,7 +168,8 @@ class Evaluator:
     def _contexts_at_end(self) -> np.ndarray:
         """Return the hidden vectors of predictions with 0, 1, 2 .. following tokens, at the end of the text."""
         positions = len(self.text) - 1 - np.arange(self.right_context)[:, None]
-        hidden = self._read_end(self._tokens(positions), self.model.begin_backward_state(1))[:, 0].asnumpy()
+        read, _ = self._read_end(self._tokens(positions), self.model.begin_backward_state(1))
+        hidden = read[:, 0].asnumpy()
         return np.concatenate([np.zeros_like(hidden[:1]), hidden[:-1]])
 
 

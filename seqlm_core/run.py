@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from seqlm_core.architecture import Architecture, architecture_from_json
 from seqlm_core.errors import SettingError, UsageError
-from seqlm_core.generation.network import NextTokenNetwork, StepNetwork
-from seqlm_core.generation.sampling import DEFAULT_LENGTH, DEFAULT_TEMPERATURE, sample_tokens
+from seqlm_core.generation.decoding import DEFAULT_TEMPERATURE, DecodingRules
+from seqlm_core.generation.generate import DEFAULT_LENGTH
+from seqlm_core.generation.network import StepNetwork, TextNetwork
+from seqlm_core.generation.texts import GeneratedText, TextGenerator
 from seqlm_core.plugins import installed_plugins
-from seqlm_core.randomness import generator
 from seqlm_core.reading.corpus import read_text, warn_of_unknown_tokens
 from seqlm_core.reading.text import PathLike, check_encoding
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
@@ -74,7 +76,7 @@ class Run(TrainedRun[Settings]):
         return model
 
     @functools.cached_property
-    def network(self) -> NextTokenNetwork:
+    def network(self) -> TextNetwork:
         """The model as generation uses it; without MXNet, if the cell has a step function."""
         if self.cell.spec.step is not None:
             return StepNetwork(self.architecture, self.cell.spec, self.cell.options, self.weights)
@@ -89,7 +91,7 @@ class Run(TrainedRun[Settings]):
         temperature: float = DEFAULT_TEMPERATURE,
         seed: int | None = None,
     ) -> str:
-        """Return the prompt and a text that the model continues it with.
+        """Return the prompt and a text that the model continues it with; :meth:`generate` can do more.
 
         Args:
             prompt: is read by the model first; what it does not know is said in a warning.
@@ -101,17 +103,79 @@ class Run(TrainedRun[Settings]):
         Raises:
             SettingError: an argument is out of its range.
         """
-        if length < 0:
-            raise SettingError("length", f"must be at least 0, not {length}")
-        if not 0 <= temperature < float("inf"):
-            raise SettingError("temperature", f"must be a number of at least 0, not {temperature}")
-        seed = secrets.randbits(63) if seed is None else seed
-        if not 0 <= seed < 2**63:
-            raise SettingError("seed", f"must be at least 0 and below 2**63, not {seed}")
+        return prompt + self.generate(prompt, length=length, temperature=temperature, seed=seed)[0].text
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        count: int = 1,
+        length: int = DEFAULT_LENGTH,
+        temperature: float = DEFAULT_TEMPERATURE,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        beam: int = 0,
+        stop: str | Sequence[str] = (),
+        seed: int | None = None,
+    ) -> list[GeneratedText]:
+        """Return texts that the model continues the prompt with, in one batch.
+
+        Args:
+            prompt: is read by the model first; what it does not know is said in a warning.
+            count: of texts; the k-th sample does not depend on it.
+            length: the most tokens of each.
+            temperature: see :class:`~seqlm_core.generation.decoding.DecodingRules` for this and the rules that follow.
+            top_k: likewise.
+            top_p: likewise.
+            min_p: likewise.
+            repetition_penalty: likewise.
+            beam: search for the most probable texts, with a beam of this width, instead of drawing; the rules and the
+                seed then have no say, and may not be given. 0 draws.
+            stop: a text, or several, that end a text.
+            seed: the same seed gives the same texts; None draws one.
+
+        Raises:
+            SettingError: an argument is out of its range, or does not go with a beam.
+        """
+        rules = DecodingRules(repetition_penalty, temperature, top_k, top_p, min_p)
+        stops = _check_generation(count, length, beam, stop)
         prompt_ids = self._prompt_ids(prompt)
-        random = generator(seed, 0, "sampling")
-        ids = sample_tokens(self.network, self.vocabulary, prompt_ids, length, temperature, random)
-        return prompt + self.tokenizer.detokenize([self.vocabulary.tokens[i] for i in ids])
+        if not beam:
+            return self._generator.sample(prompt_ids, count, length, rules, _checked_seed(seed), stops)
+        plain = DecodingRules()
+        for name, value in dataclasses.asdict(rules).items():
+            if value != getattr(plain, name):
+                raise SettingError(name, "is for drawing, and a beam searches for the most probable text")
+        if seed is not None:
+            raise SettingError("seed", "is for drawing, and a beam searches for the most probable text")
+        return self._generator.most_probable(prompt_ids, count, length, beam, stops)
+
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        length: int = DEFAULT_LENGTH,
+        temperature: float = DEFAULT_TEMPERATURE,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        stop: str | Sequence[str] = (),
+        seed: int | None = None,
+    ) -> Iterator[str]:
+        """Yield a text that the model continues the prompt with in pieces of whole characters, as it is drawn.
+
+        Joined they are the text of :meth:`generate`, whose arguments and errors these are.
+        """
+        rules = DecodingRules(repetition_penalty, temperature, top_k, top_p, min_p)
+        stops = _check_generation(1, length, 0, stop)
+        return self._generator.stream(self._prompt_ids(prompt), length, rules, _checked_seed(seed), stops)
+
+    @functools.cached_property
+    def _generator(self) -> TextGenerator:
+        return TextGenerator(self.network, self.vocabulary, self.tokenizer)
 
     def evaluate(self, *texts: PathLike | Sequence[PathLike], encoding: str = "utf-8") -> list[Evaluation]:
         """Return the model's figures on each of the texts.
@@ -159,3 +223,26 @@ class Run(TrainedRun[Settings]):
                 f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else "",
             )
         return ids
+
+
+def _check_generation(count: int, length: int, beam: int, stop: str | Sequence[str]) -> list[str]:
+    """Return the stop texts; raise :class:`SettingError` for an argument that is out of its range."""
+    if count < 1:
+        raise SettingError("count", f"must be at least 1, not {count}")
+    if length < 0:
+        raise SettingError("length", f"must be at least 0, not {length}")
+    if beam < 0:
+        raise SettingError("beam", f"must be at least 0, not {beam}")
+    stops = [stop] if isinstance(stop, str) else list(stop)
+    if "" in stops:
+        raise SettingError("stop", "must not be empty")
+    return stops
+
+
+def _checked_seed(seed: int | None) -> int:
+    """Return the seed, or one that is drawn; raise :class:`SettingError` if it is out of range."""
+    if seed is None:
+        return secrets.randbits(63)
+    if not 0 <= seed < 2**63:
+        raise SettingError("seed", f"must be at least 0 and below 2**63, not {seed}")
+    return seed

@@ -18,12 +18,24 @@ NAME_PATTERN = re.compile(r"[a-z][a-z0-9_-]*")
 States = tuple["np.ndarray", ...]
 
 
+class ProjectFunction(Protocol):
+    """The part of a time step that depends on the inputs alone, in NumPy.
+
+    Called as ``project(weights, inputs, options)``, with ``weights`` and ``inputs (batch, channels)`` as for
+    :class:`StepFunction`, whose inputs become what is returned: an array ``(batch, ...)``. Of the lowest layer it is
+    computed once for every token of the vocabulary.
+    """
+
+    def __call__(self, weights: Mapping[str, np.ndarray], inputs: np.ndarray, options: Any) -> np.ndarray: ...
+
+
 class StepFunction(Protocol):
     """One time step of one layer in NumPy, for generating text without a network library.
 
     Called as ``step(weights, inputs, states, options)``: ``weights`` maps the layer's parameter names to
-    arrays, ``inputs`` is ``(batch, channels)``, ``states`` holds arrays with ``batch`` as their first axis, and
-    is empty at the beginning of a text. Returns the output ``(batch, hidden)`` and the new states.
+    arrays, ``inputs`` is ``(batch, channels)``, or what ``project`` made of it; ``states`` holds arrays with ``batch``
+    as their first axis, and is empty at the beginning of a text. Returns the output ``(batch, hidden)`` and the new
+    states.
     """
 
     def __call__(
@@ -107,12 +119,15 @@ class CellSpec(Spec):
         bidirectional: read sequences from both ends, with a stack of layers for each direction.
         step: ``step(weights, inputs, states, options)`` computes one time step in NumPy; without it text is generated
             through the layer itself, which is slower.
+        project: ``project(weights, inputs, options)`` computes the part of a time step that depends on the inputs
+            alone; ``step`` is then given what it returns as its inputs.
     """
 
     kind: ClassVar[str] = "cell"
 
     bidirectional: bool = False
     step: StepFunction | None = None
+    project: ProjectFunction | None = None
 
     def validate(self) -> None:
         super().validate()
@@ -120,6 +135,8 @@ class CellSpec(Spec):
             raise PluginError(f"cell {self.name!r}: bidirectional must be True or False")
         if self.step is not None and not callable(self.step):
             raise PluginError(f"cell {self.name!r}: step must be callable or None, not {self.step!r}")
+        if self.project is not None and (self.step is None or not callable(self.project)):
+            raise PluginError(f"cell {self.name!r}: project must be callable and go with a step, or be None")
 
 
 @dataclasses.dataclass(frozen=True)

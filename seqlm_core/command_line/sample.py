@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from seqlm_core.generation.sampling import DEFAULT_LENGTH, DEFAULT_TEMPERATURE
+from seqlm_core.generation.decoding import DEFAULT_TEMPERATURE
+from seqlm_core.generation.generate import DEFAULT_LENGTH
 
 
 @click.command("sample")

@@ -1,4 +1,4 @@
-"""The general way to the next token: the training network itself, for cells without a step function."""
+"""The general way to generate: the training network itself, for cells without a step function."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from seqlm_core.model.graphs import NextToken
+from seqlm_core.model.graphs import LeftReading, RightReading, TokenProbabilities
 from seqlm_core.model.language_model import LanguageModel
 from seqlm_core.mxnet import nd
 
 
 class LayerNetwork:
-    """A :class:`~seqlm_core.generation.network.NextTokenNetwork` that runs a language model's layers.
+    """A :class:`~seqlm_core.generation.network.TextNetwork` that runs a language model's layers.
 
     Args:
         model: with its weights.
@@ -20,12 +20,34 @@ class LayerNetwork:
 
     def __init__(self, model: LanguageModel) -> None:
         self._model = model
-        self._next_token = NextToken(model)
+        self.bidirectional = model.backward_stack is not None
+        self._read = LeftReading(model, 1, any_batch=True)
+        self._probabilities = TokenProbabilities(model)
+        if self.bidirectional:
+            self._read_right = RightReading(model, 1, any_batch=True)
 
-    def begin(self, batch_size: int) -> Any:
-        return self._model.begin_state(batch_size)
+    def begin(self, rows: int) -> Any:
+        return self._model.begin_state(rows)
 
-    def read(self, tokens: np.ndarray, states: Any) -> tuple[np.ndarray, Any]:
-        ids = nd.array(tokens[None, :], ctx=self._model.device, dtype="int32")
-        log_probabilities, states = self._next_token(ids, states)
-        return log_probabilities[0].asnumpy(), states
+    def read(self, tokens: np.ndarray, states: Any) -> tuple[Any, Any]:
+        return self._read(self._ids(tokens), states)
+
+    def begin_right(self, rows: int) -> Any:
+        return self._model.begin_backward_state(rows)
+
+    def read_right(self, tokens: np.ndarray, states: Any) -> tuple[Any, Any]:
+        return self._read_right(self._ids(tokens), states)
+
+    def log_probabilities(self, left: Any, right: Any | None = None) -> np.ndarray:
+        if right is None and self.bidirectional:
+            right = nd.zeros_like(left)
+        return self._probabilities(left, right)[0].asnumpy()
+
+    def select(self, states: Any, rows: np.ndarray) -> Any:
+        chosen = nd.array(rows, ctx=self._model.device, dtype="int32")
+        if isinstance(states, nd.NDArray):
+            return nd.take(states, chosen, axis=1)  # hidden vectors, (1, rows, hidden)
+        return [[nd.take(state, chosen, axis=0) for state in layer] for layer in states]
+
+    def _ids(self, tokens: np.ndarray) -> Any:
+        return nd.array(tokens[None, :], ctx=self._model.device, dtype="int32")

@@ -1,4 +1,4 @@
-"""What generation needs of a model: log-probabilities of the next token, one token after the other."""
+"""What generation needs of a language model: hidden vectors of both directions, and log-probabilities, step by step."""
 
 from __future__ import annotations
 
@@ -10,29 +10,48 @@ import numpy as np
 from seqlm_core.architecture import Architecture
 from seqlm_core.errors import RunError
 from seqlm_core.numerics import log_softmax
-from seqlm_core.specs import CellSpec, StepFunction
+from seqlm_core.specs import CellSpec
+
+# A table of what the lowest layer makes of each token is worth its memory up to this many numbers (32 MiB).
+LARGEST_TABLE = 1 << 22
 
 
-class NextTokenNetwork(Protocol):
-    """A language model that reads tokens one by one and predicts the next, from left to right."""
+class TextNetwork(Protocol):
+    """A language model that reads rows of tokens one by one, from the left or, if it is bidirectional, from the right.
 
-    def begin(self, batch_size: int) -> Any:
+    Tokens are ids ``(rows,)``, hidden vectors ``(rows, hidden)`` in whatever form the network keeps them.
+    """
+
+    bidirectional: bool
+
+    def begin(self, rows: int) -> Any:
         """Return the states at the beginning of a text."""
 
-    def read(self, tokens: np.ndarray, states: Any) -> tuple[np.ndarray, Any]:
-        """Read one token in each row.
+    def read(self, tokens: np.ndarray, states: Any) -> tuple[Any, Any]:
+        """Read a token in each row from the left; return hidden vectors and states."""
+
+    def begin_right(self, rows: int) -> Any:
+        """Return the states of the other direction at the end of a text."""
+
+    def read_right(self, tokens: np.ndarray, states: Any) -> tuple[Any, Any]:
+        """Read a token in each row from the right; return hidden vectors and states."""
+
+    def log_probabilities(self, left: Any, right: Any | None = None) -> np.ndarray:
+        """Return log-probabilities in nats ``(rows, vocabulary)`` of the token between two contexts.
 
         Args:
-            tokens: ids ``(batch,)``.
-            states: from :meth:`begin` or the last call.
-
-        Returns:
-            Log-probabilities of the next token in nats ``(batch, vocabulary)``, and the new states.
+            left: hidden vectors after reading what is before it.
+            right: of what follows it, read from the right; None where nothing does, or is to be known.
         """
+
+    def select(self, states: Any, rows: np.ndarray) -> Any:
+        """Return the states, or the hidden vectors, of some rows; a row may be named several times."""
 
 
 class StepNetwork:
-    """A language model computed with its cell's one-step NumPy function.
+    """A language model computed with its cell's one-step NumPy function, in float64.
+
+    In float64, since results differ in their last digits with the number of rows, and a text must not.
 
     Args:
         architecture: the sizes.
@@ -49,33 +68,98 @@ class StepNetwork:
     ) -> None:
         if cell.step is None:
             raise ValueError(f"cell {cell.name!r} has no step function")
-        self._step: StepFunction = cell.step
-        self._options = options
-        self._vocabulary_size = architecture.vocabulary_size
-        self._layers = [
-            {name[len(prefix) :]: array for name, array in weights.items() if name.startswith(prefix)}
-            for prefix in (f"forward_stack.{layer}." for layer in range(architecture.layers))
-        ]
+        self.bidirectional = architecture.bidirectional
+        self._tied = architecture.tie_weights
+        self._hidden_size = architecture.hidden_size
+        weights = {name: array.astype(np.float64) for name, array in weights.items()}
         try:
-            self._embedding = weights["input.weight"] if architecture.embedding_size else None
+            embedding = weights["input.weight"] if architecture.embedding_size else None
             output = weights["input.weight" if architecture.tie_weights else "head.weight"]
-            # The columns after these are for the backward direction, which has nothing to say here.
-            self._output = output[:, : architecture.hidden_size].T.copy()
             self._bias = weights["head.bias"]
         except KeyError as error:
             raise RunError(f"the checkpoint has no parameter {error}") from error
+        self._output = np.ascontiguousarray(output.T)
+        self._left = _Stack("forward_stack", architecture, cell, options, weights, embedding)
+        self._right = (
+            _Stack("backward_stack", architecture, cell, options, weights, embedding) if self.bidirectional else None
+        )
 
-    def begin(self, batch_size: int) -> Any:
+    def begin(self, rows: int) -> Any:
+        return self._left.begin()
+
+    def read(self, tokens: np.ndarray, states: Any) -> tuple[np.ndarray, Any]:
+        return self._left.read(tokens, states)
+
+    def begin_right(self, rows: int) -> Any:
+        return self._backward.begin()
+
+    def read_right(self, tokens: np.ndarray, states: Any) -> tuple[np.ndarray, Any]:
+        return self._backward.read(tokens, states)
+
+    def log_probabilities(self, left: np.ndarray, right: np.ndarray | None = None) -> np.ndarray:
+        if self._tied:
+            return log_softmax((left if right is None else left + right) @ self._output + self._bias)
+        scores = left @ self._output[: self._hidden_size] + self._bias
+        if right is not None:
+            scores += right @ self._output[self._hidden_size :]
+        return log_softmax(scores)
+
+    def select(self, states: Any, rows: np.ndarray) -> Any:
+        if isinstance(states, np.ndarray):
+            return states[rows]
+        return [tuple(array[rows] for array in layer) for layer in states]
+
+    @property
+    def _backward(self) -> _Stack:
+        if self._right is None:
+            raise ValueError("the model reads from the left only")
+        return self._right
+
+
+class _Stack:
+    """The layers of one direction."""
+
+    def __init__(
+        self,
+        name: str,
+        architecture: Architecture,
+        cell: CellSpec,
+        options: Any,
+        weights: Mapping[str, np.ndarray],
+        embedding: np.ndarray | None,
+    ) -> None:
+        self._cell = cell
+        self._options = options
+        self._vocabulary_size = architecture.vocabulary_size
+        self._embedding = embedding
+        self._layers = [
+            {key[len(prefix) :]: array for key, array in weights.items() if key.startswith(prefix)}
+            for prefix in (f"{name}.{layer}." for layer in range(architecture.layers))
+        ]
+        self._table: np.ndarray | None = None
+        if cell.project is not None:
+            row = cell.project(self._layers[0], self._inputs(np.zeros(1, dtype=np.int64)), options)
+            if row.size * self._vocabulary_size <= LARGEST_TABLE:
+                everything = self._inputs(np.arange(self._vocabulary_size))
+                self._table = cell.project(self._layers[0], everything, options)
+
+    def begin(self) -> list[tuple[np.ndarray, ...]]:
         return [() for _ in self._layers]
 
     def read(self, tokens: np.ndarray, states: Any) -> tuple[np.ndarray, Any]:
-        if self._embedding is None:
-            values = np.zeros((len(tokens), self._vocabulary_size), self._bias.dtype)
-            values[np.arange(len(tokens)), tokens] = 1
-        else:
-            values = self._embedding[tokens]
+        step, project, options = self._cell.step, self._cell.project, self._options
         after = []
-        for weights, layer_states in zip(self._layers, states):
-            values, new_states = self._step(weights, values, layer_states, self._options)
-            after.append(new_states)
-        return log_softmax(values @ self._output + self._bias), after
+        values = self._inputs(tokens) if self._table is None else self._table[tokens]
+        for layer, (weights, before) in enumerate(zip(self._layers, states)):
+            if project is not None and (layer or self._table is None):
+                values = project(weights, values, options)
+            values, new = step(weights, values, before, options)  # type: ignore[misc]
+            after.append(new)
+        return values, after
+
+    def _inputs(self, tokens: np.ndarray) -> np.ndarray:
+        if self._embedding is not None:
+            return self._embedding[tokens]
+        one_hot = np.zeros((len(tokens), self._vocabulary_size))
+        one_hot[np.arange(len(tokens)), tokens] = 1
+        return one_hot

@@ -50,7 +50,7 @@ class WindowLoss(gluon.HybridBlock):
         right = None
         if right_visible is not None:
             following = F.reverse(F.slice_axis(tokens, axis=0, begin=2, end=None), axis=0)
-            read = model.read_right(following, backward_states, self.sequence_length - 1, backward_masks)
+            read, _ = model.read_right(following, backward_states, self.sequence_length - 1, backward_masks)
             aligned = F.reverse(read, axis=0)
             nothing = F.zeros_like(F.slice_axis(aligned, axis=0, begin=0, end=1))
             right = F.broadcast_mul(F.concat(aligned, nothing, dim=0), right_visible)
@@ -58,30 +58,39 @@ class WindowLoss(gluon.HybridBlock):
 
 
 class LeftReading(gluon.HybridBlock):
-    """Hidden vectors and states after reading from left to right; see :meth:`LanguageModel.read_left`."""
+    """Hidden vectors and states after reading from left to right; see :meth:`LanguageModel.read_left`.
 
-    def __init__(self, model: LanguageModel, length: int) -> None:
+    Args:
+        model: to read with.
+        length: the number of time steps.
+        any_batch: the number of streams may change from call to call.
+    """
+
+    def __init__(self, model: LanguageModel, length: int, any_batch: bool = False) -> None:
         super().__init__()
         self._read = model.read_left
         _register(self, model.input, model.forward_stack)
         self.length = length
-        self.hybridize(**HYBRIDIZATION)
+        self.hybridize(static_alloc=True, static_shape=not any_batch)
 
     def hybrid_forward(self, F: Any, tokens: Any, states: list[list[Any]]) -> tuple[Any, list[list[Any]]]:
         return self._read(tokens, states, self.length)
 
 
 class RightReading(gluon.HybridBlock):
-    """Hidden vectors after reading from right to left; see :meth:`LanguageModel.read_right`."""
+    """Hidden vectors and states after reading from right to left; see :meth:`LanguageModel.read_right`.
 
-    def __init__(self, model: LanguageModel, length: int) -> None:
+    Arguments as in :class:`LeftReading`.
+    """
+
+    def __init__(self, model: LanguageModel, length: int, any_batch: bool = False) -> None:
         super().__init__()
         self._read = model.read_right
         _register(self, model.input, model.backward_stack)
         self.length = length
-        self.hybridize(**HYBRIDIZATION)
+        self.hybridize(static_alloc=True, static_shape=not any_batch)
 
-    def hybrid_forward(self, F: Any, tokens: Any, states: list[list[Any]]) -> Any:
+    def hybrid_forward(self, F: Any, tokens: Any, states: list[list[Any]]) -> tuple[Any, list[list[Any]]]:
         return self._read(tokens, states, self.length)
 
 
@@ -98,22 +107,17 @@ class PredictionLoss(gluon.HybridBlock):
         return self.head.loss(self._combine(F, left, right), targets)
 
 
-class NextToken(gluon.HybridBlock):
-    """Log-probabilities ``(1, batch, vocabulary)`` after one more token, without any right context."""
+class TokenProbabilities(gluon.HybridBlock):
+    """Log-probabilities ``(time, batch, vocabulary)`` in nats, given the hidden vectors of both sides."""
 
     def __init__(self, model: LanguageModel) -> None:
         super().__init__()
-        self._read = model.read_left
         self._combine = model.combine
-        self._bidirectional = model.backward_stack is not None
         self.head = model.head
-        _register(self, model.input, model.forward_stack)
         self.hybridize(static_alloc=True)  # the batch may change
 
-    def hybrid_forward(self, F: Any, tokens: Any, states: list[list[Any]]) -> tuple[Any, list[list[Any]]]:
-        left, states = self._read(tokens, states, 1)
-        right = F.zeros_like(left) if self._bidirectional else None
-        return self.head.log_probabilities(self._combine(F, left, right)), states
+    def hybrid_forward(self, F: Any, left: Any, right: Any | None) -> Any:
+        return self.head.log_probabilities(self._combine(F, left, right))
 
 
 def _register(block: gluon.Block, *parts: gluon.Block) -> None:

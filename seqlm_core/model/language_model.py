@@ -84,14 +84,16 @@ class LanguageModel(RecurrentNetwork):
         """
         return self._read(self.forward_stack, tokens, states, length, masks)
 
-    def read_right(self, tokens: Any, states: list[list[Any]], length: int, masks: list[Any] | None = None) -> Any:
+    def read_right(
+        self, tokens: Any, states: list[list[Any]], length: int, masks: list[Any] | None = None
+    ) -> tuple[Any, list[list[Any]]]:
         """Read ``tokens``, which come in reading order, from right to left in the text.
 
         Returns:
-            Hidden vectors ``(time, batch, hidden)`` in reading order. Arguments as in :meth:`read_left`.
+            Hidden vectors ``(time, batch, hidden)`` in reading order, and the states. Arguments as in
+            :meth:`read_left`.
         """
-        hidden, _ = self._read(self.backward_stack, tokens, states, length, masks)
-        return hidden
+        return self._read(self.backward_stack, tokens, states, length, masks)
 
     def combine(self, F: Any, left: Any, right: Any | None) -> Any:
         """Return what the head reads, of both directions' hidden vectors ``(time, batch, hidden)``.

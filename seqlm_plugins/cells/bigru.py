@@ -9,5 +9,10 @@ from seqlm_plugins.cells import gru
 @seqlm.hookimpl
 def seqlm_cells() -> seqlm.CellSpec:
     return seqlm.CellSpec(
-        "bigru", "gated recurrent unit, both directions", gru.build, bidirectional=True, step=gru.step
+        "bigru",
+        "gated recurrent unit, both directions",
+        gru.build,
+        bidirectional=True,
+        step=gru.step,
+        project=gru.project,
     )

@@ -15,4 +15,5 @@ def seqlm_cells() -> seqlm.CellSpec:
         lstm.LSTMOptions,
         bidirectional=True,
         step=lstm.step,
+        project=lstm.project,
     )

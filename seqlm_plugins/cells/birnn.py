@@ -15,4 +15,5 @@ def seqlm_cells() -> seqlm.CellSpec:
         rnn.RNNOptions,
         bidirectional=True,
         step=rnn.step,
+        project=rnn.project,
     )

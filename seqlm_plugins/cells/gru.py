@@ -20,20 +20,23 @@ def build(input_size: int, hidden_size: int, options: seqlm.NoOptions) -> Any:
     return FusedLayer("gru", input_size, hidden_size)
 
 
+def project(weights: Mapping[str, np.ndarray], inputs: np.ndarray, options: seqlm.NoOptions) -> np.ndarray:
+    return inputs @ weights["i2h_weight"].T + weights["i2h_bias"]
+
+
 def step(
     weights: Mapping[str, np.ndarray], inputs: np.ndarray, states: seqlm.States, options: seqlm.NoOptions
 ) -> tuple[np.ndarray, seqlm.States]:
     size = weights["h2h_weight"].shape[1]
-    hidden = states[0] if states else np.zeros((len(inputs), size), inputs.dtype)
-    from_input = inputs @ weights["i2h_weight"].T + weights["i2h_bias"]
+    hidden = states[0] if states else np.zeros((len(inputs), size))
     from_hidden = hidden @ weights["h2h_weight"].T + weights["h2h_bias"]
-    gates = seqlm.sigmoid(from_input[:, : 2 * size] + from_hidden[:, : 2 * size])
+    gates = seqlm.sigmoid(inputs[:, : 2 * size] + from_hidden[:, : 2 * size])
     reset, update = gates[:, :size], gates[:, size:]
-    candidate = np.tanh(from_input[:, 2 * size :] + reset * from_hidden[:, 2 * size :])
+    candidate = np.tanh(inputs[:, 2 * size :] + reset * from_hidden[:, 2 * size :])
     hidden = candidate + update * (hidden - candidate)
     return hidden, (hidden,)
 
 
 @seqlm.hookimpl
 def seqlm_cells() -> seqlm.CellSpec:
-    return seqlm.CellSpec("gru", "gated recurrent unit", build, step=step)
+    return seqlm.CellSpec("gru", "gated recurrent unit", build, step=step, project=project)

@@ -27,15 +27,16 @@ def build(input_size: int, hidden_size: int, options: LSTMOptions) -> Any:
     return FusedLayer("lstm", input_size, hidden_size, forget_bias)
 
 
+def project(weights: Mapping[str, np.ndarray], inputs: np.ndarray, options: LSTMOptions) -> np.ndarray:
+    return inputs @ weights["i2h_weight"].T + (weights["i2h_bias"] + weights["h2h_bias"])
+
+
 def step(
     weights: Mapping[str, np.ndarray], inputs: np.ndarray, states: seqlm.States, options: LSTMOptions
 ) -> tuple[np.ndarray, seqlm.States]:
     size = weights["h2h_weight"].shape[1]
-    gates = inputs @ weights["i2h_weight"].T + weights["i2h_bias"] + weights["h2h_bias"]
-    memory = np.zeros((len(inputs), size), inputs.dtype)
-    if states:
-        hidden, memory = states
-        gates += hidden @ weights["h2h_weight"].T
+    hidden, memory = states or (np.zeros((len(inputs), size)), np.zeros((len(inputs), size)))
+    gates = inputs + hidden @ weights["h2h_weight"].T
     candidate = np.tanh(gates[:, 2 * size : 3 * size])
     gates = seqlm.sigmoid(gates)
     memory = gates[:, size : 2 * size] * memory + gates[:, :size] * candidate
@@ -45,4 +46,4 @@ def step(
 
 @seqlm.hookimpl
 def seqlm_cells() -> seqlm.CellSpec:
-    return seqlm.CellSpec("lstm", "long short-term memory", build, LSTMOptions, step=step)
+    return seqlm.CellSpec("lstm", "long short-term memory", build, LSTMOptions, step=step, project=project)

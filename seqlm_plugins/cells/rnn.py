@@ -22,16 +22,18 @@ def build(input_size: int, hidden_size: int, options: RNNOptions) -> Any:
     return FusedLayer(f"rnn_{options.activation}", input_size, hidden_size)
 
 
+def project(weights: Mapping[str, np.ndarray], inputs: np.ndarray, options: RNNOptions) -> np.ndarray:
+    return inputs @ weights["i2h_weight"].T + (weights["i2h_bias"] + weights["h2h_bias"])
+
+
 def step(
     weights: Mapping[str, np.ndarray], inputs: np.ndarray, states: seqlm.States, options: RNNOptions
 ) -> tuple[np.ndarray, seqlm.States]:
-    total = inputs @ weights["i2h_weight"].T + weights["i2h_bias"] + weights["h2h_bias"]
-    if states:
-        total += states[0] @ weights["h2h_weight"].T
+    total = inputs + states[0] @ weights["h2h_weight"].T if states else inputs
     hidden = np.tanh(total) if options.activation == "tanh" else np.maximum(total, 0)
     return hidden, (hidden,)
 
 
 @seqlm.hookimpl
 def seqlm_cells() -> seqlm.CellSpec:
-    return seqlm.CellSpec("rnn", "simple recurrent network", build, RNNOptions, step=step)
+    return seqlm.CellSpec("rnn", "simple recurrent network", build, RNNOptions, step=step, project=project)

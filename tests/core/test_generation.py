@@ -8,9 +8,10 @@ from test_numbers import VOCABULARY, make_model
 
 import seqlm_core as seqlm
 from seqlm_core.build import weights_of
+from seqlm_core.generation.decoding import DecodingRules, draw
+from seqlm_core.generation.generate import Uniforms, generate
 from seqlm_core.generation.layer_network import LayerNetwork
 from seqlm_core.generation.network import StepNetwork
-from seqlm_core.generation.sampling import draw, sample_tokens
 from seqlm_core.reading.vocabulary import UNKNOWN, Vocabulary
 
 CELLS = ["rnn", "gru", "lstm", "birnn", "bigru", "bilstm"]
@@ -23,22 +24,34 @@ INPUTS = [{"embedding_size": 0}, {"embedding_size": 3}, {"tie_weights": True}]
 def test_step_functions_predict_as_the_training_network_does(cell, layers, settings):
     model = make_model(cell, dtype="float32", layers=layers, **settings)
     spec = seqlm.installed_plugins().cells.get(cell)
-    steps = StepNetwork(model.architecture, spec, spec.options(), weights_of(model))
-    network = LayerNetwork(model)
-    of_steps, of_network = steps.begin(3), network.begin(3)
+    both = StepNetwork(model.architecture, spec, spec.options(), weights_of(model)), LayerNetwork(model)
+    states = [network.begin(3) for network in both]
+    right_states = [network.begin_right(3) if network.bidirectional else None for network in both]
     for tokens in np.random.default_rng(1).integers(0, VOCABULARY, (20, 3)):
-        from_steps, of_steps = steps.read(tokens, of_steps)
-        from_network, of_network = network.read(tokens, of_network)
-        np.testing.assert_allclose(from_steps, from_network, atol=1e-5)
+        predictions, both_sides = [], []
+        for k, network in enumerate(both):
+            left, states[k] = network.read(tokens, states[k])
+            predictions.append(network.log_probabilities(left))
+            if network.bidirectional:
+                right, right_states[k] = network.read_right(tokens, right_states[k])
+                both_sides.append(network.log_probabilities(left, right))
+        np.testing.assert_allclose(*predictions, atol=1e-5)
+        if both_sides:
+            np.testing.assert_allclose(*both_sides, atol=1e-5)
+            assert np.abs(both_sides[0] - predictions[0]).max() > 1e-3
+
+
+def weights_of_probabilities(probabilities, **rules):
+    with np.errstate(divide="ignore"):
+        log_probabilities = np.log(np.atleast_2d(probabilities))
+    return DecodingRules(**{"temperature": 1.0, **rules}).weights(log_probabilities)
 
 
 def test_draws_follow_the_distribution():
     probabilities = np.array([0.1, 0.05, 0.0, 0.4, 0.25, 0.2])
-    with np.errstate(divide="ignore"):
-        log_probabilities = np.log(probabilities)
-    random = np.random.default_rng(1)
     n = 100_000
-    counts = np.bincount([draw(log_probabilities, 1.0, random) for _ in range(n)], minlength=6)
+    weights = np.repeat(weights_of_probabilities(probabilities), n, axis=0)
+    counts = np.bincount(draw(weights, np.random.default_rng(1).random(n)), minlength=6)
     assert counts[0] == 0  # <unk>
     assert counts[2] == 0
     expected = n * probabilities / 0.9
@@ -48,45 +61,55 @@ def test_draws_follow_the_distribution():
 
 
 def test_temperature_sharpens_and_zero_takes_the_most_probable():
-    log_probabilities = np.log([0.5, 0.2, 0.3])
-    random = np.random.default_rng(1)
-    assert {draw(log_probabilities, 0, random) for _ in range(20)} == {2}
-    cold = np.mean([draw(log_probabilities, 0.5, random) == 2 for _ in range(20_000)])
-    assert cold == pytest.approx(0.09 / (0.09 + 0.04), abs=0.015)
+    probabilities = [0.5, 0.2, 0.3]
+    np.testing.assert_allclose(weights_of_probabilities(probabilities, temperature=0)[0], [0, 0, 1])
+    cold = weights_of_probabilities(probabilities, temperature=0.5)[0]
+    assert cold[2] / cold.sum() == pytest.approx(0.09 / (0.09 + 0.04))
 
 
 class CountingNetwork:
     """After token k, token k + 1 is certain; keeps what it was given to read."""
 
+    bidirectional = False
+
     def __init__(self, size):
         self.size = size
         self.read_tokens = []
 
-    def begin(self, batch_size):
-        return 0
+    def begin(self, rows):
+        return np.zeros(rows, dtype=int)
 
     def read(self, tokens, states):
         self.read_tokens.append(int(tokens[0]))
-        assert states == len(self.read_tokens) - 1
-        rows = np.full((1, self.size), -np.inf)
-        rows[0, (tokens[0] + 1) % self.size] = 0
-        return rows, states + 1
+        assert (states == len(self.read_tokens) - 1).all()
+        return tokens, states + 1
+
+    def log_probabilities(self, left, right=None):
+        rows = np.full((len(left), self.size), -np.inf)
+        rows[np.arange(len(left)), (left + 1) % self.size] = 0
+        return rows
+
+    def select(self, states, rows):
+        return states[rows]
+
+
+def drawn_tokens(network, vocabulary, prompt, length, rules, seed=1):
+    return [int(d.tokens[0]) for d in generate(network, vocabulary, prompt, length, rules, Uniforms.of_seed(seed, 1))]
 
 
 def test_the_prompt_is_read_and_its_state_is_kept():
     vocabulary = Vocabulary(list("abcdefgh"), [0] + [1] * 8)
     network = CountingNetwork(len(vocabulary))
-    ids = list(sample_tokens(network, vocabulary, [1, 2, 3], 4, 1.0, np.random.default_rng(1)))
-    assert ids == [4, 5, 6, 7]
+    assert drawn_tokens(network, vocabulary, [1, 2, 3], 4, DecodingRules(temperature=1.0)) == [4, 5, 6, 7]
     assert network.read_tokens == [1, 2, 3, 4, 5, 6]
 
 
 def test_without_a_prompt_the_first_token_is_drawn_by_its_frequency():
     vocabulary = Vocabulary(["a", "b"], [10, 3, 1])
-    random = np.random.default_rng(1)
-    firsts = [next(iter(sample_tokens(CountingNetwork(3), vocabulary, [], 1, 0.1, random))) for _ in range(4000)]
+    cold, greedy = DecodingRules(temperature=0.1), DecodingRules(temperature=0)
+    firsts = [drawn_tokens(CountingNetwork(3), vocabulary, [], 1, cold, seed)[0] for seed in range(4000)]
     assert np.mean(np.array(firsts) == 1) == pytest.approx(0.75, abs=0.03)
-    assert next(iter(sample_tokens(CountingNetwork(3), vocabulary, [], 1, 0, random))) == 1
+    assert drawn_tokens(CountingNetwork(3), vocabulary, [], 1, greedy) == [1]
 
 
 def test_a_sample_begins_with_its_prompt_and_repeats_with_its_seed(trained):

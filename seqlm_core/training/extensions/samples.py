@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Callable
 
 from seqlm_core.build import weights_of
 from seqlm_core.components import Component
+from seqlm_core.generation.decoding import DecodingRules
+from seqlm_core.generation.generate import Uniforms, generate
 from seqlm_core.generation.layer_network import LayerNetwork
-from seqlm_core.generation.network import NextTokenNetwork, StepNetwork
-from seqlm_core.generation.sampling import DEFAULT_TEMPERATURE, sample_tokens
+from seqlm_core.generation.network import StepNetwork, TextNetwork
 from seqlm_core.model.language_model import LanguageModel
 from seqlm_core.randomness import generator
 from seqlm_core.reading.corpus import Corpus
@@ -53,12 +54,12 @@ class ModelSampler:
         self._layers: LayerNetwork | None = None
 
     def __call__(self, step: int) -> str:
-        random = generator(self.seed, step, "sample during training")
+        uniforms = Uniforms([generator(self.seed, step, "sample during training")])
         vocabulary = self.corpus.vocabulary
-        ids = sample_tokens(self._network(), vocabulary, [], SAMPLE_TOKENS, DEFAULT_TEMPERATURE, random)
-        return self.corpus.tokenizer.detokenize([vocabulary.tokens[i] for i in ids])
+        drawn = generate(self._network(), vocabulary, [], SAMPLE_TOKENS, DecodingRules(), uniforms)
+        return self.corpus.tokenizer.detokenize([vocabulary.tokens[int(one.tokens[0])] for one in drawn])
 
-    def _network(self) -> NextTokenNetwork:
+    def _network(self) -> TextNetwork:
         if self.cell.spec.step is not None:
             return StepNetwork(self.model.architecture, self.cell.spec, self.cell.options, weights_of(self.model))
         self._layers = self._layers or LayerNetwork(self.model)
