@@ -17,11 +17,12 @@ from seqlm_core.generation.network import StepNetwork, TextNetwork
 from seqlm_core.generation.texts import GeneratedText, TextGenerator
 from seqlm_core.plugins import installed_plugins
 from seqlm_core.reading.corpus import read_text, warn_of_unknown_tokens
-from seqlm_core.reading.text import PathLike, check_encoding
+from seqlm_core.reading.text import PathLike, check_encoding, read_blocks
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 from seqlm_core.run_directory import LANGUAGE_MODEL
 from seqlm_core.settings import Settings
 from seqlm_core.specs import Tokenizer
+from seqlm_core.surprisal import LineSurprisal, TokenSurprisal, line_surprisals, token_surprisals
 from seqlm_core.texts import TrainingTexts, check_texts, open_texts
 from seqlm_core.trained_run import TrainedRun
 
@@ -205,6 +206,28 @@ class Run(TrainedRun[Settings]):
             with told_failures():
                 found.append(Evaluator(model, tokenized, s.sequence_length, s.batch_size).evaluate())
         return found
+
+    def score(
+        self, text: PathLike, *, per: str = "line", encoding: str = "utf-8"
+    ) -> Iterator[LineSurprisal | TokenSurprisal]:
+        """Yield how surprising each line, or each token, of a text is to the model, reading from left to right.
+
+        Args:
+            text: a file; ``-`` is standard input.
+            per: ``line`` or ``token``.
+            encoding: of the file.
+
+        Raises:
+            UsageError: ``per`` is something else.
+            TextError: the text cannot be read.
+        """
+        if per not in ("line", "token"):
+            raise UsageError(f"per must be line or token, not {per!r}")
+        check_encoding(encoding)
+        with open_texts(text) as opened:
+            blocks = (block for path in opened.training for block in read_blocks(path, encoding))
+            surprisals = token_surprisals(self.network, self.vocabulary, self.tokenizer, blocks)
+            yield from surprisals if per == "token" else line_surprisals(surprisals, self.tokenizer)
 
     def session(self, texts: TrainingTexts, settings: Settings, device: mx.Context) -> Session:
         from seqlm_core.training.language_modelling import language_model_session, read_training_corpus

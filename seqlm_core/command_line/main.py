@@ -16,6 +16,7 @@ from seqlm_core.command_line.evaluate import evaluate_command
 from seqlm_core.command_line.new_plugin import new_plugin_command
 from seqlm_core.command_line.plugins import plugins_command
 from seqlm_core.command_line.sample import sample_command
+from seqlm_core.command_line.score import score_command
 from seqlm_core.command_line.setting_options import flag_of
 from seqlm_core.command_line.tag import tag_group
 from seqlm_core.command_line.train import train_command
@@ -39,6 +40,7 @@ for command in (
     train_command,
     sample_command,
     evaluate_command,
+    score_command,
     tag_group,
     plugins_command,
     check_command,

@@ -1,0 +1,98 @@
+"""How surprising each token of a text is to a language model, or each line."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from seqlm_core.generation.network import TextNetwork
+from seqlm_core.reading.corpus import tokenize_blocks
+from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
+from seqlm_core.specs import Tokenizer
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenSurprisal:
+    """One token of a text.
+
+    Attributes:
+        token: its text.
+        bits: minus the binary logarithm of the probability that the model gave it after all that came before (Shannon
+            1948); None of the first token, which is not predicted.
+        known: whether it is in the vocabulary; the surprisal of one that is not is that of any unknown token.
+    """
+
+    token: str
+    bits: float | None
+    known: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class LineSurprisal:
+    """One line of a text, or what of it came with a token that reaches over its end.
+
+    Attributes:
+        text: the line, without its end.
+        bits: sum of the surprisals of its tokens.
+        tokens: how many of them are predicted.
+        unknown_tokens: how many of these are not in the vocabulary.
+    """
+
+    text: str
+    bits: float
+    tokens: int
+    unknown_tokens: int
+
+    @property
+    def bits_per_token(self) -> float:
+        """Mean surprisal of a token; 0 where none is predicted."""
+        return self.bits / self.tokens if self.tokens else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {**dataclasses.asdict(self), "bits_per_token": self.bits_per_token}
+
+
+def token_surprisals(
+    network: TextNetwork, vocabulary: Vocabulary, tokenizer: Tokenizer, blocks: Iterator[str]
+) -> Iterator[TokenSurprisal]:
+    """Yield the tokens of a text, which comes in blocks, with their surprisals, reading from left to right."""
+    states = network.begin(1)
+    log_probabilities: np.ndarray | None = None
+    for tokens in tokenize_blocks(blocks, tokenizer):
+        for token in tokens:
+            token_id = vocabulary.id(token)
+            bits = None if log_probabilities is None else -float(log_probabilities[0, token_id]) / math.log(2)
+            yield TokenSurprisal(token, bits, token_id != UNKNOWN_ID)
+            hidden, states = network.read(np.array([token_id]), states)
+            log_probabilities = network.log_probabilities(hidden)
+
+
+def line_surprisals(surprisals: Iterator[TokenSurprisal], tokenizer: Tokenizer) -> Iterator[LineSurprisal]:
+    """Yield the lines of a text; a line ends with the token that holds its line feed, or with the text."""
+    line: list[TokenSurprisal] = []
+    for surprisal in surprisals:
+        line.append(surprisal)
+        if "\n" in surprisal.token:
+            yield _line(line, tokenizer)
+            line = []
+    if line:
+        yield _line(line, tokenizer)
+
+
+def _line(line: list[TokenSurprisal], tokenizer: Tokenizer) -> LineSurprisal:
+    predicted = [surprisal for surprisal in line if surprisal.bits is not None]
+    return LineSurprisal(
+        text=tokenizer.detokenize([surprisal.token for surprisal in line]).rstrip("\r\n"),
+        bits=sum(surprisal.bits or 0.0 for surprisal in predicted),
+        tokens=len(predicted),
+        unknown_tokens=sum(not surprisal.known for surprisal in predicted),
+    )
