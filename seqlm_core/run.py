@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
+import os
 import secrets
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -227,7 +228,8 @@ class Run(TrainedRun[Settings]):
         with open_texts(text) as opened:
             blocks = (block for path in opened.training for block in read_blocks(path, encoding))
             surprisals = token_surprisals(self.network, self.vocabulary, self.tokenizer, blocks)
-            yield from surprisals if per == "token" else line_surprisals(surprisals, self.tokenizer)
+            told = _tell_of_unknown(surprisals, os.fspath(text))
+            yield from told if per == "token" else line_surprisals(told, self.tokenizer)
 
     def session(self, texts: TrainingTexts, settings: Settings, device: mx.Context) -> Session:
         from seqlm_core.training.language_modelling import language_model_session, read_training_corpus
@@ -269,3 +271,16 @@ def _checked_seed(seed: int | None) -> int:
     if not 0 <= seed < 2**63:
         raise SettingError("seed", f"must be at least 0 and below 2**63, not {seed}")
     return seed
+
+
+def _tell_of_unknown(surprisals: Iterator[TokenSurprisal], name: str) -> Iterator[TokenSurprisal]:
+    """Yield what comes, and at the end warn of tokens that were not known."""
+    count, first = 0, ""
+    for surprisal in surprisals:
+        if not surprisal.known and surprisal.bits is not None:
+            count, first = count + 1, first or surprisal.token
+        yield surprisal
+    if count:
+        logger.warning(
+            "%s: %d tokens are not in the vocabulary, %r for one; their surprisal is that of <unk>", name, count, first
+        )
