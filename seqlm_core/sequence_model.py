@@ -106,12 +106,16 @@ class SequenceModel:
         """
         check_destination(out, overwrite)
         training = check_examples(examples, self.inputs, self.outputs)
-        held_out = check_examples(validation or [], self.inputs, self.outputs)
+        held_out = check_examples([] if validation is None else validation, self.inputs, self.outputs)
         settings = self.settings
         earlier = None
         if init_from is not None:
             earlier = SequenceRun(init_from)
             settings = self._settings_like(earlier)
+        if settings.char_cell is None:
+            for setting in ("char_cell_options", "char_hidden_size"):
+                if self.given.get(setting):
+                    raise SettingError(setting, "is for the character cell, and none is chosen")
         components = Components.choose(settings, installed_plugins())
         settings = components.resolve(settings)
         if validation is None:
@@ -152,10 +156,6 @@ class SequenceModel:
             for setting in FOR_TOKENS_ALONE:
                 if given.get(setting):
                     raise SettingError(setting, "is for tokens, and this model reads values")
-        if self.settings.char_cell is None:
-            for setting in ("char_cell_options", "char_hidden_size"):
-                if given.get(setting):
-                    raise SettingError(setting, "is for the character cell, and none is named by char_cell")
 
     def _settings_like(self, earlier: SequenceRun) -> SequenceSettings:
         theirs = earlier.architecture.inputs, earlier.architecture.outputs

@@ -123,8 +123,9 @@ class SequenceRun(TrainedRun[SequenceSettings]):
 
         with told_failures():
             evaluator = SequenceEvaluator(self._predictor, checked, self.encoders)
-            if not evaluator.predictions:
-                raise UsageError("there is nothing to evaluate on: no time step of the examples counts")
+            if not evaluator.encoded.predictions:
+                what = "has a label of the training" if evaluator.predictions else "counts"
+                raise UsageError(f"there is nothing to evaluate on: no time step of the examples {what}")
             evaluation = evaluator.evaluate()
         unknown = getattr(evaluation, "unknown_labels", 0)
         if unknown:

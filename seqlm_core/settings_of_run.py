@@ -53,9 +53,12 @@ def resumed_settings(run: TrainedRun[SettingsT], changes: Mapping[str, Any]) -> 
 
 def _with_changes(settings: SettingsT, changes: Mapping[str, Any]) -> SettingsT:
     """Return settings with some changed and all options converted; single options add to those that there are."""
+    kept = dataclasses.asdict(settings)
+    for name, value in changes.items():
+        if value != kept.get(name):
+            kept.pop(f"{name}_options", None)  # another plugin has options of its own
     merged = {
-        name: {**getattr(settings, name), **value} if name.endswith("_options") else value
-        for name, value in changes.items()
+        name: {**kept.get(name, {}), **value} if name.endswith("_options") else value for name, value in changes.items()
     }
-    wanted = make_settings(type(settings), {**dataclasses.asdict(settings), **merged})
+    wanted = make_settings(type(settings), {**kept, **merged})
     return Components.choose(wanted, installed_plugins()).resolve(wanted)

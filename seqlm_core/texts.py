@@ -8,11 +8,11 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Union
 
-from seqlm_core.errors import RunError, TextError, UsageError
+from seqlm_core.errors import RunError, SeqlmError, TextError, UsageError
 from seqlm_core.files import check_no_link
 from seqlm_core.reading.text import PathLike, check_readable, file_digest
 from seqlm_core.run_directory import STANDARD_INPUT_FILE, RunDirectory
@@ -43,11 +43,18 @@ class TrainingTexts:
     name: str = ""
 
     def keep(self, directory: RunDirectory) -> TrainingTexts:
-        """Move what is to be kept into the run, and return the texts with their new places."""
+        """Move what is to be kept into the run, and return the texts with their new places.
+
+        Raises:
+            SeqlmError: there is no room, say.
+        """
         moved = {}
         for name, path in self.kept.items():
             moved[path] = directory.path / name
-            shutil.move(str(path), str(moved[path]))
+            try:
+                shutil.move(str(path), str(moved[path]))
+            except OSError as error:  # which may name the source of the move
+                raise SeqlmError(f"{moved[path]} cannot be written: {error.strerror}") from error
         return dataclasses.replace(
             self,
             training=tuple(moved.get(path, path) for path in self.training),
@@ -108,10 +115,8 @@ def open_texts(texts: Texts, validation: Texts = None) -> Iterator[TrainingTexts
         raise UsageError("the list of texts is empty")
     validation_names = _as_list(validation)
     named = check_texts([*names, *validation_names])
-    spooled: Path | None = None
-    try:
-        if STANDARD_INPUT in named:
-            spooled = _spool_standard_input()
+    with tempfile.TemporaryDirectory(prefix="seqlm-") if STANDARD_INPUT in named else nullcontext() as folder:
+        spooled = None if folder is None else _spool_standard_input(Path(folder))
 
         def paths(given: list[PathLike]) -> tuple[Path, ...]:
             return tuple(spooled if spooled and os.fspath(n) == STANDARD_INPUT else Path(n) for n in given)
@@ -123,9 +128,6 @@ def open_texts(texts: Texts, validation: Texts = None) -> Iterator[TrainingTexts
             cannot_be_had_again=spooled is not None,
             name="standard-input" if os.fspath(names[0]) == STANDARD_INPUT else Path(names[0]).stem,
         )
-    finally:
-        if spooled is not None:
-            spooled.unlink(missing_ok=True)
 
 
 def check_texts(texts: Texts) -> list[str]:
@@ -158,16 +160,12 @@ def _as_list(texts: Texts) -> list[PathLike]:
     return [texts] if isinstance(texts, (str, os.PathLike)) else list(texts)
 
 
-def _spool_standard_input() -> Path:
+def _spool_standard_input(folder: Path) -> Path:
     if sys.stdin is None:
         raise TextError("standard input is closed")
-    with tempfile.NamedTemporaryFile(prefix="seqlm-", suffix=".txt", delete=False) as file:
-        path = Path(file.name)
-        try:
-            shutil.copyfileobj(sys.stdin.buffer, file)
-            if not file.tell():
-                raise TextError("standard input is empty")
-        except BaseException:
-            path.unlink()
-            raise
+    path = folder / STANDARD_INPUT_FILE  # messages name it
+    with path.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+        if not file.tell():
+            raise TextError("standard input is empty")
     return path

@@ -103,7 +103,8 @@ def sample_command(
         seed = secrets.randbits(63)
     opened = seqlm.Run(run)
     prompt = _prompt(prompt, prompt_file, encoding)
-    if stream or (stream is None and not as_json and not beam and count == 1 and sys.stdout.isatty()):
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    if stream or (stream is None and not as_json and not beam and count == 1 and on_terminal):
         click.echo(prompt, nl=False)
         for piece in opened.stream(prompt, seed=seed, **rules):
             click.echo(piece, nl=False)

@@ -161,6 +161,11 @@ def _read_rows(path: Path, encoding: str) -> Iterator[_Row]:
             if "" in row.fields:
                 column = row.fields.index("") + 1
                 raise TextError(f"{path}, line {number} has an empty column {column}; fill it, or remove a tab")
+            if "\t" in line and not at_tabs:
+                raise TextError(
+                    f"{path}, line {number} has a tab, and line {first.number} has none; part all columns by tabs, or "
+                    "all by spaces"
+                )
         yield row
 
 

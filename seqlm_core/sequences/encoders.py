@@ -134,9 +134,16 @@ class ValueEncoder:
 
     @classmethod
     def from_sequences(cls, sequences: Sequence[np.ndarray]) -> ValueEncoder:
-        """Return the encoder of arrays ``(time, channels)``; ``nan`` is left out."""
+        """Return the encoder of arrays ``(time, channels)``; ``nan`` is left out.
+
+        Raises:
+            UsageError: they are too large to be computed with.
+        """
         values = np.concatenate([sequence for sequence in sequences if len(sequence)])
-        scale = np.nanstd(values, axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scale = np.nanstd(values, axis=0)
+        if not np.isfinite(scale).all():
+            raise UsageError("the values are so large that their variance cannot be computed; divide them")
         # Rounding gives equal values a deviation that is not quite 0.
         varies = (scale > 0) & (np.nanmax(values, axis=0) > np.nanmin(values, axis=0))
         return cls(np.nanmean(values, axis=0), np.where(varies, scale, 1.0))
@@ -150,13 +157,19 @@ class ValueEncoder:
         """Return the standardized values ``(time, channels)`` as float32.
 
         Raises:
-            UsageError: they have another number of channels.
+            UsageError: they have another number of channels, or are too far from the mean to be computed with.
         """
         if not len(values):
             return np.zeros((0, self.size), dtype=np.float32)
         if values.shape[1] != self.size:
             raise UsageError(f"a sequence has {values.shape[1]} channels, and the model has {self.size}")
-        return ((values - self.mean) / self.scale).astype(np.float32)
+        with np.errstate(over="ignore"):
+            standardized = ((values - self.mean) / self.scale).astype(np.float32)
+        if np.isinf(standardized).any():
+            raise UsageError(
+                f"a sequence has values up to {np.nanmax(abs(values)):.3g}, too far from those of the training"
+            )
+        return standardized
 
     def decode(self, values: np.ndarray) -> np.ndarray:
         """Return standardized values in their own units, as float64."""

@@ -149,7 +149,8 @@ class SequenceEvaluator:
             true.append(list(wanted) if isinstance(wanted, list) else [wanted])
             predicted.append(encoder.decode(rows.argmax(axis=-1)) if len(ids) else [])
         return LabelEvaluation(
-            nats_per_label=total / max(1, self.encoded.predictions),
+            # Rounding can take the log-probability of a label that is all but certain above 0.
+            nats_per_label=max(0.0, total / max(1, self.encoded.predictions)),
             accuracy=accuracy(true, predicted),
             labels=label_scores(true, predicted),
             chunks=chunk_scores(true, predicted) if self._has_chunks(encoder) else None,

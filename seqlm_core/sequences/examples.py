@@ -17,6 +17,8 @@ Label = Union[str, int]
 Example = tuple[Any, Any]
 """``(inputs, outputs)``, as the kinds below have them."""
 
+WHOLE_NUMBERS = (numbers.Integral, np.bool_)
+
 INPUTS = ("tokens", "values")
 OUTPUTS = ("labels", "label", "values")
 
@@ -62,15 +64,19 @@ def check_examples(examples: Iterable[Any], inputs: str, outputs: str) -> list[E
     Raises:
         UsageError: one is something else.
     """
-    pairs = []
     try:
-        for pair in examples:
+        numbered = enumerate(examples, 1)
+    except TypeError as error:
+        raise UsageError(f"a list of pairs (inputs, outputs) is needed, not {examples!r}") from error
+    pairs = []
+    for number, pair in numbered:
+        try:
             first, second = pair
-            pairs.append((first, second))
-    except (TypeError, ValueError) as error:
-        raise UsageError(
-            f"example {len(pairs) + 1} is not a pair (inputs, outputs); examples are a list of such pairs"
-        ) from error
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"example {number} is not a pair (inputs, outputs); examples are a list of such pairs"
+            ) from error
+        pairs.append((first, second))
     read = check_inputs([first for first, _ in pairs], inputs)
     checked: list[Example] = []
     for number, (sequence, (_, target)) in enumerate(zip(read, pairs), 1):
@@ -125,13 +131,12 @@ def read_examples(path: Path, inputs: str, outputs: str) -> list[Example]:
 
 
 def _tokens(sequence: Any, where: str) -> list[str]:
+    if isinstance(sequence, np.ndarray):
+        sequence = sequence.tolist()
     if isinstance(sequence, (str, bytes)):
         raise UsageError(f"{where} is a text, {sequence[:20]!r}; a list of tokens is needed, such as list(text)")
     try:
-        tokens = [
-            str(int(token)) if isinstance(token, numbers.Integral) else token
-            for token in (sequence.tolist() if isinstance(sequence, np.ndarray) else sequence)
-        ]
+        tokens = [str(int(token)) if isinstance(token, WHOLE_NUMBERS) else token for token in sequence]
     except TypeError as error:
         raise UsageError(f"{where} is no sequence of tokens but {sequence!r}") from error
     for step, token in enumerate(tokens, 1):
@@ -143,6 +148,8 @@ def _tokens(sequence: Any, where: str) -> list[str]:
 def _values(sequence: Any, where: str) -> np.ndarray:
     """Return an array ``(time, channels)``."""
     try:
+        if np.asarray(sequence).dtype.kind == "c":
+            raise UsageError(f"{where} has complex numbers; give their parts as channels")
         array = np.asarray(sequence, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{where} is no array of numbers: {error}") from error
@@ -173,10 +180,12 @@ def _check_channels(arrays: Sequence[np.ndarray], what: str) -> None:
 
 
 def _labels(target: Any, where: str) -> list[Label | None]:
+    if isinstance(target, np.ndarray):
+        target = target.tolist()
     if isinstance(target, (str, bytes)):
         raise UsageError(f"{where} has a text as its labels, {target[:20]!r}; a list of labels is needed")
     try:
-        listed = target.tolist() if isinstance(target, np.ndarray) else list(target)
+        listed = list(target)
     except TypeError as error:
         raise UsageError(f"{where} has {target!r} as its labels; a list of labels is needed") from error
     return [label if label is NOT_COUNTED else _label(label, where) for label in listed]
@@ -185,6 +194,6 @@ def _labels(target: Any, where: str) -> list[Label | None]:
 def _label(label: Any, where: str) -> Label:
     if isinstance(label, str):
         return label
-    if isinstance(label, numbers.Integral):
+    if isinstance(label, WHOLE_NUMBERS):
         return int(label)
     raise UsageError(f"{where} has the label {label!r}; a label is a text or a whole number")

@@ -104,7 +104,10 @@ class SequenceLearning:
             known.append(f"{self.encoders.inputs.size - 1:,} tokens in the vocabulary")
         if self.model.architecture.outputs != "values":
             known.append(f"{self.encoders.outputs.size:,} labels")
-        return [", ".join(known)]
+        told = [", ".join(known)]
+        if self._validation_sequences and self._evaluator is None:
+            told.append("nothing of the validation part counts, so the training loss tells which epoch is the best")
+        return told
 
     def watchers(self, components: Components, show: Callable[[str], None]) -> list[Extension]:
         """Return the extensions of this task alone: none."""

@@ -22,9 +22,11 @@ from typing import Any
 import numpy as np
 
 import seqlm_core as seqlm
+from seqlm_core.open_run import open_run
+from seqlm_core.sequences.examples import read_examples
+from seqlm_core.texts import TrainingTexts
 
 TEXT = Path(__file__).resolve().parents[2] / "data" / "input.txt"
-FILES = ["best.safetensors", "last.safetensors", "config.json", "vocabulary.json", "history.jsonl"]
 SECONDS = 10
 
 
@@ -79,26 +81,41 @@ def digest(array: np.ndarray) -> str:
 
 
 def contents(path: Path) -> dict[str, Any]:
-    run = seqlm.Run(path)
+    run = open_run(path)
     best, _ = run.directory.load(run.directory.best)
     last, state = run.directory.load(run.directory.last)
-    return {
+    found = {
         "config": run.config,
-        "vocabulary": run.vocabulary.to_json(),
         "best": {name: digest(array) for name, array in best.items()},
         "last": {name: digest(array) for name, array in last.items()},
         "state": state,
         "history": run.history(),
-        "sample": run.sample("The ", length=5, seed=1),
     }
+    if isinstance(run, seqlm.Run):
+        return {**found, "vocabulary": run.vocabulary.to_json(), "sample": run.sample("The ", length=5, seed=1)}
+    texts = TrainingTexts.of_run(run.directory, run.config["texts"])
+    examples = [read_examples(path, "tokens", "labels") for path in texts.training + texts.validation]
+    return {**found, "encoders": run.encoders.to_json(), "examples": examples, "labels": run.predict([["The", "king"]])}
+
+
+def train_language_model(out: Path, **settings: Any) -> None:
+    seqlm.train(TEXT, out=out, cell="gru", sequence_length=10, quiet=True, **settings)
+
+
+def train_tagger(out: Path, **settings: Any) -> None:
+    """Train to label each word with its last character."""
+    words = [line.split() for line in TEXT.read_text()[:9000].splitlines() if line]
+    model = seqlm.SequenceModel(char_cell="gru", char_hidden_size=4, **settings)
+    model.train([(line, [word[-1] for word in line]) for line in words], out=out, quiet=True)
 
 
 def damage(copy: Path, other: Path, chance: random.Random) -> str:
     """Damage one file of the run, or swap it, or leave a link in its place; return what was done."""
-    name = chance.choice(FILES)
+    files = sorted(path.name for path in copy.iterdir() if path.name != "loss.png")
+    name = chance.choice(files)
     what = chance.randrange(10)
     if what == 0:
-        source = chance.choice([other / name, copy / chance.choice(FILES)])
+        source = chance.choice([other / name, copy / chance.choice(files)])
         (copy / name).write_bytes(source.read_bytes())
         return f"{name} swapped with {source.name}"
     if what == 1:
@@ -125,21 +142,18 @@ def main() -> None:
     chance = random.Random(given.seed)
     counts: collections.Counter[str] = collections.Counter()
     with tempfile.TemporaryDirectory(prefix="seqlm-damage-") as folder:
-        good, other = Path(folder) / "good", Path(folder) / "other"
-        small = {
-            "hidden_size": given.hidden_size,
-            "sequence_length": 10,
-            "batch_size": 8,
-            "max_steps": 60,
-            "quiet": True,
-        }
-        seqlm.train(TEXT, out=good, cell="gru", log_every=20, **small)
-        seqlm.train(TEXT, out=other, cell="gru", seed=2, max_vocabulary=30, log_every=20, **small)
-        expected = contents(good)
-        largest = max(path.stat().st_size for path in good.iterdir())
+        small = {"hidden_size": given.hidden_size, "batch_size": 8, "max_steps": 60, "log_every": 20}
+        runs = []
+        for train in (train_language_model, train_tagger):
+            good, other = Path(folder) / train.__name__ / "good", Path(folder) / train.__name__ / "other"
+            train(good, **small)
+            train(other, seed=2, max_vocabulary=30, **small)
+            runs.append((good, other, contents(good)))
+        largest = max(path.stat().st_size for path in Path(folder).rglob("*"))
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         signal.signal(signal.SIGALRM, too_slow)
-        for _ in range(given.copies):
+        for number in range(given.copies):
+            good, other, expected = runs[number % len(runs)]
             copy = Path(folder) / "copy"
             shutil.rmtree(copy, ignore_errors=True)
             shutil.copytree(good, copy)

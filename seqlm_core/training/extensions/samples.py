@@ -9,7 +9,8 @@ from seqlm_core.components import Component
 from seqlm_core.generation.decoding import DecodingRules
 from seqlm_core.generation.generate import Uniforms, generate
 from seqlm_core.generation.layer_network import LayerNetwork
-from seqlm_core.generation.network import StepNetwork, TextNetwork
+from seqlm_core.generation.native_network import step_network
+from seqlm_core.generation.network import TextNetwork
 from seqlm_core.model.language_model import LanguageModel
 from seqlm_core.randomness import generator
 from seqlm_core.reading.corpus import Corpus
@@ -57,10 +58,10 @@ class ModelSampler:
         uniforms = Uniforms([generator(self.seed, step, "sample during training")])
         vocabulary = self.corpus.vocabulary
         drawn = generate(self._network(), vocabulary, [], SAMPLE_TOKENS, DecodingRules(), uniforms)
-        return self.corpus.tokenizer.detokenize([vocabulary.tokens[int(one.tokens[0])] for one in drawn])
+        return self.corpus.tokenizer.detokenize([vocabulary.tokens[i] for some in drawn for i in some.tokens[0]])
 
     def _network(self) -> TextNetwork:
         if self.cell.spec.step is not None:
-            return StepNetwork(self.model.architecture, self.cell.spec, self.cell.options, weights_of(self.model))
+            return step_network(self.model.architecture, self.cell.spec, self.cell.options, weights_of(self.model))
         self._layers = self._layers or LayerNetwork(self.model)
         return self._layers
