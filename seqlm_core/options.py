@@ -74,7 +74,7 @@ def make_options(spec: Spec, given: Mapping[str, Any]) -> Any:
         raise UsageError(f"options of {spec.kind} {spec.name!r}: {error}") from error
 
 
-def parse_assignments(texts: Iterable[str], kind: str) -> dict[str, str]:
+def parse_assignments(texts: Iterable[str], flag: str) -> dict[str, str]:
     """Turn ``["NAME=VALUE", ...]`` into a dictionary.
 
     Raises:
@@ -84,10 +84,10 @@ def parse_assignments(texts: Iterable[str], kind: str) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not name or not equals:
-            raise UsageError(f"--{kind}-option {text!r} must be written NAME=VALUE")
+            raise UsageError(f"{flag} {text!r} must be written NAME=VALUE")
         name = name.replace("-", "_")
         if name in given:
-            raise UsageError(f"--{kind}-option {name} is given twice")
+            raise UsageError(f"{flag} {name} is given twice")
         given[name] = value
     return given
 

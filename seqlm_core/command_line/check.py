@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
 
 import click
 
@@ -34,7 +36,7 @@ def check_command(plugins: tuple[str, ...], options: tuple[str, ...]) -> None:
     ]
     if options and len(chosen) != 1:
         raise UsageError("--option is for a single plugin; name it as KIND:NAME")
-    given = parse_assignments(options, "")
+    given = parse_assignments(options, "--option")
     if not chosen and not installed.broken:
         click.echo("there are no plugins but those that come with seqlm; name one to check it, such as cell:lstm")
         return
@@ -44,9 +46,11 @@ def check_command(plugins: tuple[str, ...], options: tuple[str, ...]) -> None:
     for kind, name, outcomes_of_plugin in outcomes:
         registry = next(registry for registry in installed.registries if registry.kind == kind)
         click.echo(f"{kind}:{name} of {registry.entry(name).source}")
-        for outcome in outcomes_of_plugin:
-            click.echo(str(outcome))
-            failed += not outcome.passed
+        result = sys.stdout
+        with contextlib.redirect_stdout(sys.stderr):  # where what a plugin prints goes
+            for outcome in outcomes_of_plugin:
+                click.echo(str(outcome), file=result)
+                failed += not outcome.passed
     broken = [] if plugins else installed.broken
     for plugin in broken:
         click.echo(f"{plugin.name} of {plugin.source} is broken: {plugin.cause}")

@@ -13,6 +13,7 @@ import click
 
 from seqlm_core.command_line.check import check_command
 from seqlm_core.command_line.evaluate import evaluate_command
+from seqlm_core.command_line.infill import infill_command
 from seqlm_core.command_line.new_plugin import new_plugin_command
 from seqlm_core.command_line.plugins import plugins_command
 from seqlm_core.command_line.sample import sample_command
@@ -39,6 +40,7 @@ def cli(context: click.Context) -> None:
 for command in (
     train_command,
     sample_command,
+    infill_command,
     evaluate_command,
     score_command,
     tag_group,

@@ -35,7 +35,7 @@ def given_settings(values: dict[str, Any]) -> dict[str, Any]:
     for name, value in values.items():
         if name.endswith("_options"):
             if value:
-                given[name] = parse_assignments(value, name[: -len("_options")])
+                given[name] = parse_assignments(value, flag_of(name))
         elif value is not None:
             given[name] = value
     return given

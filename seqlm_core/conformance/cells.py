@@ -255,6 +255,12 @@ def both_ways_to_generate_agree(cell: Cell) -> str:
             for position, token in enumerate(_tokens(20, batch).asnumpy()):
                 layer_hidden, layer_states = by_layer.read(token, layer_states)
                 step_hidden, step_states = by_step.read(token, step_states)
+                for state in (state for layer in step_states for state in layer):
+                    demand(
+                        state.shape[:1] == (batch,),
+                        f"{where}: a state of the step function has shape {state.shape}, and its first axis must be "
+                        "batch",
+                    )
                 expected, found = by_layer.log_probabilities(layer_hidden), by_step.log_probabilities(step_hidden)
                 demand(
                     found.shape == expected.shape,

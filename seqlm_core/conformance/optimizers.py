@@ -50,20 +50,23 @@ def descends_on_a_quadratic(optimizer: Optimizer) -> str:
 
 @checks(
     "follows the learning rate that a schedule sets before each step",
-    "update: it takes the rate from self._get_lr(index), and nothing is done where that is 0",
+    "update: it takes the rate from self._get_lr(index), and all that it does to the weights is in proportion to it",
 )
 def follows_the_schedule(optimizer: Optimizer) -> str:
     moved = {}
-    for factor in (0.0, 0.01, 0.02):
+    for factor in (0.01, 1, 2):
         quadratic = _Quadratic(optimizer)
         before = quadratic.weights
+        mx.random.seed(1)
         quadratic.step(factor * optimizer.spec.default_learning_rate)
         moved[factor] = sum(float(np.abs(after - b).sum()) for after, b in zip(quadratic.weights, before))
-    demand(moved[0.0] == 0, f"at a learning rate of 0 the weights move by {moved[0.0]:.2g}")
-    demand(moved[0.01] > 0, "the first step does not move the weights")
-    ratio = moved[0.02] / moved[0.01]
-    demand(1.5 < ratio < 2.5, f"at twice the learning rate the first step is {ratio:.3g} times as long")
-    return f"twice the rate, {ratio:.3g} times the step"
+    demand(moved[1] > 0, "the first step does not move the weights")
+    # Where noise is part of the step, it goes by the root of the rate.
+    for factor, least, most in ((2, 1.3, 3), (0.01, 0, 0.2)):
+        ratio = moved[factor] / moved[1]
+        problem = f"at {factor} times the learning rate the first step is {ratio:.3g} times as long"
+        demand(least <= ratio <= most, problem)
+    return f"twice the rate, {moved[2] / moved[1]:.3g} times the step"
 
 
 @checks(
@@ -77,9 +80,10 @@ def state_is_saved_and_restored(optimizer: Optimizer) -> str:
         whole.step(rate)
     resumed = _Quadratic(optimizer, whole.weights)
     resumed.updates.restore(whole.updates.state(), steps=5)
-    for _ in range(5):
-        whole.step(rate)
-        resumed.step(rate)
+    for step in range(5):
+        for quadratic in (whole, resumed):
+            mx.random.seed(step)  # as a training does
+            quadratic.step(rate)
     for name, expected, found in zip(SHAPES, whole.weights, resumed.weights):
         difference = float(np.abs(expected - found).max())
         demand(difference == 0, f"5 steps after it was restored, {name} differs by {difference:.2g}")
@@ -138,8 +142,7 @@ class _Quadratic:
     def step(self, learning_rate: float, scale: float = 1.0) -> None:
         for parameter in self.parameters.values():
             weights = parameter.data().asnumpy()
-            with np.errstate(over="ignore"):  # it may diverge, which is for a check to see
-                gradient = (scale * self._curvature(weights) * weights).astype(np.float32)
+            gradient = (scale * self._curvature(weights) * weights).astype(np.float32)
             parameter.list_grad()[0][:] = nd.array(gradient)
         self.updates.step(learning_rate)
 

@@ -154,7 +154,7 @@ def test_a_description_has_name_type_default_and_help_of_each_option():
 
 
 def test_assignments_become_a_dictionary():
-    assert parse_assignments(["decay=0.1", "label=a=b", "shape="], "cell") == {
+    assert parse_assignments(["decay=0.1", "label=a=b", "shape="], "--cell-option") == {
         "decay": "0.1",
         "label": "a=b",
         "shape": "",
@@ -162,13 +162,13 @@ def test_assignments_become_a_dictionary():
 
 
 def test_dashes_in_an_assigned_name_are_underscores_and_those_of_the_value_stay():
-    assert parse_assignments(["weight-decay=a-b"], "optimizer") == {"weight_decay": "a-b"}
+    assert parse_assignments(["weight-decay=a-b"], "--optimizer-option") == {"weight_decay": "a-b"}
 
 
 @pytest.mark.parametrize("text", ["decay", "=1", "", "="])
 def test_an_assignment_without_name_or_equals_sign_is_refused(text):
     with pytest.raises(UsageError) as caught:
-        parse_assignments([text], "cell")
+        parse_assignments([text], "--cell-option")
     assert str(caught.value) == f"--cell-option {text!r} must be written NAME=VALUE"
 
 
@@ -177,7 +177,7 @@ def test_an_assignment_without_name_or_equals_sign_is_refused(text):
 )
 def test_an_option_given_twice_is_refused(first, second):
     with pytest.raises(UsageError, match=r"^--optimizer-option (weight[-_])?decay is given twice$"):
-        parse_assignments([f"{first}=1", f"{second}=2"], "optimizer")
+        parse_assignments([f"{first}=1", f"{second}=2"], "--optimizer-option")
 
 
 def options_class(kind, default):
