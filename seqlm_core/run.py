@@ -11,10 +11,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from seqlm_core.architecture import Architecture, architecture_from_json
-from seqlm_core.errors import SettingError, UsageError
+from seqlm_core.errors import RunError, SettingError, UsageError
 from seqlm_core.generation.decoding import DEFAULT_TEMPERATURE, DecodingRules
+from seqlm_core.generation.gaps import DEFAULT_MARK, cut_gapped_text
 from seqlm_core.generation.generate import DEFAULT_LENGTH
-from seqlm_core.generation.network import StepNetwork, TextNetwork
+from seqlm_core.generation.infilling import DEFAULT_SWEEPS, InfilledText, Infiller
+from seqlm_core.generation.native_network import step_network
+from seqlm_core.generation.network import TextNetwork
 from seqlm_core.generation.texts import GeneratedText, TextGenerator
 from seqlm_core.plugins import installed_plugins
 from seqlm_core.reading.corpus import read_text, warn_of_unknown_tokens
@@ -81,7 +84,7 @@ class Run(TrainedRun[Settings]):
     def network(self) -> TextNetwork:
         """The model as generation uses it; without MXNet, if the cell has a step function."""
         if self.cell.spec.step is not None:
-            return StepNetwork(self.architecture, self.cell.spec, self.cell.options, self.weights)
+            return step_network(self.architecture, self.cell.spec, self.cell.options, self.weights)
         from seqlm_core.generation.layer_network import LayerNetwork
 
         return LayerNetwork(self.model)
@@ -175,6 +178,46 @@ class Run(TrainedRun[Settings]):
         stops = _check_generation(1, length, 0, stop)
         return self._generator.stream(self._prompt_ids(prompt), length, rules, _checked_seed(seed), stops)
 
+    def infill(
+        self,
+        text: str,
+        *,
+        gap: int = 1,
+        mark: str = DEFAULT_MARK,
+        count: int = 1,
+        sweeps: int = DEFAULT_SWEEPS,
+        temperature: float = 0.0,
+        seed: int | None = None,
+    ) -> list[InfilledText]:
+        """Return the text with its gaps filled by a bidirectional model; see :mod:`seqlm_core.generation.infilling`.
+
+        Args:
+            text: with a mark where something is missing; what the model does not know is said in a warning.
+            gap: tokens that each mark stands for.
+            mark: what marks a gap.
+            count: of texts that are filled differently; there may be fewer at temperature 0.
+            sweeps: how often each missing token is drawn anew.
+            temperature: 0 returns the most probable fillings that were found, the best first; above 0 each is drawn.
+            seed: the same seed gives the same texts; None draws one, or is 0 at temperature 0.
+
+        Raises:
+            RunError: the model reads from the left only.
+            SettingError: an argument is out of its range.
+            UsageError: the text has no mark.
+        """
+        if not self.architecture.bidirectional:
+            cells = [entry.spec.name for entry in installed_plugins().cells if entry.spec.bidirectional]
+            raise RunError(
+                f"{self.path} holds a model of cell {self.cell.spec.name!r}, which reads from the left only; gaps are "
+                f"filled by a bidirectional one: {', '.join(cells)}"
+            )
+        gapped = cut_gapped_text(text, mark, gap, self.tokenizer, self.vocabulary)
+        self._known_ids(gapped.known_tokens(), "the text")
+        infiller = Infiller(self.network, self.vocabulary, self.tokenizer, self.settings.sequence_length - 1)
+        return infiller.fill(
+            gapped, count, sweeps, temperature, _checked_seed(0 if seed is None and temperature == 0 else seed)
+        )
+
     @functools.cached_property
     def _generator(self) -> TextGenerator:
         return TextGenerator(self.network, self.vocabulary, self.tokenizer)
@@ -238,12 +281,16 @@ class Run(TrainedRun[Settings]):
         return language_model_session(corpus, self.components, settings, self.architecture, device)
 
     def _prompt_ids(self, prompt: str) -> list[int]:
-        tokens = self.tokenizer.tokenize(prompt)
+        return self._known_ids(self.tokenizer.tokenize(prompt), "the prompt")
+
+    def _known_ids(self, tokens: Sequence[str], name: str) -> list[int]:
+        """Return the ids of tokens of a text that is called ``name``, with a warning of those that are unknown."""
         ids = [self.vocabulary.id(token) for token in tokens]
         unknown = [token for token, token_id in zip(tokens, ids) if token_id == UNKNOWN_ID]
         if unknown:
             logger.warning(
-                "the prompt holds %r, which is not in the vocabulary and is read as <unk>%s",
+                "%s holds %r, which is not in the vocabulary and is read as <unk>%s",
+                name,
                 unknown[0],
                 f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else "",
             )

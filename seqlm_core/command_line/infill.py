@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import secrets
 
 import click
 
@@ -33,7 +34,7 @@ from seqlm_core.generation.infilling import DEFAULT_SWEEPS
     default=0.0,
     show_default=True,
     metavar="X",
-    help="0 prints the most probable fillings that are found; above 0 they are drawn, below 1 from more probable ones.",
+    help="0 takes the most probable fillings that are found; above 0 they are drawn, the bolder the higher.",
 )
 @click.option(
     "--seed",
@@ -56,15 +57,18 @@ def infill_command(
     """Print TEXT with its gaps filled by RUN, the directory of a training with a bidirectional cell."""
     import seqlm_core as seqlm
 
+    if seed is None:
+        seed = secrets.randbits(63) if temperature else 0
     infilled = seqlm.Run(run).infill(
         text, gap=gap, mark=mark, count=count, sweeps=sweeps, temperature=temperature, seed=seed
     )
     if as_json:
-        click.echo(json.dumps([item.to_json() for item in infilled], indent=2))
+        texts = [item.to_json() for item in infilled]
+        click.echo(json.dumps({"text": text, "seed": seed, "infilled": texts}, indent=2))
         return
-    for number, item in enumerate(infilled):
-        if number:
-            click.echo()
+    for number, item in enumerate(infilled, 1):
+        if len(infilled) > 1:
+            click.echo(f"--- {number} of {len(infilled)} ---")
         click.echo(item.text)
         for filling in item.fillings:
             click.echo(f"  {filling.text!r}  {math.exp(filling.log_probability):.4f}")

@@ -44,6 +44,14 @@ class Assembly:
         self._context, self._joined = self._joined, len(self._tokens)
         return self._release(self._held_back + after[len(before) :])
 
+    def add_until_stop(self, tokens: Sequence[str]) -> int:
+        """Take tokens up to the one with which a stop text has come; return how many."""
+        for number, token in enumerate(tokens, 1):
+            self.add(token)
+            if self.stopped:
+                return number
+        return len(tokens)
+
     def end(self) -> str:
         """Return what is left, when no more tokens come."""
         rest = self._tokenizer.detokenize(self._tokens[self._context :])

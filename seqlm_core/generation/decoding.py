@@ -10,6 +10,8 @@ from seqlm_core.errors import SettingError
 from seqlm_core.reading.vocabulary import UNKNOWN_ID
 
 DEFAULT_TEMPERATURE = 0.5
+# Below this, all but the most probable tokens have a weight of 0, and dividing by less might overflow.
+LOWEST_TEMPERATURE = 1e-290
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,12 +64,10 @@ class DecodingRules:
             weights[np.arange(len(weights)), first] = 1
             return weights
         scores = scores - highest
+        scores[:, UNKNOWN_ID] = -np.inf
         if self.temperature != 1:
-            with np.errstate(over="ignore"):  # by a temperature close to 0, to minus infinity, which is right
-                scores /= self.temperature
-        with np.errstate(over="ignore"):  # of <unk> alone, which is not drawn
-            weights = np.exp(scores)
-        weights[:, UNKNOWN_ID] = 0
+            scores /= max(self.temperature, LOWEST_TEMPERATURE)
+        weights = np.exp(scores)
         if self.top_k:
             _keep_largest(weights, np.full(len(weights), min(self.top_k, weights.shape[1])))
         if self.top_p < 1:
@@ -86,11 +86,11 @@ def draw(weights: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
         weights: at least 0, and not all 0 in any row.
         uniforms: a random number from 0 to below 1 for each row.
     """
-    cumulative = np.cumsum(weights, axis=1)
+    cumulative = weights.cumsum(axis=1)
     # A token of weight 0 is passed over, since its cumulative weight is that of the token before it. The last token of
     # weight above 0 is reached by all that is left, whatever the rounding.
     thresholds = np.minimum(uniforms * cumulative[:, -1], np.nextafter(cumulative[:, -1], 0))
-    return (cumulative <= thresholds[:, None]).sum(axis=1)
+    return (cumulative > thresholds[:, None]).argmax(axis=1)
 
 
 def _keep_largest(weights: np.ndarray, counts: np.ndarray) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seqlm_core.generation.decoding import DecodingRules, draw
+from seqlm_core.generation.drawing import start_drawing
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.randomness import generator
 from seqlm_core.reading.vocabulary import Vocabulary
@@ -17,11 +18,11 @@ UNIFORMS_AT_A_TIME = 256
 
 
 class Drawn(NamedTuple):
-    """One more token in some of the texts.
+    """The next tokens of some of the texts.
 
     Attributes:
-        texts: which.
-        tokens: their new token ids.
+        texts: which, ``(texts,)``.
+        tokens: their next token ids, one or more, ``(texts, positions)``.
         log_probabilities: what the model gave to these, in nats, whatever the decoding rules.
     """
 
@@ -46,14 +47,19 @@ class Uniforms:
     def __len__(self) -> int:
         return len(self._generators)
 
+    def take(self, positions: int) -> np.ndarray:
+        """Return the next numbers of every text, ``(texts, positions)``."""
+        missing = positions - (self._numbers.shape[1] - self._used)
+        if missing > 0:
+            drawn = [g.random(max(missing, UNIFORMS_AT_A_TIME)) for g in self._generators]
+            self._numbers = np.concatenate([self._numbers[:, self._used :], drawn], axis=1)
+            self._used = 0
+        self._used += positions
+        return self._numbers[:, self._used - positions : self._used]
+
     def next(self) -> np.ndarray:
         """Return the next number of every text."""
-        if self._used == self._numbers.shape[1]:
-            self._numbers = np.array([g.random(UNIFORMS_AT_A_TIME) for g in self._generators])
-            self._used = 0
-        self._used += 1
-        numbers: np.ndarray = self._numbers[:, self._used - 1]
-        return numbers
+        return self.take(1)[:, 0]
 
 
 def generate(
@@ -63,9 +69,9 @@ def generate(
     length: int,
     rules: DecodingRules,
     uniforms: Uniforms,
-    is_finished: Callable[[int, int], bool] = lambda text, token: False,
+    is_finished: Callable[[int], bool] = lambda text: False,
 ) -> Iterator[Drawn]:
-    """Yield the tokens of several texts that all go on from the prompt, position after position.
+    """Yield the tokens of several texts that all go on from the prompt, one position or more at a time.
 
     Args:
         network: predicts the next token.
@@ -74,35 +80,39 @@ def generate(
         length: tokens of each text.
         rules: for drawing.
         uniforms: random numbers for each text.
-        is_finished: asked after each token of a text, given its number and the token; a text that is goes no further.
+        is_finished: asked of each text by its number, after what is yielded of it; one that is goes no further. Where
+            several tokens come at a time, those after its end are of no use.
     """
-    count = len(uniforms)
-    texts = np.arange(count)
-    log_probabilities, states = read_prompt(network, vocabulary, prompt)
-    log_probabilities = np.repeat(log_probabilities, count, axis=0)
-    states = network.select(states, np.zeros(count, dtype=np.int64)) if prompt else network.begin(count)
-    seen = np.zeros((count, len(vocabulary)), dtype=bool)
-    seen[:, list(prompt)] = True
-    penalized = rules.repetition_penalty != 1
-    for position in range(length):
+    if not length:
+        return
+    texts = np.arange(len(uniforms))
+    if prompt:
+        read, last = prompt[:-1], np.full(len(texts), prompt[-1])
+    else:
         # A first token is drawn as it occurs: the rules are for a model's predictions, and there is none yet.
-        is_first = position == 0 and not prompt and rules.temperature > 0
-        rules_here = DecodingRules(temperature=1.0) if is_first else rules
-        weights = rules_here.weights(log_probabilities, seen[texts] if penalized else None)
-        tokens = draw(weights, uniforms.next()[texts])
-        yield Drawn(texts, tokens, log_probabilities[np.arange(len(texts)), tokens])
-        if penalized:
-            seen[texts, tokens] = True
-        going_on = np.array([not is_finished(*item) for item in zip(texts.tolist(), tokens.tolist())], dtype=bool)
+        log_frequencies = np.repeat(_log_frequencies(vocabulary), len(texts), axis=0)
+        first_rules = DecodingRules(temperature=1.0) if rules.temperature else rules
+        read, last = [], draw(first_rules.weights(log_frequencies), uniforms.next())
+        yield Drawn(texts, last[:, None], log_frequencies[texts, last][:, None])
+        length -= 1
+    drawing = start_drawing(network, len(vocabulary), rules, read, last)
+    positions = 1  # so that the first tokens come at once
+    while length:
+        going_on = np.array([not is_finished(text) for text in texts.tolist()], dtype=bool)
         if not going_on.all():
             kept = np.flatnonzero(going_on)
-            texts, tokens = texts[kept], tokens[kept]
-            states = network.select(states, kept) if position or prompt else network.begin(len(kept))
+            texts = texts[kept]
+            drawing.keep(kept)
         if not len(texts):
             return
-        if position + 1 < length:
-            hidden, states = network.read(tokens, states)
-            log_probabilities = network.log_probabilities(hidden).astype(np.float64)
+        positions = min(2 * positions, drawing.most_positions, length)
+        yield Drawn(texts, *drawing.draw(uniforms.take(positions)[texts]))
+        length -= positions
+
+
+def _log_frequencies(vocabulary: Vocabulary) -> np.ndarray:
+    """Return the logarithms of the tokens' frequencies in training, ``(1, vocabulary)``."""
+    return np.log(np.maximum(vocabulary.frequencies(), np.finfo(np.float64).tiny))[None, :]
 
 
 def read_prompt(network: TextNetwork, vocabulary: Vocabulary, prompt: Sequence[int]) -> tuple[np.ndarray, object]:
@@ -112,8 +122,7 @@ def read_prompt(network: TextNetwork, vocabulary: Vocabulary, prompt: Sequence[i
     """
     states = network.begin(1)
     if not prompt:
-        frequencies = np.maximum(vocabulary.frequencies(), np.finfo(np.float64).tiny)
-        return np.log(frequencies)[None, :], states
+        return _log_frequencies(vocabulary), states
     for token in prompt:
         hidden, states = network.read(np.array([token]), states)
     return network.log_probabilities(hidden).astype(np.float64), states

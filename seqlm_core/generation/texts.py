@@ -59,9 +59,12 @@ class TextGenerator:
         assembly = Assembly(self.tokenizer, stops)
         uniforms = Uniforms.of_seed(seed, 1)
         for drawn in generate(
-            self.network, self.vocabulary, prompt, length, rules, uniforms, lambda text, token: assembly.stopped
+            self.network, self.vocabulary, prompt, length, rules, uniforms, lambda text: assembly.stopped
         ):
-            yield assembly.add(self.vocabulary.tokens[int(drawn.tokens[0])])
+            for token in drawn.tokens[0].tolist():
+                yield assembly.add(self.vocabulary.tokens[token])
+                if assembly.stopped:
+                    break
         yield assembly.end()
 
     def sample(
@@ -82,13 +85,14 @@ class TextGenerator:
         log_probabilities: list[list[float]] = [[] for _ in range(count)]
         uniforms = Uniforms.of_seed(seed, count)
         for drawn in generate(
-            self.network, self.vocabulary, prompt, length, rules, uniforms, lambda text, _: assemblies[text].stopped
+            self.network, self.vocabulary, prompt, length, rules, uniforms, lambda text: assemblies[text].stopped
         ):
-            for text, token, log_probability in zip(*(array.tolist() for array in drawn)):
-                tokens[text].append(self.vocabulary.tokens[token])
-                log_probabilities[text].append(log_probability)
+            for text, token_ids, values in zip(*(array.tolist() for array in drawn)):
+                new = [self.vocabulary.tokens[token_id] for token_id in token_ids]
                 if stops:
-                    assemblies[text].add(tokens[text][-1])
+                    new = new[: assemblies[text].add_until_stop(new)]
+                tokens[text] += new
+                log_probabilities[text] += values[: len(new)]
         generated = []
         for assembly, of_text, values in zip(assemblies, tokens, log_probabilities):
             assembly.end()

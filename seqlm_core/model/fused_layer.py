@@ -6,8 +6,7 @@ from typing import Any
 
 from seqlm_core.model.initialization import GateOrthogonal
 from seqlm_core.mxnet import gluon, mx
-
-GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
+from seqlm_core.native import GATES
 
 
 class FusedLayer(gluon.HybridBlock):

@@ -67,6 +67,10 @@ class Vocabulary:
         counts[UNKNOWN_ID] = 0
         return counts / counts.sum()
 
+    def log_frequencies(self) -> np.ndarray:
+        """Return the logarithms of the frequencies, that of a share of 0 so low that it makes no difference."""
+        return np.log(np.maximum(self.frequencies(), np.finfo(np.float64).tiny))
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values from which :meth:`from_json` makes the same vocabulary."""
         return {"tokens": self.tokens[1:], "counts": self.counts.tolist()}

@@ -15,4 +15,5 @@ def seqlm_cells() -> seqlm.CellSpec:
         bidirectional=True,
         step=gru.step,
         project=gru.project,
+        native="gru",
     )

@@ -16,4 +16,5 @@ def seqlm_cells() -> seqlm.CellSpec:
         bidirectional=True,
         step=lstm.step,
         project=lstm.project,
+        native="lstm",
     )

@@ -16,4 +16,5 @@ def seqlm_cells() -> seqlm.CellSpec:
         bidirectional=True,
         step=rnn.step,
         project=rnn.project,
+        native=rnn.kernel,
     )

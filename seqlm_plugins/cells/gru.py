@@ -39,4 +39,4 @@ def step(
 
 @seqlm.hookimpl
 def seqlm_cells() -> seqlm.CellSpec:
-    return seqlm.CellSpec("gru", "gated recurrent unit", build, step=step, project=project)
+    return seqlm.CellSpec("gru", "gated recurrent unit", build, step=step, project=project, native="gru")

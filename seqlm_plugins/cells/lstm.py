@@ -46,4 +46,6 @@ def step(
 
 @seqlm.hookimpl
 def seqlm_cells() -> seqlm.CellSpec:
-    return seqlm.CellSpec("lstm", "long short-term memory", build, LSTMOptions, step=step, project=project)
+    return seqlm.CellSpec(
+        "lstm", "long short-term memory", build, LSTMOptions, step=step, project=project, native="lstm"
+    )

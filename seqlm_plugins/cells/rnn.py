@@ -16,10 +16,14 @@ class RNNOptions:
     activation: Literal["tanh", "relu"] = seqlm.option("tanh", "What f is.")
 
 
+def kernel(options: RNNOptions) -> str:
+    return f"rnn_{options.activation}"
+
+
 def build(input_size: int, hidden_size: int, options: RNNOptions) -> Any:
     from seqlm_core.model.fused_layer import FusedLayer
 
-    return FusedLayer(f"rnn_{options.activation}", input_size, hidden_size)
+    return FusedLayer(kernel(options), input_size, hidden_size)
 
 
 def project(weights: Mapping[str, np.ndarray], inputs: np.ndarray, options: RNNOptions) -> np.ndarray:
@@ -36,4 +40,6 @@ def step(
 
 @seqlm.hookimpl
 def seqlm_cells() -> seqlm.CellSpec:
-    return seqlm.CellSpec("rnn", "simple recurrent network", build, RNNOptions, step=step, project=project)
+    return seqlm.CellSpec(
+        "rnn", "simple recurrent network", build, RNNOptions, step=step, project=project, native=kernel
+    )

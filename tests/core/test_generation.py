@@ -94,7 +94,8 @@ class CountingNetwork:
 
 
 def drawn_tokens(network, vocabulary, prompt, length, rules, seed=1):
-    return [int(d.tokens[0]) for d in generate(network, vocabulary, prompt, length, rules, Uniforms.of_seed(seed, 1))]
+    drawn = generate(network, vocabulary, prompt, length, rules, Uniforms.of_seed(seed, 1))
+    return [token for some in drawn for token in some.tokens[0].tolist()]
 
 
 def test_the_prompt_is_read_and_its_state_is_kept():
@@ -119,6 +120,22 @@ def test_a_sample_begins_with_its_prompt_and_repeats_with_its_seed(trained):
     assert len(text) == 54
     assert text == run.sample("The ", length=50, seed=4)
     assert text != run.sample("The ", length=50, seed=5)
+
+
+@pytest.mark.parametrize("settings", [{"cell": "gru"}, {"cell": "bilstm", "embedding_size": 8}], ids=["gru", "bilstm"])
+def test_a_run_writes_the_same_natively_and_in_numpy(trained, monkeypatch, settings):
+    written = []
+    for native in ("1", "0"):
+        monkeypatch.setenv("SEQLM_NATIVE", native)
+        run = seqlm.Run(trained(**settings).path)
+        texts = run.generate("The ", count=3, length=500, temperature=0.9, stop="zz", seed=7)
+        assert "".join(run.stream("The ", length=500, temperature=0.9, stop="zz", seed=7)) == texts[0].text
+        written.append(texts)
+    for natively, in_numpy in zip(*written):
+        assert natively.tokens == in_numpy.tokens
+        assert natively.text == in_numpy.text
+        assert natively.finished == in_numpy.finished
+        np.testing.assert_allclose(natively.log_probabilities, in_numpy.log_probabilities, atol=1e-5)
 
 
 def test_length_is_in_tokens_and_unknown_is_never_produced(trained):

@@ -475,6 +475,16 @@ class StepWithAnotherName(Unit):
 
 
 @wrong(
+    cells.native_drawing_agrees,
+    r"the layer's parameters are .*, and kernel rnn_tanh needs \{'i2h_weight'",
+    step=unit_step,
+    native="rnn_tanh",
+)
+class NamesTheKernelOfOtherParameters(Unit):
+    pass
+
+
+@wrong(
     cells.a_run_keeps_it, r"its loss on a text is [\d.]+ nats per token after training, and [\d.]+ when it is loaded"
 )
 class DrawsInBuild(Unit):

@@ -16,6 +16,7 @@ from seqlm_core import hookspecs
 from seqlm_core.specs import Spec
 
 TYPES = {"str": "`str`", "bool": "`bool`", "int": "`int`", "float": "`float`", "type": "dataclass"}
+TYPES["str | Callable[[Any], str | None] | None"] = "`str`, callable or `None`"
 
 
 def hook_reference() -> str:

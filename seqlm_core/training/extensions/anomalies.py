@@ -27,8 +27,7 @@ class Anomalies(Extension):
         for name, parameter in reversed(list(zip(training.updates.names, training.updates.parameters))):
             if not is_finite(parameter.list_grad()[0]):
                 raise NonFiniteLossError(
-                    f"the gradient of {name} is not finite at step {step}; try a lower --clip-norm or shorter "
-                    "sequences"
+                    f"the gradient of {name} is not finite at step {step}; try a lower --clip-norm or shorter sequences"
                 )
 
 

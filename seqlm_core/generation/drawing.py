@@ -1,0 +1,146 @@
+"""Going on with several texts side by side: step by step in Python, or natively."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from seqlm_core.generation.decoding import DecodingRules, draw
+from seqlm_core.generation.native_network import NativeNetwork
+from seqlm_core.generation.network import TextNetwork
+
+# How many tokens of each text are drawn in one call. More take less time each, but come later, and those after a stop
+# text are drawn in vain. The native loop is held to about as many multiplications as take some hundredths of a second.
+STEP_POSITIONS = 16
+NATIVE_POSITIONS = 256
+NATIVE_MULTIPLICATIONS = 100_000_000
+
+
+class Drawing(Protocol):
+    """Texts that a network goes on with.
+
+    Attributes:
+        most_positions: how many tokens of each text are worth drawing in one call.
+    """
+
+    most_positions: int
+
+    def draw(self, uniforms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the next tokens and the model's log-probabilities of them in nats, ``(texts, positions)``.
+
+        Args:
+            uniforms: random numbers from 0 to below 1, of that shape, for at most ``most_positions`` positions.
+        """
+
+    def keep(self, texts: np.ndarray) -> None:
+        """Go on with some of the texts only."""
+
+
+def start_drawing(
+    network: TextNetwork, vocabulary_size: int, rules: DecodingRules, read: Sequence[int], last: np.ndarray
+) -> Drawing:
+    """Return texts that begin alike.
+
+    Args:
+        network: predicts the next token.
+        vocabulary_size: tokens, ``<unk>`` included.
+        rules: for drawing.
+        read: the tokens that all texts begin with, but for the last.
+        last: the last token of each text.
+    """
+    seen = None
+    if rules.repetition_penalty != 1:
+        seen = np.zeros((len(last), vocabulary_size), dtype=bool)
+        seen[:, list(read)] = True
+    if isinstance(network, NativeNetwork):
+        return NativeDrawing(network, rules, read, last, seen)
+    return StepDrawing(network, rules, read, last, seen)
+
+
+class StepDrawing:
+    """A :class:`Drawing` with any network, which reads one token after the other.
+
+    Args:
+        network: predicts the next token.
+        rules: for drawing.
+        read: the tokens that all texts begin with, but for the last.
+        last: the last token of each text.
+        seen: which tokens have been read in each text, ``(texts, vocabulary)``; None without a repetition penalty.
+    """
+
+    most_positions = STEP_POSITIONS
+
+    def __init__(
+        self,
+        network: TextNetwork,
+        rules: DecodingRules,
+        read: Sequence[int],
+        last: np.ndarray,
+        seen: np.ndarray | None,
+    ) -> None:
+        self._network = network
+        self._rules = rules
+        self._last = last
+        self._seen = seen
+        states = network.begin(1)
+        for token in read:
+            _, states = network.read(np.array([token]), states)
+        self._states = network.select(states, np.zeros(len(last), dtype=np.int64))
+
+    def draw(self, uniforms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        network, rows = self._network, np.arange(len(self._last))
+        tokens, drawn_log_probabilities = [], []
+        for numbers in uniforms.T:
+            if self._seen is not None:
+                self._seen[rows, self._last] = True
+            hidden, self._states = network.read(self._last, self._states)
+            log_probabilities = network.log_probabilities(hidden).astype(np.float64, copy=False)
+            self._last = draw(self._rules.weights(log_probabilities, self._seen), numbers)
+            tokens.append(self._last)
+            drawn_log_probabilities.append(log_probabilities[rows, self._last])
+        return np.stack(tokens, axis=1), np.stack(drawn_log_probabilities, axis=1)
+
+    def keep(self, texts: np.ndarray) -> None:
+        self._last = self._last[texts]
+        self._states = self._network.select(self._states, texts)
+        self._seen = None if self._seen is None else self._seen[texts]
+
+
+class NativeDrawing:
+    """A :class:`Drawing` in which the native library draws many tokens in one call.
+
+    Args:
+        network: with the native loop.
+        rules: likewise, as what follows, as for :class:`StepDrawing`.
+        read: likewise.
+        last: likewise.
+        seen: likewise.
+    """
+
+    def __init__(
+        self,
+        network: NativeNetwork,
+        rules: DecodingRules,
+        read: Sequence[int],
+        last: np.ndarray,
+        seen: np.ndarray | None,
+    ) -> None:
+        self._model = network.native
+        positions = NATIVE_MULTIPLICATIONS // (self._model.multiplications * len(last))
+        self.most_positions = max(1, min(NATIVE_POSITIONS, positions))
+        self._rules = rules
+        self._last = last.astype(np.int64)
+        self._seen = seen
+        states = self._model.begin(1)
+        self._model.read(read, states)
+        self._states = np.repeat(states, len(last), axis=0)
+
+    def draw(self, uniforms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self._model.draw(self._rules, uniforms, self._last, self._states, self._seen)
+
+    def keep(self, texts: np.ndarray) -> None:
+        self._last = self._last[texts]
+        self._states = self._states[texts]
+        self._seen = None if self._seen is None else self._seen[texts]

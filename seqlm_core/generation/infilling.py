@@ -1,0 +1,281 @@
+"""Gaps of a text filled by a bidirectional model, given what is before and after them.
+
+Gaps that are close together are a *span* and are filled together. Chains side by side draft fillings from left to
+right. Then they draw each token anew from its distribution given everything else on both sides, sweep after sweep,
+from the right and from the left in turn (Gibbs sampling, Geman and Geman 1984), and at last replace each by the most
+probable one. Every filling that a chain came by is a candidate. Of a single missing token every token is a candidate.
+
+The model gives two estimates of how probable each candidate is among all: the likelihood of filling and following
+text, read from left to right, which is exact for the model without its backward direction; and the pseudo-likelihood
+of the filling, the product of the probabilities of its tokens given everything else on both sides (Besag 1975). They
+are pooled: a candidate's probability is in proportion to ``likelihood ** (1 - w) * pseudo_likelihood ** w`` (a
+logarithmic opinion pool, Genest and Zidek 1986), where ``w`` is :data:`BOTH_SIDES_WEIGHT`.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from seqlm_core.errors import SettingError
+from seqlm_core.generation.decoding import DecodingRules
+from seqlm_core.generation.gaps import GappedText, tokens_beginning_with
+from seqlm_core.generation.generate import Uniforms
+from seqlm_core.generation.network import TextNetwork
+from seqlm_core.generation.span import Context, Span
+from seqlm_core.numerics import log_softmax
+from seqlm_core.randomness import generator
+from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
+from seqlm_core.specs import Tokenizer
+
+DEFAULT_SWEEPS = 6
+GREEDY_SWEEPS = 3
+CHAINS = 32
+CANDIDATES = 128
+"""The most candidates: what the chains were at most often, or the tokens that are most probable from both sides."""
+BOTH_SIDES_WEIGHT = 0.3
+FOLLOWING = 16
+"""How many tokens after a span its fillings are judged by. Gaps with fewer between them are one span."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Filling:
+    """What fills a gap.
+
+    Attributes:
+        text: of the tokens.
+        tokens: as many as are missing.
+        log_probability: of these tokens among all candidates, in nats.
+        token_log_probabilities: of each token given everything else on both sides, the filling's other tokens
+            included, in nats.
+    """
+
+    text: str
+    tokens: list[str]
+    log_probability: float
+    token_log_probabilities: list[float]
+
+
+@dataclasses.dataclass(frozen=True)
+class InfilledText:
+    """A text whose gaps are filled.
+
+    Attributes:
+        text: the whole.
+        log_probability: of its fillings together among all candidates, in nats.
+        fillings: of its gaps, in order.
+    """
+
+    text: str
+    log_probability: float
+    fillings: list[Filling]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return dataclasses.asdict(self)
+
+
+class Infiller:
+    """Fills gaps with a bidirectional model.
+
+    Args:
+        network: of the model.
+        vocabulary: of the model.
+        tokenizer: of the model.
+        right_context: the most tokens after a span that the backward direction reads; never more than
+            :data:`FOLLOWING`.
+    """
+
+    def __init__(self, network: TextNetwork, vocabulary: Vocabulary, tokenizer: Tokenizer, right_context: int) -> None:
+        self.network = network
+        self.vocabulary = vocabulary
+        self.tokenizer = tokenizer
+        self.right_context = min(right_context, FOLLOWING)
+
+    def fill(self, gapped: GappedText, count: int, sweeps: int, temperature: float, seed: int) -> list[InfilledText]:
+        """Return the text with its gaps filled in several ways.
+
+        Args:
+            gapped: the text.
+            count: how many ways; at temperature 0 there may be fewer.
+            sweeps: how often each chain draws every missing token anew.
+            temperature: 0 returns the most probable fillings that were found, the best first. Above 0 each text is the
+                end of a chain of its own that draws at this temperature; the k-th does not depend on ``count``.
+            seed: the same seed gives the same fillings.
+
+        Raises:
+            SettingError: an argument is out of its range.
+        """
+        if count < 1:
+            raise SettingError("count", f"must be at least 1, not {count}")
+        if sweeps < 0:
+            raise SettingError("sweeps", f"must be at least 0, not {sweeps}")
+        search = _Search(max(CHAINS, count), sweeps, temperature, seed)
+        begin = _PartlyFilled(self.vocabulary.ids(gapped.tokens), 0, Context(None, self.network.begin(1)))
+        # At temperature 0 the best few are kept, as in a beam search; above it each text goes the way of its chain.
+        texts = [begin] * (1 if temperature == 0 else count)
+        for number, gaps in enumerate(_spans(gapped.gaps)):
+            before = {text: self._read_up_to(text, gaps[0].start) for text in dict.fromkeys(texts)}
+            choices = {text: self._choices(gapped, before[text], gaps, search, number) for text in before}
+            if temperature == 0:
+                picks = [(text, k) for text in before for k in range(min(count, len(choices[text].texts)))]
+            else:
+                picks = [(text, choices[text].ends[k]) for k, text in enumerate(texts)]
+            texts = [before[text].filled(gaps, choices[text], k) for text, k in picks]
+            if temperature == 0:
+                texts = sorted(texts, key=lambda text: -text.log_probability)[:count]
+        return [self._infilled(gapped, text) for text in texts]
+
+    def _read_up_to(self, text: _PartlyFilled, position: int) -> _PartlyFilled:
+        hidden, states = text.left
+        for token in text.ids[text.position : position]:
+            hidden, states = self.network.read(np.array([token]), states)
+        return dataclasses.replace(text, position=position, left=Context(hidden, states))
+
+    def _choices(
+        self, gapped: GappedText, text: _PartlyFilled, gaps: Sequence[range], search: _Search, number: int
+    ) -> _Choices:
+        """Return the candidates for a span, given what is before it and after it."""
+        start, stop = gaps[0].start, gaps[-1].stop
+        hidden, states = None, self.network.begin_right(1)
+        for token in text.ids[stop : stop + self.right_context][::-1]:
+            hidden, states = self.network.read_right(np.array([token]), states)
+        allowed = {position - start: self._allowed(gapped, position) for gap in gaps for position in gap}
+        span = Span(self.network, self.vocabulary, allowed, text.left, Context(hidden, states))
+        candidates, ends = search.candidates(span, text.ids[start:stop], number)
+        judgement = span.judge(candidates, text.ids[stop : stop + FOLLOWING])
+        pooled = (1 - BOTH_SIDES_WEIGHT) * judgement.likelihoods + BOTH_SIDES_WEIGHT * judgement.both_sides.sum(axis=1)
+        order = np.argsort(-pooled, kind="stable")
+        return _Choices(
+            candidates[order], log_softmax(pooled)[order], judgement.both_sides[order], np.argsort(order)[ends]
+        )
+
+    def _allowed(self, gapped: GappedText, position: int) -> np.ndarray:
+        """Return which tokens may stand at the position of a missing one, bool ``(vocabulary,)``."""
+        if position in gapped.beginnings:
+            return tokens_beginning_with(gapped.beginnings[position], self.tokenizer, self.vocabulary)
+        allowed = np.ones(len(self.vocabulary), dtype=bool)
+        allowed[UNKNOWN_ID] = False
+        return allowed
+
+    def _infilled(self, gapped: GappedText, text: _PartlyFilled) -> InfilledText:
+        tokens = list(gapped.tokens)
+        fillings = []
+        for gap, (log_probability, of_tokens) in zip(gapped.gaps, text.gaps):
+            filling = [self.vocabulary.tokens[token] for token in text.ids[gap.start : gap.stop]]
+            tokens[gap.start : gap.stop] = filling
+            fillings.append(Filling(self.tokenizer.detokenize(filling), filling, log_probability, of_tokens))
+        return InfilledText(self.tokenizer.detokenize(tokens), text.log_probability, fillings)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Choices:
+    """Candidates for a span, the best first.
+
+    Attributes:
+        texts: ids ``(candidates, length)``.
+        log_probabilities: of each among all.
+        both_sides: of their missing tokens from both sides, ``(candidates, missing)``.
+        ends: the candidate at which each chain ended.
+    """
+
+    texts: np.ndarray
+    log_probabilities: np.ndarray
+    both_sides: np.ndarray
+    ends: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _PartlyFilled:
+    """A text whose first few spans are filled.
+
+    Attributes:
+        ids: of the whole text.
+        position: how many of them ``left`` has read.
+        left: the context.
+        log_probability: of the fillings so far.
+        gaps: for each gap so far, the log-probability of its filling, and those of its tokens.
+    """
+
+    ids: np.ndarray
+    position: int
+    left: Context
+    log_probability: float = 0.0
+    gaps: tuple[tuple[float, list[float]], ...] = ()
+
+    def filled(self, gaps: Sequence[range], choices: _Choices, chosen: int) -> _PartlyFilled:
+        """Return the text with its next span, which is where it is read up to, filled."""
+        start, stop = self.position, gaps[-1].stop
+        ids = self.ids.copy()
+        ids[start:stop] = choices.texts[chosen]
+        found, missing = [], 0
+        for gap in gaps:
+            # Candidates for the whole span that agree in this gap count together.
+            inside = slice(gap.start - start, gap.stop - start)
+            agreeing = (choices.texts[:, inside] == choices.texts[chosen, inside]).all(axis=1)
+            log_probability = float(np.logaddexp.reduce(choices.log_probabilities[agreeing]))
+            of_tokens = choices.both_sides[chosen, missing : missing + len(gap)].tolist()
+            found.append((min(0.0, log_probability), of_tokens))
+            missing += len(gap)
+        return dataclasses.replace(
+            self,
+            ids=ids,
+            log_probability=self.log_probability + float(choices.log_probabilities[chosen]),
+            gaps=(*self.gaps, *found),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Search:
+    """How candidates are found; see :meth:`Infiller.fill`."""
+
+    chains: int
+    sweeps: int
+    temperature: float
+    seed: int
+
+    def candidates(self, span: Span, text: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return ids ``(candidates, length)``, and which of them each chain ended at.
+
+        Args:
+            span: to fill.
+            text: its ids ``(length,)``; those of missing tokens do not matter.
+            number: of the span in its text.
+        """
+        if self.temperature == 0 and span.missing == 1:
+            tokens = span.most_probable(CANDIDATES)
+            return tokens[:, None], np.zeros(self.chains, dtype=np.int64)
+        uniforms = Uniforms([generator(self.seed, chain, f"infilling span {number}") for chain in range(self.chains)])
+        visited = [texts.copy() for texts in self._run_chains(span, np.tile(text, (self.chains, 1)), uniforms)]
+        ends = [tuple(row) for row in visited[-1].tolist()]
+        counts = collections.Counter(tuple(row) for texts in visited[::-1] for row in texts.tolist())
+        most_visited = [row for row, _ in counts.most_common(CANDIDATES)]
+        # At temperature 0 chains end alike, and above it the ends are the results.
+        candidates = list(dict.fromkeys([*ends, *most_visited]))
+        place = {row: k for k, row in enumerate(candidates)}
+        return np.array(candidates), np.array([place[row] for row in ends])
+
+    def _run_chains(self, span: Span, texts: np.ndarray, uniforms: Uniforms) -> Iterator[np.ndarray]:
+        """Yield the chains' texts after each sweep, the draft first; they are then changed in place."""
+        drawing, greedy = DecodingRules(temperature=self.temperature or 1.0), DecodingRules(temperature=0.0)
+        sweeps = [drawing] * self.sweeps + [greedy] * (0 if self.temperature else GREEDY_SWEEPS)
+        passed = span.draft(texts, drawing, uniforms)
+        yield texts
+        for sweep, rules in enumerate(sweeps):
+            passed = span.sweep(texts, passed, rules, uniforms, from_left=sweep % 2 == 1)
+            yield texts
+
+
+def _spans(gaps: Sequence[range]) -> list[list[range]]:
+    """Return the gaps, those together that are close to each other."""
+    spans = [[gaps[0]]]
+    for gap in gaps[1:]:
+        if gap.start - spans[-1][-1].stop < FOLLOWING:
+            spans[-1].append(gap)
+        else:
+            spans.append([gap])
+    return spans

@@ -1,0 +1,82 @@
+"""The network of a cell with a step function, with the native generation loop where that is there."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from seqlm_core.architecture import Architecture
+from seqlm_core.errors import PluginError
+from seqlm_core.generation.network import StepNetwork
+from seqlm_core.native.generation import NativeModel, generation_library
+from seqlm_core.specs import CellSpec
+
+
+def step_network(
+    architecture: Architecture, cell: CellSpec, options: Any, weights: Mapping[str, np.ndarray]
+) -> StepNetwork:
+    """Return the network of a cell with a step function, computed as fast as can be.
+
+    Args:
+        architecture: the sizes.
+        cell: with a ``step``.
+        options: of the cell.
+        weights: the model's parameters by name.
+
+    Raises:
+        RunError: a parameter is missing.
+        PluginError: the cell names a native kernel that does not fit its layers.
+    """
+    library, kernel = generation_library(), cell.native_kernel(options)
+    if library is None or kernel is None:
+        return StepNetwork(architecture, cell, options, weights)
+    return NativeNetwork(architecture, cell, options, weights, library, kernel)
+
+
+class NativeNetwork(StepNetwork):
+    """A step network that draws natively; all else is computed step by step.
+
+    Args:
+        architecture: the sizes.
+        cell: with a ``step``.
+        options: of the cell.
+        weights: the model's parameters by name.
+        library: that holds the native loop.
+        kernel: that computes the cell's layers.
+        instruction_set: see :class:`~seqlm_core.native.generation.NativeModel`.
+
+    Raises:
+        RunError: a parameter is missing.
+        PluginError: the kernel does not fit the cell's layers.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        cell: CellSpec,
+        options: Any,
+        weights: Mapping[str, np.ndarray],
+        library: ctypes.CDLL,
+        kernel: str,
+        instruction_set: int | None = None,
+    ) -> None:
+        super().__init__(architecture, cell, options, weights)
+        prefixes = [f"forward_stack.{layer}." for layer in range(architecture.layers)]
+        embedding = weights["input.weight"] if architecture.embedding_size else None
+        output = weights["input.weight" if architecture.tie_weights else "head.weight"]
+        try:
+            self.native = NativeModel(
+                library,
+                kernel,
+                [{k[len(p) :]: array for k, array in weights.items() if k.startswith(p)} for p in prefixes],
+                # A bidirectional model has weights for the other direction beside those for this one.
+                output[:, : architecture.hidden_size],
+                weights["head.bias"],
+                embedding,
+                instruction_set,
+            )
+        except ValueError as error:
+            raise PluginError(f"cell {cell.name!r}: the native kernel {kernel} does not fit it: {error}") from error

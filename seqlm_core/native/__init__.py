@@ -1,0 +1,12 @@
+"""Native code: what of seqlm is in C++ too, and used where it could be built."""
+
+from __future__ import annotations
+
+GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
+"""The kernels, each of which computes a recurrent layer, and how many gates each has."""
+
+
+def layer_shapes(kernel: str, units: int, channels: int) -> dict[str, tuple[int, ...]]:
+    """Return the names and shapes of the parameters of a layer that a kernel computes."""
+    rows = GATES[kernel] * units
+    return {"i2h_weight": (rows, channels), "i2h_bias": (rows,), "h2h_weight": (rows, units), "h2h_bias": (rows,)}

@@ -1,0 +1,94 @@
+// The decoding rules and the draw of seqlm_core/generation/decoding.py, which says what each rule means.
+
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "matrix.h"
+
+namespace seqlm {
+
+struct Rules {
+    double repetition_penalty, temperature;
+    std::size_t top_k;
+    double top_p, min_p;
+};
+
+// Draws tokens by the rules. Token 0 is <unk>, which is never drawn.
+class Drawer {
+public:
+    Drawer(const Rules& rules, std::size_t vocabulary) : rules_(rules), weights_(vocabulary) {}
+
+    // Returns the token that a random number from 0 to below 1 draws by the model's log-probabilities, which are
+    // scores[v] - log_total. `seen` says which tokens are in the text already; null where there is no penalty.
+    SEQLM_INLINE std::size_t draw(const float* scores, double log_total, const std::uint8_t* seen, double uniform) {
+        const std::size_t size = weights_.size();
+        // A model whose numbers overflow predicts nothing, and the functions below need numbers that can be ordered.
+        if (!std::isfinite(log_total)) return 1;
+        for (std::size_t v = 0; v < size; ++v) weights_[v] = scores[v] - log_total;
+        if (seen)
+            for (std::size_t v = 0; v < size; ++v)
+                if (seen[v]) weights_[v] *= rules_.repetition_penalty;
+        const double highest = largest_of(weights_.data() + 1, size - 1);
+        if (rules_.temperature == 0) return std::find(weights_.begin() + 1, weights_.end(), highest) - weights_.begin();
+        for (std::size_t v = 0; v < size; ++v) {
+            const double score = (weights_[v] - highest) / rules_.temperature;
+            weights_[v] = exponential(static_cast<float>(std::min(std::max(score, -100.0), 100.0)));
+        }
+        weights_[0] = 0;
+        if (rules_.top_k && rules_.top_k < size) keep_largest(rules_.top_k);
+        if (rules_.top_p < 1) keep_share(rules_.top_p);
+        if (rules_.min_p > 0) keep_from(rules_.min_p);  // the largest weight is 1
+        return draw_by_weight(uniform);
+    }
+
+private:
+    // Sets weights below a number to 0.
+    void keep_from(double smallest) {
+        for (double& weight : weights_)
+            if (weight < smallest) weight = 0;
+    }
+
+    void keep_largest(std::size_t count) {
+        ranked_ = weights_;
+        std::nth_element(ranked_.begin(), ranked_.begin() + (count - 1), ranked_.end(), std::greater<>());
+        keep_from(ranked_[count - 1]);
+    }
+
+    // Keeps the fewest largest weights that make up a share of all; what equals the last of them is kept.
+    void keep_share(double share) {
+        double total = 0, sum = 0;
+        for (double weight : weights_) total += weight;
+        ranked_ = weights_;
+        // A heap gives the largest one by one. Few are wanted as a rule, so this is faster than sorting all.
+        std::make_heap(ranked_.begin(), ranked_.end());
+        auto end = ranked_.end();
+        double last = 0;
+        do {
+            last = ranked_.front();
+            sum += last;
+            std::pop_heap(ranked_.begin(), end);
+            --end;
+        } while (sum / total < share && end != ranked_.begin());
+        keep_from(last);
+    }
+
+    std::size_t draw_by_weight(double uniform) {
+        double total = 0;
+        for (double& weight : weights_) weight = total += weight;
+        // What rounding leaves over goes to the last token that has a weight.
+        const double threshold = std::min(uniform * total, std::nextafter(total, 0.0));
+        const auto drawn = std::upper_bound(weights_.begin(), weights_.end(), threshold);
+        return drawn - weights_.begin();
+    }
+
+    Rules rules_;
+    std::vector<double> weights_, ranked_;
+};
+
+}  // namespace seqlm

@@ -1,0 +1,186 @@
+// Generates text with a recurrent language model, many tokens a call. The C interface of the library.
+//
+// Every text is computed by itself, so that it does not depend on how many there are. The network computes in float32,
+// the decoding rules in float64. seqlm_core/native/generation.py calls this, and has checked all sizes and tokens.
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+
+#include "decoding.h"
+#include "network.h"
+
+namespace {
+
+using seqlm::Drawer;
+using seqlm::Network;
+using seqlm::Scratch;
+
+// A text that is gone on with; seqlm_draw says what is what.
+struct Text {
+    const double* uniforms;
+    std::int64_t* last;
+    float* states;
+    std::uint8_t* seen;
+    std::int64_t* tokens;
+    double* log_probabilities;
+};
+
+SEQLM_INLINE void draw_tokens(
+    const Network& network, Drawer& drawer, Scratch& scratch, const Text& text, std::size_t count
+) {
+    const float* scores = scratch.scores.data();
+    auto token = static_cast<std::size_t>(*text.last);
+    for (std::size_t i = 0; i < count; ++i) {
+        if (text.seen) text.seen[token] = 1;
+        network.read(token, text.states, scratch);
+        network.predict(text.states, scratch);
+        token = drawer.draw(scores, scratch.log_total, text.seen, text.uniforms[i]);
+        text.tokens[i] = static_cast<std::int64_t>(token);
+        text.log_probabilities[i] = scores[token] - scratch.log_total;
+    }
+    *text.last = static_cast<std::int64_t>(token);
+}
+
+SEQLM_INLINE void read_tokens(
+    const Network& network, Scratch& scratch, float* states, const std::int64_t* tokens, std::size_t count
+) {
+    for (std::size_t i = 0; i < count; ++i) network.read(static_cast<std::size_t>(tokens[i]), states, scratch);
+}
+
+// The two functions above, compiled for one instruction set. Any gives the same to rounding.
+struct Functions {
+    decltype(&draw_tokens) draw;
+    decltype(&read_tokens) read;
+};
+
+#define SEQLM_FUNCTIONS(name, target)                                                                                 \
+    target void draw_##name(const Network& n, Drawer& d, Scratch& s, const Text& text, std::size_t count) {           \
+        draw_tokens(n, d, s, text, count);                                                                            \
+    }                                                                                                                 \
+    target void read_##name(                                                                                          \
+        const Network& n, Scratch& s, float* states, const std::int64_t* tokens, std::size_t count                    \
+    ) {                                                                                                               \
+        read_tokens(n, s, states, tokens, count);                                                                     \
+    }                                                                                                                 \
+    constexpr Functions name = {draw_##name, read_##name};
+
+SEQLM_FUNCTIONS(portable, )
+
+#if defined(__GNUC__) && defined(__x86_64__)
+
+SEQLM_FUNCTIONS(avx2, __attribute__((target("avx2,fma"))))
+SEQLM_FUNCTIONS(
+    avx512, __attribute__((target("avx2,fma,avx512f,avx512vl,avx512bw,avx512dq,prefer-vector-width=512")))
+)
+
+// How many of the instruction sets below this processor has.
+int instruction_sets() {
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 1;
+    const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
+    return has_avx512 ? 3 : 2;
+}
+
+constexpr Functions functions[] = {portable, avx2, avx512};
+
+#else
+
+int instruction_sets() { return 1; }
+
+constexpr Functions functions[] = {portable};
+
+#endif
+
+struct Model {
+    Network network;
+    Functions functions;
+};
+
+}  // namespace
+
+#define SEQLM_EXPORT extern "C" __attribute__((visibility("default")))
+
+// The number of this interface. It changes whenever the interface does.
+SEQLM_EXPORT int seqlm_generation_interface() { return 1; }
+
+// How many instruction sets there are to choose from, from 0 (portable) on. The last is the fastest.
+SEQLM_EXPORT int seqlm_instruction_sets() { return instruction_sets(); }
+
+// Makes a model of weights, which are copied; see Network. Returns null where there is no memory for it.
+SEQLM_EXPORT void* seqlm_new_model(
+    int instruction_set,
+    int kernel,
+    std::size_t vocabulary,
+    std::size_t units,
+    std::size_t layers,
+    std::size_t channels,
+    const float* inputs,
+    const float* const* layer_weights,
+    const float* output_weight,
+    const float* output_bias
+) try {
+    const seqlm::Sizes sizes{static_cast<seqlm::Kernel>(kernel), vocabulary, units, layers, channels};
+    return new Model{Network(sizes, inputs, layer_weights, output_weight, output_bias), functions[instruction_set]};
+} catch (const std::exception&) {
+    return nullptr;
+}
+
+SEQLM_EXPORT void seqlm_delete_model(void* model) { delete static_cast<Model*>(model); }
+
+// Numbers in the states of one text. At the beginning of a text they are 0.
+SEQLM_EXPORT std::size_t seqlm_state_size(const void* model) {
+    return static_cast<const Model*>(model)->network.state_size();
+}
+
+// Reads `count` tokens of one text. Returns whether there was memory for it.
+SEQLM_EXPORT bool seqlm_read(const void* model, const std::int64_t* tokens, std::size_t count, float* states) try {
+    const Model& m = *static_cast<const Model*>(model);
+    Scratch scratch = m.network.scratch();
+    m.functions.read(m.network, scratch, states, tokens, count);
+    return true;
+} catch (const std::exception&) {
+    return false;
+}
+
+// Goes on with `texts` texts by `positions` tokens. Returns whether there was memory for it.
+//
+// last (texts): the last token of each, which has not been read; afterwards the one that was drawn last.
+// states (texts, state size), seen (texts, vocabulary; null without a repetition penalty): likewise carried on.
+// uniforms (texts, positions): the random numbers to draw by, from 0 to below 1.
+// tokens, log_probabilities (texts, positions): take what is drawn, and what the model gave to it, in nats.
+SEQLM_EXPORT bool seqlm_draw(
+    const void* model,
+    double repetition_penalty,
+    double temperature,
+    std::size_t top_k,
+    double top_p,
+    double min_p,
+    std::size_t texts,
+    std::size_t positions,
+    const double* uniforms,
+    std::int64_t* last,
+    float* states,
+    std::uint8_t* seen,
+    std::int64_t* tokens,
+    double* log_probabilities
+) try {
+    const Model& m = *static_cast<const Model*>(model);
+    const std::size_t vocabulary = m.network.vocabulary();
+    Scratch scratch = m.network.scratch();
+    seqlm::Drawer drawer({repetition_penalty, temperature, top_k, top_p, min_p}, vocabulary);
+    for (std::size_t i = 0; i < texts; ++i) {
+        const Text text{
+            uniforms + i * positions,
+            last + i,
+            states + i * m.network.state_size(),
+            seen ? seen + i * vocabulary : nullptr,
+            tokens + i * positions,
+            log_probabilities + i * positions,
+        };
+        m.functions.draw(m.network, drawer, scratch, text, positions);
+    }
+    return true;
+} catch (const std::exception&) {
+    return false;
+}

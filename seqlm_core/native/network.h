@@ -1,0 +1,111 @@
+// A language model that reads one token after the other and says how probable each token is to come next.
+
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "cells.h"
+#include "matrix.h"
+
+namespace seqlm {
+
+struct Sizes {
+    Kernel kernel;
+    std::size_t vocabulary, units, layers;
+    std::size_t channels;  // of the embeddings; 0 where the lowest layer's product with each token is known
+};
+
+// What is computed on the way from a token to the scores of the next.
+struct Scratch {
+    Array from_input, from_hidden, scores;
+    double log_total = 0;  // the log-probability of token v is scores[v] - log_total
+};
+
+class Network {
+public:
+    // inputs: what each token becomes: its embedding (vocabulary, channels), or what the lowest layer makes of it
+    // (vocabulary, gates * units). layers: of each layer its i2h_weight, i2h_bias, h2h_weight and h2h_bias; the first
+    // two of the lowest layer are not looked at where `channels` is 0.
+    Network(
+        const Sizes& sizes,
+        const float* inputs,
+        const float* const* layers,
+        const float* output_weight,
+        const float* output_bias
+    )
+        : sizes_(sizes),
+          output_(output_weight, output_bias, 1, sizes.vocabulary, sizes.units) {
+        const std::size_t gates = gates_of(sizes.kernel);
+        const std::size_t parts = sizes.channels ? 1 : gates, part = sizes.channels ? sizes.channels : sizes.units;
+        input_stride_ = parts * padded(part);
+        inputs_ = Array(sizes.vocabulary * input_stride_);
+        for (std::size_t token = 0; token < sizes.vocabulary; ++token)
+            copy_padded(inputs + token * parts * part, parts, part, inputs_.data() + token * input_stride_);
+        for (std::size_t layer = 0; layer < sizes.layers; ++layer, layers += 4) {
+            const std::size_t channels = layer ? sizes.units : sizes.channels;
+            from_input_.push_back(channels ? Affine(layers[0], layers[1], gates, sizes.units, channels) : Affine());
+            from_hidden_.emplace_back(layers[2], layers[3], gates, sizes.units, sizes.units);
+        }
+        // What is no token has no probability.
+        for (std::size_t v = sizes.vocabulary; v < output_.outputs(); ++v) output_.bias()[v] = -1e30f;
+    }
+
+    std::size_t vocabulary() const { return sizes_.vocabulary; }
+
+    // Numbers in the states of one text: for each layer its states, each padded.
+    std::size_t state_size() const { return sizes_.layers * states_of(sizes_.kernel) * padded(sizes_.units); }
+
+    Scratch scratch() const {
+        const std::size_t gates = from_hidden_.front().outputs();
+        return {Array(gates), Array(gates), Array(output_.outputs())};
+    }
+
+    // Reads a token.
+    SEQLM_INLINE void read(std::size_t token, float* states, Scratch& scratch) const {
+        const std::size_t size = padded(sizes_.units);
+        const float* below = inputs_.data() + token * input_stride_;
+        for (std::size_t layer = 0; layer < sizes_.layers; ++layer) {
+            const float* from_input = below;
+            if (layer || sizes_.channels) {
+                from_input_[layer](below, scratch.from_input.data());
+                from_input = scratch.from_input.data();
+            }
+            from_hidden_[layer](states, scratch.from_hidden.data());
+            const float* from_hidden = scratch.from_hidden.data();
+            switch (sizes_.kernel) {
+                case Kernel::rnn_tanh: step_rnn_tanh(from_input, from_hidden, states, size); break;
+                case Kernel::rnn_relu: step_rnn_relu(from_input, from_hidden, states, size); break;
+                case Kernel::gru: step_gru(from_input, from_hidden, states, size); break;
+                case Kernel::lstm: step_lstm(from_input, from_hidden, states, states + size, size); break;
+            }
+            below = states;
+            states += states_of(sizes_.kernel) * size;
+        }
+    }
+
+    // Scores all tokens by the output of the uppermost layer.
+    SEQLM_INLINE void predict(const float* states, Scratch& scratch) const {
+        const float* hidden = states + (sizes_.layers - 1) * states_of(sizes_.kernel) * padded(sizes_.units);
+        float* scores = scratch.scores.data();
+        output_(hidden, scores);
+        const float highest = largest_of(scores, output_.outputs());
+        float sums[block] = {};  // of each place in a block
+        for (std::size_t v = 0; v < output_.outputs(); v += block)
+            for (std::size_t i = 0; i < block; ++i) sums[i] += exponential(scores[v + i] - highest);
+        double total = 0;
+        for (std::size_t i = 0; i < block; ++i) total += sums[i];
+        scratch.log_total = highest + std::log(total);
+    }
+
+private:
+    Sizes sizes_;
+    std::size_t input_stride_ = 0;
+    Array inputs_;
+    std::vector<Affine> from_input_, from_hidden_;
+    Affine output_;
+};
+
+}  // namespace seqlm

@@ -1,0 +1,82 @@
+"""The packages in docs/examples are what a stranger could publish: they install, pass their own tests, and train.
+
+In a virtual environment of its own, which sees nothing of the one that runs this test.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+EXAMPLES = PROJECT / "docs" / "examples"
+PLUGINS = {"seqlm-adamw": "optimizer:adamw", "seqlm-bpe": "tokenizer:bpe", "seqlm-qrnn": "cell:qrnn"}
+LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "*.so", "build", "dist", "venv")
+NOT_INSTALLED = shutil.ignore_patterns("docs", "tests", "models")
+SIZES = ["--hidden-size", "8", "--batch-size", "4", "--sequence-length", "10", "--schedule", "constant", "--quiet"]
+
+
+class Environment:
+    """A virtual environment beside copies of what is installed into it: nothing is built where the sources are."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.copytree(
+            PROJECT,
+            folder / "seqlm",
+            ignore=lambda path, names: LEFT_OUT(path, names) | NOT_INSTALLED(path, names),
+        )
+        for name in PLUGINS:
+            shutil.copytree(EXAMPLES / name, folder / name, ignore=LEFT_OUT)
+        subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, env=self.variables)
+        sources = [str(folder / name) for name in ("seqlm", *PLUGINS)]
+        self.run("pip", "install", "--disable-pip-version-check", *sources, "pytest", "hypothesis")
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment variables without those that lead to other packages or plugins."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "SEQLM"))}
+        return {**kept, "OMP_NUM_THREADS": "1"}
+
+    def run(self, command: str, *arguments: str) -> str:
+        """Run a command of the environment; return what it printed, and fail if it failed."""
+        done = subprocess.run(
+            [str(self.folder / "venv" / "bin" / command), *arguments],
+            cwd=self.folder,
+            env=self.variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert done.returncode == 0, f"{command} {' '.join(arguments)} exits with {done.returncode}:\n{done.stdout}"
+        return done.stdout
+
+
+def test_every_package_is_tried_here():
+    assert sorted(path.parent.name for path in EXAMPLES.glob("*/pyproject.toml")) == sorted(PLUGINS)
+
+
+def test_the_packages_install_pass_their_tests_and_train(tmp_path, sample_text):
+    environment = Environment(tmp_path)
+    listed = environment.run("seqlm", "plugins")
+    assert "broken" not in listed
+    for distribution, plugin in PLUGINS.items():
+        kind, name = plugin.split(":")
+        assert re.search(rf"^{kind} +{name} .* {distribution} 1\.0$", listed, re.MULTILINE), listed
+
+    environment.run("pytest", "-q", *PLUGINS)
+    checked = environment.run("seqlm", "check", *PLUGINS.values())
+    for distribution, plugin in PLUGINS.items():
+        assert f"{plugin} of {distribution} 1.0\n" in checked
+
+    (tmp_path / "book.txt").write_text(sample_text.read_text()[:6000])
+    chosen = [word for plugin in PLUGINS.values() for word in ("--{} {}".format(*plugin.split(":"))).split()]
+    environment.run("seqlm", "train", "book.txt", *chosen, *SIZES, "--epochs", "1", "--out", "run")
+    before = environment.run("seqlm", "sample", "run", "--length", "20", "--seed", "1")
+    environment.run("seqlm", "train", "--resume", "run", "--epochs", "3", "--quiet")
+    assert environment.run("seqlm", "sample", "run", "--length", "20", "--seed", "1") != before
+    environment.run("seqlm", "evaluate", "run", "book.txt")

@@ -1,0 +1,88 @@
+"""Models with random weights, as generation needs them, made without MXNet."""
+
+from __future__ import annotations
+
+import string
+
+import numpy as np
+
+import seqlm_core as seqlm
+from seqlm_core.architecture import Architecture
+from seqlm_core.generation.native_network import NativeNetwork
+from seqlm_core.generation.network import StepNetwork
+from seqlm_core.native import GATES
+from seqlm_core.native.generation import generation_library
+from seqlm_core.options import make_options
+from seqlm_core.reading.vocabulary import Vocabulary
+
+
+def vocabulary_of(size: int) -> Vocabulary:
+    """Return one of so many characters and ``<unk>``, each more frequent than the one before it."""
+    return Vocabulary(list(string.printable[: size - 1]), list(range(size)))
+
+
+class RandomModel:
+    """A language model with weights drawn from a seed, of about the size that training gives them.
+
+    Args:
+        cell: one of the built-in ones.
+        units: in each layer and direction.
+        layers: recurrent layers.
+        vocabulary_size: tokens, ``<unk>`` included.
+        embedding_size: 0 reads tokens one-hot.
+        tie_weights: the embeddings are the output weights too.
+        seed: the same gives the same weights.
+        options: of the cell.
+    """
+
+    def __init__(
+        self,
+        cell: str = "lstm",
+        units: int = 16,
+        layers: int = 1,
+        vocabulary_size: int = 30,
+        embedding_size: int = 0,
+        tie_weights: bool = False,
+        seed: int = 1,
+        options: tuple = (),
+    ) -> None:
+        self.spec = seqlm.installed_plugins().cells.get(cell)
+        self.options = make_options(self.spec, dict(options))
+        embedding_size = units if tie_weights else embedding_size
+        sides = 1 + self.spec.bidirectional
+        self.architecture = Architecture(vocabulary_size, units, layers, embedding_size, sides == 2, tie_weights)
+        self.kernel = self.spec.native_kernel(self.options)
+        rows = GATES[self.kernel] * units
+        random = np.random.default_rng(seed)
+
+        def normal(scale: float, *shape: int) -> np.ndarray:
+            return random.normal(0, scale, shape).astype(np.float32)
+
+        self.weights = {"head.bias": normal(1, vocabulary_size)}
+        if embedding_size:
+            self.weights["input.weight"] = normal(2 / np.sqrt(embedding_size), vocabulary_size, embedding_size)
+        if not tie_weights:
+            self.weights["head.weight"] = normal(2 / np.sqrt(units), vocabulary_size, sides * units)
+        for stack in ["forward_stack", "backward_stack"][:sides]:
+            for layer in range(layers):
+                channels = units if layer else embedding_size or vocabulary_size
+                self.weights |= {
+                    f"{stack}.{layer}.i2h_weight": normal(1 / np.sqrt(channels if layer else 1), rows, channels),
+                    f"{stack}.{layer}.i2h_bias": normal(0.3, rows),
+                    f"{stack}.{layer}.h2h_weight": normal(0.7 / np.sqrt(units), rows, units),
+                    f"{stack}.{layer}.h2h_bias": normal(0.3, rows),
+                }
+
+    def step_network(self) -> StepNetwork:
+        return StepNetwork(self.architecture, self.spec, self.options, self.weights)
+
+    def native_network(self, instruction_set: int | None = None) -> NativeNetwork:
+        return NativeNetwork(
+            self.architecture,
+            self.spec,
+            self.options,
+            self.weights,
+            generation_library(),
+            self.kernel,
+            instruction_set,
+        )
