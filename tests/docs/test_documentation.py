@@ -194,6 +194,7 @@ def test_defaults_of_other_options_are_documented(name):
         ("## Training", "seqlm.train"),
         ("## Training", "seqlm.resume"),
         ("## A run", "Run.sample"),
+        ("## A run", "Run.infill"),
         ("## A run", "Run.evaluate"),
         ("## A run", "Run.history"),
         ("### Kinds of models", "seqlm.SequenceModel"),

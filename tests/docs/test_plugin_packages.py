@@ -1,4 +1,4 @@
-"""The packages in docs/examples are what a stranger could publish: they install, pass their own tests, and train.
+"""The packages in docs/examples, and those that new-plugin writes, install, pass their own tests, and train.
 
 In a virtual environment of its own, which sees nothing of the one that runs this test.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 EXAMPLES = PROJECT / "docs" / "examples"
 PLUGINS = {"seqlm-adamw": "optimizer:adamw", "seqlm-bpe": "tokenizer:bpe", "seqlm-qrnn": "cell:qrnn"}
+GENERATED = {"seqlm-my-cell": "cell:my-cell", "seqlm-cuts": "tokenizer:cuts", "seqlm-walk_2": "optimizer:walk_2"}
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "*.so", "build", "dist", "venv")
 NOT_INSTALLED = shutil.ignore_patterns("docs", "tests", "models")
 SIZES = ["--hidden-size", "8", "--batch-size", "4", "--sequence-length", "10", "--schedule", "constant", "--quiet"]
@@ -35,6 +36,11 @@ class Environment:
         subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, env=self.variables)
         sources = [str(folder / name) for name in ("seqlm", *PLUGINS)]
         self.run("pip", "install", "--disable-pip-version-check", *sources, "pytest", "hypothesis")
+        for plugin in GENERATED.values():
+            kind, name = plugin.split(":")
+            self.run("seqlm", "new-plugin", name, "--kind", kind)
+        generated = [str(folder / name) for name in GENERATED]
+        self.run("pip", "install", "--disable-pip-version-check", "--no-deps", *generated)
 
     @property
     def variables(self) -> dict[str, str]:
@@ -60,18 +66,18 @@ def test_every_package_is_tried_here():
     assert sorted(path.parent.name for path in EXAMPLES.glob("*/pyproject.toml")) == sorted(PLUGINS)
 
 
-def test_the_packages_install_pass_their_tests_and_train(tmp_path, sample_text):
+def test_the_packages_install_pass_their_tests_and_checks_and_train(tmp_path, sample_text):
     environment = Environment(tmp_path)
     listed = environment.run("seqlm", "plugins")
     assert "broken" not in listed
-    for distribution, plugin in PLUGINS.items():
+    for distribution, plugin in {**PLUGINS, **GENERATED}.items():
         kind, name = plugin.split(":")
-        assert re.search(rf"^{kind} +{name} .* {distribution} 1\.0$", listed, re.MULTILINE), listed
+        assert re.search(rf"^{kind} +{name} .* {distribution} [\d.]+$", listed, re.MULTILINE), listed
 
-    environment.run("pytest", "-q", *PLUGINS)
-    checked = environment.run("seqlm", "check", *PLUGINS.values())
-    for distribution, plugin in PLUGINS.items():
-        assert f"{plugin} of {distribution} 1.0\n" in checked
+    environment.run("pytest", "-q", *PLUGINS, *GENERATED)
+    checked = environment.run("seqlm", "check")
+    for distribution, plugin in {**PLUGINS, **GENERATED}.items():
+        assert re.search(rf"^{plugin} of {distribution} [\d.]+$", checked, re.MULTILINE), checked
 
     (tmp_path / "book.txt").write_text(sample_text.read_text()[:6000])
     chosen = [word for plugin in PLUGINS.values() for word in ("--{} {}".format(*plugin.split(":"))).split()]
