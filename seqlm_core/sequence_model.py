@@ -68,7 +68,7 @@ class SequenceModel:
         self.inputs = inputs
         self.outputs = outputs
         self.given = settings
-        self.settings = make_settings(SequenceSettings, self._with_default_cell(settings))
+        self.settings = make_settings(SequenceSettings, self._with_defaults(settings))
         self._check_settings(settings)
         Components.choose(self.settings, installed_plugins())
 
@@ -91,8 +91,8 @@ class SequenceModel:
         Args:
             examples: pairs ``(inputs, outputs)``. Labels are texts or whole numbers; a label that is None, or values
                 that are ``nan``, are not trained. The run keeps the examples, so that it can be resumed.
-            validation: likewise, to choose the best epoch by; without any, a share of the examples, drawn at random,
-                is not trained on and serves for it.
+            validation: likewise, to choose the best epoch by. None takes a share of the examples, drawn at random,
+                which is then not trained on; an empty list validates on nothing.
             name: what the examples are called in the name of the run's directory.
             out: the run directory; ``data/models/NAME-CELL-N`` without it.
             overwrite: replace the run that is in ``out``.
@@ -145,11 +145,11 @@ class SequenceModel:
             directory = train_into(session, texts, out, overwrite, quiet)
         return SequenceRun(directory.path)
 
-    def _with_default_cell(self, given: dict[str, Any]) -> dict[str, Any]:
+    def _with_defaults(self, given: dict[str, Any]) -> dict[str, Any]:
+        values = self.outputs == "values"
         # A forecast may not read what it forecasts, so values are predicted from one side unless the user says so.
-        if given.get("cell") is not None:
-            return given
-        return {**given, "cell": "lstm" if self.outputs == "values" else "bilstm"}
+        defaults = {"cell": "lstm" if values else "bilstm", "dropout": 0.0 if values else 0.3}
+        return {**defaults, **{name: value for name, value in given.items() if value is not None}}
 
     def _check_settings(self, given: dict[str, Any]) -> None:
         if self.inputs == "values":
@@ -164,7 +164,8 @@ class SequenceModel:
                 f"{earlier.path} maps {theirs[0]} to {theirs[1]}, and cannot begin a model of {self.inputs} to "
                 f"{self.outputs}"
             )
-        return settings_like(earlier, self.given, TAKEN_FROM_EARLIER_RUN)
+        settings = settings_like(earlier, self.given, TAKEN_FROM_EARLIER_RUN)
+        return settings if settings.dropout is not None else settings.replace(dropout=self.settings.dropout)
 
     def _architecture(
         self, settings: SequenceSettings, components: Components, encoders: Encoders

@@ -46,8 +46,8 @@ class TrainingSettings:
         minimum=0,
         maximum=LARGEST_SIZE,
     )
-    dropout: float = _setting(
-        0.3, "Share of the embeddings and of each layer's outputs dropped in training.", minimum=0, below=1
+    dropout: float | None = _setting(
+        None, "Share of the embeddings and of each layer's outputs dropped in training.", minimum=0, below=1
     )
 
     batch_size: int = _setting(32, "Windows read side by side.", minimum=1, maximum=LARGEST_SIZE)
@@ -111,6 +111,9 @@ class Settings(TrainingSettings):
     """Everything that a user can set of the training of a language model."""
 
     cell: str = _setting("lstm", "Recurrent cell, one of those that 'seqlm plugins' lists.")
+    dropout: float = _setting(
+        0.3, "Share of the embeddings and of each layer's outputs dropped in training.", minimum=0, below=1
+    )
     tokenizer: str = _setting("char", "Tokenizer that cuts the text.")
     tokenizer_options: dict[str, Any] = _setting({}, "Option of the tokenizer.")
     tie_weights: bool = _setting(False, "Use the embeddings as the output weights too.")
@@ -156,6 +159,13 @@ class SequenceSettings(TrainingSettings):
         "Recurrent cell, one of those that 'seqlm plugins' lists.  [default: bilstm; lstm where values are predicted]",
     )
     hidden_size: int = _setting(128, "Units in each layer and direction.", minimum=1, maximum=LARGEST_SIZE)
+    dropout: float | None = _setting(
+        None,
+        "Share of the embeddings and of each layer's outputs dropped in training.  [default: 0.3; 0 where values are "
+        "predicted]",
+        minimum=0,
+        below=1,
+    )
     batch_size: int = _setting(32, "Sequences read side by side.", minimum=1, maximum=LARGEST_SIZE)
     epochs: int = _setting(20, "Passes over the training sequences.", minimum=1)
     min_count: int = _setting(

@@ -126,7 +126,7 @@ class SequenceLearning:
         if batch.shape not in self._losses:
             self._losses[batch.shape] = SequenceLoss(model, batch.shape[0])
         random = generator(self.settings.seed, step, "dropout")
-        masks = dropout_masks(model, model.mask_sizes, self.settings.dropout, batch.shape, random)
+        masks = dropout_masks(model, model.mask_sizes, self.settings.dropout or 0.0, batch.shape, random)
         inputs, lengths, states = self._inputs(batch)
         dtype = "int32" if batch.targets is not None and batch.targets.dtype == np.int32 else model.dtype
         targets = nd.array(batch.targets, ctx=model.device, dtype=dtype)

@@ -176,5 +176,11 @@ class Session:
             f"{weights:,}",
             self.directory.path,
         )
+        if 2 * s.warmup > self.training.total_steps:
+            logger.info(
+                "the learning rate rises over %d steps, and there are %d: a lower --warmup may learn more",
+                s.warmup,
+                self.training.total_steps,
+            )
         for notice in self.task.notices():
             logger.info("%s", notice)

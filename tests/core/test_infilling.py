@@ -309,6 +309,15 @@ def test_a_run_fills_gaps_of_several_tokens(trained):
     assert run.infill("a [gap]_b", mark="[gap]")[0].text.endswith("_b")
 
 
+def test_a_run_whose_cell_has_no_step_function_fills_alike(trained, monkeypatch):
+    run = trained(cell="bilstm")
+    (by_steps,) = run.infill("The b__ and the w_.")
+    monkeypatch.setitem(vars(run), "network", LayerNetwork(run.model))
+    (by_layers,) = run.infill("The b__ and the w_.")
+    assert by_steps.text == by_layers.text
+    assert by_steps.log_probability == pytest.approx(by_layers.log_probability, abs=1e-3)
+
+
 def test_marks_beside_each_other_are_one_gap(trained):
     run = trained(cell="bigru")
     assert [len(filling.tokens) for filling in run.infill("a___b_")[0].fillings] == [3, 1]
