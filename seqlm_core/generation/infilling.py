@@ -37,7 +37,7 @@ GREEDY_SWEEPS = 3
 CHAINS = 32
 CANDIDATES = 128
 """The most candidates: what the chains were at most often, or the tokens that are most probable from both sides."""
-BOTH_SIDES_WEIGHT = 0.3
+BOTH_SIDES_WEIGHT = 0.25
 FOLLOWING = 16
 """How many tokens after a span its fillings are judged by. Gaps with fewer between them are one span."""
 

@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--lengths", type=int, nargs="+", default=[1, 3, 5])
-    parser.add_argument("--gaps", type=int, default=500, help="of each length")
+    parser.add_argument("--gaps", type=int, default=1000, help="of each length")
     parser.add_argument("--beam", type=int, default=256)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
