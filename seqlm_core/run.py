@@ -26,7 +26,7 @@ from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 from seqlm_core.run_directory import LANGUAGE_MODEL
 from seqlm_core.settings import Settings
 from seqlm_core.specs import Tokenizer
-from seqlm_core.surprisal import LineSurprisal, TokenSurprisal, line_surprisals, token_surprisals
+from seqlm_core.surprisal import LineSurprisal, TokenSurprisal, line_surprisals, token_surprisals, warn_of_unknown
 from seqlm_core.texts import TrainingTexts, check_texts, open_texts
 from seqlm_core.trained_run import TrainedRun
 
@@ -271,7 +271,7 @@ class Run(TrainedRun[Settings]):
         with open_texts(text) as opened:
             blocks = (block for path in opened.training for block in read_blocks(path, encoding))
             surprisals = token_surprisals(self.network, self.vocabulary, self.tokenizer, blocks)
-            told = _tell_of_unknown(surprisals, os.fspath(text))
+            told = warn_of_unknown(surprisals, os.fspath(text))
             yield from told if per == "token" else line_surprisals(told, self.tokenizer)
 
     def session(self, texts: TrainingTexts, settings: Settings, device: mx.Context) -> Session:
@@ -318,16 +318,3 @@ def _checked_seed(seed: int | None) -> int:
     if not 0 <= seed < 2**63:
         raise SettingError("seed", f"must be at least 0 and below 2**63, not {seed}")
     return seed
-
-
-def _tell_of_unknown(surprisals: Iterator[TokenSurprisal], name: str) -> Iterator[TokenSurprisal]:
-    """Yield what comes, and at the end warn of tokens that were not known."""
-    count, first = 0, ""
-    for surprisal in surprisals:
-        if not surprisal.known and surprisal.bits is not None:
-            count, first = count + 1, first or surprisal.token
-        yield surprisal
-    if count:
-        logger.warning(
-            "%s: %d tokens are not in the vocabulary, %r for one; their surprisal is that of <unk>", name, count, first
-        )

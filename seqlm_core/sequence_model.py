@@ -9,11 +9,12 @@ from typing import Any
 
 from seqlm_core.architecture import SequenceArchitecture
 from seqlm_core.components import Components
+from seqlm_core.destination import check_destination
 from seqlm_core.errors import SettingError, UsageError
 from seqlm_core.plugins import installed_plugins
 from seqlm_core.randomness import generator
 from seqlm_core.reading.text import PathLike
-from seqlm_core.run_directory import TRAINING_EXAMPLES_FILE, VALIDATION_EXAMPLES_FILE, check_destination
+from seqlm_core.run_directory import TRAINING_EXAMPLES_FILE, VALIDATION_EXAMPLES_FILE
 from seqlm_core.sequence_run import SequenceRun
 from seqlm_core.sequences.encoders import Encoders, TokenEncoder
 from seqlm_core.sequences.examples import INPUTS, OUTPUTS, Example, check_examples, write_examples

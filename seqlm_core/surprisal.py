@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,8 @@ from seqlm_core.generation.network import TextNetwork
 from seqlm_core.reading.corpus import tokenize_blocks
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 from seqlm_core.specs import Tokenizer
+
+logger = logging.getLogger("seqlm")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +77,19 @@ def token_surprisals(
             yield TokenSurprisal(token, bits, token_id != UNKNOWN_ID)
             hidden, states = network.read(np.array([token_id]), states)
             log_probabilities = network.log_probabilities(hidden)
+
+
+def warn_of_unknown(surprisals: Iterator[TokenSurprisal], name: str) -> Iterator[TokenSurprisal]:
+    """Yield what comes, and at the end warn of tokens that were not known."""
+    count, first = 0, ""
+    for surprisal in surprisals:
+        if not surprisal.known and surprisal.bits is not None:
+            count, first = count + 1, first or surprisal.token
+        yield surprisal
+    if count:
+        logger.warning(
+            "%s: %d tokens are not in the vocabulary, %r for one; their surprisal is that of <unk>", name, count, first
+        )
 
 
 def line_surprisals(surprisals: Iterator[TokenSurprisal], tokenizer: Tokenizer) -> Iterator[LineSurprisal]:

@@ -8,32 +8,38 @@ from typing import Any
 
 import numpy as np
 
-from seqlm_core.architecture import Architecture, SequenceArchitecture
-from seqlm_core.build import build_language_model, build_sequence_network, check_cells_work, weights_of
-from seqlm_core.components import Component
+from seqlm_core.architecture import SequenceArchitecture
+from seqlm_core.build import build_sequence_network, check_cells_work, weights_of
 from seqlm_core.conformance.check import Checks, demand
+from seqlm_core.conformance.small_models import (
+    BATCH,
+    EMBEDDING,
+    HIDDEN,
+    ROUNDING,
+    TIME,
+    TOLERANCE,
+    VOCABULARY,
+    Cell,
+    compared,
+    initial_model,
+    loss_of,
+    predictions_of,
+    runs_in_float64,
+    small_model,
+    some_tokens,
+    with_another_token,
+)
 from seqlm_core.conformance.training import TEXT, check_learning, check_resuming, train_small
 from seqlm_core.generation.decoding import DecodingRules
 from seqlm_core.generation.layer_network import LayerNetwork
 from seqlm_core.generation.native_network import NativeNetwork
 from seqlm_core.generation.network import StepNetwork
-from seqlm_core.model.graphs import LeftReading, RightReading, WindowLoss
+from seqlm_core.model.graphs import LeftReading
 from seqlm_core.model.initialization import initialize, unique_parameters
-from seqlm_core.model.language_model import LanguageModel
 from seqlm_core.model.sequence_network import SequenceOutputs
 from seqlm_core.mxnet import autograd, mx, nd
 from seqlm_core.native import layer_shapes
 from seqlm_core.native.generation import generation_library
-from seqlm_core.specs import CellSpec
-
-Cell = Component[CellSpec]
-
-VOCABULARY, EMBEDDING, HIDDEN = 7, 4, 5
-TIME, BATCH = 6, 3
-TOLERANCE = 1e-5
-"""Two ways to compute the same in float32 may differ by so much."""
-ROUNDING = 1e-6
-"""The same computation may differ by so much, as MXNet rounds differently from one place in memory to another."""
 
 checks = Checks()
 
@@ -44,10 +50,10 @@ checks = Checks()
 )
 def layers_have_the_right_shapes(cell: Cell) -> str:
     for input_size, hidden_size in ((EMBEDDING, HIDDEN), (1, 1), (HIDDEN, HIDDEN)):
-        model = _language_model(cell, embedding_size=input_size, hidden_size=hidden_size)
+        model = small_model(cell, embedding_size=input_size, hidden_size=hidden_size)
         check_cells_work(model, {"": cell.spec.name})
         for batch in (1, BATCH):
-            hidden, states = LeftReading(model, TIME)(_tokens(TIME, batch), model.begin_state(batch))
+            hidden, states = LeftReading(model, TIME)(some_tokens(TIME, batch), model.begin_state(batch))
             demand(
                 hidden.shape == (TIME, batch, hidden_size),
                 f"outputs have shape {hidden.shape} instead of {(TIME, batch, hidden_size)}",
@@ -66,7 +72,7 @@ def layers_have_the_right_shapes(cell: Cell) -> str:
     "initializers that draw from NumPy's or Python's random numbers; MXNet's are seeded",
 )
 def the_seed_decides_the_weights(cell: Cell) -> str:
-    first, second, other = (weights_of(_new_model(cell, seed=seed)) for seed in (1, 1, 2))
+    first, second, other = (weights_of(initial_model(cell, seed=seed)) for seed in (1, 1, 2))
     for name, array in first.items():
         demand(np.array_equal(array, second[name]), f"parameter {name} differs between two models of the same seed")
     of_layers = [name for name in first if name.startswith("forward_stack.")]
@@ -82,13 +88,13 @@ def the_seed_decides_the_weights(cell: Cell) -> str:
     "the states that the layer returns, and whether it begins with those that it is given",
 )
 def states_carry_over(cell: Cell) -> str:
-    model = _language_model(cell, layers=2)
-    tokens = _tokens(2 * TIME, BATCH)
+    model = small_model(cell, layers=2)
+    tokens = some_tokens(2 * TIME, BATCH)
     whole, _ = LeftReading(model, 2 * TIME)(tokens, model.begin_state(BATCH))
     half = LeftReading(model, TIME)
     first, states = half(tokens[:TIME], model.begin_state(BATCH))
     second, _ = half(tokens[TIME:], states)
-    return _compare(nd.concat(first, second, dim=0), whole, "outputs differ by {}")
+    return compared(nd.concat(first, second, dim=0), whole, "outputs differ by {}")
 
 
 @checks(
@@ -96,11 +102,11 @@ def states_carry_over(cell: Cell) -> str:
     "whether an output depends on inputs of later time steps",
 )
 def no_prediction_sees_its_target(cell: Cell) -> str:
-    model = _language_model(cell, layers=2)
-    tokens = _tokens(TIME + 1, 1).asnumpy()
-    before = _predictions(model, tokens)
+    model = small_model(cell, layers=2)
+    tokens = some_tokens(TIME + 1, 1).asnumpy()
+    before = predictions_of(model, tokens)
     for position in range(1, TIME + 1):
-        after = _predictions(model, _moved(tokens, position))
+        after = predictions_of(model, with_another_token(tokens, position))
         for prediction in range(position):
             # Prediction t is of token t + 1, so the right context of a bidirectional model begins at t + 2.
             if not cell.spec.bidirectional or prediction == position - 1:
@@ -117,17 +123,19 @@ def no_prediction_sees_its_target(cell: Cell) -> str:
     "whether the layer uses its inputs and its states",
 )
 def predictions_depend_on_the_context(cell: Cell) -> str:
-    model = _language_model(cell, layers=2)
-    tokens = _tokens(TIME + 1, 1).asnumpy()
-    before = _predictions(model, tokens)
+    model = small_model(cell, layers=2)
+    tokens = some_tokens(TIME + 1, 1).asnumpy()
+    before = predictions_of(model, tokens)
     for position in range(TIME - 1):
-        after = _predictions(model, _moved(tokens, position))
+        after = predictions_of(model, with_another_token(tokens, position))
         for prediction in (position, position + 1):
             moved = np.abs(after[prediction] - before[prediction]).max()
             demand(moved > ROUNDING, f"the prediction of token {prediction + 1} does not depend on token {position}")
     if cell.spec.bidirectional:
         for position in range(2, TIME + 1):
-            moved = np.abs(_predictions(model, _moved(tokens, position))[position - 2] - before[position - 2]).max()
+            moved = np.abs(
+                predictions_of(model, with_another_token(tokens, position))[position - 2] - before[position - 2]
+            ).max()
             demand(
                 moved > ROUNDING, f"the prediction of token {position - 1} does not depend on token {position} after it"
             )
@@ -139,12 +147,12 @@ def predictions_depend_on_the_context(cell: Cell) -> str:
     "operations over the batch axis, such as a mean or a normalization",
 )
 def rows_are_independent(cell: Cell) -> str:
-    model = _language_model(cell, layers=2)
-    tokens = _tokens(TIME, BATCH)
+    model = small_model(cell, layers=2)
+    tokens = some_tokens(TIME, BATCH)
     together, _ = LeftReading(model, TIME)(tokens, model.begin_state(BATCH))
     alone = LeftReading(model, TIME)
     rows = [alone(tokens[:, row : row + 1], model.begin_state(1))[0] for row in range(BATCH)]
-    return _compare(nd.concat(*rows, dim=1), together, "outputs differ by {}")
+    return compared(nd.concat(*rows, dim=1), together, "outputs differ by {}")
 
 
 @checks(
@@ -159,7 +167,7 @@ def padding_changes_nothing(cell: Cell) -> str:
     )  # fmt: skip
     network = build_sequence_network(architecture, cell)
     initialize(network, 1, mx.cpu())
-    tokens, lengths = _tokens(TIME, BATCH), [TIME, 1, TIME // 2]
+    tokens, lengths = some_tokens(TIME, BATCH), [TIME, 1, TIME // 2]
 
     def outputs(read: Any, of_lengths: list[int]) -> Any:
         time, batch = read.shape
@@ -171,7 +179,7 @@ def padding_changes_nothing(cell: Cell) -> str:
     for row, length in enumerate(lengths):
         found.append(together[:length, row].asnumpy())
         wanted.append(outputs(tokens[:length, row : row + 1], [length])[:, 0].asnumpy())
-    return _compare(np.concatenate(found), np.concatenate(wanted), "log-probabilities differ by {}")
+    return compared(np.concatenate(found), np.concatenate(wanted), "log-probabilities differ by {}")
 
 
 @checks(
@@ -179,12 +187,12 @@ def padding_changes_nothing(cell: Cell) -> str:
     "hybrid_forward: what it does with F, and Python values that it keeps between calls",
 )
 def hybridized_equals_imperative(cell: Cell) -> str:
-    model = _language_model(cell, layers=2)
-    tokens = _tokens(TIME, BATCH)
+    model = small_model(cell, layers=2)
+    tokens = some_tokens(TIME, BATCH)
     graph, _ = LeftReading(model, TIME)(tokens, model.begin_state(BATCH))
     model.hybridize(False)
     imperative, _ = model.read_left(tokens, model.begin_state(BATCH), TIME)
-    return _compare(graph, imperative, "outputs differ by {}")
+    return compared(graph, imperative, "outputs differ by {}")
 
 
 @checks(
@@ -193,14 +201,14 @@ def hybridized_equals_imperative(cell: Cell) -> str:
 )
 def gradients_are_right(cell: Cell) -> str:
     largest = 0.0
-    exact = _runs_in_float64(cell)
+    exact = runs_in_float64(cell)
     step, tolerance = (1e-6, 1e-5) if exact else (1e-2, 3e-2)
     for layers in (1, 2, 3):
-        model = _language_model(cell, layers=layers)
+        model = small_model(cell, layers=layers)
         if exact:
             model.cast("float64")
         random = np.random.default_rng(layers)
-        loss = _loss_of(model)
+        loss = loss_of(model)
         with autograd.record():
             value = loss()
         value.backward()
@@ -250,13 +258,13 @@ def both_ways_to_generate_agree(cell: Cell) -> str:
         return "no step function: text is generated through the layer, which is slower"
     largest = 0.0
     for layers in (1, 2, 3):
-        model = _language_model(cell, layers=layers)
+        model = small_model(cell, layers=layers)
         by_layer = LayerNetwork(model)
         by_step = StepNetwork(model.architecture, cell.spec, cell.options, weights_of(model))
         for batch in (1, BATCH):
             where = f"{layers} layers, batch {batch}"
             layer_states, step_states = by_layer.begin(batch), by_step.begin(batch)
-            for position, token in enumerate(_tokens(20, batch).asnumpy()):
+            for position, token in enumerate(some_tokens(20, batch).asnumpy()):
                 layer_hidden, layer_states = by_layer.read(token, layer_states)
                 step_hidden, step_states = by_step.read(token, step_states)
                 for state in (state for layer in step_states for state in layer):
@@ -290,7 +298,7 @@ def native_drawing_agrees(cell: Cell) -> str:
     library = generation_library()
     largest = 0.0
     for layers in (1, 2, 3):
-        model = _language_model(cell, layers=layers)
+        model = small_model(cell, layers=layers)
         weights = weights_of(model)
         for layer in range(layers):
             prefix = f"forward_stack.{layer}."
@@ -341,84 +349,3 @@ def a_run_keeps_it(cell: Cell) -> str:
     demand(first == again, f"the same seed gives two texts, {first!r} and {again!r}")
     demand(by_layer == first, f"the step function writes {first!r}, and the layer {by_layer!r}")
     return ""
-
-
-def _language_model(
-    cell: Cell, layers: int = 1, embedding_size: int = EMBEDDING, hidden_size: int = HIDDEN
-) -> LanguageModel:
-    """Return a model that is not where it begins: nothing is zero any more, so that it shows what is left out."""
-    model = _new_model(cell, layers, embedding_size, hidden_size)
-    random = np.random.default_rng(1)
-    for parameter in unique_parameters(model).values():
-        moves = nd.array(random.normal(scale=0.1, size=parameter.shape), dtype=parameter.dtype)
-        if parameter.grad_req != "null":
-            parameter.set_data(parameter.data() + moves)
-    return model
-
-
-def _new_model(
-    cell: Cell, layers: int = 1, embedding_size: int = EMBEDDING, hidden_size: int = HIDDEN, seed: int = 1
-) -> LanguageModel:
-    architecture = Architecture(
-        VOCABULARY, hidden_size, layers, embedding_size, cell.spec.bidirectional, tie_weights=False
-    )
-    model = build_language_model(architecture, cell)
-    initialize(model, seed, mx.cpu())
-    return model
-
-
-def _tokens(time: int, batch: int) -> Any:
-    return nd.array(np.random.default_rng(7).integers(0, VOCABULARY, (time, batch)), dtype="int32")
-
-
-def _moved(tokens: np.ndarray, position: int) -> np.ndarray:
-    """Return the tokens with another one at a position."""
-    changed = tokens.copy()
-    changed[position] = (changed[position] + 1) % VOCABULARY
-    return changed
-
-
-def _predictions(model: LanguageModel, tokens: np.ndarray) -> np.ndarray:
-    """Return log-probabilities ``(time, batch, vocabulary)`` with the context of both sides, where there are two."""
-    read = nd.array(tokens, dtype="int32")
-    left, _ = LeftReading(model, len(tokens) - 1)(read[:-1], model.begin_state(tokens.shape[1]))
-    right = None
-    if model.backward_stack is not None:
-        reading = RightReading(model, len(tokens) - 2)
-        from_right, _ = reading(read[2:].flip(axis=0), model.begin_backward_state(tokens.shape[1]))
-        right = nd.concat(from_right.flip(axis=0), nd.zeros_like(left[:1]), dim=0)
-    return model.head.log_probabilities(model.combine(nd, left, right)).asnumpy()
-
-
-def _loss_of(model: LanguageModel) -> Any:
-    """Return a function that computes the model's mean loss on a window."""
-    graph = WindowLoss(model, TIME)
-    tokens = _tokens(TIME + 1, BATCH)
-    both = model.backward_stack is not None
-    visible = nd.ones((TIME, BATCH, 1), dtype=model.dtype) if both else None
-
-    def loss() -> Any:
-        mx.random.seed(1)  # for layers that draw from MXNet's random numbers in training
-        with autograd.train_mode():
-            states, backward_states = model.begin_state(BATCH), model.begin_backward_state(BATCH)
-            losses, _ = graph(tokens, states, None, backward_states, None, visible)
-            return losses.mean()
-
-    return loss
-
-
-def _runs_in_float64(cell: Cell) -> bool:
-    model = _language_model(cell)
-    try:
-        model.cast("float64")
-        return bool(_loss_of(model)().dtype == np.float64)
-    except Exception:
-        return False
-
-
-def _compare(found: Any, wanted: Any, problem: str) -> str:
-    """Return the largest difference of two arrays; raise :class:`CheckFailure` if it is too large."""
-    arrays = [array.asnumpy() if hasattr(array, "asnumpy") else array for array in (found, wanted)]
-    difference = float(np.abs(arrays[0] - arrays[1]).max())
-    demand(difference < TOLERANCE, problem.format(f"{difference:.2g}"))
-    return f"{difference:.1g}"

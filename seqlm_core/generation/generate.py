@@ -90,7 +90,7 @@ def generate(
         read, last = prompt[:-1], np.full(len(texts), prompt[-1])
     else:
         # A first token is drawn as it occurs: the rules are for a model's predictions, and there is none yet.
-        log_frequencies = np.repeat(_log_frequencies(vocabulary), len(texts), axis=0)
+        log_frequencies = np.repeat(vocabulary.log_frequencies()[None, :], len(texts), axis=0)
         first_rules = DecodingRules(temperature=1.0) if rules.temperature else rules
         read, last = [], draw(first_rules.weights(log_frequencies), uniforms.next())
         yield Drawn(texts, last[:, None], log_frequencies[texts, last][:, None])
@@ -110,11 +110,6 @@ def generate(
         length -= positions
 
 
-def _log_frequencies(vocabulary: Vocabulary) -> np.ndarray:
-    """Return the logarithms of the tokens' frequencies in training, ``(1, vocabulary)``."""
-    return np.log(np.maximum(vocabulary.frequencies(), np.finfo(np.float64).tiny))[None, :]
-
-
 def read_prompt(network: TextNetwork, vocabulary: Vocabulary, prompt: Sequence[int]) -> tuple[np.ndarray, object]:
     """Return log-probabilities ``(1, vocabulary)`` of what follows a prompt, and the states after it.
 
@@ -122,7 +117,7 @@ def read_prompt(network: TextNetwork, vocabulary: Vocabulary, prompt: Sequence[i
     """
     states = network.begin(1)
     if not prompt:
-        return _log_frequencies(vocabulary), states
+        return vocabulary.log_frequencies()[None, :], states
     for token in prompt:
         hidden, states = network.read(np.array([token]), states)
     return network.log_probabilities(hidden).astype(np.float64), states

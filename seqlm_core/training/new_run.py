@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from seqlm_core.destination import check_destination, make_run_directory, run_name
 from seqlm_core.errors import RunError
 from seqlm_core.locking import locked
 from seqlm_core.reading.text import PathLike
-from seqlm_core.run_directory import RunDirectory, check_destination, make_run_directory, run_name
+from seqlm_core.run_directory import RunDirectory
 from seqlm_core.texts import TrainingTexts
 from seqlm_core.training.session import Session
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from seqlm_core.architecture import Architecture
 from seqlm_core.components import Components
+from seqlm_core.destination import check_destination
 from seqlm_core.plugins import installed_plugins
 from seqlm_core.reading.corpus import warn_of_unknown_tokens
 from seqlm_core.reading.text import PathLike
 from seqlm_core.run import Run
-from seqlm_core.run_directory import check_destination
 from seqlm_core.settings import Settings, make_settings
 from seqlm_core.settings_of_run import settings_like
 from seqlm_core.texts import Texts, open_texts

@@ -121,7 +121,7 @@ def main() -> None:
         f"{options.cells[0]}, infilling": infill(both),
         f"{options.cells[0]}, infilling, likelihood alone": infill(both, 0.0),
         f"{options.cells[0]}, infilling, pseudo-likelihood alone": infill(both, 1.0),
-        f"{options.cells[0]}, infilling, drafts alone": infill(both, sweeps=0),
+        f"{options.cells[0]}, infilling, no drawing from both sides": infill(both, sweeps=0),
         f"{options.cells[1]}, left to right": draft(left),
         f"{options.cells[1]}, beam of 64, rescored": rescore(left, 64),
         f"{options.cells[1]}, beam of {options.beam}, rescored": rescore(left, options.beam),
