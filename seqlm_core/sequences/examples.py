@@ -147,9 +147,9 @@ def _tokens(sequence: Any, where: str) -> list[str]:
 
 def _values(sequence: Any, where: str) -> np.ndarray:
     """Return an array ``(time, channels)``."""
+    if isinstance(sequence, np.ndarray) and np.iscomplexobj(sequence):
+        raise UsageError(f"{where} has complex numbers; give their parts as channels")
     try:
-        if np.asarray(sequence).dtype.kind == "c":
-            raise UsageError(f"{where} has complex numbers; give their parts as channels")
         array = np.asarray(sequence, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{where} is no array of numbers: {error}") from error

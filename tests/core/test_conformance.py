@@ -180,7 +180,6 @@ def test_the_plugins_in_the_documentation_pass_every_check(register, tmp_path, m
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, module, raising=False)
     installed_plugins().register(importlib.import_module(module))
-    monkeypatch.delitem(sys.modules, module)
     (registered,) = (
         entry.spec
         for registry in installed_plugins().registries
