@@ -12,6 +12,8 @@ from seqlm_core.reading.vocabulary import UNKNOWN_ID
 DEFAULT_TEMPERATURE = 0.5
 # Below this, all but the most probable tokens have a weight of 0, and dividing by less might overflow.
 LOWEST_TEMPERATURE = 1e-290
+# Above this, a token of any probability but nearly 1 never comes again; the log-probabilities could overflow.
+HIGHEST_REPETITION_PENALTY = 1000.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +36,9 @@ class DecodingRules:
     min_p: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.repetition_penalty < float("inf"):
-            raise SettingError("repetition_penalty", f"must be a number above 0, not {self.repetition_penalty}")
+        if not 0 < self.repetition_penalty <= HIGHEST_REPETITION_PENALTY:
+            limits = f"above 0 and at most {HIGHEST_REPETITION_PENALTY:g}"
+            raise SettingError("repetition_penalty", f"must be {limits}, not {self.repetition_penalty}")
         if not 0 <= self.temperature < float("inf"):
             raise SettingError("temperature", f"must be a number of at least 0, not {self.temperature}")
         if self.top_k < 0:
@@ -73,7 +76,8 @@ class DecodingRules:
         if self.top_p < 1:
             ranked = -np.sort(-weights, axis=1)
             share = np.cumsum(ranked, axis=1) / ranked.sum(axis=1, keepdims=True)
-            _keep_largest(weights, 1 + (share < self.top_p).sum(axis=1))
+            # The last share is 1 but for rounding, and all of them may be needed.
+            _keep_largest(weights, 1 + (share[:, :-1] < self.top_p).sum(axis=1))
         if self.min_p:
             weights[weights < self.min_p * weights.max(axis=1, keepdims=True)] = 0
         return weights

@@ -28,13 +28,13 @@ public:
     // scores[v] - log_total. `seen` says which tokens are in the text already; null where there is no penalty.
     SEQLM_INLINE std::size_t draw(const float* scores, double log_total, const std::uint8_t* seen, double uniform) {
         const std::size_t size = weights_.size();
-        // A model whose numbers overflow predicts nothing, and the functions below need numbers that can be ordered.
-        if (!std::isfinite(log_total)) return 1;
         for (std::size_t v = 0; v < size; ++v) weights_[v] = scores[v] - log_total;
         if (seen)
             for (std::size_t v = 0; v < size; ++v)
                 if (seen[v]) weights_[v] *= rules_.repetition_penalty;
         const double highest = largest_of(weights_.data() + 1, size - 1);
+        // A model whose numbers overflow predicts nothing, and the functions below need numbers that can be ordered.
+        if (!std::isfinite(log_total) || !std::isfinite(highest)) return 1;
         if (rules_.temperature == 0) return std::find(weights_.begin() + 1, weights_.end(), highest) - weights_.begin();
         for (std::size_t v = 0; v < size; ++v) {
             const double score = (weights_[v] - highest) / rules_.temperature;

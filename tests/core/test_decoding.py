@@ -66,9 +66,23 @@ def test_the_repetition_penalty_multiplies_the_log_probabilities_of_what_was_see
     assert weights[1:] / weights[2] == pytest.approx([0.5**1.5 / 0.2, 1, 0.2**1.5 / 0.2])
 
 
+def test_a_share_of_nearly_all_keeps_all():
+    scores = np.random.default_rng(1).normal(size=(1000, 60))
+    rules = DecodingRules(temperature=1.0, top_p=1 - 2**-53)
+    assert (rules.weights(scores)[:, UNKNOWN_ID + 1 :] > 0).all()
+
+
 @pytest.mark.parametrize(
     ("rule", "value"),
-    [("repetition_penalty", 0), ("temperature", -1), ("top_k", -1), ("top_p", 0), ("top_p", 1.1), ("min_p", 1.5)],
+    [
+        ("repetition_penalty", 0),
+        ("repetition_penalty", 1e4),
+        ("temperature", -1),
+        ("top_k", -1),
+        ("top_p", 0),
+        ("top_p", 1.1),
+        ("min_p", 1.5),
+    ],
 )
 def test_a_rule_out_of_its_range_is_refused_by_name(rule, value):
     with pytest.raises(seqlm.SettingError, match=f"^{rule}: must be"):

@@ -185,12 +185,15 @@ def test_any_length_can_be_asked_for(length):
 @needs_library
 @pytest.mark.parametrize("value", [1e30, np.inf, -np.inf, np.nan])
 @pytest.mark.parametrize("name", ["head.bias", "head.weight", "forward_stack.0.i2h_weight"])
-def test_numbers_that_overflow_do_no_harm(name, value):
+@pytest.mark.parametrize("where", [1, slice(1, None), slice(None)], ids=["one", "but the first", "all"])
+def test_numbers_that_overflow_do_no_harm(name, value, where):
     model = RandomModel("rnn", units=20, options=(("activation", "relu"),))
-    model.weights[name].flat[1] = value
+    model.weights[name].reshape(-1)[where] = value
+    with np.errstate(all="ignore"):
+        network = model.native_network().native
     for rules in (DecodingRules(), DecodingRules(1.2, 1.0, 3, 0.5, 0.1), DecodingRules(temperature=0)):
-        with np.errstate(all="ignore"):
-            tokens, _ = drawn(model.native_network(), rules=rules)
+        last, states, seen = np.array([1]), network.begin(1), np.zeros((1, 30), dtype=bool)
+        tokens, _ = network.draw(rules, np.random.default_rng(1).random((1, 300)), last, states, seen)
         assert 1 <= tokens.min() <= tokens.max() < 30
 
 
