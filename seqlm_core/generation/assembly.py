@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 from seqlm_core.specs import Tokenizer
@@ -20,59 +21,62 @@ class Assembly:
         stops: texts that end the text and are no part of it.
 
     Attributes:
-        text: that is certain so far.
         stopped: whether a stop text has come.
     """
 
     def __init__(self, tokenizer: Tokenizer, stops: Sequence[str] = ()) -> None:
-        self.text = ""
         self.stopped = False
         self._tokenizer = tokenizer
         self._stops = stops
-        self._tokens: list[str] = []
-        self._context = 0  # joined again as the context of what follows
-        self._joined = 0  # joined already
+        self._context: list[str] = []  # the tokens joined last, which are joined again with those that follow
+        self._pending: list[str] = []  # tokens whose last character is not whole yet
         self._held_back = ""
 
     def add(self, token: str) -> str:
         """Take a token, and return what of the text has become certain."""
-        self._tokens.append(token)
-        before = self._tokenizer.detokenize(self._tokens[self._context : self._joined])
-        after = self._tokenizer.detokenize(self._tokens[self._context :])
-        if after.endswith(INCOMPLETE) and INCOMPLETE not in token:
+        self._pending = [*self._pending, token]
+        joined = self._joined_pending()
+        if joined.endswith(INCOMPLETE) and INCOMPLETE not in token:
             return ""
-        self._context, self._joined = self._joined, len(self._tokens)
-        return self._release(self._held_back + after[len(before) :])
+        self._context, self._pending = self._pending, []
+        return self._release(self._held_back + joined)
 
-    def add_until_stop(self, tokens: Sequence[str]) -> int:
-        """Take tokens up to the one with which a stop text has come; return how many."""
-        for number, token in enumerate(tokens, 1):
-            self.add(token)
+    def with_token(self, token: str) -> Assembly:
+        """Return the assembly as it is with a token more, and leave this one as it is."""
+        other = copy.copy(self)
+        other.add(token)
+        return other
+
+    def add_until_stop(self, tokens: Sequence[str]) -> tuple[int, str]:
+        """Take tokens up to the one with which a stop text has come.
+
+        Returns:
+            How many were taken, and what of the text has become certain.
+        """
+        pieces = []
+        for token in tokens:
+            pieces.append(self.add(token))
             if self.stopped:
-                return number
-        return len(tokens)
+                break
+        return len(pieces), "".join(pieces)
 
     def end(self) -> str:
         """Return what is left, when no more tokens come."""
-        rest = self._tokenizer.detokenize(self._tokens[self._context :])
-        rest = self._held_back + rest[len(self._tokenizer.detokenize(self._tokens[self._context : self._joined])) :]
-        self._held_back = ""
-        if self.stopped:
-            return ""
-        self.text += rest
-        return rest
+        return "" if self.stopped else self._held_back + self._joined_pending()
 
-    def _release(self, pending: str) -> str:
-        """Return ``pending`` up to a stop text, or but for an end that may become one."""
-        ends = [pending.find(stop) for stop in self._stops if stop in pending]
+    def _joined_pending(self) -> str:
+        before = self._tokenizer.detokenize(self._context)
+        return self._tokenizer.detokenize([*self._context, *self._pending])[len(before) :]
+
+    def _release(self, text: str) -> str:
+        """Return ``text`` up to a stop text, or but for an end that may become one."""
+        ends = [text.find(stop) for stop in self._stops if stop in text]
         if ends:
             self.stopped = True
-            released, self._held_back = pending[: min(ends)], ""
-        else:
-            held = max((_overlap(pending, stop) for stop in self._stops), default=0)
-            released, self._held_back = pending[: len(pending) - held], pending[len(pending) - held :]
-        self.text += released
-        return released
+            return text[: min(ends)]
+        held = max((_overlap(text, stop) for stop in self._stops), default=0)
+        self._held_back = text[len(text) - held :]
+        return text[: len(text) - held]
 
 
 def _overlap(text: str, stop: str) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from seqlm_core.generation.assembly import Assembly
 from seqlm_core.generation.generate import read_prompt
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
@@ -19,19 +20,27 @@ class Hypothesis:
     Attributes:
         tokens: ids.
         log_probabilities: of each token, in nats.
+        assembly: of its text, which knows whether a stop text has come; None where there are no stop texts.
     """
 
     tokens: tuple[int, ...] = ()
     log_probabilities: tuple[float, ...] = ()
+    assembly: Assembly | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether a stop text has ended it."""
+        return self.assembly is not None and self.assembly.stopped
 
     @property
     def score(self) -> float:
         """Mean log-probability of a token, in nats: normalized by the length, so that short ones are not preferred."""
         return sum(self.log_probabilities) / max(1, len(self.tokens))
 
-    def extended(self, token: int, log_probability: float) -> Hypothesis:
-        """Return the continuation with a token more."""
-        return Hypothesis((*self.tokens, token), (*self.log_probabilities, log_probability))
+    def extended(self, token: int, text: str, log_probability: float) -> Hypothesis:
+        """Return the continuation with a token more, whose text is ``text``."""
+        assembly = None if self.assembly is None else self.assembly.with_token(text)
+        return Hypothesis((*self.tokens, token), (*self.log_probabilities, log_probability), assembly)
 
 
 def beam_search(
@@ -40,9 +49,9 @@ def beam_search(
     prompt: Sequence[int],
     width: int,
     length: int,
-    is_finished: Callable[[tuple[int, ...]], bool] = lambda tokens: False,
+    assembly: Assembly | None = None,
 ) -> list[Hypothesis]:
-    """Return continuations, best first: of ``length`` tokens, or shorter if they are finished.
+    """Return continuations, best first: of ``length`` tokens, or shorter if a stop text has come.
 
     At every position the ``width`` most probable ones are kept. Where ``width`` is at least the number of all
     continuations, the search is exhaustive. ``<unk>`` is in none.
@@ -53,9 +62,9 @@ def beam_search(
         prompt: token ids to read first; without any, the first token has its frequency in training.
         width: how many continuations to keep.
         length: the most tokens.
-        is_finished: whether a continuation of these tokens is complete.
+        assembly: of a text without tokens, which knows the stop texts; None where there are none.
     """
-    alive, finished = [Hypothesis()], []
+    alive, finished = [Hypothesis(assembly=assembly)], []
     log_probabilities, states = read_prompt(network, vocabulary, prompt)
     for position in range(length):
         totals = np.array([sum(hypothesis.log_probabilities) for hypothesis in alive])
@@ -63,10 +72,13 @@ def beam_search(
         scores[:, UNKNOWN_ID] = -np.inf
         best = np.argsort(-scores, axis=None, kind="stable")[:width]
         rows, tokens = np.unravel_index(best[np.isfinite(scores.ravel()[best])], scores.shape)
-        extended = [alive[r].extended(int(t), float(log_probabilities[r, t])) for r, t in zip(rows, tokens)]
-        going_on = np.array([not is_finished(hypothesis.tokens) for hypothesis in extended], dtype=bool)
-        finished += [hypothesis for hypothesis, goes_on in zip(extended, going_on) if not goes_on]
-        alive = [hypothesis for hypothesis, goes_on in zip(extended, going_on) if goes_on]
+        extended = [
+            alive[row].extended(token, vocabulary.tokens[token], float(log_probabilities[row, token]))
+            for row, token in zip(rows.tolist(), tokens.tolist())
+        ]
+        going_on = np.array([not hypothesis.finished for hypothesis in extended], dtype=bool)
+        finished += [hypothesis for hypothesis in extended if hypothesis.finished]
+        alive = [hypothesis for hypothesis in extended if not hypothesis.finished]
         if not alive or position + 1 == length:
             break
         rows, tokens = rows[going_on], tokens[going_on]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Iterator, Sequence
 
 from seqlm_core.errors import SettingError
@@ -90,15 +89,14 @@ class TextGenerator:
             for text, token_ids, values in zip(*(array.tolist() for array in drawn)):
                 new = [self.vocabulary.tokens[token_id] for token_id in token_ids]
                 if stops:
-                    new = new[: assemblies[text].add_until_stop(new)]
+                    taken, _ = assemblies[text].add_until_stop(new)
+                    new = new[:taken]
                 tokens[text] += new
                 log_probabilities[text] += values[: len(new)]
-        generated = []
-        for assembly, of_text, values in zip(assemblies, tokens, log_probabilities):
-            assembly.end()
-            text = assembly.text if stops else self.tokenizer.detokenize(of_text)
-            generated.append(GeneratedText(text, of_text, values, assembly.stopped))
-        return generated
+        return [
+            GeneratedText(self._text_up_to_stop(of_text, stops), of_text, values, assembly.stopped)
+            for of_text, values, assembly in zip(tokens, log_probabilities, assemblies)
+        ]
 
     def most_probable(
         self, prompt: Sequence[int], count: int, length: int, width: int, stops: Sequence[str] = ()
@@ -110,26 +108,17 @@ class TextGenerator:
         """
         if count > width:
             raise SettingError("count", f"is {count}, and a beam of {width} has no more texts than that")
-
-        @functools.cache
-        def assembled(tokens: tuple[int, ...]) -> Assembly:
-            assembly = Assembly(self.tokenizer, stops)
-            for token in tokens:
-                assembly.add(self.vocabulary.tokens[token])
-            return assembly
-
-        found = beam_search(
-            self.network,
-            self.vocabulary,
-            prompt,
-            width,
-            length,
-            (lambda tokens: assembled(tokens).stopped) if stops else (lambda tokens: False),
-        )
+        assembly = Assembly(self.tokenizer, stops) if stops else None
         generated = []
-        for hypothesis in found[:count]:
+        for hypothesis in beam_search(self.network, self.vocabulary, prompt, width, length, assembly)[:count]:
             tokens = [self.vocabulary.tokens[token] for token in hypothesis.tokens]
-            assembly = assembled(hypothesis.tokens)
-            assembly.end()
-            generated.append(GeneratedText(assembly.text, tokens, list(hypothesis.log_probabilities), assembly.stopped))
+            text = self._text_up_to_stop(tokens, stops)
+            generated.append(GeneratedText(text, tokens, list(hypothesis.log_probabilities), hypothesis.finished))
         return generated
+
+    def _text_up_to_stop(self, tokens: Sequence[str], stops: Sequence[str]) -> str:
+        if not stops:
+            return self.tokenizer.detokenize(tokens)
+        assembly = Assembly(self.tokenizer, stops)
+        _, text = assembly.add_until_stop(tokens)
+        return text + assembly.end()

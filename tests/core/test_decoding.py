@@ -126,9 +126,20 @@ def test_a_narrow_beam_finds_continuations_with_their_log_probabilities_best_fir
     assert UNKNOWN_ID not in {token for hypothesis in found for token in hypothesis.tokens}
 
 
+class Letters:
+    """Joins letters, and counts how many."""
+
+    def __init__(self):
+        self.joined = 0
+
+    def detokenize(self, tokens):
+        self.joined += len(tokens)
+        return "".join(tokens)
+
+
 def test_finished_continuations_are_compared_with_others_by_their_mean():
     network, prompt, length = network_of("gru"), [3], 3
-    found = beam_search(network, LETTERS, prompt, 500, length, lambda tokens: tokens[-1] == 2)
+    found = beam_search(network, LETTERS, prompt, 500, length, Assembly(Letters(), ["b"]))
     candidates = [
         tokens
         for n in range(1, length + 1)
@@ -139,6 +150,15 @@ def test_finished_continuations_are_compared_with_others_by_their_mean():
     assert {hypothesis.tokens for hypothesis in found} == set(candidates)
     assert found[0].tokens == best
     assert math.isclose(found[0].score, log_probability_of(network, prompt, best) / len(best))
+
+
+def test_looking_for_stop_texts_takes_the_same_work_at_every_token():
+    joined = []
+    for length in (20, 40):
+        letters = Letters()
+        beam_search(network_of("gru"), LETTERS, [3], 4, length, Assembly(letters, ["abcabc"]))
+        joined.append(letters.joined)
+    assert joined[1] <= 2.1 * joined[0]
 
 
 class Bytes:
@@ -161,5 +181,5 @@ def test_text_is_put_together_in_whole_characters_up_to_the_stop_text(text, stop
             break
     pieces.append(assembly.end())
     expected = text.partition(stop)[0] if stop else text
-    assert "".join(pieces) == assembly.text == expected
+    assert "".join(pieces) == expected
     assert assembly.stopped == bool(stop and stop in text)
