@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-
-import numpy as np
+from collections.abc import Mapping
 
 from seqlm_core.errors import SettingError, UsageError
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
@@ -60,11 +58,15 @@ def cut_gapped_text(
     *pieces, last = text.split(mark)
     if not pieces:
         raise UsageError(f"the text has no gap: the mark {mark!r} is not in it")
+    fitting: dict[str, str] = {}
+    for token, beginning in zip(vocabulary.tokens, white_space_beginnings(tokenizer, vocabulary)):
+        if beginning and beginning not in fitting:
+            fitting[beginning] = tokenizer.detokenize([token])
     tokens: list[str] = []
     gaps: list[range] = []
     beginnings: dict[int, str] = {}
     for piece in pieces:
-        before, beginning = _cut_before_gap(piece, tokenizer, vocabulary)
+        before, beginning = _cut_before_gap(piece, tokenizer, fitting)
         tokens += before
         start, end = len(tokens), len(tokens) + tokens_of_mark
         if beginning:
@@ -78,29 +80,35 @@ def cut_gapped_text(
     return GappedText(tuple(tokens), tuple(gaps), beginnings)
 
 
-def tokens_beginning_with(beginning: str, tokenizer: Tokenizer, vocabulary: Vocabulary) -> np.ndarray:
-    """Return which tokens of the vocabulary are white space ``beginning`` and something visible, bool."""
-    return np.array(list(_begin_with(beginning, tokenizer, vocabulary)), dtype=bool)
+def white_space_beginnings(tokenizer: Tokenizer, vocabulary: Vocabulary) -> list[str]:
+    """Return the white space that each token of the vocabulary begins with, if something visible follows it."""
+    return [
+        _beginning(tokenizer.detokenize([token])) if token_id != UNKNOWN_ID else ""
+        for token_id, token in enumerate(vocabulary.tokens)
+    ]
 
 
-def _begin_with(beginning: str, tokenizer: Tokenizer, vocabulary: Vocabulary) -> Iterator[bool]:
-    for token_id, token in enumerate(vocabulary.tokens):
-        text = tokenizer.detokenize([token]) if token_id != UNKNOWN_ID else ""
-        rest = text[len(beginning) :]
-        yield text.startswith(beginning) and not rest[:1].isspace() and rest != ""
+def _beginning(text: str) -> str:
+    visible = text.lstrip()
+    return text[: len(text) - len(visible)] if visible else ""
 
 
-def _cut_before_gap(text: str, tokenizer: Tokenizer, vocabulary: Vocabulary) -> tuple[list[str], str]:
+def _cut_before_gap(text: str, tokenizer: Tokenizer, fitting: Mapping[str, str]) -> tuple[list[str], str]:
     """Return the tokens of a text that a gap follows, and the white space at its end that is the gap's.
 
-    That is found out by cutting the text with the most frequent token in the gap that begins with such white space.
+    That is found out by cutting the text with a token in the gap that begins with such white space.
+
+    Args:
+        text: before the gap.
+        tokenizer: cuts it.
+        fitting: by the white space that tokens begin with, the text of the most frequent of them.
     """
-    for length in range(len(text) - len(text.rstrip()), 0, -1):
+    longest = min(len(text) - len(text.rstrip()), max(map(len, fitting), default=0))
+    for length in range(longest, 0, -1):
         before, space = text[:-length], text[-length:]
-        fitting = next((i for i, fits in enumerate(_begin_with(space, tokenizer, vocabulary)) if fits), None)
-        if fitting is None:
+        if space not in fitting:
             continue
-        tokens = tokenizer.tokenize(before + tokenizer.detokenize([vocabulary.tokens[fitting]]))
+        tokens = tokenizer.tokenize(before + fitting[space])
         for end in range(len(tokens) - 1, -1, -1):
             read = tokenizer.detokenize(tokens[:end])
             if read == before:

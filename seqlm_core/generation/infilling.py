@@ -16,14 +16,16 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Iterator, Sequence
+import functools
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from seqlm_core.errors import SettingError
 from seqlm_core.generation.decoding import DecodingRules
-from seqlm_core.generation.gaps import GappedText, tokens_beginning_with
+from seqlm_core.generation.gaps import GappedText, white_space_beginnings
 from seqlm_core.generation.generate import Uniforms
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.generation.span import Context, Span
@@ -40,6 +42,8 @@ CANDIDATES = 128
 BOTH_SIDES_WEIGHT = 0.25
 FOLLOWING = 16
 """How many tokens after a span its fillings are judged by. Gaps with fewer between them are one span."""
+LONGEST_SPAN = 256
+"""The most tokens of a span of several gaps, so that the memory it takes does not grow with the number of gaps."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,21 +118,56 @@ class Infiller:
             raise SettingError("count", f"must be at least 1, not {count}")
         if sweeps < 0:
             raise SettingError("sweeps", f"must be at least 0, not {sweeps}")
-        search = _Search(max(CHAINS, count), sweeps, temperature, seed)
+        search = _Search(sweeps, temperature, seed)
         begin = _PartlyFilled(self.vocabulary.ids(gapped.tokens), 0, Context(None, self.network.begin(1)))
-        # At temperature 0 the best few are kept, as in a beam search; above it each text goes the way of its chain.
         texts = [begin] * (1 if temperature == 0 else count)
-        for number, gaps in enumerate(_spans(gapped.gaps)):
-            before = {text: self._read_up_to(text, gaps[0].start) for text in dict.fromkeys(texts)}
-            choices = {text: self._choices(gapped, before[text], gaps, search, number) for text in before}
-            if temperature == 0:
-                picks = [(text, k) for text in before for k in range(min(count, len(choices[text].texts)))]
-            else:
-                picks = [(text, choices[text].ends[k]) for k, text in enumerate(texts)]
-            texts = [before[text].filled(gaps, choices[text], k) for text, k in picks]
-            if temperature == 0:
-                texts = sorted(texts, key=lambda text: -text.log_probability)[:count]
+        for stretch in self._stretches(gapped):
+            read = {text: self._read_up_to(text, stretch.start) for text in dict.fromkeys(texts)}
+            texts = [read[text] for text in texts]
+            filled = self._best(texts, stretch, search) if temperature == 0 else self._drawn(texts, stretch, search)
+            texts = list(itertools.islice(filled, count))
         return [self._infilled(gapped, text) for text in texts]
+
+    def _stretches(self, gapped: GappedText) -> Iterator[_Stretch]:
+        spans = _spans(gapped.gaps)
+        borders = [*(gaps[0].start for gaps in spans[1:]), len(gapped.tokens)]
+        for number, (gaps, until) in enumerate(zip(spans, borders)):
+            missing = [position for gap in gaps for position in gap]
+            yield _Stretch(number, gaps, until, {position: self._allowed(gapped, position) for position in missing})
+
+    def _allowed(self, gapped: GappedText, position: int) -> np.ndarray:
+        """Return which tokens may stand at the position of a missing one, bool ``(vocabulary,)``."""
+        if position in gapped.beginnings:
+            return self._beginnings == gapped.beginnings[position]
+        return self._known
+
+    @functools.cached_property
+    def _known(self) -> np.ndarray:
+        return np.arange(len(self.vocabulary)) != UNKNOWN_ID
+
+    @functools.cached_property
+    def _beginnings(self) -> np.ndarray:
+        return np.array(white_space_beginnings(self.tokenizer, self.vocabulary))
+
+    def _best(self, texts: Sequence[_PartlyFilled], stretch: _Stretch, search: _Search) -> Iterator[_PartlyFilled]:
+        """Yield the texts that can be made by filling a span of given ones, the most probable first."""
+        found = []
+        for text in texts:
+            choices = self._choices(text, stretch, search, 0)
+            totals = (text.log_probability + choices.log_probabilities).tolist()
+            found += [(total, text, choices, k) for k, total in enumerate(totals)]
+        for _, text, choices, k in sorted(found, key=lambda pick: -pick[0]):
+            yield text.filled(stretch.gaps, choices, k)
+
+    def _drawn(self, texts: Sequence[_PartlyFilled], stretch: _Stretch, search: _Search) -> Iterator[_PartlyFilled]:
+        """Yield each text with a span filled as a chain of its own ended; those alike so far have chains in common."""
+        choices: dict[tuple[_PartlyFilled, int], _Choices] = {}
+        for k, text in enumerate(texts):
+            chain = k % CHAINS
+            key = text, k - chain
+            if key not in choices:
+                choices[key] = self._choices(text, stretch, search, first_chain=k - chain)
+            yield text.filled(stretch.gaps, choices[key], choices[key].ends[chain])
 
     def _read_up_to(self, text: _PartlyFilled, position: int) -> _PartlyFilled:
         hidden, states = text.left
@@ -136,31 +175,22 @@ class Infiller:
             hidden, states = self.network.read(np.array([token]), states)
         return dataclasses.replace(text, position=position, left=Context(hidden, states))
 
-    def _choices(
-        self, gapped: GappedText, text: _PartlyFilled, gaps: Sequence[range], search: _Search, number: int
-    ) -> _Choices:
-        """Return the candidates for a span, given what is before it and after it."""
-        start, stop = gaps[0].start, gaps[-1].stop
+    def _choices(self, text: _PartlyFilled, stretch: _Stretch, search: _Search, first_chain: int) -> _Choices:
+        """Return the candidates for a span, given what is before it, which has been read, and what is after it."""
+        start, stop = stretch.start, stretch.stop
+        following = text.ids[stop : min(stop + FOLLOWING, stretch.until)]
         hidden, states = None, self.network.begin_right(1)
-        for token in text.ids[stop : stop + self.right_context][::-1]:
+        for token in following[: self.right_context][::-1]:
             hidden, states = self.network.read_right(np.array([token]), states)
-        allowed = {position - start: self._allowed(gapped, position) for gap in gaps for position in gap}
+        allowed = {position - start: tokens for position, tokens in stretch.allowed.items()}
         span = Span(self.network, self.vocabulary, allowed, text.left, Context(hidden, states))
-        candidates, ends = search.candidates(span, text.ids[start:stop], number)
-        judgement = span.judge(candidates, text.ids[stop : stop + FOLLOWING])
+        candidates, ends = search.candidates(span, text.ids[start:stop], stretch.number, first_chain)
+        judgement = span.judge(candidates, following)
         pooled = (1 - BOTH_SIDES_WEIGHT) * judgement.likelihoods + BOTH_SIDES_WEIGHT * judgement.both_sides.sum(axis=1)
         order = np.argsort(-pooled, kind="stable")
         return _Choices(
             candidates[order], log_softmax(pooled)[order], judgement.both_sides[order], np.argsort(order)[ends]
         )
-
-    def _allowed(self, gapped: GappedText, position: int) -> np.ndarray:
-        """Return which tokens may stand at the position of a missing one, bool ``(vocabulary,)``."""
-        if position in gapped.beginnings:
-            return tokens_beginning_with(gapped.beginnings[position], self.tokenizer, self.vocabulary)
-        allowed = np.ones(len(self.vocabulary), dtype=bool)
-        allowed[UNKNOWN_ID] = False
-        return allowed
 
     def _infilled(self, gapped: GappedText, text: _PartlyFilled) -> InfilledText:
         tokens = list(gapped.tokens)
@@ -170,6 +200,33 @@ class Infiller:
             tokens[gap.start : gap.stop] = filling
             fillings.append(Filling(self.tokenizer.detokenize(filling), filling, log_probability, of_tokens))
         return InfilledText(self.tokenizer.detokenize(tokens), text.log_probability, fillings)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stretch:
+    """Where a span is.
+
+    Attributes:
+        number: of the span in its text.
+        gaps: that it is made of.
+        until: where the next span begins, or the text ends.
+        allowed: which tokens may stand at the position of each missing one, bool ``(vocabulary,)``.
+    """
+
+    number: int
+    gaps: Sequence[range]
+    until: int
+    allowed: Mapping[int, np.ndarray]
+
+    @property
+    def start(self) -> int:
+        """The position of its first token."""
+        return self.gaps[0].start
+
+    @property
+    def stop(self) -> int:
+        """The position after its last token."""
+        return self.gaps[-1].stop
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,24 +290,25 @@ class _PartlyFilled:
 class _Search:
     """How candidates are found; see :meth:`Infiller.fill`."""
 
-    chains: int
     sweeps: int
     temperature: float
     seed: int
 
-    def candidates(self, span: Span, text: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
+    def candidates(self, span: Span, text: np.ndarray, number: int, first_chain: int) -> tuple[np.ndarray, np.ndarray]:
         """Return ids ``(candidates, length)``, and which of them each chain ended at.
 
         Args:
             span: to fill.
             text: its ids ``(length,)``; those of missing tokens do not matter.
             number: of the span in its text.
+            first_chain: of those that run, whose random numbers are those of its number and the ones after it.
         """
         if self.temperature == 0 and span.missing == 1:
             tokens = span.most_probable(CANDIDATES)
-            return tokens[:, None], np.zeros(self.chains, dtype=np.int64)
-        uniforms = Uniforms([generator(self.seed, chain, f"infilling span {number}") for chain in range(self.chains)])
-        visited = [texts.copy() for texts in self._run_chains(span, np.tile(text, (self.chains, 1)), uniforms)]
+            return tokens[:, None], np.zeros(CHAINS, dtype=np.int64)
+        chains = range(first_chain, first_chain + CHAINS)
+        uniforms = Uniforms([generator(self.seed, chain, f"infilling span {number}") for chain in chains])
+        visited = [texts.copy() for texts in self._run_chains(span, np.tile(text, (CHAINS, 1)), uniforms)]
         ends = [tuple(row) for row in visited[-1].tolist()]
         counts = collections.Counter(tuple(row) for texts in visited[::-1] for row in texts.tolist())
         most_visited = [row for row, _ in counts.most_common(CANDIDATES)]
@@ -271,10 +329,11 @@ class _Search:
 
 
 def _spans(gaps: Sequence[range]) -> list[list[range]]:
-    """Return the gaps, those together that are close to each other."""
+    """Return the gaps, those together that are close to each other, up to a length."""
     spans = [[gaps[0]]]
     for gap in gaps[1:]:
-        if gap.start - spans[-1][-1].stop < FOLLOWING:
+        close = gap.start - spans[-1][-1].stop < FOLLOWING
+        if close and gap.stop - spans[-1][0].start <= LONGEST_SPAN:
             spans[-1].append(gap)
         else:
             spans.append([gap])

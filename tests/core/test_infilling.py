@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -263,7 +264,39 @@ def test_drawn_fillings_repeat_with_their_seed():
     assert drawn[:2] == texts(count=2, seed=3)
     assert drawn != texts(count=4, seed=4)
     assert len(set(drawn)) == 4
-    assert len(set(texts(count=50, seed=3))) > 40  # more than there are chains otherwise
+    assert len(set(texts(count=50, seed=3))) > 40  # more than there are chains side by side
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_filling_does_not_depend_on_how_many_there_are(temperature):
+    network, text = step_network(), "ab____cd" + "abc" * (8 if temperature else 1) + "__e"
+    many = infill(network, text, temperature=temperature, count=80)
+    for count in (1, 3, 40):
+        assert infill(network, text, temperature=temperature, count=count) == many[:count]
+
+
+def test_memory_does_not_grow_with_the_number_of_gaps():
+    network, peaks = step_network(), []
+    for times in (100, 400):
+        tracemalloc.start()
+        (item,) = infill(network, "ab_de" * times, sweeps=1)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert len(item.fillings) == times
+        assert item.text == "".join(f"ab{filling.text}de" for filling in item.fillings)
+    assert peaks[1] < 1.3 * peaks[0]
+
+
+def test_nothing_is_read_beyond_the_next_gap(monkeypatch):
+    network = step_network()
+    monkeypatch.setattr("seqlm_core.generation.infilling.LONGEST_SPAN", 3)
+    (both,) = infill(network, "abc_de_abcd")  # a span would have four tokens
+    (first,) = infill(network, "abc_de")
+    (second,) = infill(network, f"abc{first.fillings[0].text}de_abcd")
+    assert both.text == second.text
+    assert both.log_probability == pytest.approx(first.log_probability + second.log_probability)
+    monkeypatch.setattr("seqlm_core.generation.infilling.LONGEST_SPAN", 1)
+    assert len(infill(network, "ab_c__d")[0].fillings) == 2
 
 
 def test_unknown_is_never_drawn():
@@ -349,6 +382,21 @@ class JoinedSpaces:
 
     def detokenize(self, tokens):
         return "".join(tokens)
+
+
+def test_the_vocabulary_is_looked_through_once():
+    class Counting(JoinedSpaces):
+        calls = 0
+
+        def detokenize(self, tokens):
+            self.calls += 1
+            return super().detokenize(tokens)
+
+    tokenizer, known = Counting(), Vocabulary([f"{space}{k}" for k in range(500) for space in ("", " ")], [1] * 1001)
+    for text in ("a" + " " * 300 + "_", "a _" * 30):
+        tokenizer.calls = 0
+        cut_gapped_text(text, "_", 1, tokenizer, known)
+        assert tokenizer.calls < 1200
 
 
 @pytest.mark.parametrize(
