@@ -254,7 +254,7 @@ class Run(TrainedRun[Settings]):
     def score(
         self, text: PathLike, *, per: str = "line", encoding: str = "utf-8"
     ) -> Iterator[LineSurprisal | TokenSurprisal]:
-        """Yield how surprising each line, or each token, of a text is to the model, reading from left to right.
+        """Return how surprising each line, or each token, of a text is to the model, reading from left to right.
 
         Args:
             text: a file; ``-`` is standard input.
@@ -268,6 +268,10 @@ class Run(TrainedRun[Settings]):
         if per not in ("line", "token"):
             raise UsageError(f"per must be line or token, not {per!r}")
         check_encoding(encoding)
+        check_texts(text)
+        return self._surprisals(text, per, encoding)
+
+    def _surprisals(self, text: PathLike, per: str, encoding: str) -> Iterator[LineSurprisal | TokenSurprisal]:
         with open_texts(text) as opened:
             blocks = (block for path in opened.training for block in read_blocks(path, encoding))
             surprisals = token_surprisals(self.network, self.vocabulary, self.tokenizer, blocks)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -94,21 +95,24 @@ def warn_of_unknown(surprisals: Iterator[TokenSurprisal], name: str) -> Iterator
 
 def line_surprisals(surprisals: Iterator[TokenSurprisal], tokenizer: Tokenizer) -> Iterator[LineSurprisal]:
     """Yield the lines of a text; a line ends with the token that holds its line feed, or with the text."""
-    line: list[TokenSurprisal] = []
-    for surprisal in surprisals:
-        line.append(surprisal)
-        if "\n" in surprisal.token:
-            yield _line(line, tokenizer)
-            line = []
-    if line:
+    line_feeds = 0
+
+    def line_of(surprisal: TokenSurprisal) -> int:
+        nonlocal line_feeds
+        line = line_feeds
+        line_feeds += "\n" in surprisal.token
+        return line
+
+    for _, line in itertools.groupby(surprisals, line_of):
         yield _line(line, tokenizer)
 
 
-def _line(line: list[TokenSurprisal], tokenizer: Tokenizer) -> LineSurprisal:
-    predicted = [surprisal for surprisal in line if surprisal.bits is not None]
-    return LineSurprisal(
-        text=tokenizer.detokenize([surprisal.token for surprisal in line]).rstrip("\r\n"),
-        bits=sum(surprisal.bits or 0.0 for surprisal in predicted),
-        tokens=len(predicted),
-        unknown_tokens=sum(not surprisal.known for surprisal in predicted),
-    )
+def _line(line: Iterable[TokenSurprisal], tokenizer: Tokenizer) -> LineSurprisal:
+    tokens, bits, predicted, unknown = [], 0.0, 0, 0
+    for surprisal in line:
+        tokens.append(surprisal.token)
+        if surprisal.bits is not None:
+            bits += surprisal.bits
+            predicted += 1
+            unknown += not surprisal.known
+    return LineSurprisal(tokenizer.detokenize(tokens).rstrip("\r\n"), bits, predicted, unknown)

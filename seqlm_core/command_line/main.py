@@ -77,6 +77,11 @@ def _run(arguments: list[str] | None) -> int:
         code = error.exit_code
     except SeqlmError as error:
         code = _fail(str(error), error.exit_code)
+    except UnicodeEncodeError as error:
+        character = error.object[error.start]
+        code = _fail(f"{character!a} cannot be written in {error.encoding}; PYTHONIOENCODING chooses another", 1)
+    except MemoryError:
+        code = _fail("there is not enough memory for this", 1)
     except BrokenPipeError:
         # Whoever read the output has had enough; Python would complain once more on flushing it. (Click does
         # the same for what it writes itself.)

@@ -101,6 +101,8 @@ def sample_command(
             raise UsageError(f"{flag} is for drawing, and --beam searches for the most probable text")
     elif seed is None:
         seed = secrets.randbits(63)
+    if prompt_file is None and context.get_parameter_source("encoding") != click.core.ParameterSource.DEFAULT:
+        raise UsageError("--encoding is that of --prompt-file, which is not given")
     opened = seqlm.Run(run)
     prompt = _prompt(prompt, prompt_file, encoding)
     on_terminal = sys.stdout is not None and sys.stdout.isatty()

@@ -26,8 +26,10 @@ def score_command(run: str, files: tuple[str, ...], per: str, encoding: str, as_
     The surprisal is in bits: minus the binary logarithm of the probability, reading from left to right.
     """
     import seqlm_core as seqlm
+    from seqlm_core.texts import check_texts
 
     opened = seqlm.Run(run)
+    check_texts(files)
     for file in files:
         for scored in opened.score(file, per=per, encoding=encoding):
             if as_json:

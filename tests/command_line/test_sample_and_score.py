@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import json
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 from test_commands import run_command
 
+import seqlm_core as seqlm
 from seqlm_core.command_line.main import main
+from seqlm_core.surprisal import TokenSurprisal, line_surprisals
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +92,7 @@ def test_a_prompt_is_read_from_a_file_or_standard_input(capsys, run, tmp_path, m
         (["--top-p", "0"], "--top-p must be above 0"),
         (["--count", "0"], "--count must be at least 1"),
         (["--stop", ""], "--stop must not be empty"),
+        (["--prompt", "a", "--encoding", "latin-1"], "--encoding is that of --prompt-file"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(capsys, run, options, told):
@@ -114,6 +118,73 @@ def test_scores_add_up_to_what_evaluate_says(capsys, run, tmp_path, short_text):
     assert "\n".join(line["text"] for line in lines) == text.read_text().rstrip("\n")
     # Evaluation reads the text in streams, each of which begins afresh one window early.
     assert total * math.log(2) / evaluation.tokens == pytest.approx(evaluation.nats_per_token, rel=0.05)
+
+
+def test_all_files_are_looked_at_before_any_is_scored(capsys, run, tmp_path):
+    (tmp_path / "text.txt").write_text("The end")
+    for files, told in (["text.txt", "none"], "no such file"), (["-", "-"], "standard input (-) can be read only once"):
+        with pytest.raises(SystemExit) as end:
+            main(["score", str(run.path), *(file if file == "-" else str(tmp_path / file) for file in files)])
+        assert end.value.code in (1, 2)
+        printed, message = capsys.readouterr()
+        assert printed == ""
+        assert told in message
+
+
+def test_what_cannot_be_scored_is_refused_at_once(run, tmp_path):
+    for arguments in ({"per": "word"}, {"encoding": "none"}, {}):
+        with pytest.raises(seqlm.SeqlmError, match=r"per must be|encoding|no such file"):
+            run.score(tmp_path / "none.txt", **arguments)
+
+
+def test_a_line_without_predicted_tokens_has_no_surprisal(capsys, run, tmp_path):
+    (tmp_path / "text.txt").write_text("\nThe")
+    lines = run_command(capsys, "score", run.path, tmp_path / "text.txt", "--json")[0].splitlines()
+    assert json.loads(lines[0]) == {
+        "file": str(tmp_path / "text.txt"),
+        "text": "",
+        "bits": 0.0,
+        "tokens": 0,
+        "unknown_tokens": 0,
+        "bits_per_token": 0.0,
+    }
+    assert '"bits": 0.0' in lines[0]
+    assert json.loads(lines[1])["tokens"] == 3
+
+
+def test_a_long_line_takes_little_memory():
+    def surprisals():
+        for _ in range(50_000):
+            yield TokenSurprisal("a", float(len("ab")), True)
+
+    class Letters:
+        detokenize = staticmethod("".join)
+
+    tracemalloc.start()
+    (line,) = line_surprisals(surprisals(), Letters())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (len(line.text), line.bits, line.tokens) == (50_000, 100_000.0, 50_000)
+    assert peak < 1_500_000
+
+
+def test_what_cannot_be_written_is_told_in_a_line(capsys, run):
+    for command in (
+        ["sample", str(run.path), "--prompt", "a\udcff", "--length", "1"],
+        ["infill", str(run.path), "_\udcff"],
+    ):
+        with pytest.raises(SystemExit) as end:
+            main(command)
+        assert end.value.code == 1
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error.startswith("seqlm: error: '\\udcff' cannot be written in")
+
+
+def test_too_little_memory_is_told_in_a_line(capsys, run):
+    with pytest.raises(SystemExit) as end:
+        main(["infill", str(run.path), "a_", "--gap", str(10**18)])
+    assert end.value.code == 1
+    assert capsys.readouterr().err == "seqlm: error: there is not enough memory for this\n"
 
 
 def test_what_is_not_known_is_scored_with_a_warning(capsys, run, tmp_path):
