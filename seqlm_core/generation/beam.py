@@ -13,19 +13,35 @@ from seqlm_core.generation.network import TextNetwork
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Hypothesis:
-    """A continuation.
+    """A continuation: another one and a token more, so that it takes little memory; or none yet.
 
     Attributes:
-        tokens: ids.
-        log_probabilities: of each token, in nats.
         assembly: of its text, which knows whether a stop text has come; None where there are no stop texts.
+        before: the continuation without its last token; None where it has no token.
+        token: the last one, an id.
+        log_probability: of that token, in nats.
+        total: log-probability of the whole.
+        length: number of tokens.
     """
 
-    tokens: tuple[int, ...] = ()
-    log_probabilities: tuple[float, ...] = ()
     assembly: Assembly | None = None
+    before: Hypothesis | None = None
+    token: int = UNKNOWN_ID
+    log_probability: float = 0.0
+    total: float = 0.0
+    length: int = 0
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """Ids of all tokens."""
+        return tuple(part.token for part in self._parts())
+
+    @property
+    def log_probabilities(self) -> tuple[float, ...]:
+        """Log-probabilities of all tokens, in nats."""
+        return tuple(part.log_probability for part in self._parts())
 
     @property
     def finished(self) -> bool:
@@ -35,12 +51,20 @@ class Hypothesis:
     @property
     def score(self) -> float:
         """Mean log-probability of a token, in nats: normalized by the length, so that short ones are not preferred."""
-        return sum(self.log_probabilities) / max(1, len(self.tokens))
+        return self.total / max(1, self.length)
 
     def extended(self, token: int, text: str, log_probability: float) -> Hypothesis:
         """Return the continuation with a token more, whose text is ``text``."""
         assembly = None if self.assembly is None else self.assembly.with_token(text)
-        return Hypothesis((*self.tokens, token), (*self.log_probabilities, log_probability), assembly)
+        return Hypothesis(assembly, self, token, log_probability, self.total + log_probability, self.length + 1)
+
+    def _parts(self) -> list[Hypothesis]:
+        """Return the continuations of which this is one with tokens more, the shortest first, and this one."""
+        parts, part = [], self
+        while part.before is not None:
+            parts.append(part)
+            part = part.before
+        return parts[::-1]
 
 
 def beam_search(
@@ -64,10 +88,10 @@ def beam_search(
         length: the most tokens.
         assembly: of a text without tokens, which knows the stop texts; None where there are none.
     """
-    alive, finished = [Hypothesis(assembly=assembly)], []
+    alive, finished = [Hypothesis(assembly)], []
     log_probabilities, states = read_prompt(network, vocabulary, prompt)
     for position in range(length):
-        totals = np.array([sum(hypothesis.log_probabilities) for hypothesis in alive])
+        totals = np.array([hypothesis.total for hypothesis in alive])
         scores = totals[:, None] + log_probabilities
         scores[:, UNKNOWN_ID] = -np.inf
         best = np.argsort(-scores, axis=None, kind="stable")[:width]

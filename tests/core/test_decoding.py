@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from test_numbers import VOCABULARY, make_model
 import seqlm_core as seqlm
 from seqlm_core.build import weights_of
 from seqlm_core.generation.assembly import Assembly
-from seqlm_core.generation.beam import beam_search
+from seqlm_core.generation.beam import Hypothesis, beam_search
 from seqlm_core.generation.decoding import DecodingRules
 from seqlm_core.generation.network import StepNetwork
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
@@ -150,6 +151,20 @@ def test_finished_continuations_are_compared_with_others_by_their_mean():
     assert {hypothesis.tokens for hypothesis in found} == set(candidates)
     assert found[0].tokens == best
     assert math.isclose(found[0].score, log_probability_of(network, prompt, best) / len(best))
+
+
+def test_a_token_more_takes_the_same_memory_however_long_a_continuation_is():
+    hypothesis = Hypothesis()
+    tracemalloc.start()
+    for number in range(20_000):
+        hypothesis = hypothesis.extended(number % 7, "a", -0.5)
+    peak = tracemalloc.get_traced_memory()[1]
+    kept = [hypothesis.extended(token, "a", -0.5) for token in range(100)]
+    grown = tracemalloc.get_traced_memory()[1] - peak
+    tracemalloc.stop()
+    assert grown < 100_000
+    assert hypothesis.tokens == tuple(number % 7 for number in range(20_000))
+    assert hypothesis.score == kept[0].score == -0.5
 
 
 def test_looking_for_stop_texts_takes_the_same_work_at_every_token():
