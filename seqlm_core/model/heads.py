@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from seqlm_core.mxnet import gluon
+from seqlm_core.native import training
 
 
 class SoftmaxHead(gluon.HybridBlock):
@@ -32,7 +33,7 @@ class SoftmaxHead(gluon.HybridBlock):
 
         Args:
             hidden: ``(time, batch, hidden)``, or without the time.
-            targets: ids of the classes ``(time, batch)``, likewise.
+            targets: int32 ids of the classes ``(time, batch)``, likewise.
         """
         return self(hidden, targets)
 
@@ -41,6 +42,9 @@ class SoftmaxHead(gluon.HybridBlock):
         return self(hidden)
 
     def hybrid_forward(self, F: Any, hidden: Any, targets: Any = None, *, weight: Any, bias: Any) -> Any:
+        if targets is not None and training.serve(self.weight):
+            weight, bias = training.added_to(F, self.weight, weight), training.added_to(F, self.bias, bias)
+            return training.softmax_loss(F, hidden, weight, bias, targets)
         scores = F.FullyConnected(hidden, weight, bias, num_hidden=self.classes, flatten=False)
         log_probabilities = F.log_softmax(scores, axis=-1)
         if targets is None:

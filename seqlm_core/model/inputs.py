@@ -21,6 +21,9 @@ class OneHotInput(gluon.HybridBlock):
         super().cast(dtype)
         self._dtype = dtype
 
+    def vectors(self, tokens: Any) -> None:
+        """Return None: one-hot vectors are not kept."""
+
     def hybrid_forward(self, F: Any, tokens: Any) -> Any:
         return F.one_hot(tokens, depth=self.size, dtype=self._dtype)
 
@@ -36,6 +39,10 @@ class EmbeddingInput(gluon.HybridBlock):
         self.vocabulary_size = vocabulary_size
         with self.name_scope():
             self.weight = self.params.get("weight", shape=(vocabulary_size, embedding_size), init=mx.init.Uniform(0.1))
+
+    def vectors(self, tokens: Any) -> Any:
+        """Return the vectors of all tokens ``(vocabulary, embedding)``, in the graph of ``tokens`` if there is one."""
+        return self.weight.var() if isinstance(tokens, mx.sym.Symbol) else self.weight.data(tokens.context)
 
     def hybrid_forward(self, F: Any, tokens: Any, weight: Any) -> Any:
         return F.Embedding(tokens, weight, input_dim=self.vocabulary_size, output_dim=self.size)

@@ -16,6 +16,10 @@ from seqlm_core.model.recurrent_network import RecurrentNetwork
 from seqlm_core.model.stack import RecurrentStack
 from seqlm_core.mxnet import gluon
 
+# The streams that are read side by side when time steps are compared with the vocabulary; their number can change from
+# call to call, and the graph is made once.
+ROWS_SIDE_BY_SIDE = 16
+
 
 class LanguageModel(RecurrentNetwork):
     """A recurrent language model.
@@ -108,7 +112,12 @@ class LanguageModel(RecurrentNetwork):
     def _read(
         self, stack: Any, tokens: Any, states: list[list[Any]], length: int, masks: list[Any] | None
     ) -> tuple[Any, list[list[Any]]]:
-        inputs = self.input(tokens)
         if masks is not None and self.input.is_learnt:
-            inputs, masks = inputs * masks[0], masks[1:]
-        return stack.unroll(inputs, states, length, masks)
+            return stack.unroll(self.input(tokens) * masks[0], states, length, masks[1:])
+        if stack.reads_tokens and (not self.input.is_learnt or self._has_few_tokens(length)):
+            return stack.unroll_tokens(tokens, self.input.vectors(tokens), states, length, masks)
+        return stack.unroll(self.input(tokens), states, length, masks)
+
+    def _has_few_tokens(self, length: int) -> bool:
+        """Whether it takes less to multiply every token's embedding by the weights than that of every time step."""
+        return self.architecture.vocabulary_size <= ROWS_SIDE_BY_SIDE * length

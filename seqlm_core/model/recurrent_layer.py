@@ -1,4 +1,4 @@
-"""A layer on MXNet's fused RNN operator, which runs all time steps of one layer in one call."""
+"""One recurrent layer of a built-in kind, which runs all of its time steps in one call."""
 
 from __future__ import annotations
 
@@ -6,50 +6,96 @@ from typing import Any
 
 from seqlm_core.model.initialization import GateOrthogonal
 from seqlm_core.mxnet import gluon, mx
-from seqlm_core.native import GATES
+from seqlm_core.native import GATES, training
 
 
-class FusedLayer(gluon.HybridBlock):
-    """One recurrent layer in one direction.
+class RecurrentLayer(gluon.HybridBlock):
+    """One recurrent layer in one direction, on the native kernels or on MXNet's fused operator.
 
     Parameters are named and ordered as in gluon's cells: ``i2h_weight (gates * hidden, input)``, ``h2h_weight
     (gates * hidden, hidden)``, ``i2h_bias`` and ``h2h_bias``. The gates are, in order, for ``lstm`` input, forget,
     candidate, output; for ``gru`` reset, update, candidate.
 
     Args:
-        mode: ``rnn_tanh``, ``rnn_relu``, ``gru`` or ``lstm``.
+        kernel: ``rnn_tanh``, ``rnn_relu``, ``gru`` or ``lstm``.
         input_size: channels of the input.
         hidden_size: units.
         bias_initializer: for ``i2h_bias``; zeros without it.
     """
 
-    def __init__(self, mode: str, input_size: int, hidden_size: int, bias_initializer: Any | None = None) -> None:
+    def __init__(self, kernel: str, input_size: int, hidden_size: int, bias_initializer: Any | None = None) -> None:
         super().__init__()
-        self.mode = mode
+        self.kernel = kernel
         self.hidden_size = hidden_size
-        rows = GATES[mode] * hidden_size
+        self.rows = rows = GATES[kernel] * hidden_size
         with self.name_scope():
             self.i2h_weight = self.params.get("i2h_weight", shape=(rows, input_size))
-            self.h2h_weight = self.params.get("h2h_weight", shape=(rows, hidden_size), init=GateOrthogonal(GATES[mode]))
+            self.h2h_weight = self.params.get(
+                "h2h_weight", shape=(rows, hidden_size), init=GateOrthogonal(GATES[kernel])
+            )
             self.i2h_bias = self.params.get("i2h_bias", shape=(rows,), init=bias_initializer or "zeros")
             self.h2h_bias = self.params.get("h2h_bias", shape=(rows,), init="zeros")
 
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether :meth:`read_tokens` can be called: where the native kernels compute."""
+        # What a subclass makes of inputs is not known to hold for tokens.
+        is_as_here = type(self).hybrid_forward is RecurrentLayer.hybrid_forward
+        return is_as_here and training.serve(self.h2h_weight)
+
     def begin_state(self, batch_size: int, ctx: mx.Context | None = None, dtype: Any = "float32") -> list[Any]:
         """Return zero states ``(batch, hidden)``: hidden, and for ``lstm`` cell."""
-        count = 2 if self.mode == "lstm" else 1
+        count = 2 if self.kernel == "lstm" else 1
         return [mx.nd.zeros((batch_size, self.hidden_size), ctx=ctx, dtype=dtype) for _ in range(count)]
+
+    def read_tokens(self, tokens: Any, states: list[Any], embedding: Any | None) -> tuple[Any, list[Any]]:
+        """Read token ids.
+
+        What the input weights make of a token is computed once for each token of the vocabulary, not once for each
+        time step.
+
+        Args:
+            tokens: int32 ids ``(time, batch)``.
+            states: from :meth:`begin_state` or an earlier call.
+            embedding: the vectors of all tokens ``(vocabulary, input)``; None for one-hot vectors.
+
+        Returns:
+            Outputs ``(time, batch, hidden)`` and the new states.
+        """
+        return self(tokens, states, [] if embedding is None else [embedding])
 
     def hybrid_forward(
         self,
         F: Any,
         inputs: Any,
         states: list[Any],
+        vectors: list[Any] | None = None,
+        *,
         i2h_weight: Any,
         h2h_weight: Any,
         i2h_bias: Any,
         h2h_bias: Any,
     ) -> tuple[Any, list[Any]]:
-        """Map ``inputs (time, batch, input)`` to outputs ``(time, batch, hidden)`` and the new states."""
+        """Map ``inputs (time, batch, input)`` to outputs ``(time, batch, hidden)`` and the new states.
+
+        With ``vectors``, the inputs are ids of tokens and these are the tokens' vectors; see :meth:`read_tokens`.
+        """
+        if not training.serve(self.h2h_weight):
+            return self._fused(F, inputs, states, i2h_weight, h2h_weight, i2h_bias, h2h_bias)
+        weight = training.added_to(F, self.h2h_weight, h2h_weight)
+        bias = training.added_to(F, self.h2h_bias, h2h_bias)
+        if vectors is None:
+            products = F.FullyConnected(inputs, i2h_weight, i2h_bias, num_hidden=self.rows, flatten=False)
+            return training.recurrent_layer(F, self.kernel, products, weight, bias, states)
+        if vectors:
+            table = F.FullyConnected(*vectors, i2h_weight, i2h_bias, num_hidden=self.rows)
+        else:
+            table = F.broadcast_add(F.transpose(i2h_weight), i2h_bias.expand_dims(0))
+        return training.recurrent_layer(F, self.kernel, table, weight, bias, states, tokens=inputs)
+
+    def _fused(
+        self, F: Any, inputs: Any, states: list[Any], i2h_weight: Any, h2h_weight: Any, i2h_bias: Any, h2h_bias: Any
+    ) -> tuple[Any, list[Any]]:
         weights = F.concat(i2h_weight.reshape((-1,)), h2h_weight.reshape((-1,)), i2h_bias, h2h_bias, dim=0)
         outputs, *new_states = F.RNN(
             inputs,
@@ -57,7 +103,7 @@ class FusedLayer(gluon.HybridBlock):
             *[state.expand_dims(0) for state in states],
             state_size=self.hidden_size,
             num_layers=1,
-            mode=self.mode,
+            mode=self.kernel,
             state_outputs=True,
         )
         return outputs, [state.reshape((-3, -2)) for state in new_states]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from seqlm_core.model.fused_layer import FusedLayer
+from seqlm_core.model.recurrent_layer import RecurrentLayer
 from seqlm_core.model.stack import RecurrentStack
 from seqlm_core.mxnet import autograd, gluon, mx
 
@@ -43,10 +43,10 @@ class RecurrentNetwork(gluon.HybridBlock):
     def repeatable(self) -> contextlib.AbstractContextManager[Any]:
         """Return the mode in which reading gives the same figures, to the bit, wherever in memory the model lies.
 
-        The fused operator's path for inference rounds differently from one place to another, and the figures of a
-        resumed training would not be those of an uninterrupted one. Its path for training does not, and has nothing
-        else to it, since dropout comes from outside. Layers of others may do something else in training, and are read
-        as they are.
+        The path for inference of MXNet's fused operator rounds differently from one place to another, and the figures
+        of a resumed training would not be those of an uninterrupted one. Its path for training does not, and has
+        nothing else to it, since dropout comes from outside. Layers of others may do something else in training, and
+        are read as they are.
         """
-        fused = all(isinstance(layer, FusedLayer) for stack in self.stacks.values() for layer in stack.layers)
-        return autograd.train_mode() if fused else contextlib.nullcontext()
+        built_in = all(isinstance(layer, RecurrentLayer) for stack in self.stacks.values() for layer in stack.layers)
+        return autograd.train_mode() if built_in else contextlib.nullcontext()

@@ -61,8 +61,38 @@ class RecurrentStack(gluon.HybridBlock):
         Returns:
             The top layer's outputs ``(time, batch, hidden)`` and the states after the last step.
         """
-        new_states = []
-        for index in range(len(self.layers)):
+        return self._unroll_from(0, inputs, states, length, masks, [])
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether the lowest layer can read token ids, and :meth:`unroll_tokens` be called."""
+        return getattr(self.layers[0], "reads_tokens", False)
+
+    def unroll_tokens(
+        self, tokens: Any, embedding: Any | None, states: list[list[Any]], length: int, masks: list[Any] | None = None
+    ) -> tuple[Any, list[list[Any]]]:
+        """Run ``length`` time steps over token ids through all layers.
+
+        Args:
+            tokens: int32 ids ``(time, batch)``.
+            embedding: the vectors of all tokens ``(vocabulary, input)``; None for one-hot vectors.
+            states: as in :meth:`unroll`, and so are the others, and what is returned.
+        """
+        outputs, after = self.layers[0].read_tokens(tokens, states[0], embedding)
+        if masks is not None:
+            outputs = outputs * masks[0]
+        return self._unroll_from(1, outputs, states, length, masks, [list(after)])
+
+    def _unroll_from(
+        self,
+        first: int,
+        inputs: Any,
+        states: list[list[Any]],
+        length: int,
+        masks: list[Any] | None,
+        new_states: list[list[Any]],
+    ) -> tuple[Any, list[list[Any]]]:
+        for index in range(first, len(self.layers)):
             inputs, after = self.run_layer(index, inputs, states[index], length)
             if masks is not None:
                 inputs = inputs * masks[index]

@@ -1,4 +1,4 @@
-"""The native generation loop, which is in ``generation.cc``, by way of ctypes."""
+"""The native generation loop, which is in ``src/generation``, by way of ctypes."""
 
 from __future__ import annotations
 

@@ -48,9 +48,17 @@ def resume(path: PathLike, *, quiet: bool = False, **changes: Any) -> Any:
             os.environ["OMP_NUM_THREADS"],
         )
     from seqlm_core.mxnet import compute_device, told_failures
+    from seqlm_core.native.training import chosen_kernels, kernels_in_use
 
     device = compute_device(settings.device)
-    with locked(directory.path), told_failures():
+    kernels = run.config["kernels"]
+    with locked(directory.path), told_failures(), chosen_kernels(kernels):
+        if kernels_in_use(device) != kernels:
+            logger.warning(
+                "the run was begun with %s kernels and goes on with %s, so it will not be the same to the bit",
+                kernels,
+                kernels_in_use(device),
+            )
         session = run.session(texts, settings, device)
         session.begin(directory, quiet)
         if session.is_finished:

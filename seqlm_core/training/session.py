@@ -16,6 +16,7 @@ from seqlm_core.components import Components
 from seqlm_core.errors import RunError, TrainingInterrupted
 from seqlm_core.model.initialization import unique_parameters
 from seqlm_core.mxnet import mx
+from seqlm_core.native.training import MXNET, kernels_in_use
 from seqlm_core.run_directory import RunDirectory
 from seqlm_core.settings import TrainingSettings
 from seqlm_core.texts import TrainingTexts
@@ -84,7 +85,7 @@ class Session:
                     "python": platform.python_version(),
                 },
                 "threads": os.environ["OMP_NUM_THREADS"],
-                "kernels": "mxnet",
+                "kernels": kernels_in_use(self.device),
             }
         )
 
@@ -175,6 +176,13 @@ class Session:
             s.hidden_size,
             f"{weights:,}",
             self.directory.path,
+        )
+        kernels = kernels_in_use(self.device)
+        logger.info(
+            "computing on %s with %s, %s threads",
+            self.device,
+            "MXNet's operators" if kernels == MXNET else f"{kernels} kernels",
+            os.environ["OMP_NUM_THREADS"],
         )
         if 2 * s.warmup > self.training.total_steps:
             logger.info(

@@ -8,6 +8,7 @@ import numpy as np
 
 from seqlm_core.errors import RunError
 from seqlm_core.mxnet import mx, nd
+from seqlm_core.training import native_updates
 
 # Keeps the clipping factor finite where all gradients are zero.
 SMALLEST_NORM = 1e-12
@@ -48,14 +49,19 @@ class Updates:
             state = optimizer.create_state_multi_precision(index, parameter.list_data()[0])
             self._updater.states[index] = state
             self._updater.states_synced[index] = True
+        self._native_rule = native_updates.native_rule(optimizer, self.parameters)
 
     def step(self, learning_rate: float) -> None:
-        """Apply the gradients, which are replaced by clipped ones, at this learning rate."""
+        """Apply the gradients, which may be replaced by clipped ones, at this learning rate."""
         gradients = [parameter.list_grad()[0] for parameter in self.parameters]
         weights = [parameter.list_data()[0] for parameter in self.parameters]
+        self.optimizer.set_learning_rate(learning_rate)
+        if self._native_rule is not None:
+            states = [_as_list(self._updater.states[index]) for index in range(len(weights))]
+            native_updates.update(self._native_rule, self.optimizer, weights, gradients, states, self.clip_norm)
+            return
         if self.clip_norm:
             clip_global_norm(gradients, self.clip_norm)
-        self.optimizer.set_learning_rate(learning_rate)
         self._updater(list(range(len(weights))), gradients, weights)
 
     def state(self) -> dict[str, np.ndarray]:

@@ -15,9 +15,9 @@ import seqlm_core as seqlm
 
 
 def build(input_size: int, hidden_size: int, options: seqlm.NoOptions) -> Any:
-    from seqlm_core.model.fused_layer import FusedLayer
+    from seqlm_core.model.recurrent_layer import RecurrentLayer
 
-    return FusedLayer("gru", input_size, hidden_size)
+    return RecurrentLayer("gru", input_size, hidden_size)
 
 
 def project(weights: Mapping[str, np.ndarray], inputs: np.ndarray, options: seqlm.NoOptions) -> np.ndarray:

@@ -20,11 +20,11 @@ class LSTMOptions:
 
 
 def build(input_size: int, hidden_size: int, options: LSTMOptions) -> Any:
-    from seqlm_core.model.fused_layer import FusedLayer
     from seqlm_core.model.initialization import GateBias
+    from seqlm_core.model.recurrent_layer import RecurrentLayer
 
     forget_bias = GateBias(gates=4, gate=1, value=options.forget_bias)
-    return FusedLayer("lstm", input_size, hidden_size, forget_bias)
+    return RecurrentLayer("lstm", input_size, hidden_size, forget_bias)
 
 
 def project(weights: Mapping[str, np.ndarray], inputs: np.ndarray, options: LSTMOptions) -> np.ndarray:

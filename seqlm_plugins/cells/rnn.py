@@ -21,9 +21,9 @@ def kernel(options: RNNOptions) -> str:
 
 
 def build(input_size: int, hidden_size: int, options: RNNOptions) -> Any:
-    from seqlm_core.model.fused_layer import FusedLayer
+    from seqlm_core.model.recurrent_layer import RecurrentLayer
 
-    return FusedLayer(kernel(options), input_size, hidden_size)
+    return RecurrentLayer(kernel(options), input_size, hidden_size)
 
 
 def project(weights: Mapping[str, np.ndarray], inputs: np.ndarray, options: RNNOptions) -> np.ndarray:

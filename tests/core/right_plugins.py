@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import seqlm_core as seqlm
-from seqlm_core.model.fused_layer import FusedLayer
+from seqlm_core.model.recurrent_layer import RecurrentLayer
 from seqlm_core.mxnet import gluon, mx
 
 
@@ -50,7 +50,7 @@ def unit_step(weights, inputs, states, options):
     return hidden, (hidden,)
 
 
-class Layer(FusedLayer):
+class Layer(RecurrentLayer):
     """A sequence layer."""
 
     mode = "rnn_tanh"

@@ -35,7 +35,7 @@ sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", sys.argv[2]], plugins=[San
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "libseqlm_generation.so"
-        source = PROJECT / "seqlm_core" / "native" / "generation.cc"
+        source = PROJECT / "seqlm_core" / "native" / "src" / "generation" / "generation.cc"
         subprocess.run(["g++", *OPTIONS, SANITIZERS, str(source), "-o", str(library)], check=True)
         runtime = subprocess.run(["g++", "-print-file-name=libasan.so"], check=True, capture_output=True, text=True)
         environment = {

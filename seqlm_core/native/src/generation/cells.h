@@ -7,7 +7,7 @@
 
 #include <cstddef>
 
-#include "mathematics.h"
+#include "../mathematics.h"
 
 namespace seqlm {
 

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "mathematics.h"
+#include "../mathematics.h"
 
 namespace seqlm {
 

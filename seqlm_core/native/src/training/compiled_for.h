@@ -1,0 +1,29 @@
+// All kernels, compiled for the instruction set SEQLM_INSTRUCTION_SET: in a namespace of that name, with vectors of
+// SEQLM_LANES floats and tiles of SEQLM_TILE_VECTORS of them.
+//
+// The headers of the standard library come before the compiler is told to use the instruction set, and no function of
+// theirs that is not certain to be inlined is used. Otherwise the linker might choose the version of one that other
+// processors cannot run.
+
+namespace seqlm {
+namespace SEQLM_INSTRUCTION_SET {
+namespace {
+
+#include "ranges.h"
+#include "vector.h"
+#include "product.h"
+#include "team.h"
+#include "cell.h"
+#include "rnn.h"
+#include "gru.h"
+#include "lstm.h"
+#include "layer.h"
+#include "softmax.h"
+#include "updates.h"
+
+}  // namespace
+
+const Kernels kernels = {layer_forward, layer_backward, softmax_forward, softmax_backward, update};
+
+}  // namespace SEQLM_INSTRUCTION_SET
+}  // namespace seqlm

@@ -1,0 +1,130 @@
+// What the kernels compute, whatever instruction set they are compiled for.
+//
+// Arrays are of float32, row by row, without gaps. A "row" of a layer is one time step of one sequence: row
+// t * batch + b is time step t of sequence b.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "memory.h"
+
+namespace seqlm {
+
+enum class Cell { rnn_tanh, rnn_relu, gru, lstm };
+
+inline constexpr std::size_t gates_of(Cell cell) { return cell == Cell::lstm ? 4 : cell == Cell::gru ? 3 : 1; }
+
+struct LayerSizes {
+    Cell cell;
+    std::size_t time, batch, units;
+    bool reverse;  // read each sequence from its end
+
+    std::size_t rows() const { return time * batch; }
+    std::size_t outputs() const { return gates_of(cell) * units; }  // of the products with the weights
+};
+
+// A recurrent layer that reads. What lies beyond the end of a sequence is not read; its outputs are 0.
+struct LayerForward {
+    LayerSizes sizes;
+    const float* inputs;          // what the layer's input weights and bias make of its inputs: (rows, gates * units);
+    const std::int32_t* tokens;   // or, where this is not null, of each token of a vocabulary, and the row's token
+    const std::int32_t* lengths;  // (batch); null where all sequences are `time` long
+    const float* weight;          // (gates * units, units)
+    const float* bias;            // (gates * units)
+    const float* hidden;          // (batch, units), before the first time step
+    const float* memory;          // the same of the memory of an lstm, else null
+    float* outputs;               // (rows, units)
+    float* last_hidden;           // (batch, units), after the last time step of each sequence
+    float* last_memory;
+};
+
+// The gradients of its arrays.
+struct LayerBackward {
+    const float* outputs;
+    const float* last_hidden;
+    const float* last_memory;
+    float* inputs;
+    std::size_t vocabulary;  // rows of `inputs` where there are tokens
+    float* weight;
+    float* bias;
+    float* hidden;
+    float* memory;
+};
+
+// What a layer keeps from forward to backward, and memory for both.
+struct LayerState {
+    Buffer activations, hidden, packed, scratch;
+};
+
+// A projection to classes with a softmax, and the cross-entropy of it with the targets.
+struct SoftmaxForward {
+    std::size_t rows, units, classes;
+    const float* hidden;          // (rows, units)
+    const float* weight;          // (classes, units)
+    const float* bias;            // (classes)
+    const std::int32_t* targets;  // (rows)
+    float* losses;                // (rows), in nats
+};
+
+struct SoftmaxBackward {
+    const float* losses;
+    float* hidden;
+    float* weight;
+    float* bias;
+};
+
+struct SoftmaxState {
+    Buffer probabilities, packed, scratch;
+};
+
+// One parameter and what its update reads and writes.
+struct Parameter {
+    std::size_t size;
+    float* weight;
+    const float* gradient;
+    float* mean;    // the momentum, or the running mean of the gradient
+    float* square;  // the running mean of its square
+};
+
+// How the parameters are updated. g is the gradient, scaled by `rescale` and so that the norm of all gradients together
+// is at most `clip_norm`, unless that is 0; plus weight_decay * weight.
+struct UpdateRule {
+    enum class Kind {
+        sgd,       // weight -= learning_rate g
+        momentum,  // weight += mean = mean_decay mean - learning_rate g
+        nesterov,  // likewise, and weight += mean_decay mean - learning_rate g
+        rmsprop,   // weight -= learning_rate g / sqrt(square + epsilon)
+        adam       // weight -= learning_rate mean / (sqrt(square) + epsilon)
+    };
+    Kind kind;
+    float learning_rate, weight_decay, mean_decay, square_decay, epsilon, rescale;
+    double clip_norm;
+};
+
+// The kernels, compiled for one instruction set. All give the same on every call with the same number of threads.
+struct Kernels {
+    void (*layer_forward)(const LayerForward&, LayerState&, int threads);
+    void (*layer_backward)(const LayerForward&, const LayerBackward&, LayerState&, int threads);
+    void (*softmax_forward)(const SoftmaxForward&, SoftmaxState&, int threads);
+    void (*softmax_backward)(const SoftmaxForward&, const SoftmaxBackward&, SoftmaxState&, int threads);
+    // sums: room for one number of each thread.
+    void (*update)(const UpdateRule&, const Parameter*, std::size_t count, double* sums, int threads);
+};
+
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)
+#define SEQLM_X86_64
+#endif
+
+namespace portable {
+extern const Kernels kernels;
+}
+namespace avx2 {
+extern const Kernels kernels;
+}
+namespace avx512 {
+extern const Kernels kernels;
+}
+
+}  // namespace seqlm

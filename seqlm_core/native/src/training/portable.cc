@@ -1,0 +1,6 @@
+#include "standard_headers.h"
+
+#define SEQLM_INSTRUCTION_SET portable
+#define SEQLM_LANES 4
+#define SEQLM_TILE_VECTORS 2
+#include "compiled_for.h"

@@ -1,0 +1,226 @@
+// Products of matrices, by one micro-kernel that keeps a tile of the result in registers.
+//
+// Included by compiled_for.h, in the namespace of one instruction set.
+
+constexpr int tile_rows = 6;
+constexpr int tile_vectors = SEQLM_TILE_VECTORS;
+constexpr std::size_t panel = tile_vectors * lanes;
+
+// The depth of a product is cut into blocks, so that what is read again and again stays in the nearest caches.
+constexpr std::size_t block_depth = 256;
+
+// result (rows, vectors * lanes) = a b, or += where it is added to.
+//
+// a: element (i, k) lies at a[i * row_stride + k * depth_stride].
+// b: (depth, vectors * lanes), without gaps.
+template <int rows, int vectors>
+SEQLM_INLINE void multiply_tile(
+    const float* __restrict a,
+    std::size_t row_stride,
+    std::size_t depth_stride,
+    const float* __restrict b,
+    std::size_t depth,
+    float* __restrict result,
+    std::size_t result_stride,
+    bool add
+) {
+    Vector sums[rows][vectors];
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 8
+        for (int j = 0; j < vectors; ++j) sums[i][j] = Vector{};
+#pragma GCC unroll 2
+    for (std::size_t k = 0; k < depth; ++k) {
+        Vector from_b[vectors];
+#pragma GCC unroll 8
+        for (int j = 0; j < vectors; ++j) from_b[j] = load(b + (k * vectors + j) * lanes);
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; ++i) {
+            const float factor = a[i * row_stride + k * depth_stride];
+#pragma GCC unroll 8
+            for (int j = 0; j < vectors; ++j) sums[i][j] += factor * from_b[j];
+        }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 8
+        for (int j = 0; j < vectors; ++j) {
+            float* to = result + i * result_stride + j * lanes;
+            store(add ? load(to) + sums[i][j] : sums[i][j], to);
+        }
+}
+
+// How many of `left` rows the next tile takes, so that the last tiles are not much smaller than the others.
+SEQLM_INLINE std::size_t next_rows(std::size_t left) {
+    const std::size_t tiles = (left + tile_rows - 1) / tile_rows;
+    return (left + tiles - 1) / tiles;
+}
+
+// The product of all rows of `a`, which lie row by row, with one panel of b.
+template <int vectors>
+void multiply_panel(
+    const float* a,
+    std::size_t a_stride,
+    std::size_t rows,
+    const float* b,
+    std::size_t depth,
+    float* result,
+    std::size_t result_stride,
+    bool add
+) {
+    while (rows) {
+        const std::size_t taken = next_rows(rows);
+        switch (taken) {
+#define SEQLM_TILE(n) \
+    case n: multiply_tile<n, vectors>(a, a_stride, 1, b, depth, result, result_stride, add); break;
+            SEQLM_TILE(1)
+            SEQLM_TILE(2)
+            SEQLM_TILE(3)
+            SEQLM_TILE(4)
+            SEQLM_TILE(5)
+            SEQLM_TILE(6)
+#undef SEQLM_TILE
+        }
+        a += taken * a_stride;
+        result += taken * result_stride;
+        rows -= taken;
+    }
+}
+
+// The second factor of a product: (depth, columns), the columns padded to whole vectors. It lies block by block of its
+// depth, panel by panel of its columns, in the order in which the micro-kernel reads it.
+struct Packed {
+    float* data;
+    std::size_t depth, columns;  // columns: padded
+
+    static std::size_t size(std::size_t depth, std::size_t columns) { return depth * padded(columns); }
+
+    // Where the panel that begins with `column` lies of the block that begins with `first`.
+    SEQLM_INLINE float* at(std::size_t first, std::size_t column) const {
+        return data + first * columns + column * smaller(block_depth, depth - first);
+    }
+};
+
+// result (rows, columns first to last) = a b, or += where it is added to. first and last are the boundaries of panels,
+// or the last is that of the columns.
+SEQLM_INLINE void multiply(
+    const float* a,
+    std::size_t a_stride,
+    std::size_t rows,
+    const Packed& b,
+    std::size_t first,
+    std::size_t last,
+    float* result,
+    std::size_t result_stride,
+    bool add
+) {
+    for (std::size_t from = 0; from < b.depth; from += block_depth) {
+        const std::size_t depth = smaller(block_depth, b.depth - from);
+        for (std::size_t column = first; column < last; column += panel) {
+            float* to = result + column - first;
+            const float* block = b.at(from, column);
+            switch (smaller(panel, last - column) / lanes) {
+#define SEQLM_PANEL(n) \
+    case n: multiply_panel<n>(a + from, a_stride, rows, block, depth, to, result_stride, add || from); break;
+                SEQLM_PANEL(1)
+                SEQLM_PANEL(2)
+#if SEQLM_TILE_VECTORS > 2
+                SEQLM_PANEL(3)
+                SEQLM_PANEL(4)
+#endif
+#undef SEQLM_PANEL
+            }
+        }
+    }
+}
+
+// Packs columns first to last of b, of which element (k, c) is rows[k * stride + c], and 0 from `columns` on.
+SEQLM_INLINE void pack_rows(
+    const float* rows, std::size_t stride, std::size_t columns, const Packed& b, std::size_t first, std::size_t last
+) {
+    for (std::size_t from = 0; from < b.depth; from += block_depth) {
+        const std::size_t depth = smaller(block_depth, b.depth - from);
+        for (std::size_t column = first; column < last; column += panel) {
+            const std::size_t width = smaller(panel, b.columns - column);
+            const std::size_t there = column < columns ? smaller(width, columns - column) : 0;
+            float* to = b.at(from, column);
+            for (std::size_t k = from; k < from + depth; ++k, to += width) {
+                for (std::size_t c = 0; c < there; ++c) to[c] = rows[k * stride + column + c];
+                for (std::size_t c = there; c < width; ++c) to[c] = 0;
+            }
+        }
+    }
+}
+
+// Packs the panel of b that begins with column `first`: its c-th column is columns[c] (depth), or 0 where that is null.
+SEQLM_INLINE void pack_panel(const float* const* columns, const Packed& b, std::size_t first) {
+    constexpr std::size_t step = 16;  // elements of a column at a time: those of all columns are in the nearest cache
+    const std::size_t width = smaller(panel, b.columns - first);
+    for (std::size_t k = 0; k < b.depth; k += step) {
+        const std::size_t count = smaller(step, b.depth - k), from = k / block_depth * block_depth;
+        float* to = b.at(from, first) + (k - from) * width;
+        for (std::size_t c = 0; c < width; ++c)
+            for (std::size_t i = 0; i < count; ++i) to[i * width + c] = columns[c] ? columns[c][k + i] : 0;
+    }
+}
+
+// Copies `there` columns of `depth` rows beside each other, each row filled up with 0 to `width`.
+SEQLM_INLINE void pack_tile(
+    const float* from, std::size_t stride, std::size_t there, std::size_t depth, std::size_t width, float* to
+) {
+    for (std::size_t k = 0; k < depth; ++k, from += stride, to += width) {
+        if (there == width) {
+            std::memcpy(to, from, width * sizeof(float));
+        } else {
+            for (std::size_t c = 0; c < there; ++c) to[c] = from[c];
+            for (std::size_t c = there; c < width; ++c) to[c] = 0;
+        }
+    }
+}
+
+// Memory for accumulate_products.
+constexpr std::size_t product_scratch(std::size_t depth, std::size_t rows) {
+    return depth * (rows + tile_rows + panel) + tile_rows * panel;
+}
+
+// result (rows first to last of all rows, columns) += a' b, or = where it is not added to: a sum over `depth` products
+// of a row of `a` (depth, all rows) and a row of `b` (depth, columns).
+SEQLM_INLINE void accumulate_products(
+    const float* a,
+    std::size_t a_stride,
+    Range rows,
+    const float* b,
+    std::size_t b_stride,
+    std::size_t columns,
+    std::size_t depth,
+    float* result,
+    std::size_t result_stride,
+    bool add,
+    float* scratch
+) {
+    float* edge = scratch;
+    float* b_panel = edge + tile_rows * panel;
+    float* a_tiles = b_panel + depth * panel;
+    for (std::size_t row = rows.first; row < rows.last; row += tile_rows)
+        pack_tile(a + row, a_stride, smaller(tile_rows, rows.last - row), depth, tile_rows,
+                  a_tiles + (row - rows.first) * depth);
+    for (std::size_t column = 0; column < columns; column += panel) {
+        const std::size_t width = smaller(panel, columns - column);
+        pack_tile(b + column, b_stride, width, depth, panel, b_panel);
+        for (std::size_t row = rows.first; row < rows.last; row += tile_rows) {
+            const std::size_t height = smaller(tile_rows, rows.last - row);
+            const float* tile = a_tiles + (row - rows.first) * depth;
+            float* to = result + row * result_stride + column;
+            if (height == tile_rows && width == panel) {
+                multiply_tile<tile_rows, tile_vectors>(tile, 1, tile_rows, b_panel, depth, to, result_stride, add);
+                continue;
+            }
+            multiply_tile<tile_rows, tile_vectors>(tile, 1, tile_rows, b_panel, depth, edge, panel, false);
+            for (std::size_t i = 0; i < height; ++i)
+                for (std::size_t c = 0; c < width; ++c) {
+                    float& element = to[i * result_stride + c];
+                    element = (add ? element : 0) + edge[i * panel + c];
+                }
+        }
+    }
+}

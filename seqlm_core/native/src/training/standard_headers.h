@@ -1,0 +1,14 @@
+// What the kernels need of the standard library and of the project, before an instruction set is chosen.
+
+#pragma once
+
+#include <omp.h>
+#include <sched.h>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "../mathematics.h"
+#include "kernels.h"

@@ -1,0 +1,162 @@
+"""The native training kernels: MXNet operators of our own, built from ``src/training``.
+
+Where they cannot serve (not built, on a GPU, in another type than float32, ``SEQLM_NATIVE=0``), MXNet's own operators
+do, with the same results to rounding.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqlm_core.mxnet import mx
+
+logger = logging.getLogger("seqlm")
+
+LIBRARY = Path(__file__).with_name("libseqlm_training.so")
+
+# The interface that is described here; the library has a number of its own, in case it was built from other sources.
+INTERFACE = 1
+
+MXNET = "mxnet"
+INSTRUCTION_SETS = ("portable", "avx2", "avx512")
+"""What the kernels are compiled for, the slowest first."""
+
+
+@functools.cache
+def _load(path: Path) -> ctypes.CDLL | None:
+    if not path.exists():
+        return None
+    try:
+        library = ctypes.CDLL(os.fspath(path))
+        found = library.seqlm_training_interface()
+    except (OSError, AttributeError) as error:
+        logger.warning("the native kernels cannot be used, and MXNet's operators are: %s", error)
+        return None
+    if found != INTERFACE:
+        logger.warning("%s was built from other sources, and MXNet's operators are used; install seqlm again", path)
+        return None
+    mx.library.load(os.fspath(path.resolve()), verbose=False)
+    return library
+
+
+def available_kernels() -> list[str]:
+    """Return the kernels that can be used here, the slowest first: ``mxnet``, ``native portable`` and so on."""
+    if os.environ.get("SEQLM_NATIVE") == "0":
+        return [MXNET]
+    library = _load(LIBRARY)
+    if library is None:
+        return [MXNET]
+    names = INSTRUCTION_SETS[: library.seqlm_training_instruction_sets()]
+    return [MXNET, *(f"native {name}" for name in names)]
+
+
+_in_use: str | None = None
+
+
+def kernels_in_use(device: mx.Context) -> str:
+    """Return the name of the kernels that compute on this device."""
+    if device.device_type != "cpu":
+        return MXNET
+    return _in_use if _in_use is not None else _use(available_kernels()[-1])
+
+
+@contextlib.contextmanager
+def chosen_kernels(name: str) -> Iterator[None]:
+    """Compute with these kernels what is made meanwhile, if they are available, else with the fastest.
+
+    Args:
+        name: as in :func:`available_kernels`.
+    """
+    available = available_kernels()
+    _use(name if name in available else available[-1])
+    try:
+        yield
+    finally:
+        mx.nd.waitall()
+        _use(available[-1])
+
+
+def _use(kernels: str) -> str:
+    global _in_use
+    library = None if kernels == MXNET else _load(LIBRARY)
+    if library is not None:
+        instruction_set = INSTRUCTION_SETS.index(kernels.split()[1])
+        library.seqlm_training_configure(int(os.environ["OMP_NUM_THREADS"]), instruction_set)
+    _in_use = kernels
+    return kernels
+
+
+def serve(parameter: Any) -> bool:
+    """Whether the native kernels compute what this gluon parameter, which has values, is part of."""
+    return np.dtype(parameter.dtype) == np.float32 and kernels_in_use(parameter.list_ctx()[0]) != MXNET
+
+
+def recurrent_layer(
+    F: Any,
+    kernel: str,
+    inputs: Any,
+    weight: Any,
+    bias: Any,
+    states: Sequence[Any],
+    *,
+    tokens: Any = None,
+    lengths: Any = None,
+    reverse: bool = False,
+) -> tuple[Any, list[Any]]:
+    """Run a recurrent layer over all time steps.
+
+    Args:
+        F: ``mx.nd`` or ``mx.sym``.
+        kernel: one of :data:`~seqlm_core.native.GATES`.
+        inputs: what the layer's input weights and bias make of its inputs, ``(time, batch, gates * hidden)``; or of
+            each token of a vocabulary, ``(vocabulary, gates * hidden)``.
+        weight: ``(gates * hidden, hidden)``.
+        bias: ``(gates * hidden,)``.
+        states: ``(batch, hidden)``: hidden, and for ``lstm`` memory.
+        tokens: int32 ids ``(time, batch)``, where ``inputs`` has a row for each token.
+        lengths: int32 ``(batch,)``, from 1 to ``time``; outputs beyond the end of a sequence are 0. None where
+            all sequences fill all time steps.
+        reverse: read each sequence from its end.
+
+    Returns:
+        The outputs ``(time, batch, hidden)`` and the states after the last time step of each sequence.
+    """
+    # An operator of our own is not told to add to a gradient (grad_req "add") and would overwrite it. Its copies'
+    # gradients are added by MXNet. Weights are large, so they are copied only where it matters.
+    arguments = [inputs, weight, bias, *[F.identity(state) for state in states]]
+    arguments += [array for array in (tokens, lengths) if array is not None]
+    outputs, *after = F.seqlm_layer(
+        *arguments,
+        cell=kernel,
+        tokens=int(tokens is not None),
+        lengths=int(lengths is not None),
+        reverse=int(reverse),
+    )
+    return outputs, after
+
+
+def softmax_loss(F: Any, hidden: Any, weight: Any, bias: Any, targets: Any) -> Any:
+    """Return the cross-entropy in nats of each prediction, ``(...)``, of a linear projection with a softmax.
+
+    Args:
+        F: ``mx.nd`` or ``mx.sym``.
+        hidden: ``(..., hidden)``.
+        weight: ``(classes, hidden)``.
+        bias: ``(classes,)``.
+        targets: int32 ids of the classes, ``(...)``.
+    """
+    return F.seqlm_softmax_loss(hidden, weight, bias, targets)
+
+
+def added_to(F: Any, parameter: Any, array: Any) -> Any:
+    """Return a parameter's array for a native operator; a copy where its gradients are added up."""
+    return F.identity(array) if parameter.grad_req == "add" else array
