@@ -54,9 +54,9 @@ def interrupt_at(monkeypatch, step, signals=1):
     """Make signals arrive while a training computes this step."""
     original = SequenceLearning.loss
 
-    def loss(task, batch, at):
-        for _ in range(signals if at == step else 0):
+    def loss(task, batch):
+        for _ in range(signals if batch.step == step else 0):
             signal.raise_signal(signal.SIGINT)
-        return original(task, batch, at)
+        return original(task, batch)
 
     monkeypatch.setattr(SequenceLearning, "loss", loss)

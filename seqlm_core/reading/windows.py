@@ -57,6 +57,7 @@ class WindowPlan:
         """Yield the windows of an epoch from window ``first`` on, int32 ``(sequence_length + 1, batch)``."""
         stream = self.sequence_length * self.windows
         starts = self.offset(seed, epoch) + stream * np.arange(self.batch_size)
-        steps = np.arange(self.sequence_length + 1)[:, None]
+        places = starts + np.arange(self.sequence_length + 1)[:, None]
+        ids = np.asarray(ids)  # indexing a memory map itself takes longer
         for window in range(first, self.windows):
-            yield np.asarray(ids[starts + window * self.sequence_length + steps])
+            yield ids[places + window * self.sequence_length]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from seqlm_core.arrays import array_of
 from seqlm_core.model.sequence_network import SequenceNetwork, SequenceOutputs
 from seqlm_core.mxnet import nd
 from seqlm_core.sequences.batches import Batch, EncodedSequences, batches_in_order
@@ -20,12 +21,19 @@ class NetworkInputs:
 
     def __call__(self, batch: Batch) -> tuple[list[nd.NDArray], nd.NDArray | None, list[Any]]:
         """Return inputs, lengths or None, and states."""
+        return (*self.arrays(batch), self.states(batch))
+
+    def arrays(self, batch: Batch) -> tuple[list[nd.NDArray], nd.NDArray | None]:
+        """Return inputs, and lengths or None."""
         device, dtype = self.network.device, self.network.dtype
-        inputs = [nd.array(a, ctx=device, dtype="int32" if a.dtype == np.int32 else dtype) for a in batch.inputs]
+        inputs = [array_of(a, np.int32 if a.dtype == np.int32 else dtype, device) for a in batch.inputs]
+        return inputs, array_of(batch.lengths, np.int32, device) if self.network.reads_lengths else None
+
+    def states(self, batch: Batch) -> list[Any]:
+        """Return the states, the same arrays for all batches of a shape."""
         if batch.shape not in self._states:
             self._states[batch.shape] = self.network.begin_state(*batch.shape)
-        lengths = nd.array(batch.lengths, ctx=device, dtype="int32") if self.network.reads_lengths else None
-        return inputs, lengths, self._states[batch.shape]
+        return self._states[batch.shape]
 
 
 class Predictor:

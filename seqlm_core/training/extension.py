@@ -26,10 +26,13 @@ class Extension:
         """Called in each step, when the gradients are there and the weights not yet changed."""
 
     def on_step(self, training: Training) -> None:
-        """Called after each step, and after the reports that it brought."""
+        """Called after each step, whose computation may still go on."""
 
     def on_report(self, training: Training, record: Record) -> None:
-        """Called every ``log_every`` steps with the training loss since the last report."""
+        """Called every ``log_every`` steps with the training loss since the last report.
+
+        The losses are fetched late, so that nothing waits for them: some steps may have followed ``record["step"]``.
+        """
 
     def on_epoch(self, training: Training, record: Record) -> None:
         """Called after each epoch, and at a last step that ends none, to add figures to ``record``."""

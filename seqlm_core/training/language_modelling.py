@@ -9,6 +9,7 @@ from typing import Any, Callable
 import numpy as np
 
 from seqlm_core.architecture import Architecture
+from seqlm_core.arrays import array_of
 from seqlm_core.build import build_language_model, check_cells_work
 from seqlm_core.components import Components
 from seqlm_core.errors import RunError, SettingError
@@ -30,6 +31,34 @@ from seqlm_core.training.extension import Extension
 from seqlm_core.training.extensions.anomalies import is_finite
 from seqlm_core.training.extensions.samples import ModelSampler, Samples
 from seqlm_core.training.session import Session
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """One training step's window, and all that is drawn for it, as arrays on the model's device.
+
+    Attributes:
+        step: which step, from 0.
+        tokens: ids, int32 ``(time + 1, batch)``.
+        begins_epoch: all streams begin with the states of the beginning of a text.
+        resets: of the streams ``(batch,)``, 1 for those that do so otherwise; None where none does.
+        masks: dropout masks of the forward stack, None without dropout.
+        backward_masks: likewise, of the backward stack.
+        right_visible: ``(time, batch, 1)``, 1 where a prediction may use the text that follows it, else 0; None
+            for a unidirectional model.
+        predictions: how many tokens are predicted.
+        weights: of each prediction's loss in the mean, ``(time, batch)``.
+    """
+
+    step: int
+    tokens: Any
+    begins_epoch: bool
+    resets: Any | None
+    masks: list[Any] | None
+    backward_masks: list[Any] | None
+    right_visible: Any | None
+    predictions: int
+    weights: Any
 
 
 class LanguageModelling:
@@ -56,7 +85,10 @@ class LanguageModelling:
             len(corpus.training), settings.sequence_length, settings.batch_size, corpus.training.name
         )
         self._window_loss = WindowLoss(model, settings.sequence_length)
-        self._states = model.begin_state(self.plan.batch_size)
+        self._fresh_states = self._states = model.begin_state(self.plan.batch_size)
+        self._fresh_backward_states = model.begin_backward_state(self.plan.batch_size)
+        shape = self.plan.sequence_length, self.plan.batch_size
+        self._weights = nd.full(shape, 1 / self.predictions_per_step, ctx=model.device, dtype=model.dtype)
         self._evaluator = (
             Evaluator(model, corpus.validation, settings.sequence_length, settings.batch_size)
             if corpus.validation is not None
@@ -107,45 +139,49 @@ class LanguageModelling:
             return []
         return [Samples(s.sample_every, ModelSampler(self.model, components.cell, self.corpus, s.seed), show)]
 
-    def batches(self, epoch: int, first_window: int) -> Iterator[np.ndarray]:
-        """Yield the rest of an epoch's windows of token ids, ``(time + 1, batch)``."""
-        if first_window == 0:
-            self._states = self.model.begin_state(self.plan.batch_size)
-        yield from self.plan.read(self.corpus.training.ids, self.settings.seed, epoch, first_window)
+    def batches(self, epoch: int, first_window: int) -> Iterator[Window]:
+        """Yield the rest of an epoch's windows; nothing of it depends on the model's weights and states."""
+        windows = self.plan.read(self.corpus.training.ids, self.settings.seed, epoch, first_window)
+        for number, ids in enumerate(windows, start=first_window):
+            yield self._window(ids, epoch * self.steps_per_epoch + number, begins_epoch=number == 0)
 
-    def loss(self, window: np.ndarray, step: int) -> tuple[Any, int]:
-        """Return the mean loss of a window in nats per token, and its predictions; call it while autograd records.
+    def loss(self, window: Window) -> Any:
+        """Return the loss of each prediction in nats ``(time, batch)``; call it while autograd records.
 
         The states are carried over to the next call, detached.
         """
-        model = self.model
-        self._reset_states(step)
-        backward_states = model.begin_backward_state(self.plan.batch_size)
-        masks = self._dropout_masks(step, "forward", 0)
-        backward_masks = right_visible = None
-        if model.backward_stack is not None:
-            backward_masks = self._dropout_masks(step, "backward", 1)
-            right_visible = self._right_visible(step)
-        tokens = nd.array(window, ctx=model.device, dtype="int32")
-        losses, states = self._window_loss(tokens, self._states, masks, backward_states, backward_masks, right_visible)
+        if window.begins_epoch:
+            self._states = self._fresh_states
+        elif window.resets is not None:
+            self._states = [
+                [nd.where(window.resets, new, old) for new, old in zip(*layers)]
+                for layers in zip(self._fresh_states, self._states)
+            ]
+        losses, states = self._window_loss(
+            window.tokens,
+            self._states,
+            window.masks,
+            self._fresh_backward_states,
+            window.backward_masks,
+            window.right_visible,
+        )
         self._states = [[state.detach() for state in layer] for layer in states]
-        return losses.mean(), losses.size
+        return losses
 
     def evaluate(self) -> Evaluation | None:
         """Return the figures on the validation part, None where there is none."""
         return self._evaluator.evaluate() if self._evaluator else None
 
-    def first_not_finite(self, window: np.ndarray) -> str | None:
+    def first_not_finite(self, window: Window) -> str | None:
         """Return the name of the first part of the model whose outputs for a window are not finite, or None.
 
         Computed without dropout and from fresh states, since those of the step are gone.
         """
-        tokens = nd.array(window, ctx=self.model.device, dtype="int32")
-        batch_size = window.shape[1]
-        stacks = [("forward_stack", self.model.forward_stack, tokens[:-1], self.model.begin_state(batch_size))]
+        tokens = window.tokens
+        stacks = [("forward_stack", self.model.forward_stack, tokens[:-1], self._fresh_states)]
         if self.model.backward_stack is not None:
-            fresh = self.model.begin_backward_state(batch_size)
-            stacks.append(("backward_stack", self.model.backward_stack, tokens[2:].flip(axis=0), fresh))
+            following = tokens[2:].flip(axis=0)
+            stacks.append(("backward_stack", self.model.backward_stack, following, self._fresh_backward_states))
         for name, stack, read, states in stacks:
             values = self.model.input(read)
             if not is_finite(values):
@@ -173,28 +209,40 @@ class LanguageModelling:
         shapes = {name: array.shape for name, array in self.state().items()}
         if shapes != {name: array.shape for name, array in arrays.items()}:
             raise RunError("the checkpoint's recurrent states are not those of the run's model")
-        for layer, states in enumerate(self._states):
-            for k, state in enumerate(states):
-                state[:] = nd.array(arrays[f"{layer}/{k}"], ctx=state.context, dtype=state.dtype)
+        self._states = [
+            [nd.array(arrays[f"{layer}/{k}"], ctx=state.context, dtype=state.dtype) for k, state in enumerate(states)]
+            for layer, states in enumerate(self._states)
+        ]
 
-    def _reset_states(self, step: int) -> None:
-        """Give some streams, drawn anew at each step, the states of the beginning of a text.
+    def _window(self, ids: np.ndarray, step: int, begins_epoch: bool) -> Window:
+        two_sided = self.model.backward_stack is not None
+        return Window(
+            step=step,
+            tokens=array_of(ids, np.int32, self.model.device),
+            begins_epoch=begins_epoch,
+            resets=self._resets(step),
+            masks=self._dropout_masks(step, "forward", 0),
+            backward_masks=self._dropout_masks(step, "backward", 1) if two_sided else None,
+            right_visible=self._right_visible(step) if two_sided else None,
+            predictions=self.predictions_per_step,
+            weights=self._weights,
+        )
+
+    def _resets(self, step: int) -> Any | None:
+        """Return the streams ``(batch,)``, drawn anew at each step, that get the states of the beginning of a text.
 
         Without it a model meets a fresh state only at the beginning of an epoch. In a first epoch that leaves some
         beginnings out of which it never finds: on tiny Shakespeare after 250 steps, 5 of 32 streams of the
         validation part stayed at 7.5 nats per token and the others at 2.3.
         """
         random = generator(self.settings.seed, step, "state resets")
-        reset = random.random(self.plan.batch_size, dtype=np.float32) < self.settings.reset_probability
-        if reset.any():
-            fresh = self.model.begin_state(self.plan.batch_size)
-            chosen = nd.array(reset, ctx=self.model.device)
-            self._states = [
-                [nd.where(chosen, new, old) for new, old in zip(*layers)] for layers in zip(fresh, self._states)
-            ]
+        resets = random.random(self.plan.batch_size, dtype=np.float32) < self.settings.reset_probability
+        return array_of(resets, self.model.dtype, self.model.device) if resets.any() else None
 
     def _dropout_masks(self, step: int, direction: str, shorter: int) -> list[Any] | None:
         """Return the masks of one direction, None without dropout."""
+        if not self.settings.dropout:
+            return None
         random = generator(self.settings.seed, step, f"{direction} dropout")
         shape = self.plan.sequence_length - shorter, self.plan.batch_size
         return dropout_masks(self.model, self.model.mask_sizes, self.settings.dropout, shape, random)
@@ -203,8 +251,7 @@ class LanguageModelling:
         """Return ``(time, batch, 1)``: 1 where a prediction may use the text that follows it, else 0."""
         random = generator(self.settings.seed, step, "hidden right context")
         drawn = random.random((self.plan.sequence_length, self.plan.batch_size, 1), dtype=np.float32)
-        visible = (drawn >= self.settings.hide_right_context).astype(np.float32)
-        return nd.array(visible, ctx=self.model.device, dtype=self.model.dtype)
+        return array_of(drawn >= self.settings.hide_right_context, self.model.dtype, self.model.device)
 
 
 def language_model_session(

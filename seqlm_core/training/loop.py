@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
+from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Callable
+
+import numpy as np
 
 from seqlm_core.errors import NonFiniteLossError
 from seqlm_core.mxnet import autograd, mx
 from seqlm_core.randomness import mxnet_seed
 from seqlm_core.training.extension import Extension, Record
+from seqlm_core.training.prefetch import made_ahead
 from seqlm_core.training.schedules import learning_rate
 from seqlm_core.training.task import Task
 from seqlm_core.training.updates import Updates
@@ -18,6 +23,8 @@ from seqlm_core.training.updates import Updates
 # MXNet computes behind Python's back. So many steps may wait there: enough to keep it busy, few enough that progress
 # is what has been done and that an interrupted training ends soon.
 STEPS_AHEAD = 4
+# Batches made before their step; enough to bridge the differences between steps.
+BATCHES_AHEAD = 4
 
 
 class Training:
@@ -60,7 +67,8 @@ class Training:
             raise ValueError(f"extensions with a state need different names, not {names}")
         self.step = self.epoch = self.window = 0
         self.stop_reason: str | None = None
-        self._pending: list[tuple[Any, int]] = []
+        self._listeners: dict[str, list[Callable[..., None]]] = {}
+        self._pending: deque[tuple[Any, int]] = deque()  # losses and predictions of the last steps
         self._since_report = _Mean()
         self._since_epoch = _Mean()
 
@@ -70,11 +78,10 @@ class Training:
         steps = self.settings.epochs * self.task.steps_per_epoch
         return min(steps, self.settings.max_steps or steps)
 
-    @property
-    def learning_rate(self) -> float:
-        """The learning rate of the next step."""
+    def learning_rate(self, step: int) -> float:
+        """Return the learning rate of a step, from 0."""
         s = self.settings
-        return learning_rate(self.base_learning_rate, s.schedule, s.warmup, self.step, self.total_steps)
+        return learning_rate(self.base_learning_rate, s.schedule, s.warmup, step, self.total_steps)
 
     def run(self) -> None:
         """Train until a limit is reached or an extension ends it.
@@ -98,59 +105,55 @@ class Training:
 
     def _run_epoch(self) -> None:
         """Take the steps that are left of an epoch, or as many as there is no reason to stop."""
-        for batch in self.task.batches(self.epoch, self.window):
-            if self.reseed:
-                mx.random.seed(mxnet_seed(self.settings.seed, self.step, "layers"))
-            with autograd.record():
-                loss, predictions = self.task.loss(batch, self.step)
-            loss.backward()
-            self._notify("on_gradients", batch)
-            self.updates.step(self.learning_rate)
-            self._advance(loss, predictions)
-            self._report()
-            self._notify("on_step")
-            if self.stop_reason is not None:
-                break
+        rest = itertools.islice(self.task.batches(self.epoch, self.window), self.total_steps - self.step)
+        with made_ahead(rest, BATCHES_AHEAD) as batches:
+            for batch in batches:
+                if self.reseed:
+                    mx.random.seed(mxnet_seed(self.settings.seed, self.step, "layers"))
+                with autograd.record():
+                    losses = self.task.loss(batch)
+                losses.backward(batch.weights)
+                self._notify("on_gradients", batch)
+                self.updates.step(self.learning_rate(self.step))
+                self._advance(losses, batch.predictions)
+                self._end_epoch()
+                self._notify("on_step")
+                if self.stop_reason is not None:
+                    break
 
-    def _advance(self, loss: Any, predictions: int) -> None:
-        self._pending.append((loss, predictions))
+    def _advance(self, losses: Any, predictions: int) -> None:
+        self._pending.append((losses, predictions))
         self.step += 1
         self.window += 1
-        self.collect_losses(but=STEPS_AHEAD)
         if self.window == self.task.steps_per_epoch:
             self.epoch += 1
             self.window = 0
         if self.step >= self.total_steps:
             self.stop_reason = "finished"
+        self.collect_losses(but=STEPS_AHEAD)
 
-    def _report(self) -> None:
-        """Notify of a report, and of an epoch, where one is due."""
-        report_due = self.settings.log_every and self.step % self.settings.log_every == 0
-        epoch_due = self.window == 0 or self.stop_reason is not None
-        if report_due or epoch_due:
+    def _end_epoch(self) -> None:
+        """Notify of an epoch that has ended, or that ends early with the training."""
+        if self.window == 0 or self.stop_reason is not None:
             self.collect_losses()
-        if report_due:
-            record = self._record("report", self._since_report)
-            self._since_report = _Mean()
-            self._notify("on_report", record)
-        if epoch_due and self.window != 0:
-            self._notify("on_closing")
-        if epoch_due:
-            record = self._record("epoch", self._since_epoch)
+            if self.window != 0:
+                self._notify("on_closing")
+            record = self._record("epoch", self.step, self._since_epoch)
             self._since_epoch = _Mean()
             self._notify("on_epoch", record)
 
     def collect_losses(self, but: int = 0) -> None:
-        """Fetch the losses of the steps so far, but of the last few, which waits for their computation.
+        """Fetch the losses of the steps so far, but of the last few, and notify of the reports that they complete.
+
+        This waits for their computation.
 
         Raises:
             NonFiniteLossError: one of them is infinite or not a number.
         """
-        first = self.step - len(self._pending) + 1
-        ready = max(0, len(self._pending) - but)
-        losses = [(float(loss.asscalar()), predictions) for loss, predictions in self._pending[:ready]]
-        self._pending = self._pending[ready:]
-        for step, (loss, predictions) in enumerate(losses, start=first):
+        while len(self._pending) > but:
+            step = self.step - len(self._pending) + 1
+            losses, predictions = self._pending.popleft()
+            loss = float(losses.asnumpy().sum(dtype=np.float64)) / predictions
             if not math.isfinite(loss):
                 raise NonFiniteLossError(
                     f"the training loss is {loss} at step {step}; "
@@ -158,6 +161,10 @@ class Training:
                 )
             self._since_report.add(loss, predictions)
             self._since_epoch.add(loss, predictions)
+            if self.settings.log_every and step % self.settings.log_every == 0:
+                record = self._record("report", step, self._since_report)
+                self._since_report = _Mean()
+                self._notify("on_report", record)
 
     def state(self) -> dict[str, Any]:
         """Return plain values from which :meth:`restore` goes on: the position and the extensions' states."""
@@ -179,18 +186,23 @@ class Training:
             if extension.state():
                 extension.restore(state["extensions"][extension.name])
 
-    def _record(self, kind: str, losses: _Mean) -> Record:
+    def _record(self, kind: str, step: int, losses: _Mean) -> Record:
+        epochs, within = divmod(step, self.task.steps_per_epoch)
         return {
             "kind": kind,
-            "step": self.step,
-            "epoch": self.epoch if self.window == 0 else round(self.step / self.task.steps_per_epoch, 4),
+            "step": step,
+            "epoch": round(step / self.task.steps_per_epoch, 4) if within else epochs,
             f"training_{self.task.loss_name}": losses.value,
-            "learning_rate": self.updates.optimizer.learning_rate,
+            "learning_rate": self.learning_rate(step - 1),
         }
 
     def _notify(self, event: str, *arguments: Any) -> None:
-        for extension in self.extensions:
-            getattr(extension, event)(self, *arguments)
+        """Call the extensions that have something to do at an event."""
+        if event not in self._listeners:
+            nothing = getattr(Extension, event)
+            self._listeners[event] = [getattr(e, event) for e in self.extensions if getattr(type(e), event) != nothing]
+        for listener in self._listeners[event]:
+            listener(self, *arguments)
 
 
 class _Mean:

@@ -9,6 +9,7 @@ from typing import Any, Callable
 import numpy as np
 
 from seqlm_core.architecture import SequenceArchitecture
+from seqlm_core.arrays import array_of, make_array
 from seqlm_core.build import build_sequence_network, check_cells_work
 from seqlm_core.components import Components
 from seqlm_core.errors import RunError, UsageError
@@ -27,6 +28,33 @@ from seqlm_core.training.dropout import dropout_masks
 from seqlm_core.training.extension import Extension
 from seqlm_core.training.extensions.anomalies import is_finite
 from seqlm_core.training.session import Session
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedBatch:
+    """One training step's batch, and all that is drawn for it, as arrays on the model's device.
+
+    Attributes:
+        step: which step, from 0.
+        batch: what it was made of.
+        inputs: as the network takes them.
+        lengths: likewise, or None.
+        masks: for dropout, or None.
+        targets: int32 ``(time, batch)`` or ``(batch,)``, or values ``(time, batch, channels)``.
+        counted: 1 where a target counts, else 0, ``(time, batch)`` or ``(batch,)``.
+        predictions: how many count.
+        weights: of each prediction's loss in the mean, of the shape of ``counted``.
+    """
+
+    step: int
+    batch: Batch
+    inputs: list[Any]
+    lengths: Any | None
+    masks: list[Any] | None
+    targets: Any
+    counted: Any
+    predictions: int
+    weights: Any
 
 
 class SequenceLearning:
@@ -66,6 +94,7 @@ class SequenceLearning:
         self._batches = TrainingBatches(self._training, settings.batch_size)
         if not len(self._batches):  # possible only with the labels of an earlier run
             raise UsageError("nothing in the training examples counts: none of their labels is one of the earlier run")
+        self._predictions_per_step = self._training.predictions / len(self._batches)
         self._inputs = NetworkInputs(model)
         self._losses: dict[tuple[int, int], SequenceLoss] = {}
         self._validation_sequences = len(validation)
@@ -82,7 +111,7 @@ class SequenceLearning:
     @property
     def predictions_per_step(self) -> float:
         """Predictions that count in one training step, on average."""
-        return self._training.predictions / len(self._batches)
+        return self._predictions_per_step
 
     def describe(self) -> dict[str, Any]:
         """Return what a run's configuration tells of the task and its data."""
@@ -113,42 +142,38 @@ class SequenceLearning:
         """Return the extensions of this task alone: none."""
         return []
 
-    def batches(self, epoch: int, first_step: int) -> Iterator[Batch]:
-        """Yield the rest of an epoch's batches."""
-        return self._batches.read(self.settings.seed, epoch, first_step)
+    def batches(self, epoch: int, first_step: int) -> Iterator[PreparedBatch]:
+        """Yield the rest of an epoch's batches; nothing of it depends on the model's weights."""
+        batches = self._batches.read(self.settings.seed, epoch, first_step)
+        for step, batch in enumerate(batches, start=epoch * self.steps_per_epoch + first_step):
+            yield self._prepared(batch, step)
 
-    def loss(self, batch: Batch, step: int) -> tuple[Any, int]:
-        """Return the mean loss of a batch and its predictions; call it while autograd records.
+    def loss(self, prepared: PreparedBatch) -> Any:
+        """Return the loss of each prediction, 0 where none is counted; call it while autograd records.
 
-        In nats per label; for values the squared error in units of their variance in the training part.
+        In nats; for values the squared error in units of their variance in the training part.
         """
-        model = self.model
-        if batch.shape not in self._losses:
-            self._losses[batch.shape] = SequenceLoss(model, batch.shape[0])
-        random = generator(self.settings.seed, step, "dropout")
-        masks = dropout_masks(model, model.mask_sizes, self.settings.dropout or 0.0, batch.shape, random)
-        inputs, lengths, states = self._inputs(batch)
-        dtype = "int32" if batch.targets is not None and batch.targets.dtype == np.int32 else model.dtype
-        targets = nd.array(batch.targets, ctx=model.device, dtype=dtype)
-        counted = nd.array(batch.counted, ctx=model.device, dtype=model.dtype)
-        losses = self._losses[batch.shape](inputs, lengths, states, masks, targets, counted)
-        return losses.sum() / batch.predictions, batch.predictions
+        p, shape = prepared, prepared.batch.shape
+        if shape not in self._losses:
+            self._losses[shape] = SequenceLoss(self.model, shape[0])
+        states = self._inputs.states(p.batch)
+        return self._losses[shape](p.inputs, p.lengths, states, p.masks, p.targets, p.counted)
 
     def evaluate(self) -> LabelEvaluation | ValueEvaluation | None:
         """Return the figures on the validation part, None where there is none."""
         return self._evaluator.evaluate() if self._evaluator else None
 
-    def first_not_finite(self, batch: Batch) -> str | None:
+    def first_not_finite(self, prepared: PreparedBatch) -> str | None:
         """Return the name of the first part of the model whose outputs for a batch are not finite, or None.
 
         Computed without dropout.
         """
-        inputs, lengths, states = self._inputs(batch)
-        values = self.model.embed(nd, inputs, states, batch.shape[0])
+        time, states = prepared.batch.shape[0], self._inputs.states(prepared.batch)
+        values = self.model.embed(nd, prepared.inputs, states, time)
         if not is_finite(values):
             return "input"
         for layer in range(self.model.encoder.layers):
-            values = self.model.encoder.run_layer(nd, layer, values, lengths, states[0], batch.shape[0])
+            values = self.model.encoder.run_layer(nd, layer, values, prepared.lengths, states[0], time)
             if not is_finite(values):
                 return f"encoder.{layer}"
         return None
@@ -165,6 +190,25 @@ class SequenceLearning:
         """
         if arrays:
             raise RunError("the checkpoint holds recurrent states, which a sequence model has none of")
+
+    def _prepared(self, batch: Batch, step: int) -> PreparedBatch:
+        if batch.targets is None or batch.counted is None:
+            raise TypeError("the batch has no targets")
+        device, dtype, predictions = self.model.device, self.model.dtype, batch.predictions
+        inputs, lengths = self._inputs.arrays(batch)
+        random = generator(self.settings.seed, step, "dropout")
+        masks = dropout_masks(self.model, self.model.mask_sizes, self.settings.dropout or 0.0, batch.shape, random)
+        return PreparedBatch(
+            step=step,
+            batch=batch,
+            inputs=inputs,
+            lengths=lengths,
+            masks=masks,
+            targets=array_of(batch.targets, np.int32 if batch.targets.dtype == np.int32 else dtype, device),
+            counted=array_of(batch.counted, dtype, device),
+            predictions=predictions,
+            weights=make_array(batch.counted.shape, dtype, device, lambda array: array.fill(1 / predictions)),
+        )
 
 
 def sequence_session(

@@ -22,6 +22,25 @@ class Figures(Protocol):
     def to_record(self) -> dict[str, float]: ...
 
 
+class StepBatch(Protocol):
+    """What a task needs for one step: its data, and all that is drawn for it.
+
+    Attributes:
+        step: which step, from 0.
+        predictions: how many count.
+        weights: of each prediction's loss in the mean, an array of the losses' shape.
+    """
+
+    @property
+    def step(self) -> int: ...
+
+    @property
+    def predictions(self) -> int: ...
+
+    @property
+    def weights(self) -> Any: ...
+
+
 class Task(Protocol):
     """What is trained: it makes the batches and the loss, and knows the model's figures.
 
@@ -48,10 +67,13 @@ class Task(Protocol):
     def predictions_per_step(self) -> float: ...
 
     def batches(self, epoch: int, first_step: int) -> Iterator[Any]:
-        """Yield the rest of an epoch's batches."""
+        """Yield the rest of an epoch's batches, each a :class:`StepBatch`; called in a thread of its own.
 
-    def loss(self, batch: Any, step: int) -> tuple[Any, int]:
-        """Return the mean loss of a batch, and of how many predictions; called while autograd records."""
+        They are made before the steps before them are done, and some are never used. So making them changes nothing.
+        """
+
+    def loss(self, batch: Any) -> Any:
+        """Return the loss of each prediction of a batch, 0 where none counts; called while autograd records."""
 
     def evaluate(self) -> Figures | None:
         """Return the figures on the validation part, None where there is none."""

@@ -137,10 +137,10 @@ def test_overwrite_replaces_a_run_and_needs_its_name(capsys, tmp_path, files):
 def interrupt_at(monkeypatch, step):
     original = SequenceLearning.loss
 
-    def loss(task, batch, at):
-        if at == step:
+    def loss(task, batch):
+        if batch.step == step:
             signal.raise_signal(signal.SIGINT)
-        return original(task, batch, at)
+        return original(task, batch)
 
     monkeypatch.setattr(SequenceLearning, "loss", loss)
 

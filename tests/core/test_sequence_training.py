@@ -217,12 +217,12 @@ def test_a_training_begins_with_the_weights_and_meanings_of_another(tmp_path):
 def test_detect_anomaly_names_the_layer_that_went_bad(settings, spoilt, named, tmp_path, monkeypatch):
     original = SequenceLearning.loss
 
-    def loss(task, batch, step):
-        if step == 3:
+    def loss(task, batch):
+        if batch.step == 3:
             parameter = unique_parameters(task.model)[spoilt]
             with autograd.pause():
                 parameter.set_data(nd.full(parameter.shape, np.nan))
-        return original(task, batch, step)
+        return original(task, batch)
 
     monkeypatch.setattr(SequenceLearning, "loss", loss)
     with pytest.raises(seqlm.NonFiniteLossError, match=named + r" not finite at step 4"):

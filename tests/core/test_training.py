@@ -25,10 +25,10 @@ def interrupt_at(monkeypatch, step, number=signal.SIGINT):
     """Make a signal arrive while a training computes this step."""
     original = LanguageModelling.loss
 
-    def loss(task, window, at):
-        if at == step:
+    def loss(task, window):
+        if window.step == step:
             signal.raise_signal(number)
-        return original(task, window, at)
+        return original(task, window)
 
     monkeypatch.setattr(LanguageModelling, "loss", loss)
 

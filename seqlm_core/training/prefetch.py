@@ -1,0 +1,59 @@
+"""Things made by a thread of their own, some of them ahead of their use."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def made_ahead(items: Iterator[T], most: int) -> Iterator[Iterator[T]]:
+    """Give the items of an iterator, which a thread makes while those before are used.
+
+    The thread ends with the items, or when the context is left, which waits for the item that is being made.
+    An exception that making an item raises is raised where the item would have been given.
+
+    Args:
+        items: only the thread uses it.
+        most: how many may wait for their use; at least 1.
+    """
+    made: SimpleQueue[tuple[str, Any]] = SimpleQueue()
+    room: SimpleQueue[None] = SimpleQueue()  # one entry for each item that may still be made
+    left = threading.Event()
+
+    def make() -> None:
+        try:
+            for item in items:
+                made.put(("item", item))
+                room.get()
+                if left.is_set():
+                    return
+            made.put(("end", None))
+        except BaseException as error:
+            made.put(("error", error))
+
+    def give() -> Iterator[T]:
+        while True:
+            kind, value = made.get()
+            if kind == "end":
+                return
+            if kind == "error":
+                raise value
+            room.put(None)
+            yield value
+
+    for _ in range(most - 1):
+        room.put(None)
+    thread = threading.Thread(target=make, name="seqlm-prefetch", daemon=True)
+    thread.start()
+    try:
+        yield give()
+    finally:
+        left.set()
+        room.put(None)
+        thread.join()
