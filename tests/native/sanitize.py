@@ -1,12 +1,13 @@
-"""Runs the tests of the native library with the compiler's address and undefined-behaviour sanitizers.
+"""Runs the tests of the native libraries with the compiler's address and undefined-behaviour sanitizers.
 
 python tests/native/sanitize.py
 
-Needs g++ with its sanitizers, and what the tests need. What the library must not do ends the run with a report.
+Needs g++ with its sanitizers, and what the tests need. What a library must not do ends the run with a report.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -14,29 +15,52 @@ import tempfile
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-OPTIONS = ["-std=c++17", "-O1", "-g", "-ffp-contract=fast", "-fPIC", "-shared", "-fno-sanitize-recover=all"]
+SOURCES = PROJECT / "seqlm_core" / "native" / "src"
+OPTIONS = ["-std=c++17", "-O1", "-g", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared"]
+OPTIONS += ["-fopenmp", "-Wno-psabi", "-fno-sanitize-recover=all"]
 SANITIZERS = "-fsanitize=address,undefined,float-divide-by-zero,float-cast-overflow"
 RUN = """
 import sys
 from pathlib import Path
 import pytest
 
-class SanitizedLibrary:
+class SanitizedLibraries:
     def pytest_configure(self, config):
-        from seqlm_core.native import generation
+        from seqlm_core.native import generation, training
 
-        generation.LIBRARY = Path(sys.argv[1])
+        generation.LIBRARY = Path(sys.argv[1], "libseqlm_generation.so")
+        training.LIBRARY = Path(sys.argv[1], "libseqlm_training.so")
         assert generation.generation_library() is not None
+        assert len(training.available_kernels()) > 1
 
-sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", sys.argv[2]], plugins=[SanitizedLibrary()]))
+arguments = ["-q", "-p", "no:cacheprovider", *sys.argv[2:]]
+sys.exit(pytest.main(arguments, plugins=[SanitizedLibraries()]))
 """
+
+
+def build(name: str, folder: Path) -> None:
+    """Build a library with the sanitizers, file by file so that all processors work at it."""
+    specification = importlib.util.find_spec("mxnet")
+    assert specification is not None
+    assert specification.origin is not None
+    mxnet = Path(specification.origin).parent
+    include = [f"-I{mxnet / part}" for part in ("src", "include", "include/mxnet")]
+    sources = sorted((SOURCES / name).glob("*.cc"))
+    objects = [folder / f"{name}-{source.stem}.o" for source in sources]
+    compilers = [
+        subprocess.Popen(["g++", *OPTIONS, SANITIZERS, *include, "-c", str(source), "-o", str(made)])
+        for source, made in zip(sources, objects)
+    ]
+    if any(compiler.wait() for compiler in compilers):
+        sys.exit(1)
+    library = folder / f"libseqlm_{name}.so"
+    subprocess.run(["g++", *OPTIONS, SANITIZERS, *map(str, objects), "-o", str(library)], check=True)
 
 
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
-        library = Path(folder) / "libseqlm_generation.so"
-        source = PROJECT / "seqlm_core" / "native" / "src" / "generation" / "generation.cc"
-        subprocess.run(["g++", *OPTIONS, SANITIZERS, str(source), "-o", str(library)], check=True)
+        for name in ("generation", "training"):
+            build(name, Path(folder))
         runtime = subprocess.run(["g++", "-print-file-name=libasan.so"], check=True, capture_output=True, text=True)
         environment = {
             **os.environ,
@@ -44,8 +68,8 @@ def main() -> int:
             "ASAN_OPTIONS": "detect_leaks=0",  # Python itself frees little when it ends
             "UBSAN_OPTIONS": "print_stacktrace=1",
         }
-        tests = str(PROJECT / "tests" / "native")
-        return subprocess.run([sys.executable, "-c", RUN, str(library), tests], env=environment, cwd=PROJECT).returncode
+        tests = sys.argv[1:] or [str(PROJECT / "tests" / "native")]
+        return subprocess.run([sys.executable, "-c", RUN, folder, *tests], env=environment, cwd=PROJECT).returncode
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 //
 // Included by compiled_for.h, in the namespace of one instruction set.
 
-// Turns scores (size, whole vectors) into probabilities. Returns the logarithm of the sum of their exponentials.
-SEQLM_INLINE float normalize(float* __restrict scores, std::size_t size) {
+// Turns scores (size, whole vectors) into probabilities. Returns the cross-entropy with the target, in nats.
+SEQLM_INLINE float normalize(float* __restrict scores, std::size_t size, std::size_t target) {
     Vector largest = load(scores);
     for (std::size_t c = lanes; c < size; c += lanes) {
         const Vector here = load(scores + c);
@@ -11,6 +11,7 @@ SEQLM_INLINE float normalize(float* __restrict scores, std::size_t size) {
     }
     float highest = largest[0];
     for (std::size_t u = 1; u < lanes; ++u) highest = highest < largest[u] ? largest[u] : highest;
+    const float below_highest = highest - scores[target];
     Vector sums{};
     for (std::size_t c = 0; c < size; c += lanes) {
         const Vector value = OfVector::exponential(load(scores + c) - highest);
@@ -21,7 +22,7 @@ SEQLM_INLINE float normalize(float* __restrict scores, std::size_t size) {
     for (std::size_t u = 0; u < lanes; ++u) total += sums[u];
     const auto share = static_cast<float>(1 / total);
     for (std::size_t c = 0; c < size; ++c) scores[c] *= share;
-    return static_cast<float>(highest + std::log(total));
+    return static_cast<float>(std::log(total) + below_highest);
 }
 
 void softmax_forward(const SoftmaxForward& head, SoftmaxState& state, int threads) {
@@ -52,8 +53,7 @@ void softmax_forward(const SoftmaxForward& head, SoftmaxState& state, int thread
             for (std::size_t row = first; row < first + count; ++row) {
                 float* const scores = probabilities + row * columns;
                 for (std::size_t c = 0; c < columns; ++c) scores[c] += bias[c];
-                const float score = scores[head.targets[row]];
-                head.losses[row] = normalize(scores, columns) - score;
+                head.losses[row] = normalize(scores, columns, static_cast<std::size_t>(head.targets[row]));
             }
         }
     });
