@@ -61,10 +61,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for name in ("generation", "training"):
             build(name, Path(folder))
-        runtime = subprocess.run(["g++", "-print-file-name=libasan.so"], check=True, capture_output=True, text=True)
+        # The sanitizer has to find the library that throws exceptions, which Python itself does not load.
+        runtime = [
+            subprocess.run(["g++", f"-print-file-name={name}"], check=True, capture_output=True, text=True).stdout
+            for name in ("libasan.so", "libstdc++.so")
+        ]
         environment = {
             **os.environ,
-            "LD_PRELOAD": runtime.stdout.strip(),
+            "LD_PRELOAD": " ".join(path.strip() for path in runtime),
             "ASAN_OPTIONS": "detect_leaks=0",  # Python itself frees little when it ends
             "UBSAN_OPTIONS": "print_stacktrace=1",
         }
