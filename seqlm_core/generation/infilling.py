@@ -1,9 +1,7 @@
 """Gaps of a text filled by a bidirectional model, given what is before and after them.
 
 Gaps that are close together are a *span* and are filled together. Chains side by side draft fillings from left to
-right. Then they draw each token anew from its distribution given everything else on both sides, sweep after sweep,
-from the right and from the left in turn (Gibbs sampling, Geman and Geman 1984), and at last replace each by the most
-probable one. Every filling that a chain came by is a candidate. Of a single missing token every token is a candidate.
+right, and come by candidates (:mod:`seqlm_core.generation.chains`).
 
 The model gives two estimates of how probable each candidate is among all: the likelihood of filling and following
 text, read from left to right, which is exact for the model without its backward direction; and the pseudo-likelihood
@@ -14,7 +12,6 @@ logarithmic opinion pool, Genest and Zidek 1986), where ``w`` is :data:`BOTH_SID
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import functools
 import itertools
@@ -24,21 +21,15 @@ from typing import Any
 import numpy as np
 
 from seqlm_core.errors import SettingError
-from seqlm_core.generation.decoding import DecodingRules
+from seqlm_core.generation.chains import CHAINS, Search
 from seqlm_core.generation.gaps import GappedText, white_space_beginnings
-from seqlm_core.generation.generate import Uniforms
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.generation.span import Context, Span
 from seqlm_core.numerics import log_softmax
-from seqlm_core.randomness import generator
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 from seqlm_core.specs import Tokenizer
 
 DEFAULT_SWEEPS = 6
-GREEDY_SWEEPS = 3
-CHAINS = 32
-CANDIDATES = 128
-"""The most candidates: what the chains were at most often, or the tokens that are most probable from both sides."""
 BOTH_SIDES_WEIGHT = 0.25
 FOLLOWING = 16
 """How many tokens after a span its fillings are judged by. Gaps with fewer between them are one span."""
@@ -118,7 +109,7 @@ class Infiller:
             raise SettingError("count", f"must be at least 1, not {count}")
         if sweeps < 0:
             raise SettingError("sweeps", f"must be at least 0, not {sweeps}")
-        search = _Search(sweeps, temperature, seed)
+        search = Search(sweeps, temperature, seed)
         begin = _PartlyFilled(self.vocabulary.ids(gapped.tokens), 0, Context(None, self.network.begin(1)))
         texts = [begin] * (1 if temperature == 0 else count)
         for stretch in self._stretches(gapped):
@@ -149,7 +140,7 @@ class Infiller:
     def _beginnings(self) -> np.ndarray:
         return np.array(white_space_beginnings(self.tokenizer, self.vocabulary))
 
-    def _best(self, texts: Sequence[_PartlyFilled], stretch: _Stretch, search: _Search) -> Iterator[_PartlyFilled]:
+    def _best(self, texts: Sequence[_PartlyFilled], stretch: _Stretch, search: Search) -> Iterator[_PartlyFilled]:
         """Yield the texts that can be made by filling a span of given ones, the most probable first."""
         found = []
         for text in texts:
@@ -159,7 +150,7 @@ class Infiller:
         for _, text, choices, k in sorted(found, key=lambda pick: -pick[0]):
             yield text.filled(stretch.gaps, choices, k)
 
-    def _drawn(self, texts: Sequence[_PartlyFilled], stretch: _Stretch, search: _Search) -> Iterator[_PartlyFilled]:
+    def _drawn(self, texts: Sequence[_PartlyFilled], stretch: _Stretch, search: Search) -> Iterator[_PartlyFilled]:
         """Yield each text with a span filled as a chain of its own ended; those alike so far have chains in common."""
         choices: dict[tuple[_PartlyFilled, int], _Choices] = {}
         for k, text in enumerate(texts):
@@ -175,7 +166,7 @@ class Infiller:
             hidden, states = self.network.read(np.array([token]), states)
         return dataclasses.replace(text, position=position, left=Context(hidden, states))
 
-    def _choices(self, text: _PartlyFilled, stretch: _Stretch, search: _Search, first_chain: int) -> _Choices:
+    def _choices(self, text: _PartlyFilled, stretch: _Stretch, search: Search, first_chain: int) -> _Choices:
         """Return the candidates for a span, given what is before it, which has been read, and what is after it."""
         start, stop = stretch.start, stretch.stop
         following = text.ids[stop : min(stop + FOLLOWING, stretch.until)]
@@ -284,48 +275,6 @@ class _PartlyFilled:
             log_probability=self.log_probability + float(choices.log_probabilities[chosen]),
             gaps=(*self.gaps, *found),
         )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Search:
-    """How candidates are found; see :meth:`Infiller.fill`."""
-
-    sweeps: int
-    temperature: float
-    seed: int
-
-    def candidates(self, span: Span, text: np.ndarray, number: int, first_chain: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return ids ``(candidates, length)``, and which of them each chain ended at.
-
-        Args:
-            span: to fill.
-            text: its ids ``(length,)``; those of missing tokens do not matter.
-            number: of the span in its text.
-            first_chain: of those that run, whose random numbers are those of its number and the ones after it.
-        """
-        if self.temperature == 0 and span.missing == 1:
-            tokens = span.most_probable(CANDIDATES)
-            return tokens[:, None], np.zeros(CHAINS, dtype=np.int64)
-        chains = range(first_chain, first_chain + CHAINS)
-        uniforms = Uniforms([generator(self.seed, chain, f"infilling span {number}") for chain in chains])
-        visited = [texts.copy() for texts in self._run_chains(span, np.tile(text, (CHAINS, 1)), uniforms)]
-        ends = [tuple(row) for row in visited[-1].tolist()]
-        counts = collections.Counter(tuple(row) for texts in visited[::-1] for row in texts.tolist())
-        most_visited = [row for row, _ in counts.most_common(CANDIDATES)]
-        # At temperature 0 chains end alike, and above it the ends are the results.
-        candidates = list(dict.fromkeys([*ends, *most_visited]))
-        place = {row: k for k, row in enumerate(candidates)}
-        return np.array(candidates), np.array([place[row] for row in ends])
-
-    def _run_chains(self, span: Span, texts: np.ndarray, uniforms: Uniforms) -> Iterator[np.ndarray]:
-        """Yield the chains' texts after each sweep, the draft first; they are then changed in place."""
-        drawing, greedy = DecodingRules(temperature=self.temperature or 1.0), DecodingRules(temperature=0.0)
-        sweeps = [drawing] * self.sweeps + [greedy] * (0 if self.temperature else GREEDY_SWEEPS)
-        passed = span.draft(texts, drawing, uniforms)
-        yield texts
-        for sweep, rules in enumerate(sweeps):
-            passed = span.sweep(texts, passed, rules, uniforms, from_left=sweep % 2 == 1)
-            yield texts
 
 
 def _spans(gaps: Sequence[range]) -> list[list[range]]:
