@@ -36,7 +36,7 @@ def library(folder: str, include: list[Path], options: list[str]) -> Extension:
         include_dirs=[str(path) for path in include],
         language="c++",
         extra_compile_args=flags + options,
-        extra_link_args=[option for option in options if option == "-fopenmp"],
+        extra_link_args=[option for option in options if option == "-pthread"],
         optional=True,
     )
 
@@ -49,7 +49,7 @@ def libraries() -> list[Extension]:
     if mxnet is not None and mxnet.origin is not None:
         folder = Path(mxnet.origin).parent
         found.append(
-            library("training", [folder / "src", folder / "include", folder / "include" / "mxnet"], ["-fopenmp"])
+            library("training", [folder / "src", folder / "include", folder / "include" / "mxnet"], ["-pthread"])
         )
     return found
 

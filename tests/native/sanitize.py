@@ -17,7 +17,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 SOURCES = PROJECT / "seqlm_core" / "native" / "src"
 OPTIONS = ["-std=c++17", "-O1", "-g", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared"]
-OPTIONS += ["-fopenmp", "-Wno-psabi", "-fno-sanitize-recover=all"]
+OPTIONS += ["-pthread", "-Wno-psabi", "-fno-sanitize-recover=all"]
 SANITIZERS = "-fsanitize=address,undefined,float-divide-by-zero,float-cast-overflow"
 RUN = """
 import sys

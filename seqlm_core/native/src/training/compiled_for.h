@@ -12,7 +12,7 @@ namespace {
 #include "ranges.h"
 #include "vector.h"
 #include "product.h"
-#include "team.h"
+#include "parallel.h"
 #include "cell.h"
 #include "rnn.h"
 #include "gru.h"

@@ -57,12 +57,12 @@ public:
             work.to_input[i] = Cell::reaches_back ? work.to_hidden[i] + 2 * ring : work.to_hidden[i];
         }
         in_parallel(threads, [&](const Member& member) {
-            const Range columns_of_member = member.part(columns, panel);
+            const Range columns_of_member = part_of(columns, member, panel);
             pack_rows(
                 layer_.weight, units_, units_, weights, columns_of_member.first, columns_of_member.last
             );
             if (layer_.tokens) {
-                const Range part = member.part(gradients.vocabulary * outputs_);
+                const Range part = part_of(gradients.vocabulary * outputs_, member);
                 std::memset(gradients.inputs + part.first, 0, part.size() * sizeof(float));
             }
             member.wait();
@@ -132,7 +132,7 @@ private:
     }
 
     void pack_weights(const Packed& weights, const Member& member) const {
-        const Range part = member.part(weights.columns, panel);
+        const Range part = part_of(weights.columns, member, panel);
         for (std::size_t column = part.first; column < part.last; column += panel) {
             const float* columns[panel];
             for (std::size_t c = 0; c < panel; ++c) {
@@ -278,7 +278,7 @@ private:
         const Backward& work, int turn, std::size_t first, std::size_t last, bool add, float* scratch,
         const Member& member
     ) {
-        const Range part = member.part(outputs_, tile_rows);
+        const Range part = part_of(outputs_, member, tile_rows);
         const float* to_hidden = work.to_hidden[turn];
         const std::size_t rows = (last - first) * batch_;
         for (std::size_t row = 0; row < rows;) {

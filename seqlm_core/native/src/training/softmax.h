@@ -31,7 +31,7 @@ void softmax_forward(const SoftmaxForward& head, SoftmaxState& state, int thread
     const Packed weights{state.packed.room(Packed::size(head.units, columns)), head.units, columns};
     float* const bias = state.scratch.room(columns);
     in_parallel(threads, [&](const Member& member) {
-        const Range part = member.part(columns, panel);
+        const Range part = part_of(columns, member, panel);
         for (std::size_t column = part.first; column < part.last; column += panel) {
             const float* pointers[panel];
             for (std::size_t c = 0; c < panel; ++c) {
@@ -43,7 +43,7 @@ void softmax_forward(const SoftmaxForward& head, SoftmaxState& state, int thread
             pack_panel(pointers, weights, column);
         }
         member.wait();
-        const Range rows = member.part(head.rows);
+        const Range rows = part_of(head.rows, member);
         for (std::size_t first = rows.first; first < rows.last; first += row_group) {
             const std::size_t count = smaller(row_group, rows.last - first);
             multiply(
@@ -70,14 +70,14 @@ void softmax_backward(
     in_parallel(threads, [&](const Member& member) {
         float* const products = scratch + 2 * group * columns + own * member.index;
         float* const hidden = products + product_scratch(group, columns);
-        const Range part = member.part(units, panel), classes = member.part(head.classes);
+        const Range part = part_of(units, member, panel), classes = part_of(head.classes, member);
         pack_rows(head.weight, head.units, head.units, weights, part.first, part.last);
         member.wait();
         bool add = false;
         for (std::size_t first = 0; first < head.rows; first += group, add = true) {
             const std::size_t count = smaller(group, head.rows - first);
             float* const scores = scratch + (first / group % 2) * group * columns;
-            const Range rows = member.part(count);
+            const Range rows = part_of(count, member);
             for (std::size_t row = rows.first; row < rows.last; ++row) {
                 const float gradient = gradients.losses[first + row];
                 const float* from = probabilities + (first + row) * columns;

@@ -2,9 +2,6 @@
 
 #pragma once
 
-#include <omp.h>
-#include <sched.h>
-
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -12,3 +9,4 @@
 
 #include "../mathematics.h"
 #include "kernels.h"
+#include "team.h"

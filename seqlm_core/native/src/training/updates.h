@@ -7,7 +7,7 @@ template <class Work>
 SEQLM_INLINE void for_own_parts(const Parameter* parameters, std::size_t count, const Member& member, const Work& work) {
     std::size_t total = 0;
     for (std::size_t i = 0; i < count; ++i) total += parameters[i].size;
-    const Range own = member.part(total, 64);
+    const Range own = part_of(total, member, 64);
     for (std::size_t i = 0, begin = 0; i < count; begin += parameters[i++].size) {
         const std::size_t first = own.first > begin ? own.first - begin : 0;
         const std::size_t last = own.last > begin ? smaller(own.last - begin, parameters[i].size) : 0;
