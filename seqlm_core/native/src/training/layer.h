@@ -8,10 +8,16 @@
 // Rows whose products with a chunk of the weights are computed before their cells, so that they stay in the cache.
 constexpr std::size_t row_group = 48;
 
-// Which sequences and units a thread computes.
+// How the threads share a layer: its sequences among `groups` groups, its units among the `shares` threads of a group.
+struct Division {
+    std::size_t groups, shares;
+};
+
+// What of it is a thread's.
 struct Share {
+    std::size_t group;
     Range sequences, units;
-    bool units_are_shared;
+    Range outputs;  // of the gates' units, whose weights' gradients it adds up
 };
 
 template <class Cell>
@@ -47,26 +53,30 @@ public:
         history_ = layer_.sizes.reverse ? state_.hidden.data() : layer_.outputs;
         const std::size_t columns = padded(units_);
         const Packed weights{state_.packed.room(Packed::size(outputs_, columns)), outputs_, columns};
-        const std::size_t steps = smaller(time_, (block_depth + batch_ - 1) / batch_), ring = steps * batch_ * outputs_;
+        const Division division = divide(static_cast<std::size_t>(threads));
+        const std::size_t sequences = (batch_ + division.groups - 1) / division.groups;
+        Backward work{gradients, division, weights};
+        work.steps = smaller(time_, (block_depth + sequences - 1) / sequences);
+        work.ring = work.steps * sequences * outputs_;
+        work.sums = outputs_ * units_ + outputs_ + gradients.vocabulary * outputs_;
         const std::size_t own = product_scratch(block_depth, outputs_);
-        constexpr int rings = Cell::reaches_back ? 4 : 2;  // what reaches the inputs differs from what reaches h
-        float* scratch = state_.scratch.room(2 * batch_ * columns + rings * ring + own * threads);
-        Backward work{gradients, scratch, scratch + batch_ * columns, {}, {}, steps, weights};
-        for (int i = 0; i < 2; ++i) {
-            work.to_hidden[i] = scratch + 2 * batch_ * columns + i * ring;
-            work.to_input[i] = Cell::reaches_back ? work.to_hidden[i] + 2 * ring : work.to_hidden[i];
-        }
+        const std::size_t rings = rings_of_group * work.ring * division.groups;
+        float* scratch = state_.scratch.room(
+            2 * batch_ * columns + rings + (division.groups - 1) * work.sums + own * static_cast<std::size_t>(threads)
+        );
+        work.hidden = scratch;
+        work.memory = work.hidden + batch_ * columns;
+        work.rings = work.memory + batch_ * columns;
+        work.others = work.rings + rings;
+        float* const own_scratch = work.others + (division.groups - 1) * work.sums;
         in_parallel(threads, [&](const Member& member) {
-            const Range columns_of_member = part_of(columns, member, panel);
-            pack_rows(
-                layer_.weight, units_, units_, weights, columns_of_member.first, columns_of_member.last
-            );
-            if (layer_.tokens) {
-                const Range part = part_of(gradients.vocabulary * outputs_, member);
-                std::memset(gradients.inputs + part.first, 0, part.size() * sizeof(float));
-            }
+            const Range part = part_of(columns, member, panel);
+            pack_rows(layer_.weight, units_, units_, weights, part.first, part.last);
             member.wait();
-            read_back(work, scratch + 2 * batch_ * columns + rings * ring + own * member.index, member);
+            read_back(work, own_scratch + own * static_cast<std::size_t>(member.index), member);
+            if (division.groups == 1) return;
+            member.wait();
+            add_groups(work, member);
         });
     }
 
@@ -76,14 +86,27 @@ private:
     static constexpr std::size_t kept_size = Cell::kept * lanes;
     static_assert(chunk_columns % panel == 0, "the chunks of the weights are whole panels");
 
+    // What reaches the inputs may differ from what reaches h. Two of each: one is filled while others read the other.
+    static constexpr std::size_t rings_of_group = Cell::reaches_back ? 4 : 2;
+
     struct Backward {
         const LayerBackward& gradients;
-        float* hidden;        // (batch, padded units): the gradient of the output of the step before
-        float* memory;        // likewise
-        float* to_hidden[2];  // (steps * batch, gates * units), of one chunk of time steps and of the next
-        float* to_input[2];
-        std::size_t steps;
+        Division division;
         Packed weights;
+        std::size_t steps = 0;   // of a chunk of time steps, after which the gradients of the weights are added up
+        std::size_t ring = 0;    // numbers in what a group has of a chunk: (steps * sequences, gates * units)
+        std::size_t sums = 0;    // numbers in the gradients of weight, bias and tokens
+        float* hidden = nullptr;  // (batch, padded units): the gradient of the output of the step before
+        float* memory = nullptr;  // likewise
+        float* rings = nullptr;
+        float* others = nullptr;  // the gradients of weight, bias and tokens of each group but the first
+
+        float* to_hidden(std::size_t group, std::size_t turn) const {
+            return rings + (group * rings_of_group + turn) * ring;
+        }
+        float* to_input(std::size_t group, std::size_t turn) const {
+            return to_hidden(group, Cell::reaches_back ? turn + 2 : turn);
+        }
     };
 
     std::size_t length(std::size_t sequence) const {
@@ -117,17 +140,24 @@ private:
         return load_part(layer_.memory + sequence * units_ + block * lanes, width(block));
     }
 
-    // unit: how units may be cut.
-    Share share(const Member& member, std::size_t unit) const {
-        const auto members = static_cast<std::size_t>(member.members);
-        // Small parts of the batch waste registers. Large weights are better read by half than by everybody.
-        std::size_t parts = members;
+    // The groups need not wait for each other, but each reads all weights. So there is one for every thread unless that
+    // leaves it so few sequences that reading the weights is what takes the time.
+    Division divide(std::size_t threads) const {
         const std::size_t fewest = outputs_ * units_ > 128 * 1024 ? 48 : tile_rows;
-        while (parts > 1 && (members % parts || batch_ / parts < fewest)) --parts;
-        const std::size_t shares = members / parts;
-        const auto index = static_cast<std::size_t>(member.index);
+        std::size_t groups = threads;
+        while (groups > 1 && (threads % groups || batch_ / groups < fewest)) --groups;
+        return {groups, threads / groups};
+    }
+
+    // unit: how units may be cut.
+    Share share(const Division& division, const Member& member, std::size_t unit) const {
+        const std::size_t index = static_cast<std::size_t>(member.index), group = index / division.shares;
+        const std::size_t of_group = index % division.shares;
         return {
-            part_of(batch_, index / shares, parts), part_of(padded(units_), index % shares, shares, unit), shares > 1
+            group,
+            part_of(batch_, group, division.groups),
+            part_of(padded(units_), of_group, division.shares, unit),
+            part_of(outputs_, of_group, division.shares, tile_rows),
         };
     }
 
@@ -154,9 +184,10 @@ private:
     }
 
     void read(const Packed& weights, const float* bias, float* products, const Member& member) {
-        const Share own = share(member, Cell::blocks * lanes);
+        const Division division = divide(static_cast<std::size_t>(member.members));
+        const Share own = share(division, member, Cell::blocks * lanes);
         for (std::size_t step = 0; step < time_; ++step) {
-            if (own.units_are_shared && step) member.wait();
+            if (division.shares > 1 && step) member.wait();
             const float* before = hidden_before(step);
             for (std::size_t unit = own.units.first; unit < own.units.last; unit += Cell::blocks * lanes) {
                 const std::size_t first = unit / lanes, last = smaller(first + Cell::blocks, own.units.last / lanes);
@@ -208,27 +239,30 @@ private:
     }
 
     void read_back(const Backward& work, float* scratch, const Member& member) {
-        const Share own = share(member, panel);
+        const Share own = share(work.division, member, panel);
         const std::size_t columns = padded(units_);
+        const bool units_are_shared = work.division.shares > 1;
+        clear_tokens(work, own);
         bool add = false;
-        int turn = 0;
+        std::size_t turn = 0;
         for (std::size_t last = time_; last > 0; turn ^= 1) {
             const std::size_t first = last > work.steps ? last - work.steps : 0;
             for (std::size_t step = last; step-- > first;) {
-                float* to_hidden = work.to_hidden[turn] + (step - first) * batch_ * outputs_;
-                float* to_input = work.to_input[turn] + (step - first) * batch_ * outputs_;
+                const std::size_t place = (step - first) * own.sequences.size() * outputs_;
+                float* const to_hidden = work.to_hidden(own.group, turn) + place;
+                float* const to_input = work.to_input(own.group, turn) + place;
                 for (std::size_t unit = own.units.first; unit < own.units.last; unit += lanes)
-                    for (std::size_t row = own.sequences.first; row < own.sequences.last; ++row)
-                        read_block_back(work, step, unit / lanes, row, to_hidden, to_input);
-                if (own.units_are_shared) member.wait();
+                    for (std::size_t row = own.sequences.first; row < own.sequences.last; ++row) {
+                        const std::size_t ours = (row - own.sequences.first) * outputs_;
+                        read_block_back(work, step, unit / lanes, row, to_hidden + ours, to_input + ours);
+                    }
+                if (units_are_shared) member.wait();
                 multiply(
-                    to_hidden + own.sequences.first * outputs_, outputs_, own.sequences.size(), work.weights,
-                    own.units.first, own.units.last, work.hidden + own.sequences.first * columns + own.units.first,
-                    columns, Cell::reaches_back
+                    to_hidden, outputs_, own.sequences.size(), work.weights, own.units.first, own.units.last,
+                    work.hidden + own.sequences.first * columns + own.units.first, columns, Cell::reaches_back
                 );
             }
-            member.wait();
-            add_to_weights(work, turn, first, last, add, scratch, member);
+            add_to_weights(work, own, turn, first, last, add, scratch);
             add = true;
             last = first;
         }
@@ -240,8 +274,8 @@ private:
     }
 
     SEQLM_INLINE void read_block_back(
-        const Backward& work, std::size_t step, std::size_t block, std::size_t sequence, float* to_hidden_rows,
-        float* to_input_rows
+        const Backward& work, std::size_t step, std::size_t block, std::size_t sequence, float* to_hidden_row,
+        float* to_input_row
     ) {
         const std::size_t row = row_of(step, sequence), there = width(block), end = length(sequence);
         const std::size_t place = sequence * units_ + block * lanes;
@@ -266,45 +300,76 @@ private:
         if (Cell::has_memory) store(to.memory, carried_memory);
         for (int gate = 0; gate < Cell::gates; ++gate) {
             const std::size_t column = gate * units_ + block * lanes;
-            store_part(to.hidden[gate], there, to_hidden_rows + sequence * outputs_ + column);
-            if (Cell::reaches_back) store_part(to.input[gate], there, to_input_rows + sequence * outputs_ + column);
+            store_part(to.hidden[gate], there, to_hidden_row + column);
+            if (Cell::reaches_back) store_part(to.input[gate], there, to_input_row + column);
             if (!layer_.tokens) store_part(to.input[gate], there, work.gradients.inputs + row * outputs_ + column);
         }
     }
 
-    // Adds to the gradients of the weights, the bias and the tokens what a chunk of time steps brings. Each thread does
-    // so for some of the gates' units, so that the sums are the same whatever the number of threads.
+    // The gradients of weight, bias and tokens that a group adds up: the first group's are the whole ones.
+    float* weight_sums(const Backward& work, std::size_t group) const {
+        return group ? work.others + (group - 1) * work.sums : work.gradients.weight;
+    }
+    float* bias_sums(const Backward& work, std::size_t group) const {
+        return group ? weight_sums(work, group) + outputs_ * units_ : work.gradients.bias;
+    }
+    float* token_sums(const Backward& work, std::size_t group) const {
+        return group ? bias_sums(work, group) + outputs_ : work.gradients.inputs;
+    }
+
+    void clear_tokens(const Backward& work, const Share& own) const {
+        float* const sums = token_sums(work, own.group) + own.outputs.first;
+        for (std::size_t token = 0; token < work.gradients.vocabulary; ++token)
+            std::memset(sums + token * outputs_, 0, own.outputs.size() * sizeof(float));
+    }
+
+    // Adds to the gradients of weight, bias and tokens what a chunk of time steps brings. Each thread of a group does so
+    // for some of the gates' units.
     void add_to_weights(
-        const Backward& work, int turn, std::size_t first, std::size_t last, bool add, float* scratch,
-        const Member& member
+        const Backward& work, const Share& own, std::size_t turn, std::size_t first, std::size_t last, bool add,
+        float* scratch
     ) {
-        const Range part = part_of(outputs_, member, tile_rows);
-        const float* to_hidden = work.to_hidden[turn];
-        const std::size_t rows = (last - first) * batch_;
-        for (std::size_t row = 0; row < rows;) {
-            // The outputs before the first time step lie elsewhere.
-            const std::size_t step = first + row / batch_;
-            const std::size_t end = step ? rows : batch_;
-            const std::size_t depth = smaller(block_depth, end - row);
-            const float* before = step ? history_ + (first * batch_ + row - batch_) * units_ : layer_.hidden + row * units_;
+        const std::size_t sequences = own.sequences.size(), rows = (last - first) * sequences;
+        const float* const to_hidden = work.to_hidden(own.group, turn);
+        const float* const to_input = work.to_input(own.group, turn);
+        for (std::size_t row = 0; row < rows; row += block_depth)
             accumulate_products(
-                to_hidden + row * outputs_, outputs_, part, before, units_, units_, depth, work.gradients.weight, units_,
-                add || row, scratch
+                [&](std::size_t k) { return to_hidden + (row + k) * outputs_; }, own.outputs,
+                [&](std::size_t k) {
+                    const std::size_t sequence = own.sequences.first + (row + k) % sequences;
+                    return hidden_before(first + (row + k) / sequences) + sequence * units_;
+                },
+                {0, units_}, smaller(block_depth, rows - row), weight_sums(work, own.group), units_, add || row, scratch
             );
-            row += depth;
-        }
+        float* __restrict bias = bias_sums(work, own.group);
         for (std::size_t row = 0; row < rows; ++row)
-            for (std::size_t i = part.first; i < part.last; ++i) {
+            for (std::size_t i = own.outputs.first; i < own.outputs.last; ++i) {
                 const float value = to_hidden[row * outputs_ + i];
-                work.gradients.bias[i] = add || row ? work.gradients.bias[i] + value : value;
+                bias[i] = add || row ? bias[i] + value : value;
             }
         if (!layer_.tokens) return;
         for (std::size_t row = 0; row < rows; ++row) {
-            const std::size_t read = row_of(first + row / batch_, row % batch_);
-            const float* __restrict from = work.to_input[turn] + row * outputs_;
-            float* __restrict to = work.gradients.inputs + static_cast<std::size_t>(layer_.tokens[read]) * outputs_;
-            for (std::size_t i = part.first; i < part.last; ++i) to[i] += from[i];
+            const std::size_t read = row_of(first + row / sequences, own.sequences.first + row % sequences);
+            const float* __restrict from = to_input + row * outputs_;
+            float* __restrict to =
+                token_sums(work, own.group) + static_cast<std::size_t>(layer_.tokens[read]) * outputs_;
+            for (std::size_t i = own.outputs.first; i < own.outputs.last; ++i) to[i] += from[i];
         }
+    }
+
+    // Adds up what the groups have.
+    void add_groups(const Backward& work, const Member& member) const {
+        const auto add = [&](float* __restrict to, std::size_t offset, std::size_t size) {
+            const Range part = part_of(size, member, lanes);
+            for (std::size_t group = 1; group < work.division.groups; ++group) {
+                const float* __restrict from = weight_sums(work, group) + offset;
+                for (std::size_t i = part.first; i < part.last; ++i) to[i] += from[i];
+            }
+        };
+        add(work.gradients.weight, 0, outputs_ * units_);
+        add(work.gradients.bias, outputs_ * units_, outputs_);
+        if (layer_.tokens)
+            add(work.gradients.inputs, outputs_ * units_ + outputs_, work.gradients.vocabulary * outputs_);
     }
 
     const LayerForward& layer_;

@@ -164,11 +164,11 @@ SEQLM_INLINE void pack_panel(const float* const* columns, const Packed& b, std::
     }
 }
 
-// Copies `there` columns of `depth` rows beside each other, each row filled up with 0 to `width`.
-SEQLM_INLINE void pack_tile(
-    const float* from, std::size_t stride, std::size_t there, std::size_t depth, std::size_t width, float* to
-) {
-    for (std::size_t k = 0; k < depth; ++k, from += stride, to += width) {
+// Copies `there` numbers of each of `depth` rows below each other, each filled up with 0 to `width`. row(k) is the k-th.
+template <class Row>
+SEQLM_INLINE void pack_tile(const Row& row, std::size_t there, std::size_t depth, std::size_t width, float* to) {
+    for (std::size_t k = 0; k < depth; ++k, to += width) {
+        const float* const from = row(k);
         if (there == width) {
             std::memcpy(to, from, width * sizeof(float));
         } else {
@@ -183,15 +183,14 @@ constexpr std::size_t product_scratch(std::size_t depth, std::size_t rows) {
     return depth * (rows + tile_rows + panel) + tile_rows * panel;
 }
 
-// result (rows first to last of all rows, columns) += a' b, or = where it is not added to: a sum over `depth` products
-// of a row of `a` (depth, all rows) and a row of `b` (depth, columns).
+// result (some of its rows, some of its columns) += a' b, or = where it is not added to: a sum over `depth` products of
+// a row of a and a row of b, of which a_row(k) and b_row(k) are the k-th.
+template <class RowOfA, class RowOfB>
 SEQLM_INLINE void accumulate_products(
-    const float* a,
-    std::size_t a_stride,
+    const RowOfA& a_row,
     Range rows,
-    const float* b,
-    std::size_t b_stride,
-    std::size_t columns,
+    const RowOfB& b_row,
+    Range columns,
     std::size_t depth,
     float* result,
     std::size_t result_stride,
@@ -202,11 +201,13 @@ SEQLM_INLINE void accumulate_products(
     float* b_panel = edge + tile_rows * panel;
     float* a_tiles = b_panel + depth * panel;
     for (std::size_t row = rows.first; row < rows.last; row += tile_rows)
-        pack_tile(a + row, a_stride, smaller(tile_rows, rows.last - row), depth, tile_rows,
-                  a_tiles + (row - rows.first) * depth);
-    for (std::size_t column = 0; column < columns; column += panel) {
-        const std::size_t width = smaller(panel, columns - column);
-        pack_tile(b + column, b_stride, width, depth, panel, b_panel);
+        pack_tile(
+            [&](std::size_t k) { return a_row(k) + row; }, smaller(tile_rows, rows.last - row), depth, tile_rows,
+            a_tiles + (row - rows.first) * depth
+        );
+    for (std::size_t column = columns.first; column < columns.last; column += panel) {
+        const std::size_t width = smaller(panel, columns.last - column);
+        pack_tile([&](std::size_t k) { return b_row(k) + column; }, width, depth, panel, b_panel);
         for (std::size_t row = rows.first; row < rows.last; row += tile_rows) {
             const std::size_t height = smaller(tile_rows, rows.last - row);
             const float* tile = a_tiles + (row - rows.first) * depth;

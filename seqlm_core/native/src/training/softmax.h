@@ -98,11 +98,11 @@ void softmax_backward(
             member.wait();
             // Of the gradient of the weights each thread computes some classes, or some units if there are more.
             const bool by_units = head.units > head.classes;
-            const Range own_units = by_units ? part.below(head.units) : Range{0, head.units};
             accumulate_products(
-                scores, columns, by_units ? Range{0, head.classes} : classes,
-                head.hidden + first * head.units + own_units.first, head.units, own_units.size(), count,
-                gradients.weight + own_units.first, head.units, add, products
+                [&](std::size_t k) { return scores + k * columns; }, by_units ? Range{0, head.classes} : classes,
+                [&](std::size_t k) { return head.hidden + (first + k) * head.units; },
+                by_units ? part.below(head.units) : Range{0, head.units}, count, gradients.weight, head.units, add,
+                products
             );
             for (std::size_t row = 0; row < count; ++row)
                 for (std::size_t c = classes.first; c < classes.last; ++c) {
