@@ -85,9 +85,8 @@ class SequenceEncoder(gluon.HybridBlock):
         outputs, _ = self.forward_stack.run_layer(layer, inputs, states[0][layer], time)
         if self.backward_stack is None:
             return outputs
-        from_end = F.SequenceReverse(inputs, lengths, use_sequence_length=True)
-        read, _ = self.backward_stack.run_layer(layer, from_end, states[1][layer], time)
-        return F.concat(outputs, F.SequenceReverse(read, lengths, use_sequence_length=True), dim=2)
+        read, _ = self.backward_stack.run_layer_from_end(F, layer, inputs, states[1][layer], lengths, time)
+        return F.concat(outputs, read, dim=2)
 
     def summary(self, F: Any, outputs: Any, lengths: Any) -> Any:
         """Return what each direction has made of a whole sequence, ``(batch, size)``, of the outputs of :meth:`encode`.

@@ -37,9 +37,9 @@ class RecurrentLayer(gluon.HybridBlock):
             self.h2h_bias = self.params.get("h2h_bias", shape=(rows,), init="zeros")
 
     @property
-    def reads_tokens(self) -> bool:
-        """Whether :meth:`read_tokens` can be called: where the native kernels compute."""
-        # What a subclass makes of inputs is not known to hold for tokens.
+    def is_native(self) -> bool:
+        """Whether the native kernels compute, and so :meth:`read_tokens` and :meth:`read_from_end` can be called."""
+        # What a subclass makes of inputs is not known to hold for tokens, or from the end.
         is_as_here = type(self).hybrid_forward is RecurrentLayer.hybrid_forward
         return is_as_here and training.serve(self.h2h_weight)
 
@@ -64,12 +64,27 @@ class RecurrentLayer(gluon.HybridBlock):
         """
         return self(tokens, states, [] if embedding is None else [embedding])
 
+    def read_from_end(self, inputs: Any, states: list[Any], lengths: Any) -> tuple[Any, list[Any]]:
+        """Read each sequence from its end to its beginning.
+
+        Args:
+            inputs: ``(time, batch, input)``.
+            states: from :meth:`begin_state`.
+            lengths: int32 ``(batch,)``, from 1 to ``time``.
+
+        Returns:
+            Outputs ``(time, batch, hidden)``, each at the place of its input and 0 beyond the end of a sequence, and
+            the states after the first input.
+        """
+        return self(inputs, states, None, lengths)
+
     def hybrid_forward(
         self,
         F: Any,
         inputs: Any,
         states: list[Any],
         vectors: list[Any] | None = None,
+        lengths: Any | None = None,
         *,
         i2h_weight: Any,
         h2h_weight: Any,
@@ -78,7 +93,8 @@ class RecurrentLayer(gluon.HybridBlock):
     ) -> tuple[Any, list[Any]]:
         """Map ``inputs (time, batch, input)`` to outputs ``(time, batch, hidden)`` and the new states.
 
-        With ``vectors``, the inputs are ids of tokens and these are the tokens' vectors; see :meth:`read_tokens`.
+        ``vectors`` are those of all tokens, and the inputs are then ids of tokens: see :meth:`read_tokens`. With
+        ``lengths``, sequences are read from their ends: see :meth:`read_from_end`.
         """
         if not training.serve(self.h2h_weight):
             return self._fused(F, inputs, states, i2h_weight, h2h_weight, i2h_bias, h2h_bias)
@@ -86,7 +102,10 @@ class RecurrentLayer(gluon.HybridBlock):
         bias = training.added_to(F, self.h2h_bias, h2h_bias)
         if vectors is None:
             products = F.FullyConnected(inputs, i2h_weight, i2h_bias, num_hidden=self.rows, flatten=False)
-            return training.recurrent_layer(F, self.kernel, products, weight, bias, states)
+            reverse = lengths is not None
+            return training.recurrent_layer(
+                F, self.kernel, products, weight, bias, states, lengths=lengths, reverse=reverse
+            )
         if vectors:
             table = F.FullyConnected(*vectors, i2h_weight, i2h_bias, num_hidden=self.rows)
         else:

@@ -66,7 +66,7 @@ class RecurrentStack(gluon.HybridBlock):
     @property
     def reads_tokens(self) -> bool:
         """Whether the lowest layer can read token ids, and :meth:`unroll_tokens` be called."""
-        return getattr(self.layers[0], "reads_tokens", False)
+        return getattr(self.layers[0], "is_native", False)
 
     def unroll_tokens(
         self, tokens: Any, embedding: Any | None, states: list[list[Any]], length: int, masks: list[Any] | None = None
@@ -107,3 +107,27 @@ class RecurrentStack(gluon.HybridBlock):
         else:
             outputs, after = layer(inputs, states)
         return outputs, list(after)
+
+    def run_layer_from_end(
+        self, F: Any, index: int, inputs: Any, states: list[Any], lengths: Any, time: int
+    ) -> tuple[Any, list[Any]]:
+        """Read each sequence of a padded batch from its end through one layer.
+
+        Args:
+            F: ``mx.nd`` or ``mx.sym``.
+            index: of the layer.
+            inputs: ``(time, batch, input)``.
+            states: of the layer, before a sequence.
+            lengths: int32 ``(batch,)``, at least 1.
+            time: the number of time steps.
+
+        Returns:
+            Outputs ``(time, batch, hidden)`` at the places of their inputs, and the states after the first input.
+        """
+        layer = self.layers[index]
+        if getattr(layer, "is_native", False):
+            outputs, after = layer.read_from_end(inputs, states, lengths)
+            return outputs, list(after)
+        from_end = F.SequenceReverse(inputs, lengths, use_sequence_length=True)
+        outputs, after = self.run_layer(index, from_end, states, time)
+        return F.SequenceReverse(outputs, lengths, use_sequence_length=True), after

@@ -348,17 +348,6 @@ class BeginsAtRandom(Unit):
         return [mx.nd.array(np.random.normal(size=state.shape)) for state in super().begin_state(**kwargs)]
 
 
-@wrong(cells.resumes, r"\S+ differs by [\d.e-]+ after an epoch more")
-class WarmsUp(Unit):
-    """Counts in an attribute, which no run keeps, how often it began."""
-
-    begun = 0
-
-    def begin_state(self, **kwargs):
-        self.begun += 1
-        return [state + self.begun / 10 for state in super().begin_state(**kwargs)]
-
-
 # Cells: generation
 
 

@@ -430,7 +430,7 @@ def test_what_the_native_rules_do_not_do_is_left_to_mxnet(name, options):
 def test_float64_is_left_to_mxnet():
     case = Case(6, "lstm", 5, 4, 3, 2)
     layer = case.layer("float64")
-    assert not layer.reads_tokens
+    assert not layer.is_native
     inputs, *states = case.arrays("float64").values()
     outputs, _ = layer(inputs, states)
     np.testing.assert_allclose(outputs.asnumpy(), case.expected()["output 0"], atol=1e-12)

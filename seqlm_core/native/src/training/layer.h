@@ -143,7 +143,8 @@ private:
     // The groups need not wait for each other, but each reads all weights. So there is one for every thread unless that
     // leaves it so few sequences that reading the weights is what takes the time.
     Division divide(std::size_t threads) const {
-        const std::size_t fewest = outputs_ * units_ > 128 * 1024 ? 48 : tile_rows;
+        const std::size_t weights = outputs_ * units_;
+        const std::size_t fewest = weights <= (1 << 17) ? tile_rows : weights <= (1 << 20) ? 24 : 48;
         std::size_t groups = threads;
         while (groups > 1 && (threads % groups || batch_ / groups < fewest)) --groups;
         return {groups, threads / groups};
