@@ -60,12 +60,14 @@ struct LayerState {
 
 // A projection to classes with a softmax, and the cross-entropy of it with the targets.
 struct SoftmaxForward {
-    std::size_t rows, units, classes;
-    const float* hidden;          // (rows, units)
+    std::size_t time, batch, units, classes;
+    const float* hidden;          // (rows, units): a row is one time step of one sequence, as in a layer
     const float* weight;          // (classes, units)
     const float* bias;            // (classes)
     const std::int32_t* targets;  // (rows)
     float* losses;                // (rows), in nats
+
+    std::size_t rows() const { return time * batch; }
 };
 
 struct SoftmaxBackward {

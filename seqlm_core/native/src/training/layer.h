@@ -8,12 +8,7 @@
 // Rows whose products with a chunk of the weights are computed before their cells, so that they stay in the cache.
 constexpr std::size_t row_group = 48;
 
-// How the threads share a layer: its sequences among `groups` groups, its units among the `shares` threads of a group.
-struct Division {
-    std::size_t groups, shares;
-};
-
-// What of it is a thread's.
+// What of a layer is a thread's.
 struct Share {
     std::size_t group;
     Range sequences, units;
@@ -35,16 +30,18 @@ public:
     void forward(int threads) {
         activations_ = state_.activations.room(time_ * blocks_ * batch_ * kept_size);
         history_ = layer_.sizes.reverse ? state_.hidden.room(time_ * batch_ * units_) : layer_.outputs;
-        const Packed weights{
-            state_.packed.room(Packed::size(units_, blocks_ * block_columns)), units_, blocks_ * block_columns
-        };
-        const std::size_t own = row_group * chunk_columns;
-        float* bias = state_.scratch.room(blocks_ * block_columns + own * threads);
+        const Division division = divide(static_cast<std::size_t>(threads));
+        const std::size_t columns = blocks_ * block_columns, size = Packed::size(units_, columns);
+        float* const packed = state_.packed.room(size * copies(division));
+        const std::size_t own = columns + row_group * chunk_columns;
+        float* const scratch = state_.scratch.room(own * static_cast<std::size_t>(threads));
         in_parallel(threads, [&](const Member& member) {
-            pack_weights(weights, member);
-            pack_bias(bias, member);
-            member.wait();
-            read(weights, bias, bias + blocks_ * block_columns + own * member.index, member);
+            float* const bias = scratch + own * static_cast<std::size_t>(member.index);
+            const Packed weights{packed + size * copy_of(division, member), units_, columns};
+            pack_bias(bias);
+            pack_weights(weights, packed_part(division, columns, member));
+            if (copies(division) == 1) member.wait();
+            read(division, weights, bias, bias + columns, member);
         });
     }
 
@@ -52,10 +49,11 @@ public:
         activations_ = state_.activations.data();
         history_ = layer_.sizes.reverse ? state_.hidden.data() : layer_.outputs;
         const std::size_t columns = padded(units_);
-        const Packed weights{state_.packed.room(Packed::size(outputs_, columns)), outputs_, columns};
         const Division division = divide(static_cast<std::size_t>(threads));
+        const std::size_t size = Packed::size(outputs_, columns);
+        float* const packed = state_.packed.room(size * copies(division));
         const std::size_t sequences = (batch_ + division.groups - 1) / division.groups;
-        Backward work{gradients, division, weights};
+        Backward work{gradients, division};
         work.steps = smaller(time_, (block_depth + sequences - 1) / sequences);
         work.ring = work.steps * sequences * outputs_;
         work.sums = outputs_ * units_ + outputs_ + gradients.vocabulary * outputs_;
@@ -70,10 +68,11 @@ public:
         work.others = work.rings + rings;
         float* const own_scratch = work.others + (division.groups - 1) * work.sums;
         in_parallel(threads, [&](const Member& member) {
-            const Range part = part_of(columns, member, panel);
+            const Packed weights{packed + size * copy_of(division, member), outputs_, columns};
+            const Range part = packed_part(division, columns, member);
             pack_rows(layer_.weight, units_, units_, weights, part.first, part.last);
-            member.wait();
-            read_back(work, own_scratch + own * static_cast<std::size_t>(member.index), member);
+            if (copies(division) == 1) member.wait();
+            read_back(work, weights, own_scratch + own * static_cast<std::size_t>(member.index), member);
             if (division.groups == 1) return;
             member.wait();
             add_groups(work, member);
@@ -92,7 +91,6 @@ private:
     struct Backward {
         const LayerBackward& gradients;
         Division division;
-        Packed weights;
         std::size_t steps = 0;   // of a chunk of time steps, after which the gradients of the weights are added up
         std::size_t ring = 0;    // numbers in what a group has of a chunk: (steps * sequences, gates * units)
         std::size_t sums = 0;    // numbers in the gradients of weight, bias and tokens
@@ -140,20 +138,26 @@ private:
         return load_part(layer_.memory + sequence * units_ + block * lanes, width(block));
     }
 
-    // The groups need not wait for each other, but each reads all weights. So there is one for every thread unless that
-    // leaves it so few sequences that reading the weights is what takes the time.
+    // Each group reads all weights, so a group of few sequences takes longer to read them than to compute.
     Division divide(std::size_t threads) const {
         const std::size_t weights = outputs_ * units_;
-        const std::size_t fewest = weights <= (1 << 17) ? tile_rows : weights <= (1 << 20) ? 24 : 48;
-        std::size_t groups = threads;
-        while (groups > 1 && (threads % groups || batch_ / groups < fewest)) --groups;
-        return {groups, threads / groups};
+        return Division::of(threads, batch_, weights <= small_weights ? tile_rows : weights <= (1 << 20) ? 24 : 48);
+    }
+
+    // The packed weights: one copy of each thread or one for all, which is whose, and which columns a thread packs.
+    std::size_t copies(const Division& division) const {
+        return division.shares == 1 && outputs_ * units_ <= small_weights ? division.groups : 1;
+    }
+    std::size_t copy_of(const Division& division, const Member& member) const {
+        return copies(division) > 1 ? static_cast<std::size_t>(member.index) : 0;
+    }
+    Range packed_part(const Division& division, std::size_t columns, const Member& member) const {
+        return copies(division) > 1 ? Range{0, columns} : part_of(columns, member, panel);
     }
 
     // unit: how units may be cut.
     Share share(const Division& division, const Member& member, std::size_t unit) const {
-        const std::size_t index = static_cast<std::size_t>(member.index), group = index / division.shares;
-        const std::size_t of_group = index % division.shares;
+        const std::size_t group = division.group_of(member), of_group = division.share_of(member);
         return {
             group,
             part_of(batch_, group, division.groups),
@@ -162,8 +166,7 @@ private:
         };
     }
 
-    void pack_weights(const Packed& weights, const Member& member) const {
-        const Range part = part_of(weights.columns, member, panel);
+    void pack_weights(const Packed& weights, Range part) const {
         for (std::size_t column = part.first; column < part.last; column += panel) {
             const float* columns[panel];
             for (std::size_t c = 0; c < panel; ++c) {
@@ -175,8 +178,7 @@ private:
         }
     }
 
-    void pack_bias(float* bias, const Member& member) const {
-        if (member.index) return;
+    void pack_bias(float* bias) const {
         for (std::size_t block = 0; block < blocks_; ++block)
             for (std::size_t gate = 0; gate < Cell::gates; ++gate)
                 for (std::size_t u = 0; u < lanes; ++u)
@@ -184,8 +186,9 @@ private:
                         u < width(block) ? layer_.bias[gate * units_ + block * lanes + u] : 0;
     }
 
-    void read(const Packed& weights, const float* bias, float* products, const Member& member) {
-        const Division division = divide(static_cast<std::size_t>(member.members));
+    void read(
+        const Division& division, const Packed& weights, const float* bias, float* products, const Member& member
+    ) {
         const Share own = share(division, member, Cell::blocks * lanes);
         for (std::size_t step = 0; step < time_; ++step) {
             if (division.shares > 1 && step) member.wait();
@@ -239,7 +242,7 @@ private:
         }
     }
 
-    void read_back(const Backward& work, float* scratch, const Member& member) {
+    void read_back(const Backward& work, const Packed& weights, float* scratch, const Member& member) {
         const Share own = share(work.division, member, panel);
         const std::size_t columns = padded(units_);
         const bool units_are_shared = work.division.shares > 1;
@@ -259,7 +262,7 @@ private:
                     }
                 if (units_are_shared) member.wait();
                 multiply(
-                    to_hidden, outputs_, own.sequences.size(), work.weights, own.units.first, own.units.last,
+                    to_hidden, outputs_, own.sequences.size(), weights, own.units.first, own.units.last,
                     work.hidden + own.sequences.first * columns + own.units.first, columns, Cell::reaches_back
                 );
             }

@@ -231,7 +231,7 @@ public:
 
     MXReturnValue Forward(Tensors* inputs, Tensors* outputs, const OpResource&) override try {
         const seqlm::SoftmaxForward head = describe(inputs->data(), outputs->data());
-        if (!are_within(head.targets, head.rows, 0, static_cast<std::int64_t>(head.classes)))
+        if (!are_within(head.targets, head.rows(), 0, static_cast<std::int64_t>(head.classes)))
             return fail("a target is not one of the classes");
         kernels->softmax_forward(head, state_, threads);
         return MX_SUCCESS;
@@ -252,8 +252,11 @@ public:
 
 private:
     static seqlm::SoftmaxForward describe(MXTensor* in, MXTensor* out) {
+        const std::vector<std::int64_t>& targets = in[3].shape;
+        const auto batch = static_cast<std::size_t>(targets.empty() ? 1 : targets.back());
         return {
-            static_cast<std::size_t>(in[3].size()),
+            batch ? static_cast<std::size_t>(in[3].size()) / batch : 0,
+            batch,
             static_cast<std::size_t>(in[1].shape[1]),
             static_cast<std::size_t>(in[1].shape[0]),
             floats(in[0]),
