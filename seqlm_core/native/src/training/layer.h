@@ -57,7 +57,7 @@ public:
         work.steps = smaller(time_, (block_depth + sequences - 1) / sequences);
         work.ring = work.steps * sequences * outputs_;
         work.sums = outputs_ * units_ + outputs_ + gradients.vocabulary * outputs_;
-        const std::size_t own = product_scratch(block_depth, outputs_);
+        const std::size_t own = product_scratch(block_depth);
         const std::size_t rings = rings_of_group * work.ring * division.groups;
         float* scratch = state_.scratch.room(
             2 * batch_ * columns + rings + (division.groups - 1) * work.sums + own * static_cast<std::size_t>(threads)

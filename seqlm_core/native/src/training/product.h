@@ -178,9 +178,12 @@ SEQLM_INLINE void pack_tile(const Row& row, std::size_t there, std::size_t depth
     }
 }
 
+// So many rows of a result are computed together, so that what they are made of stays in the second-nearest cache.
+constexpr std::size_t block_rows = 80 * tile_rows;
+
 // Memory for accumulate_products.
-constexpr std::size_t product_scratch(std::size_t depth, std::size_t rows) {
-    return depth * (rows + tile_rows + panel) + tile_rows * panel;
+constexpr std::size_t product_scratch(std::size_t depth) {
+    return depth * (block_rows + panel) + tile_rows * panel;
 }
 
 // result (some of its rows, some of its columns) += a' b, or = where it is not added to: a sum over `depth` products of
@@ -197,31 +200,34 @@ SEQLM_INLINE void accumulate_products(
     bool add,
     float* scratch
 ) {
-    float* edge = scratch;
-    float* b_panel = edge + tile_rows * panel;
-    float* a_tiles = b_panel + depth * panel;
-    for (std::size_t row = rows.first; row < rows.last; row += tile_rows)
-        pack_tile(
-            [&](std::size_t k) { return a_row(k) + row; }, smaller(tile_rows, rows.last - row), depth, tile_rows,
-            a_tiles + (row - rows.first) * depth
-        );
-    for (std::size_t column = columns.first; column < columns.last; column += panel) {
-        const std::size_t width = smaller(panel, columns.last - column);
-        pack_tile([&](std::size_t k) { return b_row(k) + column; }, width, depth, panel, b_panel);
-        for (std::size_t row = rows.first; row < rows.last; row += tile_rows) {
-            const std::size_t height = smaller(tile_rows, rows.last - row);
-            const float* tile = a_tiles + (row - rows.first) * depth;
-            float* to = result + row * result_stride + column;
-            if (height == tile_rows && width == panel) {
-                multiply_tile<tile_rows, tile_vectors>(tile, 1, tile_rows, b_panel, depth, to, result_stride, add);
-                continue;
-            }
-            multiply_tile<tile_rows, tile_vectors>(tile, 1, tile_rows, b_panel, depth, edge, panel, false);
-            for (std::size_t i = 0; i < height; ++i)
-                for (std::size_t c = 0; c < width; ++c) {
-                    float& element = to[i * result_stride + c];
-                    element = (add ? element : 0) + edge[i * panel + c];
+    float* const edge = scratch;
+    float* const b_panel = edge + tile_rows * panel;
+    float* const a_tiles = b_panel + depth * panel;
+    for (std::size_t first = rows.first; first < rows.last; first += block_rows) {
+        const std::size_t last = smaller(first + block_rows, rows.last);
+        for (std::size_t row = first; row < last; row += tile_rows)
+            pack_tile(
+                [&](std::size_t k) { return a_row(k) + row; }, smaller(tile_rows, last - row), depth, tile_rows,
+                a_tiles + (row - first) * depth
+            );
+        for (std::size_t column = columns.first; column < columns.last; column += panel) {
+            const std::size_t width = smaller(panel, columns.last - column);
+            pack_tile([&](std::size_t k) { return b_row(k) + column; }, width, depth, panel, b_panel);
+            for (std::size_t row = first; row < last; row += tile_rows) {
+                const std::size_t height = smaller(tile_rows, last - row);
+                const float* const tile = a_tiles + (row - first) * depth;
+                float* const to = result + row * result_stride + column;
+                if (height == tile_rows && width == panel) {
+                    multiply_tile<tile_rows, tile_vectors>(tile, 1, tile_rows, b_panel, depth, to, result_stride, add);
+                    continue;
                 }
+                multiply_tile<tile_rows, tile_vectors>(tile, 1, tile_rows, b_panel, depth, edge, panel, false);
+                for (std::size_t i = 0; i < height; ++i)
+                    for (std::size_t c = 0; c < width; ++c) {
+                        float& element = to[i * result_stride + c];
+                        element = (add ? element : 0) + edge[i * panel + c];
+                    }
+            }
         }
     }
 }

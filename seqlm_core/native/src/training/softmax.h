@@ -63,7 +63,7 @@ public:
 
     void backward(const SoftmaxBackward& gradients) {
         const std::size_t units = padded(head_.units), group = block_depth * columns_;
-        const std::size_t own = product_scratch(block_depth, columns_) + row_group * units;
+        const std::size_t own = product_scratch(block_depth) + row_group * units;
         const std::size_t sums = head_.classes * head_.units + head_.classes;
         const Packed weights{state_.packed.room(Packed::size(head_.classes, units)), head_.classes, units};
         float* const scores = state_.scratch.room(
@@ -138,7 +138,7 @@ private:
         float* scratch, const Member& member
     ) const {
         const float* const probabilities = state_.probabilities.data();
-        float* const products = scratch + product_scratch(block_depth, columns_);
+        float* const products = scratch + product_scratch(block_depth);
         const Range sequences = sequences_of(member);
         const std::size_t rows = head_.time * sequences.size();
         // All groups take as many turns, since their threads may wait for each other.
