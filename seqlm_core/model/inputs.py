@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from seqlm_core.mxnet import gluon, mx
+from seqlm_core.native import training
 
 
 class OneHotInput(gluon.HybridBlock):
@@ -42,7 +43,9 @@ class EmbeddingInput(gluon.HybridBlock):
 
     def vectors(self, tokens: Any) -> Any:
         """Return the vectors of all tokens ``(vocabulary, embedding)``, in the graph of ``tokens`` if there is one."""
-        return self.weight.var() if isinstance(tokens, mx.sym.Symbol) else self.weight.data(tokens.context)
+        if isinstance(tokens, mx.sym.Symbol):
+            return training.added_to(mx.sym, self.weight, self.weight.var())
+        return training.added_to(mx.nd, self.weight, self.weight.data(tokens.context))
 
     def hybrid_forward(self, F: Any, tokens: Any, weight: Any) -> Any:
         return F.Embedding(tokens, weight, input_dim=self.vocabulary_size, output_dim=self.size)

@@ -98,19 +98,25 @@ class RecurrentLayer(gluon.HybridBlock):
         """
         if not training.serve(self.h2h_weight):
             return self._fused(F, inputs, states, i2h_weight, h2h_weight, i2h_bias, h2h_bias)
-        weight = training.added_to(F, self.h2h_weight, h2h_weight)
-        bias = training.added_to(F, self.h2h_bias, h2h_bias)
+        i2h_weight, h2h_weight, i2h_bias, h2h_bias = (
+            training.added_to(F, parameter, array)
+            for parameter, array in [
+                (self.i2h_weight, i2h_weight),
+                (self.h2h_weight, h2h_weight),
+                (self.i2h_bias, i2h_bias),
+                (self.h2h_bias, h2h_bias),
+            ]
+        )
         if vectors is None:
-            products = F.FullyConnected(inputs, i2h_weight, i2h_bias, num_hidden=self.rows, flatten=False)
-            reverse = lengths is not None
+            products = training.projection(F, inputs, i2h_weight, i2h_bias)
             return training.recurrent_layer(
-                F, self.kernel, products, weight, bias, states, lengths=lengths, reverse=reverse
+                F, self.kernel, products, h2h_weight, h2h_bias, states, lengths=lengths, reverse=lengths is not None
             )
         if vectors:
-            table = F.FullyConnected(*vectors, i2h_weight, i2h_bias, num_hidden=self.rows)
+            table = training.projection(F, *vectors, i2h_weight, i2h_bias)
         else:
             table = F.broadcast_add(F.transpose(i2h_weight), i2h_bias.expand_dims(0))
-        return training.recurrent_layer(F, self.kernel, table, weight, bias, states, tokens=inputs)
+        return training.recurrent_layer(F, self.kernel, table, h2h_weight, h2h_bias, states, tokens=inputs)
 
     def _fused(
         self, F: Any, inputs: Any, states: list[Any], i2h_weight: Any, h2h_weight: Any, i2h_bias: Any, h2h_bias: Any

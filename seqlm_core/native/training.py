@@ -24,7 +24,7 @@ logger = logging.getLogger("seqlm")
 LIBRARY = Path(__file__).with_name("libseqlm_training.so")
 
 # The interface that is described here; the library has a number of its own, in case it was built from other sources.
-INTERFACE = 1
+INTERFACE = 2
 
 MXNET = "mxnet"
 INSTRUCTION_SETS = ("portable", "avx2", "avx512")
@@ -130,8 +130,7 @@ def recurrent_layer(
     Returns:
         The outputs ``(time, batch, hidden)`` and the states after the last time step of each sequence.
     """
-    # An operator of our own is not told to add to a gradient (grad_req "add") and would overwrite it. Its copies'
-    # gradients are added by MXNet. Weights are large, so they are copied only where it matters.
+    # See added_to; the states are small.
     arguments = [inputs, weight, bias, *[F.identity(state) for state in states]]
     arguments += [array for array in (tokens, lengths) if array is not None]
     outputs, *after = F.seqlm_layer(
@@ -142,6 +141,18 @@ def recurrent_layer(
         reverse=int(reverse),
     )
     return outputs, after
+
+
+def projection(F: Any, inputs: Any, weight: Any, bias: Any) -> Any:
+    """Return the linear projection of ``inputs (..., channels)``, ``(..., outputs)``.
+
+    Args:
+        F: ``mx.nd`` or ``mx.sym``.
+        inputs: ``(..., channels)``.
+        weight: ``(outputs, channels)``.
+        bias: ``(outputs,)``.
+    """
+    return F.seqlm_projection(inputs, weight, bias)
 
 
 def softmax_loss(F: Any, hidden: Any, weight: Any, bias: Any, targets: Any) -> Any:
@@ -158,5 +169,9 @@ def softmax_loss(F: Any, hidden: Any, weight: Any, bias: Any, targets: Any) -> A
 
 
 def added_to(F: Any, parameter: Any, array: Any) -> Any:
-    """Return a parameter's array for a native operator; a copy where its gradients are added up."""
+    """Return a parameter's array for a native operator; a copy where its gradients are added up.
+
+    An operator of our own is not told to add to a gradient (``grad_req`` is ``add``) and overwrites it. The gradients
+    of its copies are added by MXNet.
+    """
     return F.identity(array) if parameter.grad_req == "add" else array

@@ -253,6 +253,39 @@ def test_the_softmax_loss_is_that_of_log_softmax_in_float64(seed, kernels, threa
     assert_close(found, computed("float64", by_log_softmax))
 
 
+@needs_library
+@given(
+    seed=seeds,
+    kernels=kernels,
+    threads=st.integers(1, 4),
+    shape=st.sampled_from([(7,), (3, 1), (2, 13), (9, 30), (40, 16), (1, 65)]),
+    inputs=sizes,
+    outputs=sizes | st.sampled_from([400]),
+)
+@checked
+def test_a_projection_is_a_product_of_matrices_in_float64(seed, kernels, threads, shape, inputs, outputs):
+    random = np.random.default_rng(seed)
+    x, w = random.normal(size=(*shape, inputs)), random.normal(size=(outputs, inputs))
+    b, factors = random.normal(size=outputs), random.normal(size=(*shape, outputs))
+    arrays = {"inputs": nd.array(x), "weight": nd.array(w), "bias": nd.array(b)}
+    for array in arrays.values():
+        array.attach_grad()
+    with using(kernels, threads):
+        with autograd.record():
+            products = native.projection(nd, *arrays.values())
+            total = (products * nd.array(factors)).sum()
+        total.backward()
+        found = {"products": products.asnumpy(), **{name: array.grad.asnumpy() for name, array in arrays.items()}}
+    rows, gradients = x.reshape(-1, inputs), factors.reshape(-1, outputs)
+    expected = {
+        "products": x @ w.T + b,
+        "inputs": factors @ w,
+        "weight": gradients.T @ rows,
+        "bias": gradients.sum(axis=0),
+    }
+    assert_close(found, expected)
+
+
 @pytest.fixture(params=NATIVE)
 def in_use(request):
     with using(request.param, 2):

@@ -18,12 +18,14 @@ namespace {
 #include "gru.h"
 #include "lstm.h"
 #include "layer.h"
-#include "softmax.h"
+#include "projection.h"
 #include "updates.h"
 
 }  // namespace
 
-const Kernels kernels = {layer_forward, layer_backward, softmax_forward, softmax_backward, update};
+const Kernels kernels = {
+    layer_forward, layer_backward, projection_forward, projection_backward, softmax_forward, softmax_backward, update
+};
 
 }  // namespace SEQLM_INSTRUCTION_SET
 }  // namespace seqlm

@@ -58,27 +58,29 @@ struct LayerState {
     Buffer activations, hidden, packed, scratch;
 };
 
-// A projection to classes with a softmax, and the cross-entropy of it with the targets.
-struct SoftmaxForward {
-    std::size_t time, batch, units, classes;
-    const float* hidden;          // (rows, units): a row is one time step of one sequence, as in a layer
-    const float* weight;          // (classes, units)
-    const float* bias;            // (classes)
-    const std::int32_t* targets;  // (rows)
-    float* losses;                // (rows), in nats
-
-    std::size_t rows() const { return time * batch; }
+// A linear projection of rows, which are those of a layer, or of a table (time is 1 then).
+struct ProjectionForward {
+    std::size_t time, batch, inputs, outputs;
+    const float* rows;    // (time * batch, inputs)
+    const float* weight;  // (outputs, inputs)
+    const float* bias;    // (outputs)
 };
 
-struct SoftmaxBackward {
-    const float* losses;
-    float* hidden;
+// The gradients of its arrays.
+struct ProjectionBackward {
+    float* rows;
     float* weight;
     float* bias;
 };
 
+struct ProjectionState {
+    Buffer packed, scratch;
+};
+
+// What a projection to classes with a softmax keeps from forward to backward.
 struct SoftmaxState {
-    Buffer probabilities, packed, scratch;
+    Buffer probabilities;
+    ProjectionState projection;
 };
 
 // One parameter and what its update reads and writes.
@@ -109,8 +111,18 @@ struct UpdateRule {
 struct Kernels {
     void (*layer_forward)(const LayerForward&, LayerState&, int threads);
     void (*layer_backward)(const LayerForward&, const LayerBackward&, LayerState&, int threads);
-    void (*softmax_forward)(const SoftmaxForward&, SoftmaxState&, int threads);
-    void (*softmax_backward)(const SoftmaxForward&, const SoftmaxBackward&, SoftmaxState&, int threads);
+    // products (time * batch, outputs): what comes out, and its gradient.
+    void (*projection_forward)(const ProjectionForward&, float* products, ProjectionState&, int threads);
+    void (*projection_backward)(
+        const ProjectionForward&, const float* products, const ProjectionBackward&, ProjectionState&, int threads
+    );
+    // targets (time * batch): classes, which are the outputs of the projection. losses (time * batch): the
+    // cross-entropies with them in nats, and their gradients.
+    void (*softmax_forward)(const ProjectionForward&, const std::int32_t* targets, float* losses, SoftmaxState&, int threads);
+    void (*softmax_backward)(
+        const ProjectionForward&, const std::int32_t* targets, const float* losses, const ProjectionBackward&,
+        SoftmaxState&, int threads
+    );
     // sums: room for one number of each thread.
     void (*update)(const UpdateRule&, const Parameter*, std::size_t count, double* sums, int threads);
 };

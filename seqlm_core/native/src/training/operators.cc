@@ -203,7 +203,72 @@ MXReturnValue new_layer(
     return MX_SUCCESS;
 }
 
-// The softmax loss. Inputs: hidden (..., units), weight (classes, units), bias (classes), targets (...).
+// The inputs of a projection are rows (..., inputs), weight (outputs, inputs) and bias (outputs).
+MXReturnValue check_projection(const std::vector<Shape>& in, const std::string& name) {
+    const bool fits = !in[0].empty() && in[1].size() == 2 && in[0].back() == in[1][1] && in[2] == Shape{in[1][0]};
+    return fits ? MX_SUCCESS : fail(name + ": the shapes of the inputs do not fit together");
+}
+
+seqlm::ProjectionForward describe_projection(MXTensor* in) {
+    const std::vector<std::int64_t>& shape = in[0].shape;
+    const auto inputs = static_cast<std::size_t>(shape.back());
+    const std::size_t rows = inputs ? static_cast<std::size_t>(in[0].size()) / inputs : 0;
+    const std::size_t batch = shape.size() < 2 ? 1 : static_cast<std::size_t>(shape[shape.size() - 2]);
+    const auto outputs = static_cast<std::size_t>(in[1].shape[0]);
+    return {batch ? rows / batch : 0, batch, inputs, outputs, floats(in[0]), floats(in[1]), floats(in[2])};
+}
+
+// The projection, (..., outputs).
+MXReturnValue projection_attributes(const Attributes&, int* inputs, int* outputs) {
+    *inputs = 3;
+    *outputs = 1;
+    return MX_SUCCESS;
+}
+
+MXReturnValue projection_types(const Attributes&, std::vector<int>* inputs, std::vector<int>* outputs) {
+    return set_types(inputs, outputs, {});
+}
+
+MXReturnValue projection_shapes(const Attributes&, std::vector<Shape>* inputs, std::vector<Shape>* outputs) {
+    if (!check_projection(*inputs, "seqlm_projection")) return MX_FAIL;
+    outputs->front() = (*inputs)[0];
+    outputs->front().back() = (*inputs)[1][0];
+    return MX_SUCCESS;
+}
+
+class ProjectionOperator : public CustomStatefulOp {
+public:
+    ProjectionOperator() { ignore_warn = true; }
+
+    MXReturnValue Forward(Tensors* inputs, Tensors* outputs, const OpResource&) override try {
+        kernels->projection_forward(describe_projection(inputs->data()), floats(outputs->front()), state_, threads);
+        return MX_SUCCESS;
+    } catch (const std::exception& error) {
+        return fail(std::string("seqlm_projection: ") + error.what());
+    }
+
+    MXReturnValue Backward(Tensors* inputs, Tensors* outputs, const OpResource&) override try {
+        MXTensor* const in = inputs->data();
+        MXTensor* const out = outputs->data();
+        const seqlm::ProjectionBackward gradients{floats(out[0]), floats(out[1]), floats(out[2])};
+        kernels->projection_backward(describe_projection(in + 1), floats(in[0]), gradients, state_, threads);
+        return MX_SUCCESS;
+    } catch (const std::exception& error) {
+        return fail(std::string("seqlm_projection: ") + error.what());
+    }
+
+private:
+    seqlm::ProjectionState state_;
+};
+
+MXReturnValue new_projection(
+    const Attributes&, const MXContext&, const std::vector<Shape>&, const std::vector<int>, CustomStatefulOp** created
+) {
+    *created = CustomStatefulOp::create<ProjectionOperator>();
+    return MX_SUCCESS;
+}
+
+// The softmax loss (...) of a projection to classes. A further input is targets (...).
 MXReturnValue softmax_attributes(const Attributes&, int* inputs, int* outputs) {
     *inputs = 4;
     *outputs = 1;
@@ -215,12 +280,10 @@ MXReturnValue softmax_types(const Attributes&, std::vector<int>* inputs, std::ve
 }
 
 MXReturnValue softmax_shapes(const Attributes&, std::vector<Shape>* inputs, std::vector<Shape>* outputs) {
-    const std::vector<Shape>& in = *inputs;
-    Shape rows = in[0];
-    if (rows.empty() || in[1].size() != 2 || rows.back() != in[1][1] || in[2] != Shape{in[1][0]})
-        return fail("seqlm_softmax_loss: the shapes of the inputs do not fit together");
+    if (!check_projection(*inputs, "seqlm_softmax_loss")) return MX_FAIL;
+    Shape rows = (*inputs)[0];
     rows.pop_back();
-    if (in[3] != rows) return fail("seqlm_softmax_loss: there must be one target for each hidden vector");
+    if ((*inputs)[3] != rows) return fail("seqlm_softmax_loss: there must be one target for each hidden vector");
     outputs->front() = rows;
     return MX_SUCCESS;
 }
@@ -230,10 +293,12 @@ public:
     SoftmaxOperator() { ignore_warn = true; }
 
     MXReturnValue Forward(Tensors* inputs, Tensors* outputs, const OpResource&) override try {
-        const seqlm::SoftmaxForward head = describe(inputs->data(), outputs->data());
-        if (!are_within(head.targets, head.rows(), 0, static_cast<std::int64_t>(head.classes)))
+        MXTensor* const in = inputs->data();
+        const seqlm::ProjectionForward head = describe_projection(in);
+        const std::int32_t* const targets = integers(in[3]);
+        if (!are_within(targets, head.time * head.batch, 0, static_cast<std::int64_t>(head.outputs)))
             return fail("a target is not one of the classes");
-        kernels->softmax_forward(head, state_, threads);
+        kernels->softmax_forward(head, targets, floats(outputs->front()), state_, threads);
         return MX_SUCCESS;
     } catch (const std::exception& error) {
         return fail(std::string("seqlm_softmax_loss: ") + error.what());
@@ -242,8 +307,10 @@ public:
     MXReturnValue Backward(Tensors* inputs, Tensors* outputs, const OpResource&) override try {
         MXTensor* const in = inputs->data();
         MXTensor* const out = outputs->data();
-        const seqlm::SoftmaxForward head = describe(in + 1, in + 5);
-        kernels->softmax_backward(head, {floats(in[0]), floats(out[0]), floats(out[1]), floats(out[2])}, state_, threads);
+        const seqlm::ProjectionBackward gradients{floats(out[0]), floats(out[1]), floats(out[2])};
+        kernels->softmax_backward(
+            describe_projection(in + 1), integers(in[4]), floats(in[0]), gradients, state_, threads
+        );
         std::fill_n(out[3].data<std::int32_t>(), out[3].size(), 0);
         return MX_SUCCESS;
     } catch (const std::exception& error) {
@@ -251,22 +318,6 @@ public:
     }
 
 private:
-    static seqlm::SoftmaxForward describe(MXTensor* in, MXTensor* out) {
-        const std::vector<std::int64_t>& targets = in[3].shape;
-        const auto batch = static_cast<std::size_t>(targets.empty() ? 1 : targets.back());
-        return {
-            batch ? static_cast<std::size_t>(in[3].size()) / batch : 0,
-            batch,
-            static_cast<std::size_t>(in[1].shape[1]),
-            static_cast<std::size_t>(in[1].shape[0]),
-            floats(in[0]),
-            floats(in[1]),
-            floats(in[2]),
-            integers(in[3]),
-            floats(out[0]),
-        };
-    }
-
     seqlm::SoftmaxState state_;
 };
 
@@ -366,6 +417,12 @@ REGISTER_OP(seqlm_layer)
     .setInferShape(layer_shapes)
     .setCreateOpState(new_layer, "cpu");
 
+REGISTER_OP(seqlm_projection)
+    .setParseAttrs(projection_attributes)
+    .setInferType(projection_types)
+    .setInferShape(projection_shapes)
+    .setCreateOpState(new_projection, "cpu");
+
 REGISTER_OP(seqlm_softmax_loss)
     .setParseAttrs(softmax_attributes)
     .setInferType(softmax_types)
@@ -387,7 +444,7 @@ extern "C" __attribute__((visibility("default"))) MXReturnValue initialize(int v
 }
 
 // The number of this interface. It changes whenever the interface does.
-extern "C" __attribute__((visibility("default"))) int seqlm_training_interface() { return 1; }
+extern "C" __attribute__((visibility("default"))) int seqlm_training_interface() { return 2; }
 
 // How many instruction sets there are to choose from, from 0 (portable) on. The last is the fastest.
 extern "C" __attribute__((visibility("default"))) int seqlm_training_instruction_sets() {
