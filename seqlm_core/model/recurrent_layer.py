@@ -113,7 +113,7 @@ class RecurrentLayer(gluon.HybridBlock):
                 F, self.kernel, products, h2h_weight, h2h_bias, states, lengths=lengths, reverse=lengths is not None
             )
         if vectors:
-            table = training.projection(F, *vectors, i2h_weight, i2h_bias)
+            table = training.projection(F, vectors[0], i2h_weight, i2h_bias)
         else:
             table = F.broadcast_add(F.transpose(i2h_weight), i2h_bias.expand_dims(0))
         return training.recurrent_layer(F, self.kernel, table, h2h_weight, h2h_bias, states, tokens=inputs)

@@ -16,8 +16,8 @@ import matplotlib.pyplot as plt
 
 import seqlm_core as seqlm
 
-# Both of nanoGPT (https://github.com/karpathy/nanoGPT, README): the setting for a laptop, which took 243 s on two cores,
-# and the one for a GPU.
+# Both of nanoGPT (https://github.com/karpathy/nanoGPT, README): the setting for a laptop, which takes 243 s on two
+# cores, and the one for a GPU.
 PUBLISHED = {"nanoGPT, setting for a processor": 1.886, "nanoGPT, setting for a GPU": 1.4697}
 
 
