@@ -75,3 +75,27 @@ def test_loss_and_gradients_agree_with_torch(cell, kind):
     gradients = in_torch.gradients()
     for name, parameter in unique_parameters(model).items():
         np.testing.assert_allclose(parameter.grad().asnumpy(), gradients[name], rtol=0, atol=1e-10, err_msg=name)
+
+
+@pytest.mark.parametrize("hidden_size", [33, 100])
+@pytest.mark.parametrize("kind", INPUTS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_kernels_of_float32_agree_with_torch(cell, kind, hidden_size):
+    model = make_model(cell, dtype="float32", layers=2, hidden_size=hidden_size, **INPUTS[kind])
+    for parameter in unique_parameters(model).values():
+        parameter.set_data(parameter.data() / np.sqrt(parameter.shape[-1]))
+    tokens = window()
+    with autograd.record():
+        losses, _ = losses_of(model, tokens, pattern=np.ones((TIME, BATCH)))
+        total = losses.sum()
+    total.backward()
+    in_torch = TorchModel(cell, model.architecture, {name: w.astype(float) for name, w in weights_of(model).items()})
+    torch_losses = in_torch.losses(torch.tensor(tokens))
+    torch_losses.sum().backward()
+    np.testing.assert_allclose(losses.asnumpy(), torch_losses.detach().numpy(), rtol=1e-4)
+    gradients = in_torch.gradients()
+    for name, parameter in unique_parameters(model).items():
+        largest = np.abs(gradients[name]).max()
+        np.testing.assert_allclose(
+            parameter.grad().asnumpy(), gradients[name], rtol=0, atol=1e-4 * largest, err_msg=name
+        )
