@@ -38,8 +38,9 @@ PARAMETERS = ["i2h_weight", "h2h_weight", "i2h_bias", "h2h_bias"]
 
 @contextlib.contextmanager
 def using(name, threads=1):
-    """Compute with these kernels and so many threads."""
+    """Compute with these kernels and so many threads, however little there is to do."""
     with native.chosen_kernels(name), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "LEAST_MULTIPLICATIONS", 1)
         patch.setenv("OMP_NUM_THREADS", str(threads))
         native._use(name)
         yield

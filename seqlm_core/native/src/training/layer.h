@@ -18,24 +18,25 @@ struct Share {
 template <class Cell>
 class Layer {
 public:
-    Layer(const LayerForward& layer, LayerState& state)
+    Layer(const LayerForward& layer, LayerState& state, int threads)
         : layer_(layer),
           state_(state),
           batch_(layer.sizes.batch),
           units_(layer.sizes.units),
           time_(layer.sizes.time),
           blocks_(padded(units_) / lanes),
-          outputs_(Cell::gates * units_) {}
+          outputs_(Cell::gates * units_),
+          threads_(useful_threads(threads, time_ * batch_ * outputs_ * units_)) {}
 
-    void forward(int threads) {
+    void forward() {
         activations_ = state_.activations.room(time_ * blocks_ * batch_ * kept_size);
         history_ = layer_.sizes.reverse ? state_.hidden.room(time_ * batch_ * units_) : layer_.outputs;
-        const Division division = divide(static_cast<std::size_t>(threads));
+        const Division division = divide(static_cast<std::size_t>(threads_));
         const std::size_t columns = blocks_ * block_columns, size = Packed::size(units_, columns);
         float* const packed = state_.packed.room(size * copies(division));
         const std::size_t own = columns + row_group * chunk_columns;
-        float* const scratch = state_.scratch.room(own * static_cast<std::size_t>(threads));
-        in_parallel(threads, [&](const Member& member) {
+        float* const scratch = state_.scratch.room(own * static_cast<std::size_t>(threads_));
+        in_parallel(threads_, [&](const Member& member) {
             float* const bias = scratch + own * static_cast<std::size_t>(member.index);
             const Packed weights{packed + size * copy_of(division, member), units_, columns};
             pack_bias(bias);
@@ -45,11 +46,11 @@ public:
         });
     }
 
-    void backward(const LayerBackward& gradients, int threads) {
+    void backward(const LayerBackward& gradients) {
         activations_ = state_.activations.data();
         history_ = layer_.sizes.reverse ? state_.hidden.data() : layer_.outputs;
         const std::size_t columns = padded(units_);
-        const Division division = divide(static_cast<std::size_t>(threads));
+        const Division division = divide(static_cast<std::size_t>(threads_));
         const std::size_t size = Packed::size(outputs_, columns);
         float* const packed = state_.packed.room(size * copies(division));
         const std::size_t sequences = (batch_ + division.groups - 1) / division.groups;
@@ -60,14 +61,14 @@ public:
         const std::size_t own = product_scratch(block_depth);
         const std::size_t rings = rings_of_group * work.ring * division.groups;
         float* scratch = state_.scratch.room(
-            2 * batch_ * columns + rings + (division.groups - 1) * work.sums + own * static_cast<std::size_t>(threads)
+            2 * batch_ * columns + rings + (division.groups - 1) * work.sums + own * static_cast<std::size_t>(threads_)
         );
         work.hidden = scratch;
         work.memory = work.hidden + batch_ * columns;
         work.rings = work.memory + batch_ * columns;
         work.others = work.rings + rings;
         float* const own_scratch = work.others + (division.groups - 1) * work.sums;
-        in_parallel(threads, [&](const Member& member) {
+        in_parallel(threads_, [&](const Member& member) {
             const Packed weights{packed + size * copy_of(division, member), outputs_, columns};
             const Range part = packed_part(division, columns, member);
             pack_rows(layer_.weight, units_, units_, weights, part.first, part.last);
@@ -379,24 +380,25 @@ private:
     const LayerForward& layer_;
     LayerState& state_;
     const std::size_t batch_, units_, time_, blocks_, outputs_;
+    const int threads_;
     float* activations_ = nullptr;
     float* history_ = nullptr;  // the outputs in the order in which they are read
 };
 
 template <class Work>
-SEQLM_INLINE void with_cell(const LayerForward& layer, LayerState& state, const Work& work) {
+SEQLM_INLINE void with_cell(const LayerForward& layer, LayerState& state, int threads, const Work& work) {
     switch (layer.sizes.cell) {
-        case Cell::rnn_tanh: return work(Layer<Rnn<false>>(layer, state));
-        case Cell::rnn_relu: return work(Layer<Rnn<true>>(layer, state));
-        case Cell::gru: return work(Layer<Gru>(layer, state));
-        case Cell::lstm: return work(Layer<Lstm>(layer, state));
+        case Cell::rnn_tanh: return work(Layer<Rnn<false>>(layer, state, threads));
+        case Cell::rnn_relu: return work(Layer<Rnn<true>>(layer, state, threads));
+        case Cell::gru: return work(Layer<Gru>(layer, state, threads));
+        case Cell::lstm: return work(Layer<Lstm>(layer, state, threads));
     }
 }
 
 void layer_forward(const LayerForward& layer, LayerState& state, int threads) {
-    with_cell(layer, state, [&](auto&& work) { work.forward(threads); });
+    with_cell(layer, state, threads, [](auto&& work) { work.forward(); });
 }
 
 void layer_backward(const LayerForward& layer, const LayerBackward& gradients, LayerState& state, int threads) {
-    with_cell(layer, state, [&](auto&& work) { work.backward(gradients, threads); });
+    with_cell(layer, state, threads, [&](auto&& work) { work.backward(gradients); });
 }

@@ -11,6 +11,7 @@
 
 #include "kernels.h"
 #include "lib_api.h"
+#include "team.h"
 
 namespace {
 
@@ -444,7 +445,7 @@ extern "C" __attribute__((visibility("default"))) MXReturnValue initialize(int v
 }
 
 // The number of this interface. It changes whenever the interface does.
-extern "C" __attribute__((visibility("default"))) int seqlm_training_interface() { return 2; }
+extern "C" __attribute__((visibility("default"))) int seqlm_training_interface() { return 3; }
 
 // How many instruction sets there are to choose from, from 0 (portable) on. The last is the fastest.
 extern "C" __attribute__((visibility("default"))) int seqlm_training_instruction_sets() {
@@ -458,10 +459,14 @@ extern "C" __attribute__((visibility("default"))) int seqlm_training_instruction
 #endif
 }
 
-// Sets the number of threads, at least 1, and the instruction set. Not to be called while operators run.
-extern "C" __attribute__((visibility("default"))) void seqlm_training_configure(int count, int instruction_set) {
+// Sets the number of threads, the multiplications that each of them must have at least, both at least 1, and the
+// instruction set. Not to be called while operators run.
+extern "C" __attribute__((visibility("default"))) void seqlm_training_configure(
+    int count, std::size_t least_multiplications, int instruction_set
+) {
     threads = count;
     sums.assign(static_cast<std::size_t>(count), 0);
+    seqlm::set_least_multiplications(least_multiplications);
 #if defined(SEQLM_X86_64)
     const seqlm::Kernels* const all[] = {&seqlm::portable::kernels, &seqlm::avx2::kernels, &seqlm::avx512::kernels};
     kernels = all[instruction_set];

@@ -9,11 +9,11 @@ public:
     Projection(const ProjectionForward& work, ProjectionState& state, int threads)
         : work_(work),
           state_(state),
-          threads_(threads),
+          threads_(useful_threads(threads, work.time * work.batch * work.inputs * work.outputs)),
           columns_(padded(work.outputs)),
           // If the weights are large, their gradients of all groups would take too much memory.
           division_(Division::of(
-              static_cast<std::size_t>(threads), work.batch,
+              static_cast<std::size_t>(threads_), work.batch,
               work.inputs * work.outputs <= small_weights ? tile_rows : work.batch + 1
           )) {}
 

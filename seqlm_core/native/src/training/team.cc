@@ -138,7 +138,16 @@ Team& team() {
     return *current;
 }
 
+std::size_t least_multiplications = 1;
+
 }  // namespace
+
+int useful_threads(int threads, std::size_t multiplications) {
+    const std::size_t useful = multiplications / least_multiplications;
+    return useful < static_cast<std::size_t>(threads) ? static_cast<int>(useful ? useful : 1) : threads;
+}
+
+void set_least_multiplications(std::size_t least) { least_multiplications = least; }
 
 void Barrier::wait(int members) {
     if (members == 1) return;

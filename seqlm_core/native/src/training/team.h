@@ -35,4 +35,11 @@ using Task = void (*)(const void* context, const Member& member);
 // more threads. A task must not throw.
 void run_in_team(int threads, Task task, const void* context);
 
+// How many of so many threads are of use to so many multiplications: each should have a least number of them, or it takes
+// longer to come, and more from others on its processor, than it helps.
+int useful_threads(int threads, std::size_t multiplications);
+
+// Sets that number, at least 1.
+void set_least_multiplications(std::size_t least);
+
 }  // namespace seqlm
