@@ -48,11 +48,11 @@ def main(runs: tuple[str, ...], picture: str) -> None:
         print(f"| {label} | {' | '.join(reached)} | {lowest:.4f} after {seconds[losses.index(lowest)]:.0f} s |")
     for name, loss in PUBLISHED.items():
         axes.axhline(loss, linestyle="--", linewidth=1, color="gray")
-        axes.annotate(f"{name}: {loss}", (1, loss), xycoords=("axes fraction", "data"), ha="right", va="bottom")
-    axes.set_xscale("log")
+        axes.annotate(f"{name}: {loss}", (0.01, loss), xycoords=("axes fraction", "data"), va="top")
+    axes.set_xlim(left=0)
     axes.set_xlabel("seconds of training")
     axes.set_ylabel("validation loss in nats per character")
-    axes.legend()
+    axes.legend(loc="right")
     figure.savefig(picture, dpi=100)
     print(f"\nThe picture is {picture}.")
 
