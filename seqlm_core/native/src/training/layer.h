@@ -8,6 +8,9 @@
 // Rows whose products with a chunk of the weights are computed before their cells, so that they stay in the cache.
 constexpr std::size_t row_group = 48;
 
+// How many of these products there are room for.
+constexpr std::size_t chunk_size = row_group * 256;
+
 // What of a layer is a thread's.
 struct Share {
     std::size_t group;
@@ -26,83 +29,80 @@ public:
           time_(layer.sizes.time),
           blocks_(padded(units_) / lanes),
           outputs_(Cell::gates * units_),
-          threads_(useful_threads(threads, time_ * batch_ * outputs_ * units_)) {}
+          threads_(useful_threads(threads, time_ * batch_ * outputs_ * units_)),
+          division_(divide()) {}
 
     void forward() {
-        activations_ = state_.activations.room(time_ * blocks_ * batch_ * kept_size);
+        activations_ = state_.activations.room(division_.groups * activations_of_group());
         history_ = layer_.sizes.reverse ? state_.hidden.room(time_ * batch_ * units_) : layer_.outputs;
-        const Division division = divide(static_cast<std::size_t>(threads_));
-        const std::size_t columns = blocks_ * block_columns, size = Packed::size(units_, columns);
-        float* const packed = state_.packed.room(size * copies(division));
-        const std::size_t own = columns + row_group * chunk_columns;
+        const std::size_t columns = blocks_ * cell_columns, size = apart(Packed::size(units_, columns));
+        float* const packed = state_.packed.room(size * copies());
+        const std::size_t own = apart(columns + chunk_size);
         float* const scratch = state_.scratch.room(own * static_cast<std::size_t>(threads_));
         in_parallel(threads_, [&](const Member& member) {
             float* const bias = scratch + own * static_cast<std::size_t>(member.index);
-            const Packed weights{packed + size * copy_of(division, member), units_, columns};
+            const Packed weights{packed + size * copy_of(member), units_, columns};
             pack_bias(bias);
-            pack_weights(weights, packed_part(division, columns, member));
-            if (copies(division) == 1) member.wait();
-            read(division, weights, bias, bias + columns, member);
+            pack_weights(weights, packed_part(columns, member));
+            if (copies() == 1) member.wait();
+            read(weights, bias, bias + columns, member);
         });
     }
 
     void backward(const LayerBackward& gradients) {
         activations_ = state_.activations.data();
         history_ = layer_.sizes.reverse ? state_.hidden.data() : layer_.outputs;
-        const std::size_t columns = padded(units_);
-        const Division division = divide(static_cast<std::size_t>(threads_));
-        const std::size_t size = Packed::size(outputs_, columns);
-        float* const packed = state_.packed.room(size * copies(division));
-        const std::size_t sequences = (batch_ + division.groups - 1) / division.groups;
-        Backward work{gradients, division};
+        const std::size_t columns = padded(units_), size = apart(Packed::size(outputs_, columns));
+        float* const packed = state_.packed.room(size * copies());
+        const std::size_t sequences = sequences_of_group();
+        Backward work{gradients};
         work.steps = smaller(time_, (block_depth + sequences - 1) / sequences);
-        work.ring = work.steps * sequences * outputs_;
-        work.sums = outputs_ * units_ + outputs_ + gradients.vocabulary * outputs_;
-        const std::size_t own = product_scratch(block_depth);
-        const std::size_t rings = rings_of_group * work.ring * division.groups;
-        float* scratch = state_.scratch.room(
-            2 * batch_ * columns + rings + (division.groups - 1) * work.sums + own * static_cast<std::size_t>(threads_)
+        work.stride = off_the_sets(outputs_);
+        work.carried = sequences * columns;
+        work.ring = work.steps * sequences * work.stride;
+        work.of_group = apart(2 * work.carried + rings * work.ring);
+        work.sums = apart(outputs_ * units_ + outputs_ + gradients.vocabulary * outputs_);
+        const std::size_t own = apart(product_scratch);
+        work.groups = state_.scratch.room(
+            division_.groups * work.of_group + (division_.groups - 1) * work.sums +
+            own * static_cast<std::size_t>(threads_)
         );
-        work.hidden = scratch;
-        work.memory = work.hidden + batch_ * columns;
-        work.rings = work.memory + batch_ * columns;
-        work.others = work.rings + rings;
-        float* const own_scratch = work.others + (division.groups - 1) * work.sums;
+        work.others = work.groups + division_.groups * work.of_group;
+        float* const scratch = work.others + (division_.groups - 1) * work.sums;
         in_parallel(threads_, [&](const Member& member) {
-            const Packed weights{packed + size * copy_of(division, member), outputs_, columns};
-            const Range part = packed_part(division, columns, member);
+            const Packed weights{packed + size * copy_of(member), outputs_, columns};
+            const Range part = packed_part(columns, member);
             pack_rows(layer_.weight, units_, units_, weights, part.first, part.last);
-            if (copies(division) == 1) member.wait();
-            read_back(work, weights, own_scratch + own * static_cast<std::size_t>(member.index), member);
-            if (division.groups == 1) return;
+            if (copies() == 1) member.wait();
+            read_back(work, weights, scratch + own * static_cast<std::size_t>(member.index), member);
+            if (division_.groups == 1) return;
             member.wait();
             add_groups(work, member);
         });
     }
 
 private:
-    static constexpr std::size_t block_columns = Cell::gates * lanes;
-    static constexpr std::size_t chunk_columns = Cell::blocks * block_columns;
+    static constexpr std::size_t cell_columns = Cell::gates * lanes;  // those of a block of units
     static constexpr std::size_t kept_size = Cell::kept * lanes;
-    static_assert(chunk_columns % panel == 0, "the chunks of the weights are whole panels");
+    static_assert(Cell::blocks * cell_columns % panel == 0, "the chunks of the weights are whole panels");
 
     // What reaches the inputs may differ from what reaches h. Two of each: one is filled while others read the other.
-    static constexpr std::size_t rings_of_group = Cell::reaches_back ? 4 : 2;
+    static constexpr std::size_t rings = Cell::reaches_back ? 4 : 2;
 
     struct Backward {
         const LayerBackward& gradients;
-        Division division;
-        std::size_t steps = 0;   // of a chunk of time steps, after which the gradients of the weights are added up
-        std::size_t ring = 0;    // numbers in what a group has of a chunk: (steps * sequences, gates * units)
-        std::size_t sums = 0;    // numbers in the gradients of weight, bias and tokens
-        float* hidden = nullptr;  // (batch, padded units): the gradient of the output of the step before
-        float* memory = nullptr;  // likewise
-        float* rings = nullptr;
+        std::size_t steps = 0;    // of a chunk of time steps, after which the gradients of the weights are added up
+        std::size_t stride = 0;   // from row to row of what a group has of a chunk: (steps * sequences, gates * units)
+        std::size_t ring = 0;     // numbers in it
+        std::size_t carried = 0;  // numbers in the gradients of the outputs of the step before: (sequences, padded units)
+        std::size_t sums = 0;     // numbers in the gradients of weight, bias and tokens
+        std::size_t of_group = 0;
+        float* groups = nullptr;  // of each group: the gradients of the outputs and of the memory, and the rings
         float* others = nullptr;  // the gradients of weight, bias and tokens of each group but the first
 
-        float* to_hidden(std::size_t group, std::size_t turn) const {
-            return rings + (group * rings_of_group + turn) * ring;
-        }
+        float* hidden(std::size_t group) const { return groups + group * of_group; }
+        float* memory(std::size_t group) const { return hidden(group) + carried; }
+        float* to_hidden(std::size_t group, std::size_t turn) const { return memory(group) + carried + turn * ring; }
         float* to_input(std::size_t group, std::size_t turn) const {
             return to_hidden(group, Cell::reaches_back ? turn + 2 : turn);
         }
@@ -123,47 +123,55 @@ private:
         return step ? history_ + (step - 1) * batch_ * units_ : layer_.hidden;
     }
 
-    float* kept(std::size_t step, std::size_t block, std::size_t sequence) const {
-        return activations_ + ((step * blocks_ + block) * batch_ + sequence) * kept_size;
+    // The most that a group has.
+    std::size_t sequences_of_group() const { return (batch_ + division_.groups - 1) / division_.groups; }
+
+    // Of each step and sequence of a group, what is kept of its blocks.
+    std::size_t activations_of_group() const { return apart(time_ * sequences_of_group() * blocks_ * kept_size); }
+
+    float* kept(const Share& own, std::size_t step, std::size_t sequence, std::size_t block) const {
+        const std::size_t row = step * own.sequences.size() + sequence - own.sequences.first;
+        return activations_ + own.group * activations_of_group() + (row * blocks_ + block) * kept_size;
     }
 
     std::size_t width(std::size_t block) const { return smaller(lanes, units_ - block * lanes); }
 
     // Units of a block, before the step.
-    Vector output_before(std::size_t step, std::size_t block, std::size_t sequence) const {
+    Vector output_before(std::size_t step, std::size_t sequence, std::size_t block) const {
         return load_part(hidden_before(step) + sequence * units_ + block * lanes, width(block));
     }
 
-    Vector memory_before(std::size_t step, std::size_t block, std::size_t sequence) const {
-        if (step) return load(kept(step - 1, block, sequence) + (Cell::kept - 1) * lanes);
+    Vector memory_before(const Share& own, std::size_t step, std::size_t sequence, std::size_t block) const {
+        if (step) return load(kept(own, step - 1, sequence, block) + (Cell::kept - 1) * lanes);
         return load_part(layer_.memory + sequence * units_ + block * lanes, width(block));
     }
 
     // Each group reads all weights, so a group of few sequences takes longer to read them than to compute.
-    Division divide(std::size_t threads) const {
+    Division divide() const {
         const std::size_t weights = outputs_ * units_;
-        return Division::of(threads, batch_, weights <= small_weights ? tile_rows : weights <= (1 << 20) ? 24 : 48);
+        const std::size_t fewest = weights <= small_weights ? tile_rows : weights <= (1 << 20) ? 24 : 48;
+        return Division::of(static_cast<std::size_t>(threads_), batch_, fewest);
     }
 
     // The packed weights: one copy of each thread or one for all, which is whose, and which columns a thread packs.
-    std::size_t copies(const Division& division) const {
-        return division.shares == 1 && outputs_ * units_ <= small_weights ? division.groups : 1;
+    std::size_t copies() const {
+        return division_.shares == 1 && outputs_ * units_ <= small_weights ? division_.groups : 1;
     }
-    std::size_t copy_of(const Division& division, const Member& member) const {
-        return copies(division) > 1 ? static_cast<std::size_t>(member.index) : 0;
+    std::size_t copy_of(const Member& member) const {
+        return copies() > 1 ? static_cast<std::size_t>(member.index) : 0;
     }
-    Range packed_part(const Division& division, std::size_t columns, const Member& member) const {
-        return copies(division) > 1 ? Range{0, columns} : part_of(columns, member, panel);
+    Range packed_part(std::size_t columns, const Member& member) const {
+        return copies() > 1 ? Range{0, columns} : part_of(columns, member, panel);
     }
 
     // unit: how units may be cut.
-    Share share(const Division& division, const Member& member, std::size_t unit) const {
-        const std::size_t group = division.group_of(member), of_group = division.share_of(member);
+    Share share(const Member& member, std::size_t unit) const {
+        const std::size_t group = division_.group_of(member), of_group = division_.share_of(member);
         return {
             group,
-            part_of(batch_, group, division.groups),
-            part_of(padded(units_), of_group, division.shares, unit),
-            part_of(outputs_, of_group, division.shares, tile_rows),
+            part_of(batch_, group, division_.groups),
+            part_of(padded(units_), of_group, division_.shares, unit),
+            part_of(outputs_, of_group, division_.shares, tile_rows),
         };
     }
 
@@ -171,7 +179,7 @@ private:
         for (std::size_t column = part.first; column < part.last; column += panel) {
             const float* columns[panel];
             for (std::size_t c = 0; c < panel; ++c) {
-                const std::size_t block = (column + c) / block_columns, gate = (column + c) % block_columns / lanes;
+                const std::size_t block = (column + c) / cell_columns, gate = (column + c) % cell_columns / lanes;
                 const std::size_t unit = block * lanes + (column + c) % lanes;
                 columns[c] = unit < units_ ? layer_.weight + (gate * units_ + unit) * units_ : nullptr;
             }
@@ -187,26 +195,29 @@ private:
                         u < width(block) ? layer_.bias[gate * units_ + block * lanes + u] : 0;
     }
 
-    void read(
-        const Division& division, const Packed& weights, const float* bias, float* products, const Member& member
-    ) {
-        const Share own = share(division, member, Cell::blocks * lanes);
+    void read(const Packed& weights, const float* bias, float* products, const Member& member) {
+        const Share own = share(member, Cell::blocks * lanes);
+        // As many blocks at a time as there is room for their products with a group of rows.
+        const std::size_t rows_at_once = smaller(row_group, own.sequences.size());
+        const std::size_t room = chunk_size / (rows_at_once * cell_columns) / Cell::blocks * Cell::blocks;
+        const std::size_t blocks_at_once = room ? room : Cell::blocks;
         for (std::size_t step = 0; step < time_; ++step) {
-            if (division.shares > 1 && step) member.wait();
+            if (division_.shares > 1 && step) member.wait();
             const float* before = hidden_before(step);
-            for (std::size_t unit = own.units.first; unit < own.units.last; unit += Cell::blocks * lanes) {
-                const std::size_t first = unit / lanes, last = smaller(first + Cell::blocks, own.units.last / lanes);
+            for (std::size_t first = own.units.first / lanes; first < own.units.last / lanes; first += blocks_at_once) {
+                const std::size_t last = smaller(first + blocks_at_once, own.units.last / lanes);
+                const std::size_t columns = (last - first) * cell_columns;
                 for (std::size_t row = own.sequences.first; row < own.sequences.last; row += row_group) {
                     const std::size_t rows = smaller(row_group, own.sequences.last - row);
                     multiply(
-                        before + row * units_, units_, rows, weights, first * block_columns, last * block_columns,
-                        products, chunk_columns, false
+                        before + row * units_, units_, rows, weights, first * cell_columns, last * cell_columns,
+                        products, columns, false
                     );
-                    for (std::size_t block = first; block < last; ++block)
-                        for (std::size_t i = 0; i < rows; ++i)
+                    for (std::size_t i = 0; i < rows; ++i)
+                        for (std::size_t block = first; block < last; ++block)
                             read_block(
-                                step, block, row + i, products + i * chunk_columns + (block - first) * block_columns,
-                                bias + block * block_columns
+                                own, step, row + i, block, products + i * columns + (block - first) * cell_columns,
+                                bias + block * cell_columns
                             );
                 }
             }
@@ -215,7 +226,7 @@ private:
 
     // Computes the cells of one block of units of one sequence.
     SEQLM_INLINE void read_block(
-        std::size_t step, std::size_t block, std::size_t sequence, const float* __restrict products,
+        const Share& own, std::size_t step, std::size_t sequence, std::size_t block, const float* __restrict products,
         const float* __restrict bias
     ) {
         const std::size_t row = row_of(step, sequence), there = width(block), end = length(sequence);
@@ -228,11 +239,12 @@ private:
                 from_input[gate] = load_part(inputs + gate * units_, there);
                 from_hidden[gate] = load(products + gate * lanes) + load(bias + gate * lanes);
             }
-            if (Cell::reaches_back) before = output_before(step, block, sequence);
-            if (Cell::has_memory) memory = memory_before(step, block, sequence);
+            if (Cell::reaches_back) before = output_before(step, sequence, block);
+            if (Cell::has_memory) memory = memory_before(own, step, sequence, block);
             hidden = Cell::forward(from_input, from_hidden, before, memory, kept_here);
         }
-        for (int i = 0; i < Cell::kept; ++i) store(kept_here[i], kept(step, block, sequence) + i * lanes);
+        float* const keep = kept(own, step, sequence, block);
+        for (int i = 0; i < Cell::kept; ++i) store(kept_here[i], keep + i * lanes);
         store_part(hidden, there, layer_.outputs + row * units_ + block * lanes);
         if (history_ != layer_.outputs)
             store_part(hidden, there, history_ + (step * batch_ + sequence) * units_ + block * lanes);
@@ -244,64 +256,69 @@ private:
     }
 
     void read_back(const Backward& work, const Packed& weights, float* scratch, const Member& member) {
-        const Share own = share(work.division, member, panel);
+        const Share own = share(member, panel);
         const std::size_t columns = padded(units_);
-        const bool units_are_shared = work.division.shares > 1;
+        const bool units_are_shared = division_.shares > 1;
         clear_tokens(work, own);
         bool add = false;
         std::size_t turn = 0;
         for (std::size_t last = time_; last > 0; turn ^= 1) {
             const std::size_t first = last > work.steps ? last - work.steps : 0;
             for (std::size_t step = last; step-- > first;) {
-                const std::size_t place = (step - first) * own.sequences.size() * outputs_;
+                const std::size_t place = (step - first) * own.sequences.size() * work.stride;
                 float* const to_hidden = work.to_hidden(own.group, turn) + place;
                 float* const to_input = work.to_input(own.group, turn) + place;
-                for (std::size_t unit = own.units.first; unit < own.units.last; unit += lanes)
-                    for (std::size_t row = own.sequences.first; row < own.sequences.last; ++row) {
-                        const std::size_t ours = (row - own.sequences.first) * outputs_;
-                        read_block_back(work, step, unit / lanes, row, to_hidden + ours, to_input + ours);
+                for (std::size_t row = own.sequences.first; row < own.sequences.last; ++row)
+                    for (std::size_t unit = own.units.first; unit < own.units.last; unit += lanes) {
+                        const std::size_t ours = (row - own.sequences.first) * work.stride;
+                        read_block_back(work, own, step, row, unit / lanes, to_hidden + ours, to_input + ours);
                     }
                 if (units_are_shared) member.wait();
                 multiply(
-                    to_hidden, outputs_, own.sequences.size(), weights, own.units.first, own.units.last,
-                    work.hidden + own.sequences.first * columns + own.units.first, columns, Cell::reaches_back
+                    to_hidden, work.stride, own.sequences.size(), weights, own.units.first, own.units.last,
+                    work.hidden(own.group) + own.units.first, columns, Cell::reaches_back
                 );
             }
             add_to_weights(work, own, turn, first, last, add, scratch);
             add = true;
             last = first;
         }
-        for (std::size_t row = own.sequences.first; row < own.sequences.last; ++row)
+        for (std::size_t row = own.sequences.first; row < own.sequences.last; ++row) {
+            const std::size_t carried = (row - own.sequences.first) * columns;
             for (std::size_t unit = own.units.first; unit < smaller(units_, own.units.last); ++unit) {
-                work.gradients.hidden[row * units_ + unit] = work.hidden[row * columns + unit];
-                if (Cell::has_memory) work.gradients.memory[row * units_ + unit] = work.memory[row * columns + unit];
+                work.gradients.hidden[row * units_ + unit] = work.hidden(own.group)[carried + unit];
+                if (Cell::has_memory)
+                    work.gradients.memory[row * units_ + unit] = work.memory(own.group)[carried + unit];
             }
+        }
     }
 
     SEQLM_INLINE void read_block_back(
-        const Backward& work, std::size_t step, std::size_t block, std::size_t sequence, float* to_hidden_row,
-        float* to_input_row
+        const Backward& work, const Share& own, std::size_t step, std::size_t sequence, std::size_t block,
+        float* to_hidden_row, float* to_input_row
     ) {
         const std::size_t row = row_of(step, sequence), there = width(block), end = length(sequence);
         const std::size_t place = sequence * units_ + block * lanes;
-        float* const carried = work.hidden + sequence * padded(units_) + block * lanes;
-        float* const carried_memory = work.memory + sequence * padded(units_) + block * lanes;
+        const std::size_t carried = (sequence - own.sequences.first) * padded(units_) + block * lanes;
+        float* const hidden = work.hidden(own.group) + carried;
+        float* const carried_memory = work.memory(own.group) + carried;
         CellGradient<Cell::gates> to{};
         if (step < end) {
             const bool is_last = step + 1 == end;
+            const float* const keep = kept(own, step, sequence, block);
             Vector kept_here[Cell::kept], before{}, memory{}, memory_gradient{};
-            for (int i = 0; i < Cell::kept; ++i) kept_here[i] = load(kept(step, block, sequence) + i * lanes);
+            for (int i = 0; i < Cell::kept; ++i) kept_here[i] = load(keep + i * lanes);
             const Vector gradient = load_part(work.gradients.outputs + row * units_ + block * lanes, there) +
-                                    (is_last ? load_part(work.gradients.last_hidden + place, there) : load(carried));
-            if (Cell::reaches_back) before = output_before(step, block, sequence);
+                                    (is_last ? load_part(work.gradients.last_hidden + place, there) : load(hidden));
+            if (Cell::reaches_back) before = output_before(step, sequence, block);
             if (Cell::has_memory) {
-                memory = memory_before(step, block, sequence);
+                memory = memory_before(own, step, sequence, block);
                 memory_gradient =
                     is_last ? load_part(work.gradients.last_memory + place, there) : load(carried_memory);
             }
             to = Cell::backward(kept_here, before, memory, gradient, memory_gradient);
         }
-        if (Cell::reaches_back) store(to.before, carried);
+        if (Cell::reaches_back) store(to.before, hidden);
         if (Cell::has_memory) store(to.memory, carried_memory);
         for (int gate = 0; gate < Cell::gates; ++gate) {
             const std::size_t column = gate * units_ + block * lanes;
@@ -339,7 +356,7 @@ private:
         const float* const to_input = work.to_input(own.group, turn);
         for (std::size_t row = 0; row < rows; row += block_depth)
             accumulate_products(
-                [&](std::size_t k) { return to_hidden + (row + k) * outputs_; }, own.outputs,
+                [&](std::size_t k) { return to_hidden + (row + k) * work.stride; }, own.outputs,
                 [&](std::size_t k) {
                     const std::size_t sequence = own.sequences.first + (row + k) % sequences;
                     return hidden_before(first + (row + k) / sequences) + sequence * units_;
@@ -349,13 +366,13 @@ private:
         float* __restrict bias = bias_sums(work, own.group);
         for (std::size_t row = 0; row < rows; ++row)
             for (std::size_t i = own.outputs.first; i < own.outputs.last; ++i) {
-                const float value = to_hidden[row * outputs_ + i];
+                const float value = to_hidden[row * work.stride + i];
                 bias[i] = add || row ? bias[i] + value : value;
             }
         if (!layer_.tokens) return;
         for (std::size_t row = 0; row < rows; ++row) {
             const std::size_t read = row_of(first + row / sequences, own.sequences.first + row % sequences);
-            const float* __restrict from = to_input + row * outputs_;
+            const float* __restrict from = to_input + row * work.stride;
             float* __restrict to =
                 token_sums(work, own.group) + static_cast<std::size_t>(layer_.tokens[read]) * outputs_;
             for (std::size_t i = own.outputs.first; i < own.outputs.last; ++i) to[i] += from[i];
@@ -366,7 +383,7 @@ private:
     void add_groups(const Backward& work, const Member& member) const {
         const auto add = [&](float* __restrict to, std::size_t offset, std::size_t size) {
             const Range part = part_of(size, member, lanes);
-            for (std::size_t group = 1; group < work.division.groups; ++group) {
+            for (std::size_t group = 1; group < division_.groups; ++group) {
                 const float* __restrict from = weight_sums(work, group) + offset;
                 for (std::size_t i = part.first; i < part.last; ++i) to[i] += from[i];
             }
@@ -381,6 +398,7 @@ private:
     LayerState& state_;
     const std::size_t batch_, units_, time_, blocks_, outputs_;
     const int threads_;
+    const Division division_;
     float* activations_ = nullptr;
     float* history_ = nullptr;  // the outputs in the order in which they are read
 };

@@ -14,7 +14,7 @@ float* Buffer::room(std::size_t size) {
     data_ = nullptr;
     size_ = 0;
     void* memory = nullptr;
-    if (posix_memalign(&memory, 64, size * sizeof(float)) != 0) throw std::bad_alloc();
+    if (posix_memalign(&memory, 4096, size * sizeof(float)) != 0) throw std::bad_alloc();
     std::memset(memory, 0, size * sizeof(float));
     data_ = static_cast<float*>(memory);
     size_ = size;

@@ -24,6 +24,9 @@ SEQLM_INLINE void multiply_tile(
     std::size_t result_stride,
     bool add
 ) {
+    if (add)
+        for (int i = 0; i < rows; ++i)
+            for (int j = 0; j < vectors; ++j) __builtin_prefetch(result + i * result_stride + j * lanes, 1);
     Vector sums[rows][vectors];
 #pragma GCC unroll 8
     for (int i = 0; i < rows; ++i)
@@ -164,30 +167,74 @@ SEQLM_INLINE void pack_panel(const float* const* columns, const Packed& b, std::
     }
 }
 
-// Copies `there` numbers of each of `depth` rows below each other, each filled up with 0 to `width`. row(k) is the k-th.
+// Tiles and panels of so many rows and columns of a result are made of what stays in the second-nearest cache.
+constexpr std::size_t block_rows = 16 * tile_rows;
+constexpr std::size_t block_columns = 8 * panel;
+
+// Memory for accumulate_products, the depth being at most block_depth.
+constexpr std::size_t product_scratch = block_depth * (block_rows + block_columns) + tile_rows * panel;
+
+// Copies `there` numbers of a row, filled up with 0 to `width`.
+SEQLM_INLINE void copy_part(const float* __restrict from, std::size_t there, std::size_t width, float* __restrict to) {
+    for (std::size_t c = 0; c < there; ++c) to[c] = from[c];
+    for (std::size_t c = there; c < width; ++c) to[c] = 0;
+}
+
+// Packs some columns of `depth` rows in tiles of tile_rows columns.
 template <class Row>
-SEQLM_INLINE void pack_tile(const Row& row, std::size_t there, std::size_t depth, std::size_t width, float* to) {
-    for (std::size_t k = 0; k < depth; ++k, to += width) {
-        const float* const from = row(k);
-        if (there == width) {
-            std::memcpy(to, from, width * sizeof(float));
-        } else {
-            for (std::size_t c = 0; c < there; ++c) to[c] = from[c];
-            for (std::size_t c = there; c < width; ++c) to[c] = 0;
+SEQLM_INLINE void pack_tiles(const Row& row, Range columns, std::size_t depth, float* to) {
+    constexpr std::size_t step = 8;  // rows at a time, whose parts are in the nearest cache until all are copied
+    for (std::size_t first = 0; first < depth; first += step) {
+        const std::size_t last = smaller(first + step, depth);
+        float* tile = to + first * tile_rows;
+        for (std::size_t column = columns.first; column < columns.last; column += tile_rows, tile += depth * tile_rows) {
+            const std::size_t there = smaller(tile_rows, columns.last - column);
+            float* place = tile;
+            for (std::size_t k = first; k < last; ++k, place += tile_rows) {
+                if (there == tile_rows) {
+                    std::memcpy(place, row(k) + column, tile_rows * sizeof(float));
+                } else {
+                    copy_part(row(k) + column, there, tile_rows, place);
+                }
+            }
         }
     }
 }
 
-// So many rows of a result are computed together, so that what they are made of stays in the second-nearest cache.
-constexpr std::size_t block_rows = 80 * tile_rows;
+// Packs some columns of `depth` rows in panels of whole vectors.
+template <class Row>
+SEQLM_INLINE void pack_panels(const Row& row, Range columns, std::size_t depth, float* to) {
+    for (std::size_t column = columns.first; column < columns.last; column += panel) {
+        const std::size_t there = smaller(panel, columns.last - column), width = padded(there);
+        for (std::size_t k = 0; k < depth; ++k, to += width) {
+            if (there == panel) {
+                std::memcpy(to, row(k) + column, panel * sizeof(float));
+            } else {
+                copy_part(row(k) + column, there, width, to);
+            }
+        }
+    }
+}
 
-// Memory for accumulate_products.
-constexpr std::size_t product_scratch(std::size_t depth) {
-    return depth * (block_rows + panel) + tile_rows * panel;
+// A tile of whole rows: (tile_rows, width).
+SEQLM_INLINE void multiply_whole_tile(
+    std::size_t width, const float* a, const float* b, std::size_t depth, float* result, std::size_t result_stride, bool add
+) {
+    switch (width / lanes) {
+#define SEQLM_WIDTH(n) \
+    case n: multiply_tile<tile_rows, n>(a, 1, tile_rows, b, depth, result, result_stride, add); break;
+        SEQLM_WIDTH(1)
+        SEQLM_WIDTH(2)
+#if SEQLM_TILE_VECTORS > 2
+        SEQLM_WIDTH(3)
+        SEQLM_WIDTH(4)
+#endif
+#undef SEQLM_WIDTH
+    }
 }
 
 // result (some of its rows, some of its columns) += a' b, or = where it is not added to: a sum over `depth` products of
-// a row of a and a row of b, of which a_row(k) and b_row(k) are the k-th.
+// a row of a and a row of b, of which a_row(k) and b_row(k) are the k-th. `depth` is at most block_depth.
 template <class RowOfA, class RowOfB>
 SEQLM_INLINE void accumulate_products(
     const RowOfA& a_row,
@@ -201,32 +248,32 @@ SEQLM_INLINE void accumulate_products(
     float* scratch
 ) {
     float* const edge = scratch;
-    float* const b_panel = edge + tile_rows * panel;
-    float* const a_tiles = b_panel + depth * panel;
-    for (std::size_t first = rows.first; first < rows.last; first += block_rows) {
-        const std::size_t last = smaller(first + block_rows, rows.last);
-        for (std::size_t row = first; row < last; row += tile_rows)
-            pack_tile(
-                [&](std::size_t k) { return a_row(k) + row; }, smaller(tile_rows, last - row), depth, tile_rows,
-                a_tiles + (row - first) * depth
-            );
-        for (std::size_t column = columns.first; column < columns.last; column += panel) {
-            const std::size_t width = smaller(panel, columns.last - column);
-            pack_tile([&](std::size_t k) { return b_row(k) + column; }, width, depth, panel, b_panel);
-            for (std::size_t row = first; row < last; row += tile_rows) {
-                const std::size_t height = smaller(tile_rows, last - row);
-                const float* const tile = a_tiles + (row - first) * depth;
-                float* const to = result + row * result_stride + column;
-                if (height == tile_rows && width == panel) {
-                    multiply_tile<tile_rows, tile_vectors>(tile, 1, tile_rows, b_panel, depth, to, result_stride, add);
-                    continue;
-                }
-                multiply_tile<tile_rows, tile_vectors>(tile, 1, tile_rows, b_panel, depth, edge, panel, false);
-                for (std::size_t i = 0; i < height; ++i)
-                    for (std::size_t c = 0; c < width; ++c) {
-                        float& element = to[i * result_stride + c];
-                        element = (add ? element : 0) + edge[i * panel + c];
+    float* const a_tiles = edge + tile_rows * panel;
+    float* const b_panels = a_tiles + block_depth * block_rows;
+    for (Range here = {columns.first, 0}; here.first < columns.last; here.first = here.last) {
+        here.last = smaller(here.first + block_columns, columns.last);
+        pack_panels(b_row, here, depth, b_panels);
+        for (Range block = {rows.first, 0}; block.first < rows.last; block.first = block.last) {
+            block.last = smaller(block.first + block_rows, rows.last);
+            pack_tiles(a_row, block, depth, a_tiles);
+            for (std::size_t column = here.first; column < here.last; column += panel) {
+                const std::size_t there = smaller(panel, here.last - column), width = padded(there);
+                const float* const b_panel = b_panels + (column - here.first) * depth;
+                for (std::size_t row = block.first; row < block.last; row += tile_rows) {
+                    const std::size_t height = smaller(tile_rows, block.last - row);
+                    const float* const tile = a_tiles + (row - block.first) * depth;
+                    float* const to = result + row * result_stride + column;
+                    if (height == tile_rows && there == width) {
+                        multiply_whole_tile(width, tile, b_panel, depth, to, result_stride, add);
+                        continue;
                     }
+                    multiply_whole_tile(width, tile, b_panel, depth, edge, width, false);
+                    for (std::size_t i = 0; i < height; ++i)
+                        for (std::size_t c = 0; c < there; ++c) {
+                            float& element = to[i * result_stride + c];
+                            element = (add ? element : 0) + edge[i * width + c];
+                        }
+                }
             }
         }
     }

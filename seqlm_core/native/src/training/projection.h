@@ -50,7 +50,7 @@ public:
     template <class Of, class Prepare>
     void backward(const ProjectionBackward& gradients, std::size_t stride, const Of& of, const Prepare& prepare) {
         const std::size_t inputs = padded(work_.inputs), chunk = block_depth * columns_;
-        const std::size_t own = product_scratch(block_depth) + row_group * inputs;
+        const std::size_t own = product_scratch + row_group * inputs;
         const std::size_t sums = work_.outputs * work_.inputs + work_.outputs;
         const Packed weights{state_.packed.room(Packed::size(work_.outputs, inputs)), work_.outputs, inputs};
         float* const chunks = state_.scratch.room(
@@ -124,7 +124,7 @@ private:
         const ProjectionBackward& gradients, const Packed& weights, float* weight, float* bias, std::size_t stride,
         const Of& of, const Prepare& prepare, float* chunks, float* scratch, const Member& member
     ) const {
-        float* const products = scratch + product_scratch(block_depth);
+        float* const products = scratch + product_scratch;
         const Range sequences = sequences_of(member);
         const std::size_t rows = work_.time * sequences.size();
         // All groups take as many turns, since their threads may wait for each other.

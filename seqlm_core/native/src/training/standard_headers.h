@@ -10,3 +10,7 @@
 #include "../mathematics.h"
 #include "kernels.h"
 #include "team.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
