@@ -29,8 +29,8 @@ public:
           time_(layer.sizes.time),
           blocks_(padded(units_) / lanes),
           outputs_(Cell::gates * units_),
-          threads_(useful_threads(threads, time_ * batch_ * outputs_ * units_)),
-          division_(divide()) {}
+          division_(divide(threads)),
+          threads_(static_cast<int>(division_.groups * division_.shares)) {}
 
     void forward() {
         activations_ = state_.activations.room(division_.groups * activations_of_group());
@@ -147,10 +147,14 @@ private:
     }
 
     // Each group reads all weights, so a group of few sequences takes longer to read them than to compute.
-    Division divide() const {
+    Division divide(int threads) const {
         const std::size_t weights = outputs_ * units_;
         const std::size_t fewest = weights <= small_weights ? tile_rows : weights <= (1 << 20) ? 24 : 48;
-        return Division::of(static_cast<std::size_t>(threads_), batch_, fewest);
+        for (;; --threads) {
+            const Division division = Division::of(static_cast<std::size_t>(threads), batch_, fewest);
+            const std::size_t meetings = meetings_of_call + (division.shares > 1 ? time_ : 0);
+            if (useful_threads(threads, time_ * batch_ * weights, meetings) == threads) return division;
+        }
     }
 
     // The packed weights: one copy of each thread or one for all, which is whose, and which columns a thread packs.
@@ -397,8 +401,8 @@ private:
     const LayerForward& layer_;
     LayerState& state_;
     const std::size_t batch_, units_, time_, blocks_, outputs_;
-    const int threads_;
     const Division division_;
+    const int threads_;
     float* activations_ = nullptr;
     float* history_ = nullptr;  // the outputs in the order in which they are read
 };

@@ -459,7 +459,7 @@ extern "C" __attribute__((visibility("default"))) int seqlm_training_instruction
 #endif
 }
 
-// Sets the number of threads, the multiplications that each of them must have at least, both at least 1, and the
+// Sets the number of threads, the multiplications that each has at least between two meetings, both at least 1, and the
 // instruction set. Not to be called while operators run.
 extern "C" __attribute__((visibility("default"))) void seqlm_training_configure(
     int count, std::size_t least_multiplications, int instruction_set

@@ -142,8 +142,8 @@ std::size_t least_multiplications = 1;
 
 }  // namespace
 
-int useful_threads(int threads, std::size_t multiplications) {
-    const std::size_t useful = multiplications / least_multiplications;
+int useful_threads(int threads, std::size_t multiplications, std::size_t meetings) {
+    const std::size_t useful = multiplications / (least_multiplications * meetings);
     return useful < static_cast<std::size_t>(threads) ? static_cast<int>(useful ? useful : 1) : threads;
 }
 

@@ -2,16 +2,13 @@
 //
 // Included by compiled_for.h, in the namespace of one instruction set.
 
-// Calls work(parameter, range) for those parts of the parameters that are a thread's.
+// Calls work(parameter, range) for those parts of the parameters that are a thread's: mostly those whose gradients it
+// has added up itself.
 template <class Work>
 SEQLM_INLINE void for_own_parts(const Parameter* parameters, std::size_t count, const Member& member, const Work& work) {
-    std::size_t total = 0;
-    for (std::size_t i = 0; i < count; ++i) total += parameters[i].size;
-    const Range own = part_of(total, member, 64);
-    for (std::size_t i = 0, begin = 0; i < count; begin += parameters[i++].size) {
-        const std::size_t first = own.first > begin ? own.first - begin : 0;
-        const std::size_t last = own.last > begin ? smaller(own.last - begin, parameters[i].size) : 0;
-        if (first < last) work(parameters[i], Range{first, last});
+    for (std::size_t i = 0; i < count; ++i) {
+        const Range own = part_of(parameters[i].size, member, lanes);
+        if (own.size()) work(parameters[i], own);
     }
 }
 
@@ -82,7 +79,7 @@ void update(const UpdateRule& rule, const Parameter* parameters, std::size_t cou
     using Kind = UpdateRule::Kind;
     std::size_t size = 0;
     for (std::size_t i = 0; i < count; ++i) size += parameters[i].size;
-    threads = useful_threads(threads, 64 * size);  // a number of a parameter takes as long as so many multiplications
+    threads = useful_threads(threads, 64 * size, meetings_of_call);  // a number of a parameter takes as long as so many multiplications
     switch (rule.kind) {
         case Kind::sgd: return update_all<Kind::sgd>(rule, parameters, count, sums, threads);
         case Kind::momentum: return update_all<Kind::momentum>(rule, parameters, count, sums, threads);
