@@ -96,7 +96,7 @@ def check_cells_work(network: RecurrentNetwork, names: Mapping[str, str]) -> Non
 
 
 def load_weights(model: RecurrentNetwork, weights: Mapping[str, np.ndarray], device: mx.Context) -> None:
-    """Give the model's parameters the values of a checkpoint.
+    """Give the model's parameters the values of a checkpoint, in place where they are on the device already.
 
     Raises:
         RunError: names or shapes are not those of the model.
@@ -110,8 +110,16 @@ def load_weights(model: RecurrentNetwork, weights: Mapping[str, np.ndarray], dev
             raise RunError(
                 f"the checkpoint's {name!r} has shape {weights[name].shape}, and the model's {parameter.shape}"
             )
-        parameter.initialize(init=mx.init.Zero(), ctx=device, force_reinit=True)
+        if not _is_on(parameter, device):
+            parameter.initialize(init=mx.init.Zero(), ctx=device, force_reinit=True)
         parameter.set_data(nd.array(weights[name], ctx=device, dtype=weights[name].dtype))
+
+
+def _is_on(parameter: Any, device: mx.Context) -> bool:
+    try:
+        return bool(parameter.list_ctx() == [device])
+    except RuntimeError:  # it has no values yet
+        return False
 
 
 def weights_of(model: RecurrentNetwork) -> dict[str, np.ndarray]:

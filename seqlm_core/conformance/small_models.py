@@ -78,15 +78,16 @@ def predictions_of(model: LanguageModel, tokens: np.ndarray) -> np.ndarray:
 def loss_of(model: LanguageModel) -> Any:
     """Return a function that computes the model's mean loss on a window."""
     graph = WindowLoss(model, TIME)
-    tokens = some_tokens(TIME + 1, BATCH)
+    tokens = nd.array(some_tokens(TIME + 1, BATCH), dtype="int32")
     both = model.backward_stack is not None
+    following = tokens[2:].flip(axis=0) if both else None
     visible = nd.ones((TIME, BATCH, 1), dtype=model.dtype) if both else None
 
     def loss() -> Any:
         mx.random.seed(1)  # for layers that draw from MXNet's random numbers in training
         with autograd.train_mode():
             states, backward_states = model.begin_state(BATCH), model.begin_backward_state(BATCH)
-            losses, _ = graph(tokens, states, None, backward_states, None, visible)
+            losses, _ = graph(tokens[:-1], tokens[1:], states, None, following, backward_states, None, visible)
             return losses.mean()
 
     return loss

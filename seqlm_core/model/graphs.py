@@ -26,9 +26,11 @@ class WindowLoss(gluon.HybridBlock):
     def hybrid_forward(
         self,
         F: Any,
-        tokens: Any,
+        inputs: Any,
+        targets: Any,
         states: list[list[Any]],
         masks: list[Any] | None,
+        following: Any | None,
         backward_states: list[list[Any]],
         backward_masks: list[Any] | None,
         right_visible: Any | None,
@@ -36,20 +38,20 @@ class WindowLoss(gluon.HybridBlock):
         """Return the loss of each prediction in nats ``(time, batch)`` and the forward states.
 
         Args:
-            tokens: ids ``(time + 1, batch)``.
+            inputs: ids ``(time, batch)``.
+            targets: likewise, of the tokens that follow.
             states: forward states, carried over from the window before.
             masks: dropout masks of the forward stack, or None.
-            backward_states: fresh backward states; of a bidirectional model.
+            following: the targets but the first, from the last on, ``(time - 1, batch)``; None for a unidirectional
+                model, and so are the others of the text that follows.
+            backward_states: fresh backward states; empty for a unidirectional model.
             backward_masks: dropout masks of the backward stack ``(time - 1, batch, ..)``, or None.
             right_visible: ``(time, batch, 1)``, 1 where a prediction may use the text that follows, else 0.
         """
         model = self.model
-        inputs = F.slice_axis(tokens, axis=0, begin=0, end=-1)
-        targets = F.slice_axis(tokens, axis=0, begin=1, end=None)
         left, states = model.read_left(inputs, states, self.sequence_length, masks)
         right = None
-        if right_visible is not None:
-            following = F.reverse(F.slice_axis(tokens, axis=0, begin=2, end=None), axis=0)
+        if following is not None:
             read, _ = model.read_right(following, backward_states, self.sequence_length - 1, backward_masks)
             aligned = F.reverse(read, axis=0)
             nothing = F.zeros_like(F.slice_axis(aligned, axis=0, begin=0, end=1))

@@ -39,7 +39,9 @@ class Window:
 
     Attributes:
         step: which step, from 0.
-        tokens: ids, int32 ``(time + 1, batch)``.
+        inputs: ids of the tokens that are read, int32 ``(time, batch)``.
+        targets: likewise, of those that follow them.
+        following: the targets but the first, from the last on, ``(time - 1, batch)``; None for a unidirectional model.
         begins_epoch: all streams begin with the states of the beginning of a text.
         resets: of the streams ``(batch,)``, 1 for those that do so otherwise; None where none does.
         masks: dropout masks of the forward stack, None without dropout.
@@ -51,7 +53,9 @@ class Window:
     """
 
     step: int
-    tokens: Any
+    inputs: Any
+    targets: Any
+    following: Any | None
     begins_epoch: bool
     resets: Any | None
     masks: list[Any] | None
@@ -158,9 +162,11 @@ class LanguageModelling:
                 for layers in zip(self._fresh_states, self._states)
             ]
         losses, states = self._window_loss(
-            window.tokens,
+            window.inputs,
+            window.targets,
             self._states,
             window.masks,
+            window.following,
             self._fresh_backward_states,
             window.backward_masks,
             window.right_visible,
@@ -177,11 +183,9 @@ class LanguageModelling:
 
         Computed without dropout and from fresh states, since those of the step are gone.
         """
-        tokens = window.tokens
-        stacks = [("forward_stack", self.model.forward_stack, tokens[:-1], self._fresh_states)]
+        stacks = [("forward_stack", self.model.forward_stack, window.inputs, self._fresh_states)]
         if self.model.backward_stack is not None:
-            following = tokens[2:].flip(axis=0)
-            stacks.append(("backward_stack", self.model.backward_stack, following, self._fresh_backward_states))
+            stacks.append(("backward_stack", self.model.backward_stack, window.following, self._fresh_backward_states))
         for name, stack, read, states in stacks:
             values = self.model.input(read)
             if not is_finite(values):
@@ -218,7 +222,9 @@ class LanguageModelling:
         two_sided = self.model.backward_stack is not None
         return Window(
             step=step,
-            tokens=array_of(ids, np.int32, self.model.device),
+            inputs=array_of(ids[:-1], np.int32, self.model.device),
+            targets=array_of(ids[1:], np.int32, self.model.device),
+            following=array_of(ids[:1:-1], np.int32, self.model.device) if two_sided else None,
             begins_epoch=begins_epoch,
             resets=self._resets(step),
             masks=self._dropout_masks(step, "forward", 0),

@@ -87,38 +87,46 @@ def native_rule(optimizer: mx.optimizer.Optimizer, parameters: Sequence[Any]) ->
     return find(optimizer) if find is not None and plain else None
 
 
-def update(
-    rule: UpdateRule,
-    optimizer: mx.optimizer.Optimizer,
-    weights: Sequence[Any],
-    gradients: Sequence[Any],
-    states: Sequence[Sequence[Any]],
-    clip_norm: float,
-) -> None:
-    """Update all weights in place, at the optimizer's learning rate.
+class NativeUpdate:
+    """Updates all weights in place.
 
     Args:
         rule: from :func:`native_rule`.
-        optimizer: whose counts of updates are raised.
+        optimizer: whose learning rate is taken and whose counts of updates are raised.
         weights: of the parameters.
         gradients: likewise; they stay as they are.
         states: the arrays that the rule keeps of each parameter.
         clip_norm: largest norm of all gradients together; 0 does not clip.
     """
-    optimizer._update_count(list(range(len(weights))))
-    steps = optimizer._index_update_count[0]
-    kept = [arrays[k] for k in range(rule.states) for arrays in states]
-    mx.nd.seqlm_update(
-        *weights,
-        *gradients,
-        *kept,
-        rule=rule.name,
-        count=len(weights),
-        learning_rate=optimizer.learning_rate * rule.bias_correction(steps),
-        weight_decay=optimizer.wd,
-        mean_decay=rule.mean_decay,
-        square_decay=rule.square_decay,
-        epsilon=rule.epsilon,
-        rescale=optimizer.rescale_grad,
-        clip_norm=clip_norm,
-    )
+
+    def __init__(
+        self,
+        rule: UpdateRule,
+        optimizer: mx.optimizer.Optimizer,
+        weights: Sequence[Any],
+        gradients: Sequence[Any],
+        states: Sequence[Sequence[Any]],
+        clip_norm: float,
+    ) -> None:
+        self.rule = rule
+        self.optimizer = optimizer
+        self.clip_norm = clip_norm
+        self._indices = list(range(len(weights)))
+        self._arrays = [*weights, *gradients, *[arrays[k] for k in range(rule.states) for arrays in states]]
+
+    def step(self) -> None:
+        """Apply the gradients."""
+        rule, optimizer = self.rule, self.optimizer
+        optimizer._update_count(self._indices)
+        mx.nd.seqlm_update(
+            *self._arrays,
+            rule=rule.name,
+            count=len(self._indices),
+            learning_rate=optimizer.learning_rate * rule.bias_correction(optimizer._index_update_count[0]),
+            weight_decay=optimizer.wd,
+            mean_decay=rule.mean_decay,
+            square_decay=rule.square_decay,
+            epsilon=rule.epsilon,
+            rescale=optimizer.rescale_grad,
+            clip_norm=self.clip_norm,
+        )

@@ -8,7 +8,7 @@ import numpy as np
 
 from seqlm_core.errors import RunError
 from seqlm_core.mxnet import mx, nd
-from seqlm_core.training import native_updates
+from seqlm_core.training.native_updates import NativeUpdate, native_rule
 
 # Keeps the clipping factor finite where all gradients are zero.
 SMALLEST_NORM = 1e-12
@@ -33,7 +33,7 @@ class Updates:
     """The optimizer at work on a model's parameters.
 
     Args:
-        parameters: gluon parameters by name.
+        parameters: gluon parameters by name, whose arrays must stay the same.
         optimizer: made by an optimizer plugin.
         clip_norm: largest norm of the gradient; 0 does not clip.
     """
@@ -49,20 +49,23 @@ class Updates:
             state = optimizer.create_state_multi_precision(index, parameter.list_data()[0])
             self._updater.states[index] = state
             self._updater.states_synced[index] = True
-        self._native_rule = native_updates.native_rule(optimizer, self.parameters)
+        self._weights = [parameter.list_data()[0] for parameter in self.parameters]
+        self._gradients = [parameter.list_grad()[0] for parameter in self.parameters]
+        self._native: NativeUpdate | None = None
+        rule = native_rule(optimizer, self.parameters)
+        if rule is not None:
+            states = [_as_list(self._updater.states[index]) for index in range(len(self.parameters))]
+            self._native = NativeUpdate(rule, optimizer, self._weights, self._gradients, states, clip_norm)
 
     def step(self, learning_rate: float) -> None:
         """Apply the gradients, which may be replaced by clipped ones, at this learning rate."""
-        gradients = [parameter.list_grad()[0] for parameter in self.parameters]
-        weights = [parameter.list_data()[0] for parameter in self.parameters]
         self.optimizer.set_learning_rate(learning_rate)
-        if self._native_rule is not None:
-            states = [_as_list(self._updater.states[index]) for index in range(len(weights))]
-            native_updates.update(self._native_rule, self.optimizer, weights, gradients, states, self.clip_norm)
+        if self._native is not None:
+            self._native.step()
             return
         if self.clip_norm:
-            clip_global_norm(gradients, self.clip_norm)
-        self._updater(list(range(len(weights))), gradients, weights)
+            clip_global_norm(self._gradients, self.clip_norm)
+        self._updater(list(range(len(self._weights))), self._gradients, self._weights)
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the optimizer's arrays as ``NAME/K``, the ``K``-th of a parameter."""

@@ -44,15 +44,17 @@ def visibility(model, pattern):
     return None if model.backward_stack is None else nd.array(pattern[:, :, None], dtype=model.dtype)
 
 
-def losses_of(model, tokens, states=None, pattern=None, hybridize=True):
+def losses_of(model, tokens, states=None, pattern=None, hybridize=True, targets=None):
     graph = WindowLoss(model, len(tokens) - 1)
     if not hybridize:
         graph.hybridize(False)
     pattern = np.ones((len(tokens) - 1, tokens.shape[1])) if pattern is None else pattern
     return graph(
-        nd.array(tokens, dtype="int32"),
+        nd.array(tokens[:-1], dtype="int32"),
+        nd.array(tokens[1:] if targets is None else targets, dtype="int32"),
         states or model.begin_state(tokens.shape[1]),
         None,
+        None if model.backward_stack is None else nd.array(tokens[:1:-1], dtype="int32"),
         model.begin_backward_state(tokens.shape[1]),
         None,
         visibility(model, pattern),
@@ -137,23 +139,8 @@ def prediction_of(model, tokens, t):
     """Return the losses that prediction ``t`` would give to every token as its target: all that it says."""
     rows = []
     for target in range(VOCABULARY):
-        graph = WindowLoss(model, TIME)
-        graph.hybridize(False)
-        # Only the target of prediction t is replaced, in what the head compares with, not in what is read.
-        original = model.head.loss
-        targets = nd.array(np.full((TIME, BATCH), target), dtype="int32")
-        model.head.loss = lambda hidden, _, targets=targets, original=original: original(hidden, targets)
-        try:
-            losses, _ = graph(
-                nd.array(tokens, dtype="int32"),
-                model.begin_state(BATCH),
-                None,
-                model.begin_backward_state(BATCH),
-                None,
-                visibility(model, np.ones((TIME, BATCH))),
-            )
-        finally:
-            del model.head.loss
+        # Only what is predicted is replaced, not what is read.
+        losses, _ = losses_of(model, tokens, hybridize=False, targets=np.full((TIME, BATCH), target))
         rows.append(losses[t].asnumpy())
     return np.stack(rows)
 

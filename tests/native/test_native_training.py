@@ -433,7 +433,7 @@ def test_updates_equal_those_of_mxnets_optimizers(name, options, clip_norm, thre
                 parameter.initialize()
                 parameter.set_data(nd.array(value))
             updates = Updates(parameters, mx.optimizer.create(name, learning_rate=0.05, **options), clip_norm)
-            assert (updates._native_rule is None) == (kernels == native.MXNET)
+            assert (updates._native is None) == (kernels == native.MXNET)
             for k, gradients in enumerate(steps):
                 for parameter, gradient in zip(parameters.values(), gradients):
                     parameter.list_grad()[0][:] = nd.array(gradient)
@@ -458,7 +458,7 @@ def test_updates_equal_those_of_mxnets_optimizers(name, options, clip_norm, thre
 def test_what_the_native_rules_do_not_do_is_left_to_mxnet(name, options):
     parameter = gluon.Parameter("p", shape=(3,))
     parameter.initialize()
-    assert Updates({"p": parameter}, mx.optimizer.create(name, **options), 1.0)._native_rule is None
+    assert Updates({"p": parameter}, mx.optimizer.create(name, **options), 1.0)._native is None
 
 
 @needs_library
