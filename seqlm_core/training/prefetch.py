@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Iterator
 from queue import SimpleQueue
@@ -15,6 +16,8 @@ T = TypeVar("T")
 def made_ahead(items: Iterator[T], most: int) -> Iterator[Iterator[T]]:
     """Give the items of an iterator, which a thread makes while those before are used.
 
+    The thread is woken when half of what may wait is used up: each time it takes a processor from those who compute.
+
     The thread ends with the items, or when the context is left, which waits for the item that is being made.
     An exception that making an item raises is raised where the item would have been given.
 
@@ -25,6 +28,7 @@ def made_ahead(items: Iterator[T], most: int) -> Iterator[Iterator[T]]:
     made: SimpleQueue[tuple[str, Any]] = SimpleQueue()
     room: SimpleQueue[None] = SimpleQueue()  # one entry for each item that may still be made
     left = threading.Event()
+    together = (most + 1) // 2
 
     def make() -> None:
         try:
@@ -38,13 +42,15 @@ def made_ahead(items: Iterator[T], most: int) -> Iterator[Iterator[T]]:
             made.put(("error", error))
 
     def give() -> Iterator[T]:
-        while True:
+        for used in itertools.count(1):
             kind, value = made.get()
             if kind == "end":
                 return
             if kind == "error":
                 raise value
-            room.put(None)
+            if used % together == 0:
+                for _ in range(together):
+                    room.put(None)
             yield value
 
     for _ in range(most - 1):

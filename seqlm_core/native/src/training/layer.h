@@ -152,7 +152,7 @@ private:
         const std::size_t fewest = weights <= small_weights ? tile_rows : weights <= (1 << 20) ? 24 : 48;
         for (;; --threads) {
             const Division division = Division::of(static_cast<std::size_t>(threads), batch_, fewest);
-            const std::size_t meetings = meetings_of_call + (division.shares > 1 ? time_ : 0);
+            const std::size_t meetings = division.shares > 1 ? time_ : 0;
             if (useful_threads(threads, time_ * batch_ * weights, meetings) == threads) return division;
         }
     }

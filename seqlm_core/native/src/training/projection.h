@@ -9,7 +9,7 @@ public:
     Projection(const ProjectionForward& work, ProjectionState& state, int threads)
         : work_(work),
           state_(state),
-          threads_(useful_threads(threads, work.time * work.batch * work.inputs * work.outputs, meetings_of_call)),
+          threads_(useful_threads(threads, work.time * work.batch * work.inputs * work.outputs)),
           columns_(padded(work.outputs)),
           // If the weights are large, their gradients of all groups would take too much memory.
           division_(Division::of(

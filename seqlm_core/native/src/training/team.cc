@@ -139,10 +139,12 @@ Team& team() {
 }
 
 std::size_t least_multiplications = 1;
+constexpr std::size_t meetings_that_a_call_is_worth = 25;
 
 }  // namespace
 
 int useful_threads(int threads, std::size_t multiplications, std::size_t meetings) {
+    if (meetings < meetings_that_a_call_is_worth) meetings = meetings_that_a_call_is_worth;
     const std::size_t useful = multiplications / (least_multiplications * meetings);
     return useful < static_cast<std::size_t>(threads) ? static_cast<int>(useful ? useful : 1) : threads;
 }

@@ -35,13 +35,11 @@ using Task = void (*)(const void* context, const Member& member);
 // more threads. A task must not throw.
 void run_in_team(int threads, Task task, const void* context);
 
-// How many of so many threads are of use to so many multiplications, in which they meet so often: each should have a
-// least number of them from one meeting to the next, or meeting takes longer, and more from others on its processor, than
-// it helps.
-int useful_threads(int threads, std::size_t multiplications, std::size_t meetings);
-
-// What a call counts for among the meetings: the threads must come, and get from each other what the last call has made.
-constexpr std::size_t meetings_of_call = 16;
+// How many of so many threads are of use to a call of so many multiplications, in which they meet so often: each should
+// have a least number of them from one meeting to the next, or meeting takes longer, and more from others on its
+// processor, than it helps. A call itself is worth some meetings, since the threads have to come, and to get from each
+// other what an earlier call has made.
+int useful_threads(int threads, std::size_t multiplications, std::size_t meetings = 0);
 
 // Sets that number, at least 1.
 void set_least_multiplications(std::size_t least);

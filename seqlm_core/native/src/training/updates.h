@@ -79,7 +79,7 @@ void update(const UpdateRule& rule, const Parameter* parameters, std::size_t cou
     using Kind = UpdateRule::Kind;
     std::size_t size = 0;
     for (std::size_t i = 0; i < count; ++i) size += parameters[i].size;
-    threads = useful_threads(threads, 64 * size, meetings_of_call);  // a number of a parameter takes as long as so many multiplications
+    threads = useful_threads(threads, 32 * size);  // a number of a parameter takes as long as so many multiplications
     switch (rule.kind) {
         case Kind::sgd: return update_all<Kind::sgd>(rule, parameters, count, sums, threads);
         case Kind::momentum: return update_all<Kind::momentum>(rule, parameters, count, sums, threads);
