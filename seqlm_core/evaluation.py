@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from seqlm_core.arrays import array_of
 from seqlm_core.errors import TextError
 from seqlm_core.model.graphs import LeftReading, PredictionLoss, RightReading
 from seqlm_core.model.language_model import LanguageModel
@@ -142,7 +143,7 @@ class Evaluator:
     def _tokens(self, positions: np.ndarray) -> Any:
         """Return the token ids at ``positions``; those beyond the end are the last one, and never counted."""
         ids = np.asarray(self.text.ids[np.minimum(positions, len(self.text) - 1)])
-        return nd.array(ids, ctx=self.model.device, dtype="int32")
+        return array_of(ids, np.int32, self.model.device)
 
     def _right_contexts(self, positions: np.ndarray, end: np.ndarray) -> Any:
         """Return the backward hidden vectors ``(time, batch, hidden)`` for the predictions at ``positions``.
@@ -163,7 +164,7 @@ class Evaluator:
         near_end = (from_end >= 0) & (from_end < self.right_context)
         hidden[near_end] = end[from_end[near_end]]
         shape = (*positions.shape, hidden.shape[-1])
-        return nd.array(hidden.reshape(shape), ctx=self.model.device, dtype=self.model.dtype)
+        return array_of(hidden.reshape(shape), self.model.dtype, self.model.device)
 
     def _contexts_at_end(self) -> np.ndarray:
         """Return the hidden vectors of predictions with 0, 1, 2 .. following tokens, at the end of the text."""

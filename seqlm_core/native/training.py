@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from seqlm_core.mxnet import mx
-
-logger = logging.getLogger("seqlm")
+from seqlm_core.native.library import load
 
 LIBRARY = Path(__file__).with_name("libseqlm_training.so")
 
@@ -38,18 +36,9 @@ tokens a second, and lstm, which has just enough, rose from 27,000 to 29,000."""
 
 @functools.cache
 def _load(path: Path) -> ctypes.CDLL | None:
-    if not path.exists():
-        return None
-    try:
-        library = ctypes.CDLL(os.fspath(path))
-        found = library.seqlm_training_interface()
-    except (OSError, AttributeError) as error:
-        logger.warning("the native kernels cannot be used, and MXNet's operators are: %s", error)
-        return None
-    if found != INTERFACE:
-        logger.warning("%s was built from other sources, and MXNet's operators are used; install seqlm again", path)
-        return None
-    mx.library.load(os.fspath(path.resolve()), verbose=False)
+    library = load(path, "seqlm_training_interface", INTERFACE, "MXNet's operators compute")
+    if library is not None:
+        mx.library.load(os.fspath(path.resolve()), verbose=False)
     return library
 
 
