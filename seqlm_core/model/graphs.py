@@ -23,6 +23,13 @@ class WindowLoss(gluon.HybridBlock):
         self.sequence_length = sequence_length
         self.hybridize(**HYBRIDIZATION)
 
+    def forward(self, *arguments: Any) -> Any:
+        # Gluon looks for the device of every argument, which takes as long as calling the graph.
+        if self._cached_op is None:
+            return super().forward(*arguments)
+        with self.model.device:
+            return self._call_cached_op(*arguments)
+
     def hybrid_forward(
         self,
         F: Any,

@@ -57,7 +57,7 @@ public:
         const std::size_t sequences = sequences_of_group();
         Backward work{gradients};
         work.steps = smaller(time_, (block_depth + sequences - 1) / sequences);
-        work.stride = off_the_sets(outputs_);
+        work.stride = spread_stride(outputs_);
         work.carried = sequences * columns;
         work.ring = work.steps * sequences * work.stride;
         work.of_group = apart(2 * work.carried + rings * work.ring);
@@ -85,6 +85,7 @@ private:
     static constexpr std::size_t cell_columns = Cell::gates * lanes;  // those of a block of units
     static constexpr std::size_t kept_size = Cell::kept * lanes;
     static_assert(Cell::blocks * cell_columns % panel == 0, "the chunks of the weights are whole panels");
+    static_assert(row_group * Cell::blocks * cell_columns <= chunk_size, "there is room for one");
 
     // What reaches the inputs may differ from what reaches h. Two of each: one is filled while others read the other.
     static constexpr std::size_t rings = Cell::reaches_back ? 4 : 2;
@@ -203,8 +204,7 @@ private:
         const Share own = share(member, Cell::blocks * lanes);
         // As many blocks at a time as there is room for their products with a group of rows.
         const std::size_t rows_at_once = smaller(row_group, own.sequences.size());
-        const std::size_t room = chunk_size / (rows_at_once * cell_columns) / Cell::blocks * Cell::blocks;
-        const std::size_t blocks_at_once = room ? room : Cell::blocks;
+        const std::size_t blocks_at_once = chunk_size / (rows_at_once * cell_columns) / Cell::blocks * Cell::blocks;
         for (std::size_t step = 0; step < time_; ++step) {
             if (division_.shares > 1 && step) member.wait();
             const float* before = hidden_before(step);

@@ -148,8 +148,8 @@ SEQLM_INLINE void pack_rows(
             const std::size_t there = column < columns ? smaller(width, columns - column) : 0;
             float* to = b.at(from, column);
             for (std::size_t k = from; k < from + depth; ++k, to += width) {
-                for (std::size_t c = 0; c < there; ++c) to[c] = rows[k * stride + column + c];
-                for (std::size_t c = there; c < width; ++c) to[c] = 0;
+                copy_vectors(rows + k * stride + column, there, to);
+                for (std::size_t c = padded(there); c < width; ++c) to[c] = 0;
             }
         }
     }
@@ -174,12 +174,6 @@ constexpr std::size_t block_columns = 8 * panel;
 // Memory for accumulate_products, the depth being at most block_depth.
 constexpr std::size_t product_scratch = block_depth * (block_rows + block_columns) + tile_rows * panel;
 
-// Copies `there` numbers of a row, filled up with 0 to `width`.
-SEQLM_INLINE void copy_part(const float* __restrict from, std::size_t there, std::size_t width, float* __restrict to) {
-    for (std::size_t c = 0; c < there; ++c) to[c] = from[c];
-    for (std::size_t c = there; c < width; ++c) to[c] = 0;
-}
-
 // Packs some columns of `depth` rows in tiles of tile_rows columns.
 template <class Row>
 SEQLM_INLINE void pack_tiles(const Row& row, Range columns, std::size_t depth, float* to) {
@@ -194,7 +188,7 @@ SEQLM_INLINE void pack_tiles(const Row& row, Range columns, std::size_t depth, f
                 if (there == tile_rows) {
                     std::memcpy(place, row(k) + column, tile_rows * sizeof(float));
                 } else {
-                    copy_part(row(k) + column, there, tile_rows, place);
+                    for (std::size_t c = 0; c < tile_rows; ++c) place[c] = c < there ? row(k)[column + c] : 0;
                 }
             }
         }
@@ -206,13 +200,7 @@ template <class Row>
 SEQLM_INLINE void pack_panels(const Row& row, Range columns, std::size_t depth, float* to) {
     for (std::size_t column = columns.first; column < columns.last; column += panel) {
         const std::size_t there = smaller(panel, columns.last - column), width = padded(there);
-        for (std::size_t k = 0; k < depth; ++k, to += width) {
-            if (there == panel) {
-                std::memcpy(to, row(k) + column, panel * sizeof(float));
-            } else {
-                copy_part(row(k) + column, there, width, to);
-            }
-        }
+        for (std::size_t k = 0; k < depth; ++k, to += width) copy_vectors(row(k) + column, there, to);
     }
 }
 

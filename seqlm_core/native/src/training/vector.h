@@ -17,7 +17,7 @@ constexpr std::size_t apart(std::size_t size) { return (size + 1023) / 1024 * 10
 
 // A distance from row to row with which rows below each other do not fall on the same few sets of a cache: an odd
 // number of its lines of 16 floats.
-constexpr std::size_t off_the_sets(std::size_t size) { return ((size + 15) / 16 | 1) * 16; }
+constexpr std::size_t spread_stride(std::size_t size) { return ((size + 15) / 16 | 1) * 16; }
 
 SEQLM_INLINE Vector load(const float* from) {
     Vector value;
@@ -40,6 +40,11 @@ SEQLM_INLINE Vector load_part(const float* from, std::size_t width) {
     for (std::size_t u = 0; u < width; ++u) values[u] = from[u];
     return load(values);
 #endif
+}
+
+// Copies `size` numbers, filled up with 0 to whole vectors.
+SEQLM_INLINE void copy_vectors(const float* from, std::size_t size, float* to) {
+    for (std::size_t c = 0; c < size; c += lanes) store(load_part(from + c, size - c < lanes ? size - c : lanes), to + c);
 }
 
 SEQLM_INLINE void store_part(Vector value, std::size_t width, float* to) {
