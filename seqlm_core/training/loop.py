@@ -20,8 +20,9 @@ from seqlm_core.training.schedules import learning_rate
 from seqlm_core.training.task import Task
 from seqlm_core.training.updates import Updates
 
-# MXNet computes behind Python's back. So many steps may wait there: enough to keep it busy, few enough that progress
-# is what has been done and that an interrupted training ends soon.
+# MXNet computes behind Python's back. At most so many steps wait there, few enough that progress is what has been done and
+# that an interrupted training ends soon. Then Python waits until half of them are done, which leaves enough to keep MXNet
+# busy: waiting takes a processor from those who compute, so it is not done at every step.
 STEPS_AHEAD = 4
 # Batches made before their step; enough to bridge the differences between steps.
 BATCHES_AHEAD = 4
@@ -130,7 +131,8 @@ class Training:
             self.window = 0
         if self.step >= self.total_steps:
             self.stop_reason = "finished"
-        self.collect_losses(but=STEPS_AHEAD)
+        if len(self._pending) > STEPS_AHEAD:
+            self.collect_losses(but=STEPS_AHEAD // 2)
 
     def _end_epoch(self) -> None:
         """Notify of an epoch that has ended, or that ends early with the training."""
@@ -150,6 +152,8 @@ class Training:
         Raises:
             NonFiniteLossError: one of them is infinite or not a number.
         """
+        if len(self._pending) > but:
+            self._pending[-1 - but][0].wait_to_read()  # once, for all of them
         while len(self._pending) > but:
             step = self.step - len(self._pending) + 1
             losses, predictions = self._pending.popleft()

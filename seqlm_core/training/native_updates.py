@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Callable
 
+from seqlm_core.arrays import CallInPlace
 from seqlm_core.mxnet import mx
 from seqlm_core.native import training
 
@@ -112,14 +113,14 @@ class NativeUpdate:
         self.optimizer = optimizer
         self.clip_norm = clip_norm
         self._indices = list(range(len(weights)))
-        self._arrays = [*weights, *gradients, *[arrays[k] for k in range(rule.states) for arrays in states]]
+        kept = [arrays[k] for k in range(rule.states) for arrays in states]
+        self._call = CallInPlace("seqlm_update", [*weights, *gradients, *kept], mx.nd.empty(1))
 
     def step(self) -> None:
         """Apply the gradients."""
         rule, optimizer = self.rule, self.optimizer
         optimizer._update_count(self._indices)
-        mx.nd.seqlm_update(
-            *self._arrays,
+        self._call(
             rule=rule.name,
             count=len(self._indices),
             learning_rate=optimizer.learning_rate * rule.bias_correction(optimizer._index_update_count[0]),

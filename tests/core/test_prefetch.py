@@ -182,7 +182,8 @@ def test_reports_are_made_of_losses_that_are_fetched_late(short_text, tmp_path, 
 
     monkeypatch.setattr(Training, "_notify", watched)
     one = train(short_text, tmp_path / "1", log_every=1, epochs=1)
-    assert late == [STEPS_AHEAD] * (33 - STEPS_AHEAD) + [3, 2, 1, 0]
+    assert STEPS_AHEAD == 4
+    assert late == [4, 3, 2] * 10 + [2, 1, 0]  # three at a time, and at the end of the epoch all
     ten = train(short_text, tmp_path / "10", log_every=10, epochs=1)
     each = [r["training_nats_per_token"] for r in one.history() if r["kind"] == "report"]
     reports = [r for r in ten.history() if r["kind"] == "report"]
