@@ -20,9 +20,9 @@ from seqlm_core.training.schedules import learning_rate
 from seqlm_core.training.task import Task
 from seqlm_core.training.updates import Updates
 
-# MXNet computes behind Python's back. At most so many steps wait there, few enough that progress is what has been done and
-# that an interrupted training ends soon. Then Python waits until half of them are done, which leaves enough to keep MXNet
-# busy: waiting takes a processor from those who compute, so it is not done at every step.
+# MXNet computes behind Python's back. At most so many steps wait there, few enough that progress is what has been done
+# and that an interrupted training ends soon. Then Python waits until half of them are done, which leaves enough to keep
+# MXNet busy: waiting takes a processor from those who compute, so it is not done at every step.
 STEPS_AHEAD = 4
 # Batches made before their step; enough to bridge the differences between steps.
 BATCHES_AHEAD = 4

@@ -95,7 +95,7 @@ private:
         std::size_t steps = 0;    // of a chunk of time steps, after which the gradients of the weights are added up
         std::size_t stride = 0;   // from row to row of what a group has of a chunk: (steps * sequences, gates * units)
         std::size_t ring = 0;     // numbers in it
-        std::size_t carried = 0;  // numbers in the gradients of the outputs of the step before: (sequences, padded units)
+        std::size_t carried = 0;  // numbers in the gradients of the last outputs: (sequences, padded units)
         std::size_t sums = 0;     // numbers in the gradients of weight, bias and tokens
         std::size_t of_group = 0;
         float* groups = nullptr;  // of each group: the gradients of the outputs and of the memory, and the rings

@@ -15,8 +15,8 @@ public:
     Buffer& operator=(const Buffer&) = delete;
     ~Buffer();
 
-    // Returns room for `size` floats, at the beginning of a page of 4,096 bytes. What was there before is lost when it grows; what is
-    // new is 0. Throws std::bad_alloc.
+    // Returns room for `size` floats, at the beginning of a page of 4,096 bytes. What was there before is lost when it
+    // grows; what is new is 0. Throws std::bad_alloc.
     float* room(std::size_t size);
 
     float* data() const { return data_; }
