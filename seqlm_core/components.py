@@ -32,13 +32,15 @@ class Component(Generic[SpecT]):
     source: Source
 
     @classmethod
-    def choose(cls, registry: Registry[SpecT], name: str, options: Mapping[str, Any]) -> Component[SpecT]:
-        """Look up ``name`` and make its options.
+    def choose(
+        cls, registry: Registry[SpecT], name: str, options: Mapping[str, Any], distribution: str | None = None
+    ) -> Component[SpecT]:
+        """Look up ``name``, of a ``distribution`` if it has it, and make its options.
 
         Raises:
             UsageError: the name or an option is not known, or an option's value does not fit.
         """
-        entry = registry.entry(name)
+        entry = registry.entry(name, distribution)
         return cls(entry.spec, make_options(entry.spec, options), entry.source)
 
 
@@ -59,8 +61,16 @@ class Components:
     char_cell: Component[CellSpec] | None = None
 
     @classmethod
-    def choose(cls, settings: TrainingSettings, plugins: Plugins) -> Components:
+    def choose(
+        cls, settings: TrainingSettings, plugins: Plugins, recorded: Mapping[str, Any] | None = None
+    ) -> Components:
         """Look up what the settings name.
+
+        Args:
+            settings: of the training.
+            plugins: that are here.
+            recorded: the plugins of a run, by role, that has these settings or whose model is gone on with: of a name
+                that several distributions offer, its own is taken.
 
         Raises:
             UsageError: a name or an option is not known, or an option's value does not fit.
@@ -69,7 +79,9 @@ class Components:
         for role, registry in _registries(plugins).items():
             name = getattr(settings, role, None)
             if name is not None:
-                chosen[role] = Component.choose(registry, name, getattr(settings, f"{role}_options"))
+                made_with = (recorded or {}).get(role, {})
+                distribution = made_with.get("distribution") if made_with.get("name") == name else None
+                chosen[role] = Component.choose(registry, name, getattr(settings, f"{role}_options"), distribution)
         return cls(**chosen)
 
     @property
@@ -150,25 +162,32 @@ def check_plugins_of_run(recorded: Mapping[str, Any], plugins: Plugins, roles: I
         RunError: one is not here any more.
     """
     for role in roles:
-        if role not in recorded:
-            continue
-        registry, made_with = _registries(plugins)[role], recorded[role]
-        brought_by = f"{made_with['distribution']} {made_with['version']}".strip()
-        try:
-            source = registry.entry(made_with["name"]).source
-        except UnknownNameError as error:
-            raise RunError(
-                f"the run uses {registry.kind} {made_with['name']!r} of {brought_by}, which is not to be had here: "
-                f"{error}; install it, or name it in SEQLM_PLUGINS if that is set"
-            ) from error
-        if (source.distribution, source.version) != (made_with["distribution"], made_with["version"]):
-            logger.warning(
-                "the run's %s %r was made with %s; here it comes from %s",
-                registry.kind,
-                made_with["name"],
-                brought_by,
-                source,
-            )
+        if role in recorded:
+            _check_plugin_of_run(recorded[role], _registries(plugins)[role], plugins)
+
+
+def _check_plugin_of_run(made_with: Mapping[str, Any], registry: Registry[Any], plugins: Plugins) -> None:
+    what = f"{registry.kind} {made_with['name']!r}"
+    brought_by = f"{made_with['distribution']} {made_with['version']}".strip()
+    source, reason = None, ""
+    try:
+        source = registry.entry(made_with["name"], made_with["distribution"]).source
+    except UnknownNameError as error:
+        reason = str(error)
+    if source is None or source.distribution != made_with["distribution"]:
+        for broken in plugins.failed:
+            if broken.source.distribution == made_with["distribution"]:
+                raise RunError(
+                    f"the run uses {what} of {brought_by}, and the plugin {broken.name!r} of {broken.source} is "
+                    f"broken: {broken.cause}"
+                )
+    if source is None:
+        raise RunError(
+            f"the run uses {what} of {brought_by}, which is not to be had here: {reason}; "
+            "install it, or name it in SEQLM_PLUGINS if that is set"
+        )
+    if (source.distribution, source.version) != (made_with["distribution"], made_with["version"]):
+        logger.warning("the run's %s was made with %s; here it comes from %s", what, brought_by, source)
 
 
 def _registries(plugins: Plugins) -> dict[str, Registry[Any]]:

@@ -19,13 +19,13 @@ from packaging.requirements import Requirement
 
 from seqlm_core import hookspecs
 from seqlm_core.errors import PluginError
-from seqlm_core.registry import THIS_PROGRAM, Registry, Source
+from seqlm_core.registry import THIS_PROGRAM, BrokenPlugin, Registry, Source
 from seqlm_core.specs import CellSpec, OptimizerSpec, TokenizerSpec
 from seqlm_core.version import __version__
 
 logger = logging.getLogger("seqlm")
 broken_logger = logging.getLogger("seqlm.broken_plugins")
-"""Warns of each broken plugin; ``seqlm plugins``, which lists them, silences it."""
+"""Warns of broken plugins; ``seqlm plugins``, which lists them, and ``--quiet`` silence it."""
 
 ENTRY_POINT_GROUP = "seqlm"
 BUILT_IN_DISTRIBUTION = "seqlm"
@@ -34,14 +34,6 @@ SELECTION_VARIABLE = "SEQLM_PLUGINS"
 
 SLOW_SECONDS = 1.0
 """Every command that uses plugins waits for them, so one that takes longer than this to load is told of."""
-
-
-class BrokenPlugin(NamedTuple):
-    """A plugin, or one name of a plugin, that cannot be used, and why."""
-
-    name: str
-    source: Source
-    cause: str
 
 
 class Remark(NamedTuple):
@@ -56,15 +48,16 @@ class Plugins:
     """The registries of cells, tokenizers and optimizers, and the plugins that could not be used.
 
     Attributes:
+        failed: plugins that could not be loaded.
         remarks: on plugins that could be used, but are slow to load or print.
     """
 
     def __init__(self) -> None:
-        self.cells = Registry(CellSpec)
-        self.tokenizers = Registry(TokenizerSpec)
-        self.optimizers = Registry(OptimizerSpec)
+        self.failed: list[BrokenPlugin] = []
+        self.cells = Registry(CellSpec, self.failed)
+        self.tokenizers = Registry(TokenizerSpec, self.failed)
+        self.optimizers = Registry(OptimizerSpec, self.failed)
         self.remarks: list[Remark] = []
-        self._failed: list[BrokenPlugin] = []
 
     @property
     def registries(self) -> tuple[Registry[Any], ...]:
@@ -75,7 +68,7 @@ class Plugins:
     def broken(self) -> list[BrokenPlugin]:
         """The plugins that failed, and the single names that are taken or contested."""
         refused = [refusal for registry in self.registries for refusal in registry.refused()]
-        return self._failed + [BrokenPlugin(entry.spec.name, entry.source, cause) for entry, cause in refused]
+        return self.failed + [BrokenPlugin(entry.spec.name, entry.source, cause) for entry, cause in refused]
 
     def register(self, plugin: object, source: Source = THIS_PROGRAM) -> None:
         """Add what ``plugin``, a module or an object with hook implementations, has to offer.
@@ -93,7 +86,7 @@ class Plugins:
             registry.add(spec, source)
 
     def load(self, entry_points: Iterable[tuple[importlib.metadata.EntryPoint, Source]]) -> None:
-        """Load entry points; whatever is wrong with one is a warning and an item of :attr:`broken`."""
+        """Load entry points; what is wrong with one is an item of :attr:`broken`, of which one warning tells."""
         for entry_point, source in entry_points:
             printed = io.StringIO()  # standard output belongs to the command's result
             started = time.perf_counter()
@@ -109,13 +102,23 @@ class Plugins:
                 sys.stderr.write(printed.getvalue())
                 first_line = printed.getvalue().strip().partition("\n")[0]
                 self.remarks.append(Remark(entry_point.name, source, f"prints when it is loaded: {first_line}"))
-        for broken in self.broken:
-            broken_logger.warning("plugin %r of %s is skipped: %s", broken.name, broken.source, broken.cause)
+        self._warn_of_broken()
+
+    def _warn_of_broken(self) -> None:
+        broken = self.broken
+        if broken:
+            one = len(broken) == 1
+            broken_logger.warning(
+                "%d plugin%s broken and skipped: %s; 'seqlm plugins' tells why",
+                len(broken),
+                " is" if one else "s are",
+                ", ".join(f"{plugin.name} of {plugin.source}" for plugin in broken),
+            )
 
     def mark_failed(self, name: str, source: Source, error: BaseException) -> None:
         """Remember that a plugin could not be loaded."""
         cause = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
-        self._failed.append(BrokenPlugin(name, source, " ".join(cause.split())))
+        self.failed.append(BrokenPlugin(name, source, " ".join(cause.split())))
 
 
 def collect_specs(plugin: object, registries: Iterable[Registry[Any]]) -> list[tuple[Registry[Any], Any]]:

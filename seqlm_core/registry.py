@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from seqlm_core.errors import PluginError, UnknownNameError
@@ -28,6 +28,18 @@ THIS_PROGRAM = Source("this program", "")
 """The source of what a running program registers itself, without being an installed distribution."""
 
 
+class BrokenPlugin(NamedTuple):
+    """A plugin, or one name of a plugin, that cannot be used, and why."""
+
+    name: str
+    source: Source
+    cause: str
+
+    def is_called(self, name: str) -> bool:
+        """Whether what is broken seems to be what would have brought ``name``, by the names of its parts."""
+        return name in (self.name, self.source.distribution, self.source.distribution.removeprefix("seqlm-"))
+
+
 @dataclasses.dataclass(frozen=True)
 class Entry(Generic[SpecT]):
     """A registered record and the distribution that brought it."""
@@ -39,12 +51,18 @@ class Entry(Generic[SpecT]):
 class Registry(Generic[SpecT]):
     """Cells, tokenizers or optimizers by name.
 
-    A name that is offered twice belongs to the built-in; between two strangers it belongs to neither.
+    A name that is offered twice belongs to the built-in; between two strangers it belongs to neither, but for runs that
+    were made with one of them.
+
+    Args:
+        spec_class: the class of the records.
+        failed: plugins of any kind that could not be loaded, which what is not found may have been in.
     """
 
-    def __init__(self, spec_class: type[SpecT]) -> None:
+    def __init__(self, spec_class: type[SpecT], failed: Sequence[BrokenPlugin] = ()) -> None:
         self.spec_class = spec_class
         self.kind = spec_class.kind
+        self._failed = failed
         self._offers: dict[str, list[Entry[SpecT]]] = {}
 
     def check(self, spec: SpecT, source: Source) -> None:
@@ -80,13 +98,30 @@ class Registry(Generic[SpecT]):
         """
         return self.entry(name).spec
 
-    def entry(self, name: str) -> Entry[SpecT]:
-        """Return the record and its source; raises as :meth:`get` does."""
+    def entry(self, name: str, distribution: str | None = None) -> Entry[SpecT]:
+        """Return the record and its source.
+
+        Args:
+            name: that is looked for.
+            distribution: whose record it should be, if it has one: that with which a run was made.
+
+        Raises:
+            UnknownNameError: as in :meth:`get`.
+        """
+        for offer in self._offers.get(name, []):
+            if offer.source.distribution == distribution:
+                return offer
         holder = self._holder(name)
         if holder is not None:
             return holder
         if name in self._offers:
             raise UnknownNameError(self._conflict(name))
+        for broken in self._failed:
+            if broken.is_called(name):
+                raise UnknownNameError(
+                    f"no {self.kind} {name!r}, since the plugin {broken.name!r} of {broken.source} is broken: "
+                    f"{broken.cause}"
+                )
         nearest = difflib.get_close_matches(str(name).lower(), self.names(), n=1)
         hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
         raise UnknownNameError(f"no {self.kind} {name!r}{hint}; there are: {', '.join(self.names()) or 'none'}")

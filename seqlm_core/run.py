@@ -65,7 +65,7 @@ class Run(TrainedRun[Settings]):
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
         """The run's tokenizer, with what it has learnt."""
-        component = self._component(installed_plugins().tokenizers, self.settings.tokenizer, "tokenizer_options")
+        component = self._component(installed_plugins().tokenizers, "tokenizer")
         tokenizer: Tokenizer = component.spec.build(component.options)
         self.directory.restore_tokenizer(tokenizer)
         return tokenizer

@@ -19,7 +19,7 @@ from seqlm_core.sequence_run import SequenceRun
 from seqlm_core.sequences.encoders import Encoders, TokenEncoder
 from seqlm_core.sequences.examples import INPUTS, OUTPUTS, Example, check_examples, write_examples
 from seqlm_core.settings import SequenceSettings, make_settings
-from seqlm_core.settings_of_run import settings_like
+from seqlm_core.settings_of_run import plugins_taken, settings_like
 from seqlm_core.texts import TrainingTexts
 
 FOR_TOKENS_ALONE = (
@@ -117,7 +117,7 @@ class SequenceModel:
             for setting in ("char_cell_options", "char_hidden_size"):
                 if self.given.get(setting):
                     raise SettingError(setting, "is for the character cell, and none is chosen")
-        components = Components.choose(settings, installed_plugins())
+        components = Components.choose(settings, installed_plugins(), plugins_taken(earlier, TAKEN_FROM_EARLIER_RUN))
         settings = components.resolve(settings)
         if validation is None:
             training, held_out = self._split(training, settings)

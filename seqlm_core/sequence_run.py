@@ -66,7 +66,7 @@ class SequenceRun(TrainedRun[SequenceSettings]):
 
         char_cell = None
         if self.settings.char_cell is not None:
-            char_cell = self._component(installed_plugins().cells, self.settings.char_cell, "char_cell_options")
+            char_cell = self._component(installed_plugins().cells, "char_cell")
         network = build_sequence_network(self.architecture, self.cell, char_cell)
         load_weights(network, self.weights, mx.cpu())
         return network

@@ -22,11 +22,17 @@ def settings_like(run: TrainedRun[SettingsT], given: Mapping[str, Any], taken: I
         SettingError: one of those is given, and differs.
     """
     theirs = {name: getattr(run.settings, name) for name in taken}
-    asked = _with_changes(run.settings, {name: value for name, value in given.items() if name in theirs})
+    asked = _with_changes(run, {name: value for name, value in given.items() if name in theirs})
     for name in theirs:
         if getattr(asked, name) != theirs[name]:
             raise SettingError(name, f"is {theirs[name]!r} in the run to begin from, and cannot be {given[name]!r}")
     return make_settings(type(run.settings), {**given, **theirs})
+
+
+def plugins_taken(run: TrainedRun[SettingsT] | None, taken: Iterable[str]) -> dict[str, Any]:
+    """Return the plugins of a run, by role, whose settings are among those that are ``taken`` from it."""
+    recorded = {} if run is None else run.config["plugins"]
+    return {role: recorded[role] for role in taken if role in recorded}
 
 
 def resumed_settings(run: TrainedRun[SettingsT], changes: Mapping[str, Any]) -> SettingsT:
@@ -36,7 +42,7 @@ def resumed_settings(run: TrainedRun[SettingsT], changes: Mapping[str, Any]) -> 
         SettingError: a change would give another run than an uninterrupted one.
     """
     settings = run.settings
-    new = _with_changes(settings, changes)
+    new = _with_changes(run, changes)
     for name in changes:
         if getattr(new, name) == getattr(settings, name):
             continue
@@ -51,14 +57,14 @@ def resumed_settings(run: TrainedRun[SettingsT], changes: Mapping[str, Any]) -> 
     return new
 
 
-def _with_changes(settings: SettingsT, changes: Mapping[str, Any]) -> SettingsT:
-    """Return settings with some changed and all options converted; single options add to those that there are."""
-    kept = dataclasses.asdict(settings)
+def _with_changes(run: TrainedRun[SettingsT], changes: Mapping[str, Any]) -> SettingsT:
+    """Return a run's settings with some changed and all options converted; single options add to those there are."""
+    kept = dataclasses.asdict(run.settings)
     for name, value in changes.items():
         if value != kept.get(name):
             kept.pop(f"{name}_options", None)  # another plugin has options of its own
     merged = {
         name: {**kept.get(name, {}), **value} if name.endswith("_options") else value for name, value in changes.items()
     }
-    wanted = make_settings(type(settings), {**kept, **merged})
-    return Components.choose(wanted, installed_plugins()).resolve(wanted)
+    wanted = make_settings(type(run.settings), {**kept, **merged})
+    return Components.choose(wanted, installed_plugins(), run.config["plugins"]).resolve(wanted)

@@ -70,18 +70,22 @@ class TrainedRun(Generic[SettingsT]):
         """The plugins of the run, the optimizer included, which only resuming needs."""
         check_plugins_of_run(self.config["plugins"], installed_plugins(), ["optimizer"])
         try:
-            return Components.choose(self.settings, installed_plugins())
+            return Components.choose(self.settings, installed_plugins(), self.config["plugins"])
         except UsageError as error:
             raise self._does_not_fit(error) from error
 
     @functools.cached_property
     def cell(self) -> Component[CellSpec]:
         """The run's cell, with its options."""
-        return self._component(installed_plugins().cells, self.config["settings"]["cell"], "cell_options")
+        return self._component(installed_plugins().cells, "cell")
 
-    def _component(self, registry: Registry[SpecT], name: str, options: str) -> Component[SpecT]:
+    def _component(self, registry: Registry[SpecT], role: str) -> Component[SpecT]:
+        """Return what the run was made with in a role, such as ``cell``."""
+        settings, recorded = self.settings, self.config["plugins"].get(role, {})
         try:
-            return Component.choose(registry, name, getattr(self.settings, options))
+            return Component.choose(
+                registry, getattr(settings, role), getattr(settings, f"{role}_options"), recorded.get("distribution")
+            )
         except UsageError as error:
             raise self._does_not_fit(error) from error
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import sys
 
 import click
 
+from seqlm_core.command_line.notices import be_quiet
 from seqlm_core.errors import SeqlmError, UsageError
 from seqlm_core.options import parse_assignments
 
@@ -26,7 +26,7 @@ def check_command(plugins: tuple[str, ...], options: tuple[str, ...]) -> None:
     import seqlm_core as seqlm
     from seqlm_core.conformance.kinds import check_plugin, parse_plugin
 
-    logging.getLogger("seqlm").setLevel(logging.WARNING)  # of the trainings only what is wrong
+    be_quiet()  # of the trainings only what is wrong is shown, and what is broken is part of the answer
     installed = seqlm.installed_plugins()
     chosen = [parse_plugin(plugin) for plugin in plugins] or [
         (registry.kind, entry.spec.name)

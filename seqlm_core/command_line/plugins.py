@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import Any
 
 import click
+
+from seqlm_core.command_line.notices import silence_broken_plugins
 
 
 @click.command("plugins")
@@ -14,10 +15,8 @@ import click
 def plugins_command(as_json: bool) -> None:
     """List the cells, tokenizers and optimizers that are installed, and the plugins that are broken."""
     import seqlm_core as seqlm
-    from seqlm_core.plugins import broken_logger
 
-    # What is broken is part of the answer here.
-    broken_logger.setLevel(logging.ERROR)
+    silence_broken_plugins()  # what is broken is part of the answer here
     plugins = seqlm.installed_plugins()
     if as_json:
         click.echo(json.dumps(_as_json(plugins), indent=2))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import logging
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Any, Callable
 
 import click
 
+from seqlm_core.command_line.notices import be_quiet
 from seqlm_core.command_line.setting_options import given_settings, setting_options
 from seqlm_core.errors import UsageError
 from seqlm_core.settings import SequenceSettings
@@ -89,7 +89,7 @@ def train_command(
     import seqlm_core as seqlm
 
     if quiet:
-        logging.getLogger("seqlm").setLevel(logging.WARNING)
+        be_quiet()
     given = given_settings(settings)
     if resume is not None:
         of_new_runs = ("token_column", "label_column", "encoding", "validation", "out", "overwrite", "init_from")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 from typing import Any
 
 import click
 
+from seqlm_core.command_line.notices import be_quiet
 from seqlm_core.command_line.setting_options import given_settings, setting_options
 from seqlm_core.errors import UsageError
 from seqlm_core.settings import Settings
@@ -48,7 +48,7 @@ def train_command(
     import seqlm_core as seqlm
 
     if quiet:
-        logging.getLogger("seqlm").setLevel(logging.WARNING)
+        be_quiet()
     given = given_settings(settings)
     if resume is not None:
         if files or validation is not None or out is not None or overwrite or init_from is not None:

@@ -12,7 +12,7 @@ from seqlm_core.reading.corpus import warn_of_unknown_tokens
 from seqlm_core.reading.text import PathLike
 from seqlm_core.run import Run
 from seqlm_core.settings import Settings, make_settings
-from seqlm_core.settings_of_run import settings_like
+from seqlm_core.settings_of_run import plugins_taken, settings_like
 from seqlm_core.texts import Texts, open_texts
 
 TAKEN_FROM_EARLIER_RUN = (
@@ -64,7 +64,7 @@ def train(
         if earlier is None
         else settings_like(earlier, settings, TAKEN_FROM_EARLIER_RUN)
     )
-    components = Components.choose(wanted, installed_plugins())
+    components = Components.choose(wanted, installed_plugins(), plugins_taken(earlier, TAKEN_FROM_EARLIER_RUN))
     resolved = components.resolve(wanted)
     check_destination(out, overwrite)
     with open_texts(text, validation) as texts:

@@ -136,3 +136,16 @@ def test_seqlm_plugins_leaves_strangers_out_of_the_list(seqlm, strangers, monkey
 def test_a_selected_distribution_that_is_not_installed_is_warned_about(seqlm, monkeypatch):
     monkeypatch.setenv("SEQLM_PLUGINS", "no-such-plug")
     assert seqlm("plugins").err == "seqlm: warning: SEQLM_PLUGINS names 'no-such-plug', which is not installed\n"
+
+
+def test_another_command_tells_in_one_line_which_plugins_are_broken(seqlm, strangers, tmp_path):
+    (tmp_path / "text.txt").write_text("the cat sat on the mat. " * 40)
+    sizes = ["--max-steps", "1", "--hidden-size", "4", "--batch-size", "4", "--sequence-length", "5", "--warmup", "0"]
+    train = ["train", str(tmp_path / "text.txt"), *sizes]
+    err = seqlm(*train, "--out", str(tmp_path / "loud")).err
+    assert [line for line in err.splitlines() if "plug" in line] == [
+        "seqlm: warning: 2 plugins are broken and skipped: plug of bad-plug 2.5, lstm of sea-plug 2.5; "
+        "'seqlm plugins' tells why"
+    ]
+    installed_plugins.cache_clear()
+    assert seqlm(*train, "--out", str(tmp_path / "quiet"), "--quiet").err == ""

@@ -6,9 +6,10 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from conftest import SMALL
 
 import seqlm_core as seqlm
-from seqlm_core.plugins import Plugins, find_entry_points
+from seqlm_core.plugins import Plugins, find_entry_points, installed_plugins
 from seqlm_core.registry import Source
 
 BUILT_INS = {"rnn", "gru", "lstm", "birnn", "bigru", "bilstm", "char", "word", "sgd", "rmsprop", "adam"}
@@ -139,7 +140,7 @@ def test_a_broken_plugin_is_skipped_with_a_warning_and_harms_nobody(environment,
     plugins = load()
     assert [(broken.name, broken.source) for broken in plugins.broken] == [("bad", Source("bad-plug", "2.5"))]
     assert cause in plugins.broken[0].cause
-    assert caplog.messages == [f"plugin 'bad' of bad-plug 2.5 is skipped: {plugins.broken[0].cause}"]
+    assert caplog.messages == ["1 plugin is broken and skipped: bad of bad-plug 2.5; 'seqlm plugins' tells why"]
     assert usable(plugins) == {"neighbour"}
     assert usable(plugins, built_in=True) == BUILT_INS
 
@@ -210,7 +211,7 @@ def test_a_built_in_keeps_its_name_and_the_stranger_is_listed_as_broken(environm
         Source("bold-plug", "1.0"),
         f"cell 'lstm' is offered by seqlm {version} and bold-plug 1.0; the built-in keeps the name",
     )
-    assert caplog.messages == [f"plugin 'lstm' of bold-plug 1.0 is skipped: {broken.cause}"]
+    assert caplog.messages == ["1 plugin is broken and skipped: lstm of bold-plug 1.0; 'seqlm plugins' tells why"]
     assert usable(plugins) == {"wave"}
 
 
@@ -221,7 +222,8 @@ def test_a_name_offered_by_two_strangers_belongs_to_neither(environment, caplog)
     with pytest.raises(seqlm.UnknownNameError, match=r"'wave' is offered by air-plug 2.0 and sea-plug 1.0; it is not"):
         plugins.cells.get("wave")
     assert {(b.name, str(b.source)) for b in plugins.broken} == {("wave", "sea-plug 1.0"), ("wave", "air-plug 2.0")}
-    assert len(caplog.messages) == 2
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("2 plugins are broken and skipped: wave of ")
     assert usable(plugins) == {"tide", "wind"}
     assert usable(plugins, built_in=True) == BUILT_INS
 
@@ -294,3 +296,95 @@ def test_a_selected_distribution_that_is_not_installed_is_warned_about(environme
     monkeypatch.setenv("SEQLM_PLUGINS", "sea-plug,see-plug")
     load()
     assert caplog.messages == ["SEQLM_PLUGINS names 'see-plug', which is not installed"]
+
+
+# A command that needs what is broken
+
+
+@pytest.fixture
+def fresh_plugins():
+    installed_plugins.cache_clear()
+    yield
+    installed_plugins.cache_clear()
+
+
+@pytest.mark.parametrize(("distribution", "entry_point"), [("sea-plug", "wave"), ("seqlm-wave", "plug"), ("wave", "x")])
+def test_asking_for_what_a_broken_plugin_would_have_brought_tells_the_whole_reason(
+    environment, distribution, entry_point
+):
+    environment.install("bad-plug", "raise ImportError('another')", entry_point="other")
+    environment.install(distribution, "raise ImportError('no such library')", entry_point=entry_point)
+    with pytest.raises(seqlm.UnknownNameError) as caught:
+        load().cells.get("wave")
+    assert str(caught.value) == (
+        f"no cell 'wave', since the plugin '{entry_point}' of {distribution} 1.0 is broken: "
+        "ImportError: no such library"
+    )
+
+
+def test_a_broken_plugin_is_not_blamed_for_a_name_that_it_does_not_have(environment):
+    environment.install("bad-plug", "raise ImportError('no such library')", entry_point="tide")
+    with pytest.raises(seqlm.UnknownNameError, match=r"^no cell 'wave'; there are: "):
+        load().cells.get("wave")
+
+
+LAYER = """
+import seqlm_core as seqlm
+
+def build(input_size, hidden_size, options):
+    from seqlm_core.model.recurrent_layer import RecurrentLayer
+
+    return RecurrentLayer("KERNEL", input_size, hidden_size)
+
+@seqlm.hookimpl
+def seqlm_cells():
+    return seqlm.CellSpec("wave", "of DISTRIBUTION", build)
+"""
+
+
+def install_wave(environment, distribution, kernel="rnn_tanh"):
+    environment.install(distribution, LAYER.replace("KERNEL", kernel).replace("DISTRIBUTION", distribution))
+    installed_plugins.cache_clear()
+
+
+@pytest.fixture
+def run_of_sea_plug(environment, fresh_plugins, short_text, tmp_path):
+    """A run whose cell another distribution offers too, by the time that it is opened."""
+    install_wave(environment, "sea-plug")
+    sizes = {**SMALL, "max_steps": 2, "warmup": 0, "schedule": "constant", "tie_weights": False}
+    run = seqlm.train(short_text, cell="wave", out=tmp_path / "run", quiet=True, **sizes)
+    install_wave(environment, "air-plug", "gru")
+    return run
+
+
+def test_a_name_clash_does_not_take_the_cell_away_from_a_run(run_of_sea_plug, short_text, tmp_path, caplog):
+    caplog.clear()
+    run = seqlm.Run(run_of_sea_plug.path)
+    assert run.cell.spec.summary == "of sea-plug"
+    assert run.sample(length=5, seed=1) == run_of_sea_plug.sample(length=5, seed=1)
+    assert seqlm.resume(run.path, quiet=True, max_steps=3).history()[-1]["step"] == 3
+    assert run.components.cell.source.distribution == "sea-plug"
+    further = seqlm.train(short_text, init_from=run.path, out=tmp_path / "further", quiet=True, max_steps=1)
+    assert further.config["plugins"]["cell"]["distribution"] == "sea-plug"
+    assert [message for message in caplog.messages if "sea-plug" in message] == [
+        "2 plugins are broken and skipped: wave of air-plug 1.0, wave of sea-plug 1.0; 'seqlm plugins' tells why"
+    ]
+
+
+def test_a_new_training_with_a_disputed_name_is_an_error_that_names_both(run_of_sea_plug, short_text):
+    with pytest.raises(
+        seqlm.UnknownNameError, match=r"'wave' is offered by air-plug 1\.0 and sea-plug 1\.0; it is not"
+    ):
+        seqlm.train(short_text, cell="wave", quiet=True)
+
+
+def test_a_run_whose_plugin_is_broken_by_now_tells_the_whole_reason(run_of_sea_plug, environment):
+    listing = environment.folder / "sea-plug" / "sea-plug-1.0.dist-info" / "entry_points.txt"
+    listing.write_text("[seqlm]\nplug = no_such_module_here\n")
+    installed_plugins.cache_clear()
+    with pytest.raises(seqlm.RunError) as caught:
+        seqlm.Run(run_of_sea_plug.path)
+    assert str(caught.value) == (
+        "the run uses cell 'wave' of sea-plug 1.0, and the plugin 'plug' of sea-plug 1.0 is broken: "
+        "ModuleNotFoundError: No module named 'no_such_module_here'"
+    )
