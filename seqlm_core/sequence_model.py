@@ -195,8 +195,6 @@ class SequenceModel:
 def _as_texts(folder: Path, training: Sequence[Example], validation: Sequence[Example], name: str) -> TrainingTexts:
     """Write the examples for the run to keep."""
     kept = {TRAINING_EXAMPLES_FILE: training, VALIDATION_EXAMPLES_FILE: validation}
-    paths = {file: folder / file for file, examples in kept.items() if examples}
-    for file, path in paths.items():
-        write_examples(path, kept[file])
-    held_out = (paths[VALIDATION_EXAMPLES_FILE],) if validation else ()
-    return TrainingTexts((paths[TRAINING_EXAMPLES_FILE],), held_out, kept=paths, name=name)
+    files = {file: write_examples(folder / file, examples) for file, examples in kept.items() if examples}
+    held_out = (files[VALIDATION_EXAMPLES_FILE],) if validation else ()
+    return TrainingTexts((files[TRAINING_EXAMPLES_FILE],), held_out, kept=files, name=name)

@@ -14,7 +14,7 @@ from typing import Any, Union
 
 from seqlm_core.errors import RunError, SeqlmError, TextError, UsageError
 from seqlm_core.files import check_no_link
-from seqlm_core.reading.text import PathLike, check_readable, file_digest
+from seqlm_core.reading.text import Fingerprint, PathLike, TextFile, check_readable
 from seqlm_core.run_directory import STANDARD_INPUT_FILE, RunDirectory
 
 Texts = Union[PathLike, Sequence[PathLike], None]
@@ -36,9 +36,9 @@ class TrainingTexts:
         name: a short name for what is trained on.
     """
 
-    training: tuple[Path, ...]
-    validation: tuple[Path, ...] = ()
-    kept: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    training: tuple[TextFile, ...]
+    validation: tuple[TextFile, ...] = ()
+    kept: Mapping[str, TextFile] = dataclasses.field(default_factory=dict)
     cannot_be_had_again: bool = False
     name: str = ""
 
@@ -49,40 +49,41 @@ class TrainingTexts:
             SeqlmError: there is no room, say.
         """
         moved = {}
-        for name, path in self.kept.items():
-            moved[path] = directory.path / name
+        for name, file in self.kept.items():
+            path = directory.path / name
+            moved[file] = TextFile(path, file.fingerprint)
             try:
-                shutil.move(str(path), str(moved[path]))
+                shutil.move(str(file), str(path))
             except OSError as error:  # which may name the source of the move
-                raise SeqlmError(f"{moved[path]} cannot be written: {error.strerror}") from error
+                raise SeqlmError(f"{path} cannot be written: {error.strerror}") from error
         return dataclasses.replace(
             self,
-            training=tuple(moved.get(path, path) for path in self.training),
-            validation=tuple(moved.get(path, path) for path in self.validation),
-            kept={name: moved[path] for name, path in self.kept.items()},
+            training=tuple(moved.get(file, file) for file in self.training),
+            validation=tuple(moved.get(file, file) for file in self.validation),
+            kept={name: moved[file] for name, file in self.kept.items()},
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return path, size and digest of each file; paths of kept ones are relative to the run."""
+        """Return path, size and digest of each file as it was read; paths of kept ones are relative to the run."""
 
-        def describe(path: Path) -> dict[str, Any]:
-            where = path.name if path in self.kept.values() else str(path.resolve())
-            return {"path": where, "bytes": path.stat().st_size, "digest": file_digest(path)}
+        def describe(file: TextFile) -> dict[str, Any]:
+            where = file.path.name if file in self.kept.values() else str(file.path.resolve())
+            return {"path": where, "bytes": file.fingerprint.size, "digest": file.fingerprint.digest}
 
         return {
-            "training": [describe(path) for path in self.training],
-            "validation": [describe(path) for path in self.validation],
+            "training": [describe(file) for file in self.training],
+            "validation": [describe(file) for file in self.validation],
         }
 
     @classmethod
     def of_run(cls, directory: RunDirectory, recorded: dict[str, Any]) -> TrainingTexts:
-        """Return the texts that a run recorded.
+        """Return the texts that a run recorded; one that has changed is refused by the pass that reads it.
 
         Raises:
-            RunError: one is not there any more, or has changed.
+            RunError: one is not there any more.
         """
 
-        def find(text: dict[str, Any]) -> Path:
+        def find(text: dict[str, Any]) -> TextFile:
             path = Path(text["path"])
             if not path.is_absolute():
                 kept = {file.name: file for file in directory.kept_texts}
@@ -94,9 +95,7 @@ class TrainingTexts:
                 check_readable(path)
             except TextError as error:
                 raise RunError(f"the run cannot go on without its text: {error}") from error
-            if file_digest(path) != text["digest"]:
-                raise RunError(f"{path} has changed since the run began, so the run cannot go on")
-            return path
+            return TextFile(path, Fingerprint(text["bytes"], text["digest"]))
 
         training = tuple(find(text) for text in recorded["training"])
         return cls(training, tuple(find(text) for text in recorded["validation"]))
@@ -116,14 +115,14 @@ def open_texts(texts: Texts, validation: Texts = None) -> Iterator[TrainingTexts
     validation_names = _as_list(validation)
     named = check_texts([*names, *validation_names])
     with tempfile.TemporaryDirectory(prefix="seqlm-") if STANDARD_INPUT in named else nullcontext() as folder:
-        spooled = None if folder is None else _spool_standard_input(Path(folder))
+        spooled = None if folder is None else TextFile(_spool_standard_input(Path(folder)))
 
-        def paths(given: list[PathLike]) -> tuple[Path, ...]:
-            return tuple(spooled if spooled and os.fspath(n) == STANDARD_INPUT else Path(n) for n in given)
+        def files(given: list[PathLike]) -> tuple[TextFile, ...]:
+            return tuple(spooled if spooled and os.fspath(n) == STANDARD_INPUT else TextFile(n) for n in given)
 
         yield TrainingTexts(
-            paths(names),
-            paths(validation_names),
+            files(names),
+            files(validation_names),
             kept={} if spooled is None else {STANDARD_INPUT_FILE: spooled},
             cannot_be_had_again=spooled is not None,
             name="standard-input" if os.fspath(names[0]) == STANDARD_INPUT else Path(names[0]).stem,

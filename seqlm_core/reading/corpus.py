@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
 
 from seqlm_core.errors import PluginError, TextError
-from seqlm_core.reading.text import check_readable, read_blocks
+from seqlm_core.reading.text import PathLike, TextFile, check_readable
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 from seqlm_core.specs import Tokenizer, TrainableTokenizer
 
@@ -58,12 +58,12 @@ class Corpus:
 
 
 def read_corpus(
-    paths: Sequence[Path],
+    paths: Sequence[PathLike],
     tokenizer: Tokenizer,
     *,
     encoding: str = "utf-8",
     validation_fraction: float = 0.0,
-    validation_paths: Sequence[Path] = (),
+    validation_paths: Sequence[PathLike] = (),
     min_count: int = 1,
     max_vocabulary: int = 0,
     vocabulary: Vocabulary | None = None,
@@ -71,7 +71,8 @@ def read_corpus(
     """Read and tokenize texts once, and split them into training and validation part.
 
     Args:
-        paths: the files, read one after the other.
+        paths: the files, read one after the other; a :class:`~seqlm_core.reading.text.TextFile` knows afterwards what
+            was read.
         tokenizer: cuts the text.
         encoding: of all files.
         validation_fraction: share of the characters, at the end, that becomes the validation part.
@@ -81,18 +82,19 @@ def read_corpus(
         vocabulary: use this one and make none; the tokenizer has learnt already what there is to learn.
 
     Raises:
-        TextError: a text cannot be read, or consists of one symbol only.
+        TextError: a text cannot be read, changed while it was read, or consists of one symbol only.
     """
+    files = [TextFile.of(path) for path in paths]
     numbers: dict[str, int] = {}
     if validation_paths or not validation_fraction:
         if vocabulary is None:
-            _train(tokenizer, _whole(paths, encoding))
-        training = _number_tokens(_whole(paths, encoding), tokenizer, numbers)
+            _train(tokenizer, _whole(files, encoding))
+        training = _number_tokens(_whole(files, encoding), tokenizer, numbers)
         held_out = None
     else:
         if vocabulary is None:
-            _train(tokenizer, _split(paths, encoding, 1 - validation_fraction)[0])
-        first_part, rest = _split(paths, encoding, 1 - validation_fraction)
+            _train(tokenizer, _split(files, encoding, 1 - validation_fraction)[0])
+        first_part, rest = _split(files, encoding, 1 - validation_fraction)
         training = _number_tokens(first_part, tokenizer, numbers)
         held_out = _number_tokens(rest, tokenizer, numbers)
         if len(training.ids) < 2 and numbers:
@@ -100,6 +102,8 @@ def read_corpus(
                 f"{_names(paths)} is so short that --validation-fraction {validation_fraction} leaves "
                 f"{len(training.ids)} tokens to train on"
             )
+    for file in files:
+        file.check_unchanged()
     if not len(training.ids):
         raise TextError(f"{_names(paths)} holds no text")
     tokens = list(numbers)
@@ -122,15 +126,15 @@ def read_corpus(
 
 
 def read_text(
-    paths: Sequence[Path], tokenizer: Tokenizer, vocabulary: Vocabulary, encoding: str = "utf-8"
+    paths: Sequence[PathLike], tokenizer: Tokenizer, vocabulary: Vocabulary, encoding: str = "utf-8"
 ) -> TokenizedText:
     """Read and tokenize texts with a vocabulary that exists.
 
     Raises:
-        TextError: a text cannot be read.
+        TextError: a text cannot be read, or changed while it was read.
     """
     numbers: dict[str, int] = {}
-    numbered = _number_tokens(_whole(paths, encoding), tokenizer, numbers)
+    numbered = _number_tokens(_whole([TextFile.of(path) for path in paths], encoding), tokenizer, numbers)
     if not len(numbered.ids):
         raise TextError(f"{_names(paths)} holds no text")
     return _with_vocabulary(numbered, list(numbers), tokenizer, vocabulary, _names(paths))
@@ -182,28 +186,29 @@ def _check_lossless(tokenizer: Tokenizer, text: str, tokens: list[str]) -> None:
         raise PluginError(f"the tokenizer {name} loses text: its tokens, joined, are not what it cut")
 
 
-def _whole(paths: Sequence[Path], encoding: str) -> Iterator[Iterator[str]]:
+def _whole(files: Sequence[TextFile], encoding: str) -> Iterator[Iterator[str]]:
     """Yield the blocks of each file."""
-    for path in paths:
-        yield read_blocks(check_readable(path), encoding)
+    for file in files:
+        check_readable(file)
+        yield file.blocks(encoding)
 
 
 def _split(
-    paths: Sequence[Path], encoding: str, share: float
+    files: Sequence[TextFile], encoding: str, share: float
 ) -> tuple[Iterator[Iterator[str]], Iterator[Iterator[str]]]:
     """Return the blocks of each file up to a share of all characters, and those after it.
 
     In characters, so that every tokenizer trains and validates on the same text.
     """
-    lengths = [sum(map(len, blocks)) for blocks in _whole(paths, encoding)]
+    lengths = [sum(map(len, blocks)) for blocks in _whole(files, encoding)]
     cut = int(sum(lengths) * share)
 
     def part(start: int, stop: int) -> Iterator[Iterator[str]]:
         before = 0
-        for path, length in zip(paths, lengths):
+        for file, length in zip(files, lengths):
             first, last = max(0, start - before), min(length, stop - before)
             if first < last:
-                yield _between(read_blocks(path, encoding), first, last)
+                yield _between(file.blocks(encoding), first, last)
             before += length
 
     return part(0, cut), part(cut, sum(lengths))
@@ -279,5 +284,5 @@ def _parts(ids: np.ndarray) -> Iterator[np.ndarray]:
         yield ids[start : start + IDS_AT_A_TIME]
 
 
-def _names(paths: Sequence[Path]) -> str:
-    return ", ".join(str(path) for path in paths)
+def _names(paths: Sequence[PathLike]) -> str:
+    return ", ".join(os.fspath(path) for path in paths)

@@ -1,16 +1,19 @@
-"""Text files read piece by piece, with errors that say at which byte a file goes wrong."""
+"""Text files read piece by piece, with errors that say at which byte a file goes wrong, and whether it changed."""
 
 from __future__ import annotations
 
 import codecs
+import collections
+import dataclasses
 import hashlib
+import itertools
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Union
 
-from seqlm_core.errors import SettingError, TextError
+from seqlm_core.errors import RunError, SettingError, TextError
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -52,54 +55,172 @@ def check_readable(path: PathLike) -> Path:
     return path
 
 
-def read_blocks(path: Path, encoding: str) -> Iterator[str]:
-    """Yield the text of a file in blocks of about a million characters; line ends stay as they are.
+@dataclasses.dataclass(frozen=True)
+class Fingerprint:
+    """What tells whether a text is another one.
 
-    A byte-order mark at the beginning of UTF-8 is left out.
-
-    Raises:
-        TextError: a byte cannot be decoded, or the file holds NUL characters and so is no text.
+    Attributes:
+        size: in bytes.
+        digest: BLAKE2b of the bytes, in hexadecimal.
     """
+
+    size: int
+    digest: str
+
+
+def new_digest() -> hashlib.blake2b:
+    """Return the digest of no bytes."""
+    return hashlib.blake2b(digest_size=16)
+
+
+class TextFile:
+    """A text file that may be read in several passes, and has to hold the same bytes in all of them.
+
+    The bytes are hashed in the passes that read them, so that the fingerprint is of the text that was read. A file that
+    is appended to, cut, altered or replaced meanwhile is refused.
+
+    Args:
+        path: of the file.
+        recorded: what it has to hold still; None where nothing is known of it.
+    """
+
+    def __init__(self, path: PathLike, recorded: Fingerprint | None = None) -> None:
+        self.path = Path(path)
+        self.recorded = recorded
+        self._read: Fingerprint | None = None
+        self._state: tuple[int, ...] | None = None
+        self._digests: list[bytes] = []
+        """After each block, of all bytes up to its end. So a pass that does not go to the end is compared too."""
+
+    def __fspath__(self) -> str:
+        return os.fspath(self.path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @classmethod
+    def of(cls, path: PathLike) -> TextFile:
+        """Return ``path`` itself if it is a text file, else that of this path."""
+        return path if isinstance(path, cls) else cls(path)
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What was read, or else what is recorded.
+
+        Raises:
+            ValueError: neither is there.
+        """
+        found = self._read or self.recorded
+        if found is None:
+            raise ValueError(f"{self.path} was not read to its end")
+        return found
+
+    def blocks(self, encoding: str) -> Iterator[str]:
+        """Yield the text in blocks of about a million characters; line ends stay as they are.
+
+        A byte-order mark at the beginning of UTF-8 is left out.
+
+        Raises:
+            TextError: a byte cannot be decoded, the file holds NUL characters and so is no text, or it changed while it
+                was read.
+            RunError: it does not hold what is recorded.
+        """
+        blocks = self._byte_blocks()
+        try:
+            yield from _decoded(blocks, self.path, encoding)
+        except TextError:
+            if self.recorded is not None:  # it was a text once, so the rest of it tells that it has changed
+                collections.deque(blocks, maxlen=0)
+            raise
+
+    def read_bytes(self) -> bytes:
+        """Return all bytes; raises as :meth:`blocks` does."""
+        return b"".join(self._byte_blocks())
+
+    def check_unchanged(self) -> None:
+        """Raise :class:`TextError` if the file changed since it was read."""
+        try:
+            self._compare(os.stat(self.path))
+        except FileNotFoundError as error:
+            raise self._changed() from error
+
+    def _byte_blocks(self) -> Iterator[bytes]:
+        digest = new_digest()
+        size = number = 0
+        try:
+            with self.path.open("rb") as file:
+                self._compare(os.fstat(file.fileno()))
+                while True:
+                    block = file.read(BLOCK_BYTES)
+                    size += len(block)
+                    digest.update(block)
+                    if number == len(self._digests):
+                        self._digests.append(digest.digest())
+                    elif self._digests[number] != digest.digest():
+                        raise self._changed()
+                    if not block:
+                        break
+                    yield block
+                    number += 1
+        except FileNotFoundError as error:
+            raise (TextError(f"no such file: {self.path}") if self._state is None else self._changed()) from error
+        except OSError as error:
+            raise TextError(f"{self.path} cannot be read: {error.strerror}") from error
+        self.check_unchanged()
+        self._read = Fingerprint(size, digest.hexdigest())
+        if self.recorded not in (None, self._read):
+            raise self._changed_since_the_run_began()
+
+    def _compare(self, found: os.stat_result) -> None:
+        """Compare the file's state to that of the first time."""
+        if self.recorded is not None and found.st_size != self.recorded.size:
+            raise self._changed_since_the_run_began()
+        state = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+        if self._state is None:
+            self._state = state
+        elif state != self._state:
+            raise self._changed()
+
+    def _changed(self) -> TextError:
+        return TextError(f"{self.path} changed while it was read; read a copy of it that stays as it is")
+
+    def _changed_since_the_run_began(self) -> RunError:
+        return RunError(f"{self.path} has changed since the run began, so the run cannot go on")
+
+
+def read_blocks(path: PathLike, encoding: str) -> Iterator[str]:
+    """Yield the text of a file in blocks; see :meth:`TextFile.blocks`."""
+    return TextFile.of(path).blocks(encoding)
+
+
+def _decoded(blocks: Iterator[bytes], path: Path, encoding: str) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8-sig" if _is_utf8(encoding) else encoding)()
     bytes_before = characters_before = 0
-    with path.open("rb") as file:
-        while True:
-            block = file.read(BLOCK_BYTES)
-            undecoded = len(decoder.getstate()[0])
-            try:
-                text = decoder.decode(block, final=not block)
-            except UnicodeError as error:
-                at = bytes_before - undecoded + getattr(error, "start", 0)
-                raise TextError(
-                    f"{path} is not {encoding}: byte {at} cannot be decoded; give its real encoding with --encoding"
-                ) from error
-            nul = text.find("\0")
-            if nul >= 0:
-                raise TextError(
-                    f"{path} holds a NUL at character {characters_before + nul}: it is no text file, or needs "
-                    "another --encoding"
-                )
-            surrogate = LONE_SURROGATE.search(text)
-            if surrogate:
-                raise TextError(
-                    f"{path} holds half of a character (a lone surrogate) at character "
-                    f"{characters_before + surrogate.start()}: it is damaged, or needs another --encoding"
-                )
-            if text:
-                yield text
-            if not block:
-                return
-            bytes_before += len(block)
-            characters_before += len(text)
-
-
-def file_digest(path: PathLike) -> str:
-    """Return a BLAKE2b digest of a file's bytes, in hexadecimal."""
-    digest = hashlib.blake2b(digest_size=16)
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(BLOCK_BYTES), b""):
-            digest.update(block)
-    return digest.hexdigest()
+    for block in itertools.chain(blocks, [b""]):
+        undecoded = len(decoder.getstate()[0])
+        try:
+            text = decoder.decode(block, final=not block)
+        except UnicodeError as error:
+            at = bytes_before - undecoded + getattr(error, "start", 0)
+            raise TextError(
+                f"{path} is not {encoding}: byte {at} cannot be decoded; give its real encoding with --encoding"
+            ) from error
+        nul = text.find("\0")
+        if nul >= 0:
+            raise TextError(
+                f"{path} holds a NUL at character {characters_before + nul}: it is no text file, or needs another "
+                "--encoding"
+            )
+        surrogate = LONE_SURROGATE.search(text)
+        if surrogate:
+            raise TextError(
+                f"{path} holds half of a character (a lone surrogate) at character "
+                f"{characters_before + surrogate.start()}: it is damaged, or needs another --encoding"
+            )
+        if text:
+            yield text
+        bytes_before += len(block)
+        characters_before += len(text)
 
 
 def _is_utf8(encoding: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, Union
 import numpy as np
 
 from seqlm_core.errors import RunError, UsageError
+from seqlm_core.reading.text import Fingerprint, PathLike, TextFile, new_digest
 
 Label = Union[str, int]
 Example = tuple[Any, Any]
@@ -95,7 +96,7 @@ def check_examples(examples: Iterable[Any], inputs: str, outputs: str) -> list[E
     return checked
 
 
-def write_examples(path: Path, examples: Iterable[Example]) -> None:
+def write_examples(path: Path, examples: Iterable[Example]) -> TextFile:
     """Write examples as lines of JSON, from which :func:`read_examples` makes the same ones."""
 
     def plain(part: Any) -> Any:
@@ -103,30 +104,35 @@ def write_examples(path: Path, examples: Iterable[Example]) -> None:
             return part
         return [[None if math.isnan(x) else x for x in row] for row in part.tolist()]
 
-    with path.open("w", encoding="ascii") as file:
+    digest = new_digest()
+    with path.open("wb") as file:
         for inputs, outputs in examples:
-            file.write(json.dumps([plain(inputs), plain(outputs)]) + "\n")
+            line = (json.dumps([plain(inputs), plain(outputs)]) + "\n").encode("ascii")
+            digest.update(line)
+            file.write(line)
+        return TextFile(path, Fingerprint(file.tell(), digest.hexdigest()))
 
 
-def read_examples(path: Path, inputs: str, outputs: str) -> list[Example]:
+def read_examples(path: PathLike, inputs: str, outputs: str) -> list[Example]:
     """Return the examples that :func:`write_examples` wrote.
 
     Raises:
-        RunError: the file is damaged.
+        RunError: the file is damaged, or has changed since the run began.
+        TextError: it changed while it was read.
     """
 
     def array(rows: list[list[Any]]) -> np.ndarray:
         return np.array([[math.nan if x is None else x for x in row] for row in rows], dtype=np.float64)
 
+    file = TextFile.of(path)
     examples = []
     try:
-        with path.open(encoding="ascii") as file:
-            for line in file:
-                first, second = json.loads(line)
-                first = array(first) if inputs == "values" else first
-                examples.append((first, array(second) if outputs == "values" else second))
+        for line in file.read_bytes().splitlines():
+            first, second = json.loads(line)
+            first = array(first) if inputs == "values" else first
+            examples.append((first, array(second) if outputs == "values" else second))
     except (ValueError, TypeError) as error:
-        raise RunError(f"{path} is damaged: line {len(examples) + 1} is no example") from error
+        raise RunError(f"{file} is damaged: line {len(examples) + 1} is no example") from error
     return check_examples(examples, inputs, outputs)
 
 

@@ -31,7 +31,7 @@ def train_into(
     directory = make_run_directory(out, run_name(texts.name, session.components.cell.spec.name))
     with locked(directory.path):
         check_destination(out, overwrite)  # again, now that nobody else can change the answer
-        directory.clear(texts.training + texts.validation)
+        directory.clear(text.path for text in texts.training + texts.validation)
         try:
             texts = texts.keep(directory)
             session.write_description(directory, texts)

@@ -118,6 +118,7 @@ class SeqlmTraining:
         from seqlm_core.components import Components
         from seqlm_core.mxnet import mx, nd
         from seqlm_core.reading.corpus import Corpus, TokenizedText
+        from seqlm_core.reading.text import TextFile
         from seqlm_core.reading.vocabulary import Vocabulary
         from seqlm_core.settings import Settings
         from seqlm_core.texts import TrainingTexts
@@ -157,7 +158,7 @@ class SeqlmTraining:
             tokenizer = components.build_tokenizer()
             corpus = Corpus(tokenizer, vocabulary, TokenizedText(ids, len(ids), 0), None)
         else:
-            corpus = read_training_corpus(TrainingTexts((text,)), components.build_tokenizer(), settings)
+            corpus = read_training_corpus(TrainingTexts((TextFile(text),)), components.build_tokenizer(), settings)
         architecture = Architecture.choose(settings, False, len(corpus.vocabulary))
         device = mx.cpu()
         session = language_model_session(corpus, components, settings, architecture, device)
