@@ -49,8 +49,8 @@ def make_run_directory(out: PathLike | None, name: str) -> RunDirectory:
     """
     try:
         if out is None:
-            return RunDirectory(_next_free(DEFAULT_PARENT, name))
-        directory = RunDirectory(Path(out))
+            return RunDirectory.of_new_run(_next_free(DEFAULT_PARENT, name))
+        directory = RunDirectory.of_new_run(Path(out))
         directory.path.mkdir(parents=True, exist_ok=True)
         return directory
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import secrets
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,24 @@ class RunDirectory:
 
     Attributes:
         path: the directory.
+        new_id: of a run that is being begun there; None for the run that is there.
     """
 
     path: Path
+    new_id: str | None = None
+
+    @classmethod
+    def of_new_run(cls, path: Path) -> RunDirectory:
+        """Return a directory for a new run, which is given an identity."""
+        return cls(path, secrets.token_hex(16))
+
+    @functools.cached_property
+    def run_id(self) -> str | None:
+        """The run's identity, which is in all of its files, so that those of two runs are not mixed unnoticed.
+
+        Runs of earlier versions have none, and get none.
+        """
+        return self.new_id or self.read_config().get("run_id")
 
     @property
     def config(self) -> Path:
@@ -110,12 +126,13 @@ class RunDirectory:
         config = self.read_config()
         roles = [role for role in sorted(config["plugins"]) if role != "optimizer"]
         plugins = [[role, config["plugins"][role]["name"], config["settings"].get(f"{role}_options")] for role in roles]
-        learnt = read_json(self.tokenizer) if self.tokenizer.exists() else None
-        return json_digest([read_json(self.meanings), learnt, config["architecture"], plugins])
+        learnt = self._read(self.tokenizer) if self.tokenizer.exists() else None
+        return json_digest([self._read(self.meanings), learnt, config["architecture"], plugins])
 
     def save(self, path: Path, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
         """Write one of the run's checkpoints; see :func:`seqlm_core.checkpoint.save_checkpoint`."""
-        save_checkpoint(path, arrays, {**state, "file": path.name, "model": self.model_digest})
+        named = self._named({**state, "file": path.name, "model": self.model_digest})
+        save_checkpoint(path, arrays, named)
 
     def load(self, path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return arrays and state of one of the run's checkpoints.
@@ -126,6 +143,8 @@ class RunDirectory:
         arrays, state = load_checkpoint(path)
         if state.get("file") != path.name:
             raise RunError(f"{path} is another file of a run, {state.get('file')!r}, under this name")
+        if state.get("run_id") != self.run_id:
+            raise self._foreign(path)
         if state.get("model") != self.model_digest:
             raise RunError(f"{path} belongs to another run than {self.config.name} and {self.meanings.name} beside it")
         return arrays, state
@@ -166,7 +185,7 @@ class RunDirectory:
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Write ``config.json``."""
-        write_json(self.config, {"format": CONFIG_FORMAT, **config})
+        self._write(self.config, {"format": CONFIG_FORMAT, **config})
 
     def read_config(self) -> dict[str, Any]:
         """Return what is in ``config.json``.
@@ -190,11 +209,11 @@ class RunDirectory:
 
     def write_vocabulary(self, vocabulary: Vocabulary) -> None:
         """Write ``vocabulary.json``."""
-        write_json(self.vocabulary, vocabulary.to_json())
+        self._write(self.vocabulary, vocabulary.to_json())
 
     def read_vocabulary(self) -> Vocabulary:
         """Return the vocabulary; raises :class:`RunError` where it is missing or damaged."""
-        return Vocabulary.from_json(read_json(self.vocabulary))
+        return Vocabulary.from_json(self._read(self.vocabulary))
 
     def write_tokenizer(self, tokenizer: Tokenizer) -> None:
         """Write ``tokenizer.json`` if the tokenizer is one that learns.
@@ -204,7 +223,7 @@ class RunDirectory:
         """
         if isinstance(tokenizer, TrainableTokenizer):
             try:
-                write_json(self.tokenizer, {"state": tokenizer.state()})
+                self._write(self.tokenizer, {"state": tokenizer.state()})
             except (TypeError, ValueError) as error:
                 name = type(tokenizer).__name__
                 raise PluginError(f"the state of tokenizer {name} cannot be written as JSON: {error}") from error
@@ -217,7 +236,7 @@ class RunDirectory:
         """
         if not isinstance(tokenizer, TrainableTokenizer):
             return
-        values = read_json(self.tokenizer)
+        values = self._read(self.tokenizer)
         try:
             tokenizer.restore(values["state"])
         except Exception as error:
@@ -226,11 +245,32 @@ class RunDirectory:
 
     def write_encoders(self, encoders: Encoders) -> None:
         """Write ``encoders.json``."""
-        write_json(self.encoders, encoders.to_json())
+        self._write(self.encoders, encoders.to_json())
 
     def read_encoders(self) -> Encoders:
         """Return a sequence model's encoders; raises :class:`RunError` where they are missing or damaged."""
-        return Encoders.from_json(read_json(self.encoders))
+        return Encoders.from_json(self._read(self.encoders))
+
+    def _named(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return what a file holds, with the run that it belongs to."""
+        return values if self.run_id is None else {**values, "run_id": self.run_id}
+
+    def _write(self, path: Path, values: dict[str, Any]) -> None:
+        write_json(path, self._named(values))
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        """Return what is in one of the run's JSON files beside ``config.json``.
+
+        Raises:
+            RunError: it is missing or damaged, or belongs to another run.
+        """
+        values = read_json(path)
+        if values.get("run_id") != self.run_id:
+            raise self._foreign(path)
+        return values
+
+    def _foreign(self, path: Path) -> RunError:
+        return RunError(f"{path} belongs to another run than {self.config.name} beside it")
 
 
 def _missing_part(config: dict[str, Any]) -> str:

@@ -113,10 +113,9 @@ class TrainedRun(Generic[SettingsT]):
         """
         from seqlm_core.training.extensions.history import read_history
 
-        if not self.directory.last.exists():
-            return read_history(self.directory.history)
-        _, state = self.directory.load(self.directory.last)
-        return read_history(self.directory.history, state["history"])
+        directory = self.directory
+        state = directory.load(directory.last)[1]["history"] if directory.last.exists() else None
+        return read_history(directory.history, directory.run_id, state)
 
     def session(self, texts: TrainingTexts, settings: SettingsT, device: mx.Context) -> Session:
         """Return a training that can go on with this run, on the texts that it was begun with."""

@@ -141,13 +141,13 @@ class Session:
         extensions: list[Extension] = [Validation(), self._early_stopping]
         if settings.detect_anomaly:
             extensions.append(Anomalies())
-        extensions.append(History(directory.history))
+        extensions.append(History(directory.history, directory.run_id))
         if not quiet:
             progress = Progress()
             extensions += [progress, *self.task.watchers(self.components, progress.message)]
         extensions += [
             self._checkpoints,
-            Plot(directory.history, directory.picture, f"{settings.cell}, {directory.path.name}", self.task.loss_name),
+            Plot(directory, f"{settings.cell}, {directory.path.name}", self.task.loss_name),
             self._interrupts,  # last, so that the signals are handled until everything is saved
         ]
         reseed = self.components.draw_from_mxnet

@@ -253,6 +253,7 @@ def test_any_settings_are_accepted_or_refused_as_such(given_settings):
         assert all(getattr(made, name) == value for name, value in given_settings.items())
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["lstm", "rnn", "adam", "sgd"]),
     st.lists(st.text(max_size=12) | st.just("momentum=0.5"), max_size=3),

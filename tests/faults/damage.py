@@ -109,19 +109,19 @@ def train_tagger(out: Path, **settings: Any) -> None:
     model.train([(line, [word[-1] for word in line]) for line in words], out=out, quiet=True)
 
 
-def damage(copy: Path, other: Path, chance: random.Random) -> str:
-    """Damage one file of the run, or swap it, or leave a link in its place; return what was done."""
+def damage(copy: Path, others: list[Path], chance: random.Random) -> str:
+    """Damage one file of the run, or swap it with another, or leave a link in its place; return what was done."""
     files = sorted(path.name for path in copy.iterdir() if path.name != "loss.png")
     name = chance.choice(files)
     what = chance.randrange(10)
     if what == 0:
-        source = chance.choice([other / name, copy / chance.choice(files)])
+        source = chance.choice([*(other / name for other in others), copy / chance.choice(files)])
         (copy / name).write_bytes(source.read_bytes())
-        return f"{name} swapped with {source.name}"
+        return f"{name} swapped with {source.parent.name}/{source.name}"
     if what == 1:
         (copy / name).rename(copy / "elsewhere")
         if chance.random() < 0.7:
-            (copy / name).symlink_to(chance.choice([copy / "elsewhere", other / name, Path("/dev/zero")]))
+            (copy / name).symlink_to(chance.choice([copy / "elsewhere", others[0] / name, Path("/dev/zero")]))
             return f"{name} made a link"
         return f"{name} removed"
     function = chance.choice(DAMAGES)
@@ -145,19 +145,20 @@ def main() -> None:
         small = {"hidden_size": given.hidden_size, "batch_size": 8, "max_steps": 60, "log_every": 20}
         runs = []
         for train in (train_language_model, train_tagger):
-            good, other = Path(folder) / train.__name__ / "good", Path(folder) / train.__name__ / "other"
-            train(good, **small)
-            train(other, seed=2, max_vocabulary=30, **small)
-            runs.append((good, other, contents(good)))
+            names = ("good", "other-vocabulary", "other-seed", "twin")
+            good, *others = (Path(folder) / train.__name__ / name for name in names)
+            for out, changes in zip((good, *others), ({}, {"seed": 2, "max_vocabulary": 30}, {"seed": 2}, {})):
+                train(out, **small, **changes)
+            runs.append((good, others, contents(good)))
         largest = max(path.stat().st_size for path in Path(folder).rglob("*"))
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         signal.signal(signal.SIGALRM, too_slow)
         for number in range(given.copies):
-            good, other, expected = runs[number % len(runs)]
+            good, others, expected = runs[number % len(runs)]
             copy = Path(folder) / "copy"
             shutil.rmtree(copy, ignore_errors=True)
             shutil.copytree(good, copy)
-            done = damage(copy, other, chance)
+            done = damage(copy, others, chance)
             signal.alarm(SECONDS)
             try:
                 found = contents(copy)

@@ -26,6 +26,7 @@ class History(Extension):
 
     Args:
         path: of the file. A resumed training cuts it back to what its checkpoint knows of.
+        run_id: the run's identity, with which the digest of the records begins; None of runs that have none.
 
     Raises:
         RunError: on resuming, those lines are not there any more as they were.
@@ -33,10 +34,10 @@ class History(Extension):
 
     name = "history"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, run_id: str | None) -> None:
         self.path = path
         self.lines = 0
-        self._digest = hashlib.blake2b(digest_size=16)
+        self._digest = _new_digest(run_id)
         self._restored_digest: str | None = None
         self._seconds_before = 0.0
         self._started = time.perf_counter()
@@ -79,6 +80,10 @@ class History(Extension):
         self.lines += 1
 
 
+def _new_digest(run_id: str | None) -> hashlib.blake2b:
+    return hashlib.blake2b((run_id or "").encode(), digest_size=16)
+
+
 def _verify(path: Path, lines: list[bytes], digest: hashlib.blake2b) -> list[Record]:
     """Return the records of whole lines; each line's ``check`` is the digest of all records up to it.
 
@@ -94,16 +99,18 @@ def _verify(path: Path, lines: list[bytes], digest: hashlib.blake2b) -> list[Rec
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise RunError(f"{path} is damaged") from error
         if check != digest.hexdigest()[:CHECK_LENGTH]:
-            raise RunError(f"{path} is damaged or was altered: line {len(records) + 1} does not match its check")
+            damaged = "is damaged or was altered" if records else "is damaged, or of another run than config.json"
+            raise RunError(f"{path} {damaged}: line {len(records) + 1} does not match its check")
         records.append(record)
     return records
 
 
-def read_history(path: Path, state: dict[str, Any] | None = None) -> list[Record]:
+def read_history(path: Path, run_id: str | None, state: dict[str, Any] | None = None) -> list[Record]:
     """Return the records of a history, oldest first; a last line that was cut off is left out.
 
     Args:
         path: of the file.
+        run_id: the run's identity; None of runs that have none.
         state: of the extension, from a checkpoint; the lines that it knows of are compared with its digest.
 
     Raises:
@@ -116,7 +123,7 @@ def read_history(path: Path, state: dict[str, Any] | None = None) -> list[Record
         raise RunError(f"{path} is missing") from error
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}") from error
-    digest = hashlib.blake2b(digest_size=16)
+    digest = _new_digest(run_id)
     whole = [line for line in lines if line.endswith(b"\n")]
     known = state["lines"] if state is not None else 0
     records = _verify(path, whole[:known], digest)

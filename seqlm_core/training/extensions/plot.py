@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqlm_core.errors import NonFiniteLossError
 from seqlm_core.plotting import plot_history
+from seqlm_core.run_directory import RunDirectory
 from seqlm_core.training.extension import Extension, Record
 from seqlm_core.training.extensions.history import read_history
 
@@ -24,15 +24,13 @@ class Plot(Extension):
     """Draws ``loss.png`` now and then after an epoch, and at the end; comes after the history.
 
     Args:
-        history: path of the history.
-        picture: path of the picture.
+        directory: of the run.
         title: above the picture.
         loss_name: of the loss in the history.
     """
 
-    def __init__(self, history: Path, picture: Path, title: str, loss_name: str) -> None:
-        self.history = history
-        self.picture = picture
+    def __init__(self, directory: RunDirectory, title: str, loss_name: str) -> None:
+        self.directory = directory
         self.title = title
         self.loss_name = loss_name
         self._drawn = time.monotonic()
@@ -51,8 +49,9 @@ class Plot(Extension):
     def _draw(self) -> None:
         self._drawn = time.monotonic()
         try:
-            plot_history(read_history(self.history), self.picture, self.title, self.loss_name)
+            records = read_history(self.directory.history, self.directory.run_id)
+            plot_history(records, self.directory.picture, self.title, self.loss_name)
         except OSError:
             raise
         except Exception as error:  # a picture is not worth a training
-            logger.warning("%s cannot be drawn: %s", self.picture, error)
+            logger.warning("%s cannot be drawn: %s", self.directory.picture, error)
