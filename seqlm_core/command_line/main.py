@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
 import sys
 from collections.abc import Iterator
 
 import click
 
+from seqlm_core.best_effort import BestEffortStream, drop_unwritten, open_missing_standard_streams
 from seqlm_core.command_line.check import check_command
 from seqlm_core.command_line.evaluate import evaluate_command
 from seqlm_core.command_line.infill import infill_command
@@ -53,8 +53,10 @@ for command in (
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 all well, 1 something failed, 2 the request is wrong."""
-    with _logging_to_standard_error():
+    open_missing_standard_streams()
+    with contextlib.redirect_stderr(BestEffortStream(sys.stderr)), _logging_to_standard_error():
         code = _run(arguments)
+    drop_unwritten()
     sys.exit(code)
 
 
@@ -83,10 +85,7 @@ def _run(arguments: list[str] | None) -> int:
     except MemoryError:
         code = _fail("there is not enough memory for this", 1)
     except BrokenPipeError:
-        # Whoever read the output has had enough; Python would complain once more on flushing it. (Click does
-        # the same for what it writes itself.)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
+        code = 1  # whoever read the output has had enough, which click tells so too
     except OSError as error:
         code = _fail(f"{error.filename or 'input or output'}: {error.strerror or error}", 1)
     return code or 0

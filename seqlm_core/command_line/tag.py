@@ -13,6 +13,7 @@ from typing import Any, Callable
 import click
 
 from seqlm_core.command_line.notices import be_quiet
+from seqlm_core.command_line.report import printed_if_possible
 from seqlm_core.command_line.setting_options import given_settings, setting_options
 from seqlm_core.errors import UsageError
 from seqlm_core.settings import SequenceSettings
@@ -123,7 +124,8 @@ def train_command(
             init_from=init_from,
             quiet=quiet,
         )
-    _report(run)
+    with printed_if_possible():
+        _report(run)
 
 
 @tag_group.command("apply")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from seqlm_core.command_line.notices import be_quiet
+from seqlm_core.command_line.report import printed_if_possible
 from seqlm_core.command_line.setting_options import given_settings, setting_options
 from seqlm_core.errors import UsageError
 from seqlm_core.settings import Settings
@@ -67,7 +68,8 @@ def train_command(
             quiet=quiet,
             **given,
         )
-    _report(run)
+    with printed_if_possible():
+        _report(run)
 
 
 def _report(run: Any) -> None:

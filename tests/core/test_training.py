@@ -84,6 +84,35 @@ def test_every_optimizer_resumes_exactly(optimizer, short_text, tmp_path, monkey
     assert_same_runs(whole, seqlm.resume(tmp_path / "part", quiet=True))
 
 
+@pytest.fixture
+def hangup_handler():
+    before = signal.getsignal(signal.SIGHUP)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_sighup_saves_a_run_that_resumes_exactly_even_if_it_comes_twice(
+    short_text, tmp_path, monkeypatch, hangup_handler
+):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    whole = train(short_text, tmp_path / "whole", epochs=1)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 7, signal.SIGHUP)
+        interrupt_at(patch, 7, signal.SIGHUP)
+        with pytest.raises(seqlm.TrainingInterrupted) as caught:
+            train(short_text, tmp_path / "part", epochs=1)
+    assert caught.value.exit_code == 128 + signal.SIGHUP
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+    assert_same_runs(whole, seqlm.resume(tmp_path / "part", quiet=True))
+
+
+def test_sighup_that_was_ignored_before_the_training_stays_ignored(short_text, tmp_path, monkeypatch, hangup_handler):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    interrupt_at(monkeypatch, 7, signal.SIGHUP)
+    run = train(short_text, tmp_path / "run", epochs=1)
+    assert run.history()[-1]["epoch"] == 1
+
+
 def test_the_same_seed_gives_the_same_run_and_another_does_not(short_text, tmp_path):
     one = train(short_text, tmp_path / "1", epochs=1)
     assert_same_runs(one, train(short_text, tmp_path / "2", epochs=1))

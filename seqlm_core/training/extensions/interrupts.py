@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts(Extension):
-    """Ends the training after the step at Ctrl-C or SIGTERM; a second signal acts as it always does.
+    """Ends the training after the step at Ctrl-C, SIGTERM or SIGHUP; a second Ctrl-C or SIGTERM acts as always.
+
+    A second SIGHUP does nothing more: where a terminal is closed, its kernel and its shell both send one. Where it was
+    ignored before, as under ``nohup``, it stays so.
 
     Attributes:
         received: the signal that ended the training, or None.
@@ -28,7 +32,9 @@ class Interrupts(Extension):
 
     def on_start(self, training: Training) -> None:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._receive) for number in SIGNALS}
+            hangup = getattr(signal, "SIGHUP", None)  # not on every system
+            heard = [*SIGNALS] if hangup is None or signal.getsignal(hangup) == signal.SIG_IGN else [*SIGNALS, hangup]
+            self._before = {number: signal.signal(number, self._receive) for number in heard}
 
     def on_step(self, training: Training) -> None:
         if self.received is not None and training.stop_reason is None:
@@ -41,10 +47,10 @@ class Interrupts(Extension):
         self._restore_handlers()
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        self.received = signal.Signals(number)
-        self._restore_handlers()
+        self.received = self.received or signal.Signals(number)
+        self._restore_handlers(SIGNALS)
 
-    def _restore_handlers(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}
+    def _restore_handlers(self, numbers: Iterable[signal.Signals] | None = None) -> None:
+        for number in [*self._before] if numbers is None else numbers:
+            if number in self._before:
+                signal.signal(number, self._before.pop(number))

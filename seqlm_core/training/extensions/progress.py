@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from seqlm_core.best_effort import BestEffortStream
 from seqlm_core.training.extension import Extension, Record
 
 if TYPE_CHECKING:
@@ -17,9 +19,10 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class Progress(Extension):
-    """Writes to standard error: loss, speed, and time left."""
+    """Writes to standard error: loss, speed, and time left. What cannot be written there is dropped."""
 
     def __init__(self) -> None:
+        self._stream = BestEffortStream(sys.stderr)
         self._bar: tqdm[Any] | None = None
         self._loss: float | None = None
         self._validation: float | None = None
@@ -30,14 +33,14 @@ class Progress(Extension):
     def on_start(self, training: Training) -> None:
         self._started = time.perf_counter()
         self._first_step = training.step
-        if sys.stderr.isatty():
+        if self._has_columns():
             self._bar = tqdm(
                 total=training.total_steps * training.task.predictions_per_step,
                 initial=training.step * training.task.predictions_per_step,
                 unit=f" {training.task.unit}",
                 unit_scale=True,
                 dynamic_ncols=True,
-                file=sys.stderr,
+                file=self._stream,
             )
 
     def on_step(self, training: Training) -> None:
@@ -62,9 +65,9 @@ class Progress(Extension):
     def message(self, text: str) -> None:
         """Write a text without disturbing the bar."""
         if self._bar is not None:
-            self._bar.write(text, file=sys.stderr)
+            self._bar.write(text, file=self._stream)
         else:
-            print(text, file=sys.stderr, flush=True)
+            print(text, file=self._stream, flush=True)
 
     def _show(self, training: Training) -> None:
         figures = [f"loss {self._loss:.3f}"] if self._loss is not None else []
@@ -88,6 +91,13 @@ class Progress(Extension):
             f"step {training.step}/{training.total_steps}: {', '.join(figures)} {loss_in_words}, "
             f"{speed:,.0f} {training.task.unit}/s, {_duration(left)} left"
         )
+
+    def _has_columns(self) -> bool:
+        """Whether this is a terminal with room for a bar; some tell that they have no columns."""
+        try:
+            return self._stream.isatty() and os.get_terminal_size(self._stream.fileno()).columns > 0
+        except (OSError, ValueError):
+            return False
 
     def _close(self) -> None:
         if self._bar is not None:
