@@ -70,24 +70,51 @@ except (OSError, ImportError) as error:
     raise _loading_error(error) from error
 from mxnet import autograd, gluon, nd  # noqa: E402 - only once its needs are met
 
-__all__ = ["autograd", "compute_device", "gluon", "mx", "nd", "told_failures", "usable_cores"]
+__all__ = ["autograd", "compute_device", "drained", "gluon", "mx", "nd", "told_failures", "usable_cores"]
+
+
+@contextlib.contextmanager
+def drained() -> Iterator[None]:
+    """Leave MXNet with nothing to do and no error that it has not told, whatever is raised meanwhile.
+
+    It tells of an error when something waits for what failed. Without this that may be whatever the process does next.
+
+    Raises:
+        mxnet.MXNetError: what failed meanwhile, if nothing else is raised.
+    """
+    try:
+        yield
+        nd.waitall()
+    finally:
+        with contextlib.suppress(mx.MXNetError):  # the first error is what has to be told
+            nd.waitall()
 
 
 @contextlib.contextmanager
 def told_failures() -> Iterator[None]:
-    """Turn MXNet's own failures, and lack of memory, into errors of one line.
+    """Turn MXNet's own failures, and lack of memory, into errors of one line, and leave none behind.
+
+    Everything that computes with MXNet on behalf of a user runs in it.
 
     Raises:
-        SeqlmError: with the line of MXNet's message that tells something.
+        SeqlmError: with the line of MXNet's message that tells something; of an operator of ours, its own words.
     """
     try:
-        yield
+        with drained():
+            yield
     except MemoryError as error:
         raise SeqlmError("there is not enough memory for a model of this size") from error
     except mx.MXNetError as error:
-        lines = [line.strip() for line in str(error).splitlines()]
-        told = next((line for line in lines if line.startswith(("MXNetError", "Error"))), lines[-1])
-        raise SeqlmError(f"MXNet cannot do this: {told}") from error
+        raise SeqlmError(_told(str(error))) from error
+
+
+def _told(message: str) -> str:
+    own_words = re.findall(r"^\s*\[\d+\] \S+\[\d+\]: (.*)", message, re.MULTILINE)  # the last is the newest
+    if own_words:
+        return str(own_words[-1])
+    lines = [line.strip() for line in message.splitlines()]
+    told = next((line for line in lines if line.startswith(("MXNetError", "Error"))), lines[-1])
+    return f"MXNet cannot do this: {told}"
 
 
 def compute_device(name: str) -> mx.Context:

@@ -17,6 +17,8 @@ from seqlm_core.training.schedules import SCHEDULES
 
 # Larger sizes fit no memory, and overflow the 32 bits in which MXNet counts.
 LARGEST_SIZE = 2**16
+# Whatever is computed in float32 with a smaller number is 0, as if nothing were learnt.
+SMALLEST_NUMBER = 1e-30
 
 SettingsT = TypeVar("SettingsT", bound="TrainingSettings")
 
@@ -223,6 +225,8 @@ def _check(field: dataclasses.Field[Any], value: Any, kind: type) -> None:
         raise SettingError(field.name, f"must be {words[kind]}, not {value!r}")
     if isinstance(value, float) and not math.isfinite(value):
         raise SettingError(field.name, f"must be a finite number, not {value}")
+    if isinstance(value, float) and 0 < abs(value) < SMALLEST_NUMBER:
+        raise SettingError(field.name, f"is too small to compute with: {value}; the smallest is {SMALLEST_NUMBER:g}")
     limits = field.metadata
     if "minimum" in limits and value < limits["minimum"]:
         raise SettingError(field.name, f"must be at least {limits['minimum']}, not {value}")

@@ -8,7 +8,7 @@ import numpy as np
 
 from seqlm_core.model.graphs import LeftReading, RightReading, TokenProbabilities
 from seqlm_core.model.language_model import LanguageModel
-from seqlm_core.mxnet import nd
+from seqlm_core.mxnet import nd, told_failures
 
 
 class LayerNetwork:
@@ -29,15 +29,18 @@ class LayerNetwork:
     def begin(self, rows: int) -> Any:
         return self._model.begin_state(rows)
 
+    @told_failures()
     def read(self, tokens: np.ndarray, states: Any) -> tuple[Any, Any]:
         return self._read(self._ids(tokens), states)
 
     def begin_right(self, rows: int) -> Any:
         return self._model.begin_backward_state(rows)
 
+    @told_failures()
     def read_right(self, tokens: np.ndarray, states: Any) -> tuple[Any, Any]:
         return self._read_right(self._ids(tokens), states)
 
+    @told_failures()
     def log_probabilities(self, left: Any, right: Any | None = None) -> np.ndarray:
         if right is None and self.bidirectional:
             right = nd.zeros_like(left)

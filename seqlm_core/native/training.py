@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from seqlm_core.mxnet import mx
+from seqlm_core.mxnet import drained, mx
 from seqlm_core.native.library import load
 
 LIBRARY = Path(__file__).with_name("libseqlm_training.so")
@@ -73,9 +73,9 @@ def chosen_kernels(name: str) -> Iterator[None]:
     available = available_kernels()
     _use(name if name in available else available[-1])
     try:
-        yield
+        with drained():
+            yield
     finally:
-        mx.nd.waitall()
         _use(available[-1])
 
 

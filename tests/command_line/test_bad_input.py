@@ -171,7 +171,10 @@ OUT_OF_RANGE = [
 ILL_TYPED = [
     (name, value)
     for name, kind in TYPES.items()
-    for value in {int: ["many", "1.5", "", "nan"], float: ["many", "", "nan", "inf", "-inf"]}.get(kind, [])
+    for value in {
+        int: ["many", "1.5", "", "nan"],
+        float: ["many", "", "nan", "inf", "-inf", "1e-320", "1e-31"],
+    }.get(kind, [])
 ]
 
 

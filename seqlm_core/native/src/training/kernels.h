@@ -58,9 +58,14 @@ struct LayerState {
     Buffer activations, hidden, packed, scratch;
 };
 
-// A linear projection of rows, which are those of a layer, or of a table (time is 1 then).
-struct ProjectionForward {
+// Of a linear projection of rows, which are those of a layer, or of a table (time is 1 then).
+struct ProjectionSizes {
     std::size_t time, batch, inputs, outputs;
+
+    std::size_t rows() const { return time * batch; }
+};
+
+struct ProjectionForward : ProjectionSizes {
     const float* rows;    // (time * batch, inputs)
     const float* weight;  // (outputs, inputs)
     const float* bias;    // (outputs)

@@ -5,10 +5,11 @@
 
 #include <algorithm>
 #include <exception>
+#include <stdexcept>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
+#include "attributes.h"
 #include "kernels.h"
 #include "lib_api.h"
 #include "team.h"
@@ -17,12 +18,19 @@ namespace {
 
 using namespace mxnet::ext;
 
-using Attributes = std::unordered_map<std::string, std::string>;
+using seqlm::Attributes;
+using seqlm::flag;
+using seqlm::text;
 using Shape = std::vector<unsigned int>;
 using Tensors = std::vector<MXTensor>;
 
-int threads = 1;
-const seqlm::Kernels* kernels = &seqlm::portable::kernels;
+// Who computes, and how the work is divided.
+struct Computing {
+    const seqlm::Kernels* kernels = &seqlm::portable::kernels;
+    int threads = 1;
+};
+
+Computing configured;
 std::vector<double> sums(1);  // of each thread
 
 MXReturnValue fail(const std::string& message) {
@@ -30,23 +38,91 @@ MXReturnValue fail(const std::string& message) {
     return MX_FAIL;
 }
 
-std::string text(const Attributes& attributes, const std::string& name) {
-    const auto found = attributes.find(name);
-    return found == attributes.end() ? std::string() : found->second;
+// Does the work; what it throws becomes the operator's error.
+template <class Work>
+MXReturnValue attempt(const char* name, const Work& work) {
+    try {
+        work();
+        return MX_SUCCESS;
+    } catch (const std::exception& error) {
+        return fail(std::string(name) + ": " + error.what());
+    }
 }
 
-bool flag(const Attributes& attributes, const std::string& name) { return text(attributes, name) == "1"; }
-
-double number(const Attributes& attributes, const std::string& name) { return std::stod(text(attributes, name)); }
-
-float* floats(MXTensor& tensor) { return tensor.data<float>(); }
-
-const std::int32_t* integers(MXTensor& tensor) { return tensor.data<std::int32_t>(); }
-
-// Whether all are from `first` to below `end`.
-bool are_within(const std::int32_t* values, std::size_t count, std::int64_t first, std::int64_t end) {
-    return std::all_of(values, values + count, [=](std::int32_t value) { return first <= value && value < end; });
+void demand(bool is_so, const char* otherwise) {
+    if (!is_so) throw std::runtime_error(otherwise);
 }
+
+// The numbers of a tensor, of which there must be so many.
+template <class Number>
+Number* numbers(MXTensor& tensor, MXDType type, std::size_t size) {
+    demand(tensor.dtype == type, "an array is of the wrong type");
+    demand(static_cast<std::size_t>(tensor.size()) == size, "an array has the wrong size");
+    return static_cast<Number*>(tensor.data_ptr);
+}
+
+float* floats(MXTensor& tensor, std::size_t size) { return numbers<float>(tensor, kFloat32, size); }
+
+// Integers that are all from `first` to below `end`.
+const std::int32_t* integers(
+    MXTensor& tensor, std::size_t size, std::int64_t first, std::int64_t end, const char* otherwise
+) {
+    const std::int32_t* const values = numbers<std::int32_t>(tensor, kInt32, size);
+    demand(
+        std::all_of(values, values + size, [=](std::int32_t value) { return first <= value && value < end; }), otherwise
+    );
+    return values;
+}
+
+// The gradient of integers, which have none; MXNet asks for it nevertheless.
+void clear(MXTensor& gradient, const MXTensor& of) {
+    const auto size = static_cast<std::size_t>(of.size());
+    std::fill_n(numbers<std::int32_t>(gradient, kInt32, size), size, 0);
+}
+
+std::size_t extent(const MXTensor& tensor, std::size_t axis) { return static_cast<std::size_t>(tensor.shape.at(axis)); }
+
+// An operator with a state that its forward pass fills and its gradient reads. MXNet tells of a pass that has failed
+// only when something waits for it, and asks for the gradient all the same. So the state knows whether it was filled,
+// and who has filled it, since another would have filled it otherwise. `Sizes` are those of the arrays.
+template <class Sizes>
+class Operator : public CustomStatefulOp {
+public:
+    explicit Operator(const char* name) : name_(name) { ignore_warn = true; }
+
+    MXReturnValue Forward(Tensors* inputs, Tensors* outputs, const OpResource&) override {
+        failure_ = "its forward pass did not end";
+        by_ = configured;
+        return attempt(name_, [&] {
+            try {
+                filled_ = forward(inputs->data(), outputs->data(), by_);
+                failure_.clear();
+            } catch (const std::exception& error) {
+                failure_ = error.what();
+                throw;
+            }
+        });
+    }
+
+    MXReturnValue Backward(Tensors* inputs, Tensors* outputs, const OpResource&) override {
+        return attempt(name_, [&] {
+            demand(failure_.empty(), failure_.c_str());
+            backward(inputs->data(), outputs->data(), filled_, by_);
+        });
+    }
+
+protected:
+    // Return the sizes of what was read, for which the state is filled then.
+    virtual Sizes forward(MXTensor* in, MXTensor* out, const Computing& by) = 0;
+    // `in` are the gradients of the outputs, then the inputs and the outputs; `out` the gradients of the inputs.
+    virtual void backward(MXTensor* in, MXTensor* out, const Sizes& filled, const Computing& by) = 0;
+
+private:
+    const char* const name_;
+    std::string failure_ = "there was no forward pass to differentiate";
+    Computing by_;
+    Sizes filled_{};
+};
 
 // Inputs are of float32, but for those whose numbers are in `integers`, and so are outputs.
 MXReturnValue set_types(
@@ -129,66 +205,66 @@ MXReturnValue layer_shapes(const Attributes& attributes, std::vector<Shape>* inp
     return MX_SUCCESS;
 }
 
-class LayerOperator : public CustomStatefulOp {
+class LayerOperator : public Operator<seqlm::LayerSizes> {
 public:
-    explicit LayerOperator(const Attributes& attributes) : attributes_(attributes) { ignore_warn = true; }
-
-    MXReturnValue Forward(Tensors* inputs, Tensors* outputs, const OpResource&) override try {
-        const seqlm::LayerForward layer = describe(inputs->data(), outputs->data());
-        const std::size_t batch = layer.sizes.batch;
-        if (layer.tokens && !are_within(layer.tokens, layer.sizes.rows(), 0, (*inputs)[0].shape[0]))
-            return fail("a token is not in the vocabulary");
-        if (layer.lengths && !are_within(layer.lengths, batch, 1, static_cast<std::int64_t>(layer.sizes.time) + 1))
-            return fail("the length of a sequence must be at least 1 and at most the number of time steps");
-        kernels->layer_forward(layer, state_, threads);
-        return MX_SUCCESS;
-    } catch (const std::exception& error) {
-        return fail(std::string("seqlm_layer: ") + error.what());
-    }
-
-    // The inputs are the gradients of the outputs, then the inputs and the outputs.
-    MXReturnValue Backward(Tensors* inputs, Tensors* outputs, const OpResource&) override try {
-        MXTensor* const gradients = inputs->data();
-        MXTensor* const in = gradients + attributes_.outputs();
-        MXTensor* const out = outputs->data();
-        const seqlm::LayerForward layer = describe(in, in + attributes_.inputs());
-        const bool has_memory = attributes_.has_memory();
-        const seqlm::LayerBackward work{
-            floats(gradients[0]),
-            floats(gradients[1]),
-            has_memory ? floats(gradients[2]) : nullptr,
-            floats(out[0]),
-            attributes_.tokens ? static_cast<std::size_t>(in[0].shape[0]) : 0,
-            floats(out[1]),
-            floats(out[2]),
-            floats(out[3]),
-            has_memory ? floats(out[4]) : nullptr,
-        };
-        kernels->layer_backward(layer, work, state_, threads);
-        // Tokens and lengths have none; MXNet asks for it nevertheless.
-        for (std::size_t i = attributes_.tokens_input(); i < attributes_.inputs(); ++i)
-            std::fill_n(out[i].data<std::int32_t>(), out[i].size(), 0);
-        return MX_SUCCESS;
-    } catch (const std::exception& error) {
-        return fail(std::string("seqlm_layer: ") + error.what());
-    }
+    explicit LayerOperator(const Attributes& attributes) : Operator("seqlm_layer"), attributes_(attributes) {}
 
 private:
-    seqlm::LayerForward describe(MXTensor* in, MXTensor* out) const {
-        const MXTensor& outputs = out[0];
+    seqlm::LayerSizes forward(MXTensor* in, MXTensor* out, const Computing& by) override {
+        const seqlm::LayerSizes sizes{
+            attributes_.cell, extent(out[0], 0), extent(out[0], 1), extent(out[0], 2), attributes_.reverse
+        };
+        by.kernels->layer_forward(describe(in, out, sizes), state_, by.threads);
+        return sizes;
+    }
+
+    void backward(MXTensor* in, MXTensor* out, const seqlm::LayerSizes& sizes, const Computing& by) override {
+        MXTensor* const gradients = in;
+        in += attributes_.outputs();
+        const seqlm::LayerForward layer = describe(in, in + attributes_.inputs(), sizes);
+        const bool has_memory = attributes_.has_memory();
+        const std::size_t state = sizes.batch * sizes.units;
+        const seqlm::LayerBackward work{
+            floats(gradients[0], sizes.time * state),
+            floats(gradients[1], state),
+            has_memory ? floats(gradients[2], state) : nullptr,
+            floats(out[0], read_rows(in, sizes) * sizes.outputs()),
+            attributes_.tokens ? read_rows(in, sizes) : 0,
+            floats(out[1], sizes.outputs() * sizes.units),
+            floats(out[2], sizes.outputs()),
+            floats(out[3], state),
+            has_memory ? floats(out[4], state) : nullptr,
+        };
+        by.kernels->layer_backward(layer, work, state_, by.threads);
+        for (std::size_t i = attributes_.tokens_input(); i < attributes_.inputs(); ++i) clear(out[i], in[i]);
+    }
+
+    // The rows of what is read: of a table, or of all time steps and sequences.
+    std::size_t read_rows(MXTensor* in, const seqlm::LayerSizes& sizes) const {
+        return attributes_.tokens ? extent(in[0], 0) : sizes.rows();
+    }
+
+    seqlm::LayerForward describe(MXTensor* in, MXTensor* out, const seqlm::LayerSizes& sizes) const {
+        const std::size_t state = sizes.batch * sizes.units, rows = read_rows(in, sizes);
+        const bool has_memory = attributes_.has_memory();
         return {
-            {attributes_.cell, static_cast<std::size_t>(outputs.shape[0]), static_cast<std::size_t>(outputs.shape[1]),
-             static_cast<std::size_t>(outputs.shape[2]), attributes_.reverse},
-            floats(in[0]),
-            attributes_.tokens ? integers(in[attributes_.tokens_input()]) : nullptr,
-            attributes_.lengths ? integers(in[attributes_.lengths_input()]) : nullptr,
-            floats(in[1]),
-            floats(in[2]),
-            floats(in[3]),
-            attributes_.has_memory() ? floats(in[4]) : nullptr,
-            floats(out[0]),
-            floats(out[1]),
-            attributes_.has_memory() ? floats(out[2]) : nullptr,
+            sizes,
+            floats(in[0], rows * sizes.outputs()),
+            attributes_.tokens ? integers(
+                in[attributes_.tokens_input()], sizes.rows(), 0, static_cast<std::int64_t>(rows),
+                "a token is not in the vocabulary"
+            ) : nullptr,
+            attributes_.lengths ? integers(
+                in[attributes_.lengths_input()], sizes.batch, 1, static_cast<std::int64_t>(sizes.time) + 1,
+                "the length of a sequence must be at least 1 and at most the number of time steps"
+            ) : nullptr,
+            floats(in[1], sizes.outputs() * sizes.units),
+            floats(in[2], sizes.outputs()),
+            floats(in[3], state),
+            has_memory ? floats(in[4], state) : nullptr,
+            floats(out[0], sizes.time * state),
+            floats(out[1], state),
+            has_memory ? floats(out[2], state) : nullptr,
         };
     }
 
@@ -210,13 +286,26 @@ MXReturnValue check_projection(const std::vector<Shape>& in, const std::string& 
     return fits ? MX_SUCCESS : fail(name + ": the shapes of the inputs do not fit together");
 }
 
-seqlm::ProjectionForward describe_projection(MXTensor* in) {
+seqlm::ProjectionSizes sizes_of_projection(MXTensor* in) {
     const std::vector<std::int64_t>& shape = in[0].shape;
-    const auto inputs = static_cast<std::size_t>(shape.back());
-    const std::size_t rows = inputs ? static_cast<std::size_t>(in[0].size()) / inputs : 0;
-    const std::size_t batch = shape.size() < 2 ? 1 : static_cast<std::size_t>(shape[shape.size() - 2]);
-    const auto outputs = static_cast<std::size_t>(in[1].shape[0]);
-    return {batch ? rows / batch : 0, batch, inputs, outputs, floats(in[0]), floats(in[1]), floats(in[2])};
+    const std::size_t inputs = extent(in[0], shape.size() - 1), outputs = extent(in[1], 0);
+    const std::size_t batch = shape.size() < 2 ? 1 : extent(in[0], shape.size() - 2);
+    demand(inputs && outputs && batch && in[0].size(), "an input is empty");
+    return {static_cast<std::size_t>(in[0].size()) / inputs / batch, batch, inputs, outputs};
+}
+
+seqlm::ProjectionForward describe_projection(MXTensor* in, const seqlm::ProjectionSizes& sizes) {
+    return {
+        sizes, floats(in[0], sizes.rows() * sizes.inputs), floats(in[1], sizes.outputs * sizes.inputs),
+        floats(in[2], sizes.outputs)
+    };
+}
+
+seqlm::ProjectionBackward describe_gradients(MXTensor* out, const seqlm::ProjectionSizes& sizes) {
+    return {
+        floats(out[0], sizes.rows() * sizes.inputs), floats(out[1], sizes.outputs * sizes.inputs),
+        floats(out[2], sizes.outputs)
+    };
 }
 
 // The projection, (..., outputs).
@@ -237,28 +326,25 @@ MXReturnValue projection_shapes(const Attributes&, std::vector<Shape>* inputs, s
     return MX_SUCCESS;
 }
 
-class ProjectionOperator : public CustomStatefulOp {
+class ProjectionOperator : public Operator<seqlm::ProjectionSizes> {
 public:
-    ProjectionOperator() { ignore_warn = true; }
-
-    MXReturnValue Forward(Tensors* inputs, Tensors* outputs, const OpResource&) override try {
-        kernels->projection_forward(describe_projection(inputs->data()), floats(outputs->front()), state_, threads);
-        return MX_SUCCESS;
-    } catch (const std::exception& error) {
-        return fail(std::string("seqlm_projection: ") + error.what());
-    }
-
-    MXReturnValue Backward(Tensors* inputs, Tensors* outputs, const OpResource&) override try {
-        MXTensor* const in = inputs->data();
-        MXTensor* const out = outputs->data();
-        const seqlm::ProjectionBackward gradients{floats(out[0]), floats(out[1]), floats(out[2])};
-        kernels->projection_backward(describe_projection(in + 1), floats(in[0]), gradients, state_, threads);
-        return MX_SUCCESS;
-    } catch (const std::exception& error) {
-        return fail(std::string("seqlm_projection: ") + error.what());
-    }
+    ProjectionOperator() : Operator("seqlm_projection") {}
 
 private:
+    seqlm::ProjectionSizes forward(MXTensor* in, MXTensor* out, const Computing& by) override {
+        const seqlm::ProjectionSizes sizes = sizes_of_projection(in);
+        float* const products = floats(out[0], sizes.rows() * sizes.outputs);
+        by.kernels->projection_forward(describe_projection(in, sizes), products, state_, by.threads);
+        return sizes;
+    }
+
+    void backward(MXTensor* in, MXTensor* out, const seqlm::ProjectionSizes& sizes, const Computing& by) override {
+        const float* const products = floats(in[0], sizes.rows() * sizes.outputs);
+        by.kernels->projection_backward(
+            describe_projection(in + 1, sizes), products, describe_gradients(out, sizes), state_, by.threads
+        );
+    }
+
     seqlm::ProjectionState state_;
 };
 
@@ -289,36 +375,34 @@ MXReturnValue softmax_shapes(const Attributes&, std::vector<Shape>* inputs, std:
     return MX_SUCCESS;
 }
 
-class SoftmaxOperator : public CustomStatefulOp {
+class SoftmaxOperator : public Operator<seqlm::ProjectionSizes> {
 public:
-    SoftmaxOperator() { ignore_warn = true; }
-
-    MXReturnValue Forward(Tensors* inputs, Tensors* outputs, const OpResource&) override try {
-        MXTensor* const in = inputs->data();
-        const seqlm::ProjectionForward head = describe_projection(in);
-        const std::int32_t* const targets = integers(in[3]);
-        if (!are_within(targets, head.time * head.batch, 0, static_cast<std::int64_t>(head.outputs)))
-            return fail("a target is not one of the classes");
-        kernels->softmax_forward(head, targets, floats(outputs->front()), state_, threads);
-        return MX_SUCCESS;
-    } catch (const std::exception& error) {
-        return fail(std::string("seqlm_softmax_loss: ") + error.what());
-    }
-
-    MXReturnValue Backward(Tensors* inputs, Tensors* outputs, const OpResource&) override try {
-        MXTensor* const in = inputs->data();
-        MXTensor* const out = outputs->data();
-        const seqlm::ProjectionBackward gradients{floats(out[0]), floats(out[1]), floats(out[2])};
-        kernels->softmax_backward(
-            describe_projection(in + 1), integers(in[4]), floats(in[0]), gradients, state_, threads
-        );
-        std::fill_n(out[3].data<std::int32_t>(), out[3].size(), 0);
-        return MX_SUCCESS;
-    } catch (const std::exception& error) {
-        return fail(std::string("seqlm_softmax_loss: ") + error.what());
-    }
+    SoftmaxOperator() : Operator("seqlm_softmax_loss") {}
 
 private:
+    seqlm::ProjectionSizes forward(MXTensor* in, MXTensor* out, const Computing& by) override {
+        const seqlm::ProjectionSizes sizes = sizes_of_projection(in);
+        float* const losses = floats(out[0], sizes.rows());
+        by.kernels->softmax_forward(
+            describe_projection(in, sizes), targets(in[3], sizes), losses, state_, by.threads
+        );
+        return sizes;
+    }
+
+    void backward(MXTensor* in, MXTensor* out, const seqlm::ProjectionSizes& sizes, const Computing& by) override {
+        const float* const losses = floats(in[0], sizes.rows());
+        by.kernels->softmax_backward(
+            describe_projection(in + 1, sizes), targets(in[4], sizes), losses, describe_gradients(out, sizes), state_,
+            by.threads
+        );
+        clear(out[3], in[4]);
+    }
+
+    static const std::int32_t* targets(MXTensor& tensor, const seqlm::ProjectionSizes& sizes) {
+        const auto classes = static_cast<std::int64_t>(sizes.outputs);
+        return integers(tensor, sizes.rows(), 0, classes, "a target is not one of the classes");
+    }
+
     seqlm::SoftmaxState state_;
 };
 
@@ -335,8 +419,7 @@ struct UpdateAttributes {
     seqlm::UpdateRule::Kind kind;
     std::size_t count;
 
-    explicit UpdateAttributes(const Attributes& attributes)
-        : count(static_cast<std::size_t>(std::stoul(text(attributes, "count")))) {
+    explicit UpdateAttributes(const Attributes& attributes) : count(seqlm::count(attributes, "count")) {
         using Kind = seqlm::UpdateRule::Kind;
         const std::string name = text(attributes, "rule");
         kind = name == "adam"       ? Kind::adam
@@ -344,6 +427,7 @@ struct UpdateAttributes {
                : name == "nesterov" ? Kind::nesterov
                : name == "momentum" ? Kind::momentum
                                     : Kind::sgd;
+        if (kind == Kind::sgd && name != "sgd") throw std::invalid_argument("there is no rule " + name);
     }
 
     bool has_mean() const {
@@ -358,9 +442,10 @@ struct UpdateAttributes {
 };
 
 MXReturnValue update_attributes(const Attributes& attributes, int* inputs, int* outputs) {
-    *inputs = static_cast<int>(UpdateAttributes(attributes).inputs());
-    *outputs = 1;
-    return MX_SUCCESS;
+    return attempt("seqlm_update", [&] {
+        *inputs = static_cast<int>(UpdateAttributes(attributes).inputs());
+        *outputs = 1;
+    });
 }
 
 MXReturnValue update_types(const Attributes&, std::vector<int>* inputs, std::vector<int>* outputs) {
@@ -368,48 +453,49 @@ MXReturnValue update_types(const Attributes&, std::vector<int>* inputs, std::vec
 }
 
 MXReturnValue update_shapes(const Attributes& attributes, std::vector<Shape>* inputs, std::vector<Shape>* outputs) {
-    const std::size_t count = UpdateAttributes(attributes).count;
-    for (std::size_t i = count; i < inputs->size(); ++i)
-        if ((*inputs)[i] != (*inputs)[i % count]) return fail("seqlm_update: an array does not fit its weights");
-    outputs->front() = {1};
-    return MX_SUCCESS;
+    return attempt("seqlm_update", [&] {
+        const std::size_t count = UpdateAttributes(attributes).count;
+        for (std::size_t i = count; i < inputs->size(); ++i)
+            demand((*inputs)[i] == (*inputs)[i % count], "an array does not fit its weights");
+        outputs->front() = {1};
+    });
 }
 
 MXReturnValue update_mutates(const Attributes& attributes, std::vector<int>* mutated) {
-    const UpdateAttributes update(attributes);
-    for (std::size_t i = 0; i < update.inputs(); ++i)
-        if (i / update.count != 1) mutated->push_back(static_cast<int>(i));
-    return MX_SUCCESS;
+    return attempt("seqlm_update", [&] {
+        const UpdateAttributes update(attributes);
+        for (std::size_t i = 0; i < update.inputs(); ++i)
+            if (i / update.count != 1) mutated->push_back(static_cast<int>(i));
+    });
 }
 
-MXReturnValue update(const Attributes& attributes, Tensors* inputs, Tensors* outputs, const OpResource&) try {
-    const UpdateAttributes update(attributes);
-    const seqlm::UpdateRule rule{
-        update.kind,
-        static_cast<float>(number(attributes, "learning_rate")),
-        static_cast<float>(number(attributes, "weight_decay")),
-        static_cast<float>(number(attributes, "mean_decay")),
-        static_cast<float>(number(attributes, "square_decay")),
-        static_cast<float>(number(attributes, "epsilon")),
-        static_cast<float>(number(attributes, "rescale")),
-        number(attributes, "clip_norm"),
-    };
-    MXTensor* const in = inputs->data();
-    std::vector<seqlm::Parameter> parameters;
-    for (std::size_t i = 0; i < update.count; ++i) {
-        MXTensor* next = in + 2 * update.count + i;
-        float* const mean = update.has_mean() ? floats(*next) : nullptr;
-        if (update.has_mean()) next += update.count;
-        float* const square = update.has_square() ? floats(*next) : nullptr;
-        parameters.push_back({
-            static_cast<std::size_t>(in[i].size()), floats(in[i]), floats(in[update.count + i]), mean, square
-        });
-    }
-    kernels->update(rule, parameters.data(), parameters.size(), sums.data(), threads);
-    floats(outputs->front())[0] = 0;
-    return MX_SUCCESS;
-} catch (const std::exception& error) {
-    return fail(std::string("seqlm_update: ") + error.what());
+MXReturnValue update(const Attributes& attributes, Tensors* inputs, Tensors* outputs, const OpResource&) {
+    return attempt("seqlm_update", [&] {
+        const UpdateAttributes update(attributes);
+        const seqlm::UpdateRule rule{
+            update.kind,
+            seqlm::small_number(attributes, "learning_rate"),
+            seqlm::small_number(attributes, "weight_decay"),
+            seqlm::small_number(attributes, "mean_decay"),
+            seqlm::small_number(attributes, "square_decay"),
+            seqlm::small_number(attributes, "epsilon"),
+            seqlm::small_number(attributes, "rescale"),
+            seqlm::number(attributes, "clip_norm"),
+        };
+        demand(inputs->size() == update.inputs(), "an array is missing");
+        MXTensor* const in = inputs->data();
+        std::vector<seqlm::Parameter> parameters;
+        for (std::size_t i = 0; i < update.count; ++i) {
+            const auto size = static_cast<std::size_t>(in[i].size());
+            MXTensor* next = in + 2 * update.count + i;
+            float* const mean = update.has_mean() ? floats(*next, size) : nullptr;
+            if (update.has_mean()) next += update.count;
+            float* const square = update.has_square() ? floats(*next, size) : nullptr;
+            parameters.push_back({size, floats(in[i], size), floats(in[update.count + i], size), mean, square});
+        }
+        configured.kernels->update(rule, parameters.data(), parameters.size(), sums.data(), configured.threads);
+        floats(outputs->front(), 1)[0] = 0;
+    });
 }
 
 REGISTER_OP(seqlm_layer)
@@ -464,12 +550,12 @@ extern "C" __attribute__((visibility("default"))) int seqlm_training_instruction
 extern "C" __attribute__((visibility("default"))) void seqlm_training_configure(
     int count, std::size_t least_multiplications, int instruction_set
 ) {
-    threads = count;
+    configured.threads = count;
     sums.assign(static_cast<std::size_t>(count), 0);
     seqlm::set_least_multiplications(least_multiplications);
 #if defined(SEQLM_X86_64)
     const seqlm::Kernels* const all[] = {&seqlm::portable::kernels, &seqlm::avx2::kernels, &seqlm::avx512::kernels};
-    kernels = all[instruction_set];
+    configured.kernels = all[instruction_set];
 #else
     static_cast<void>(instruction_set);
 #endif
