@@ -39,16 +39,27 @@ class GateBias(mx.init.Initializer):
         array[self.gate * size : (self.gate + 1) * size] = self.value
 
 
+@mx.init.register
+class Default(mx.init.Xavier):
+    """Glorot and Bengio's (2010) uniform for weights; zeros for biases and all else that has a single axis."""
+
+    def _init_weight(self, name: str, array: Any) -> None:
+        if len(array.shape) < 2 or name.endswith("bias"):
+            array[:] = 0
+        else:
+            super()._init_weight(name, array)
+
+
 def initialize(block: gluon.Block, seed: int, device: mx.Context) -> None:
     """Give every parameter of ``block`` its initial value.
 
-    Each parameter's own initializer is used, else Glorot and Bengio's (2010) uniform for weights and zero for
-    biases. The values depend on the seed and the parameter's name in the model, not on what else was drawn.
+    Each parameter's own initializer is used, else :class:`Default`. The values depend on the seed and the parameter's
+    name in the model, not on what else was drawn.
     """
     for name, parameter in sorted(unique_parameters(block).items()):
         mx.random.seed(mxnet_seed(seed, 0, f"initial {name}"))
         try:
-            parameter.initialize(default_init=mx.init.Xavier(), ctx=device, force_reinit=True)
+            parameter.initialize(default_init=Default(), ctx=device, force_reinit=True)
         except ValueError as error:
             raise PluginError(f"parameter {name} of the cell cannot be initialized: {error}") from error
 

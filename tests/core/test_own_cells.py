@@ -9,7 +9,11 @@ import pytest
 from conftest import SMALL
 
 import seqlm_core as seqlm
-from seqlm_core.mxnet import gluon
+from seqlm_core.architecture import Architecture
+from seqlm_core.build import build_language_model
+from seqlm_core.components import Component
+from seqlm_core.model.initialization import initialize
+from seqlm_core.mxnet import gluon, mx
 
 
 class LeakyCell(gluon.rnn.HybridRecurrentCell):
@@ -105,6 +109,44 @@ def test_a_cell_that_draws_random_numbers_resumes_exactly(register, short_text, 
     resumed = seqlm.resume(part.path, quiet=True, max_steps=20)
     for name, array in whole.weights.items():
         np.testing.assert_array_equal(array, resumed.weights[name])
+
+
+class BiasedLayer(gluon.HybridBlock):
+    """``h = W x + b``, with a bias of some name and shape, and no initializer anywhere."""
+
+    def __init__(self, input_size, hidden_size, name, shape):
+        super().__init__()
+        self._hidden_size = hidden_size
+        with self.name_scope():
+            self.weight = self.params.get("weight", shape=(hidden_size, input_size))
+            self.offset = self.params.get(name, shape=shape)
+
+    def begin_state(self, batch_size, ctx=None, dtype="float32"):
+        return []
+
+    def hybrid_forward(self, F, inputs, states, weight, offset):
+        outputs = F.FullyConnected(inputs, weight, num_hidden=self._hidden_size, no_bias=True, flatten=False)
+        return F.broadcast_add(outputs, offset.reshape((1, 1, -1))), states
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("bias", (16,)), ("gate_bias", (16,)), ("offset", (16,)), ("bias", (1, 16))]
+)
+def test_a_bias_without_an_initializer_begins_with_zeros_and_learns(register, name, shape, short_text, tmp_path):
+    begun = []
+
+    def build(input_size, hidden_size, options):
+        begun.append(BiasedLayer(input_size, hidden_size, name, shape))
+        return begun[-1]
+
+    register(plugin("biased", build=build))
+    component = Component.choose(seqlm.installed_plugins().cells, "biased", {})
+    model = build_language_model(Architecture(7, 16, 1, 0, False, False), component)
+    initialize(model, 1, mx.cpu())
+    assert not begun[0].offset.data().asnumpy().any()
+    assert begun[0].weight.data().asnumpy().all()
+    run = seqlm.train(short_text, out=tmp_path / "run", quiet=True, **{**SMALL, "cell": "biased", "max_steps": 2})
+    assert run.weights["forward_stack.0.offset"].any()
 
 
 class NarrowCell(LeakyCell):
