@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from seqlm_core.errors import NonFiniteLossError, RunError
-from seqlm_core.files import check_no_link, write_atomically
+from seqlm_core.files import open_regular, write_atomically
 
 FORMAT = "seqlm-checkpoint-1"
 
@@ -46,11 +46,9 @@ def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     Raises:
         RunError: the file is missing, damaged, altered, or no checkpoint of seqlm.
     """
-    check_no_link(path)
-    if not path.is_file():
-        raise RunError(f"{path} is missing")
     try:
-        with safe_open(str(path), framework="np") as file:
+        # By its descriptor, so that what is read is what was found to be a regular file.
+        with open_regular(path) as regular, safe_open(f"/dev/fd/{regular.fileno()}", framework="np") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise RunError(

@@ -1,16 +1,21 @@
-"""Writing files so that a reader finds the old one or the new one, never half of one."""
+"""The files of a run: written so that a reader finds the old one or the new one, and read if they are regular files."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
 import secrets
+import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from seqlm_core.errors import RunError
+
+# Bytes of a file that is read as a whole, far more than the vocabulary of any model that can be trained has.
+LARGEST_FILE = 1 << 30
 
 
 def is_unfinished(path: Path, whole: Path) -> bool:
@@ -18,10 +23,50 @@ def is_unfinished(path: Path, whole: Path) -> bool:
     return bool(re.fullmatch(re.escape(f".{whole.name}.") + "[0-9a-f]{8}", path.name))
 
 
-def check_no_link(path: Path) -> None:
-    """Raise :class:`RunError` if ``path`` is a symbolic link: a run has none, and they may lead anywhere."""
-    if path.is_symlink():
-        raise RunError(f"{path} is a symbolic link, and a run has none; it is not followed")
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file of a run for reading.
+
+    Nothing but a regular file is opened: opening a FIFO would wait for a writer, a device may never end, and a link may
+    lead anywhere.
+
+    Raises:
+        RunError: there is no such file, it is something else, or it may not be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is missing") from error
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise RunError(f"{path} is a symbolic link, and a run has none; it is not followed") from error
+        if error.errno == errno.ENXIO:  # a socket
+            raise _not_regular(path) from error
+        raise RunError(f"{path} cannot be read: {error.strerror}") from error
+    # Of what was opened, not of the path, which may lead to something else by now.
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _not_regular(path)
+    return os.fdopen(descriptor, "rb")
+
+
+def _not_regular(path: Path) -> RunError:
+    return RunError(f"{path} is not a regular file, and a run has no others; it is not read")
+
+
+def read_file(path: Path) -> bytes:
+    """Return what is in a file of a run that is read as a whole.
+
+    Raises:
+        RunError: as :func:`open_regular`, or it is larger than any such file.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > LARGEST_FILE:
+            raise RunError(f"{path} has {size:,} bytes, and such a file of a run has at most {LARGEST_FILE:,}")
+        try:
+            return file.read()
+        except OSError as error:
+            raise RunError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -50,14 +95,10 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         RunError: the file is missing, damaged or was altered.
     """
-    check_no_link(path)
+    data = read_file(path)
     try:
-        values = json.loads(path.read_bytes())
+        values = json.loads(data)
         digest = values.pop("digest")
-    except FileNotFoundError as error:
-        raise RunError(f"{path} is missing") from error
-    except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise RunError(f"{path} is damaged, or no file of seqlm") from error
     if digest != json_digest(values):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
@@ -193,7 +194,7 @@ class RunDirectory:
         Raises:
             RunError: this is no run directory, or the file is damaged or of another version.
         """
-        if not self.config.is_file():
+        if not os.path.lexists(self.config):
             there = "is a file" if self.path.exists() else "does not exist"
             there = "has no config.json" if self.path.is_dir() else there
             raise RunError(f"{self.path} is not a run directory: it {there}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Union
 
 from seqlm_core.errors import RunError, SeqlmError, TextError, UsageError
-from seqlm_core.files import check_no_link
+from seqlm_core.files import open_regular
 from seqlm_core.reading.text import Fingerprint, PathLike, TextFile, check_readable
 from seqlm_core.run_directory import STANDARD_INPUT_FILE, RunDirectory
 
@@ -90,7 +90,7 @@ class TrainingTexts:
                 if text["path"] not in kept:
                     raise RunError(f"{directory.config} is damaged: a run keeps no text {text['path']!r}")
                 path = kept[text["path"]]
-                check_no_link(path)
+                open_regular(path).close()
             try:
                 check_readable(path)
             except TextError as error:

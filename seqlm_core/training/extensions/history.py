@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqlm_core.errors import RunError
-from seqlm_core.files import check_no_link, write_atomically
+from seqlm_core.files import read_file, write_atomically
 from seqlm_core.training.extension import Extension, Record
 
 if TYPE_CHECKING:
@@ -49,8 +50,7 @@ class History(Extension):
 
     def on_start(self, training: Training) -> None:
         self._started = time.perf_counter()
-        check_no_link(self.path)
-        lines = self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else []
+        lines = read_file(self.path).splitlines(keepends=True) if os.path.lexists(self.path) else []
         kept = lines[: self.lines]
         _verify(self.path, kept, self._digest)
         if self._restored_digest not in (None, self._digest.hexdigest()):
@@ -116,13 +116,7 @@ def read_history(path: Path, run_id: str | None, state: dict[str, Any] | None = 
     Raises:
         RunError: the file is missing or damaged.
     """
-    check_no_link(path)
-    try:
-        lines = path.read_bytes().splitlines(keepends=True)
-    except FileNotFoundError as error:
-        raise RunError(f"{path} is missing") from error
-    except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror}") from error
+    lines = read_file(path).splitlines(keepends=True)
     digest = _new_digest(run_id)
     whole = [line for line in lines if line.endswith(b"\n")]
     known = state["lines"] if state is not None else 0
