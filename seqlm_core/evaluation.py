@@ -14,6 +14,7 @@ from seqlm_core.model.graphs import LeftReading, PredictionLoss, RightReading
 from seqlm_core.model.language_model import LanguageModel
 from seqlm_core.mxnet import nd
 from seqlm_core.reading.corpus import TokenizedText
+from seqlm_core.reading.unknown import MOST_UNKNOWN
 
 MOST_RIGHT_CONTEXT = 16
 RIGHT_CONTEXT_ROWS = 1024
@@ -27,21 +28,24 @@ class Evaluation:
     Attributes:
         nats_per_token: mean loss, reading from left to right.
         bits_per_character: the same loss in bits over characters; comparable between tokenizers as long as no
-            token is unknown.
+            token is unknown. None where more than a tenth of the tokens are.
         perplexity: ``exp(nats_per_token)``.
         tokens: predicted tokens.
         characters: characters of the predicted tokens.
-        unknown_tokens: predicted tokens that are not in the vocabulary.
+        unknown_tokens: predicted tokens that are not in the vocabulary. They count as one token, ``<unk>``, so the
+            more there are, the lower are all losses.
+        unknown_share: their share of the predicted tokens.
         both_sides_nats_per_token: mean loss of a bidirectional model that sees the text on both sides of each
             token; a pseudo-likelihood, so nothing is derived from it. None for other models.
     """
 
     nats_per_token: float
-    bits_per_character: float
+    bits_per_character: float | None
     perplexity: float
     tokens: int
     characters: int
     unknown_tokens: int
+    unknown_share: float
     both_sides_nats_per_token: float | None = None
 
     @property
@@ -52,10 +56,9 @@ class Evaluation:
 
     def to_record(self) -> dict[str, float]:
         """Return what the history keeps of a validation."""
-        record = {
-            "validation_nats_per_token": self.nats_per_token,
-            "validation_bits_per_character": self.bits_per_character,
-        }
+        record = {"validation_nats_per_token": self.nats_per_token, "validation_unknown_share": self.unknown_share}
+        if self.bits_per_character is not None:
+            record["validation_bits_per_character"] = self.bits_per_character
         if self.both_sides_nats_per_token is not None:
             record["both_sides_nats_per_token"] = self.both_sides_nats_per_token
         return record
@@ -128,13 +131,15 @@ class Evaluator:
                 right = self._right_contexts(positions, end) if end is not None else without_right
                 both_total += _sum_counted(self._both_sides_loss(left, right, targets), counted)
         nats = left_total / self.predictions
+        told = self.text.unknown_share <= MOST_UNKNOWN
         return Evaluation(
             nats_per_token=nats,
-            bits_per_character=left_total / math.log(2) / self.text.characters,
+            bits_per_character=left_total / math.log(2) / self.text.characters if told else None,
             perplexity=math.exp(nats) if nats < 700 else math.inf,
             tokens=self.predictions,
             characters=self.text.characters,
             unknown_tokens=self.text.unknown_tokens,
+            unknown_share=self.text.unknown_share,
             both_sides_nats_per_token=(
                 both_total / self.predictions if self.model.backward_stack is not None else None
             ),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqlm_core.files import write_atomically
+from seqlm_core.reading.unknown import percent
 
 
 def plot_history(records: Sequence[dict[str, Any]], path: Path, title: str, loss_name: str) -> None:
@@ -21,13 +22,15 @@ def plot_history(records: Sequence[dict[str, Any]], path: Path, title: str, loss
     """
     both_sides = f"both_sides_{loss_name}"
     has_both_sides = any(both_sides in record for record in records)
+    unknown = max((record.get("validation_unknown_share", 0.0) for record in records), default=0.0)
+    note = f", {percent(unknown)} of its tokens unknown" if unknown else ""
     curves = {
         # key of the records: (kind of the records, label, colour, line)
         f"training_{loss_name}": ("report", "training", "tab:blue", "-"),
         f"validation_{loss_name}": (
-            "epoch", "validation (left to right)" if has_both_sides else "validation", "tab:orange", "o-",
+            "epoch", f"validation{' (left to right)' if has_both_sides else ''}{note}", "tab:orange", "o-",
         ),
-        both_sides: ("epoch", "validation (both sides)", "tab:green", "s-"),
+        both_sides: ("epoch", f"validation (both sides){note}", "tab:green", "s-"),
     }  # fmt: skip
     # matplotlib takes a second to import, and most commands draw nothing. Figure, unlike pyplot, opens no window.
     from matplotlib.figure import Figure

@@ -13,6 +13,7 @@ import numpy as np
 
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.reading.corpus import tokenize_blocks
+from seqlm_core.reading.unknown import MOST_UNKNOWN, unknown_in_words
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 from seqlm_core.specs import Tokenizer
 
@@ -60,9 +61,18 @@ class LineSurprisal:
         """Mean surprisal of a token; 0 where none is predicted."""
         return self.bits / self.tokens if self.tokens else 0.0
 
+    @property
+    def unknown_share(self) -> float:
+        """Share of unknown tokens among those that are predicted."""
+        return self.unknown_tokens / self.tokens if self.tokens else 0.0
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return {**dataclasses.asdict(self), "bits_per_token": self.bits_per_token}
+        return {
+            **dataclasses.asdict(self),
+            "unknown_share": self.unknown_share,
+            "bits_per_token": self.bits_per_token,
+        }
 
 
 def token_surprisals(
@@ -82,14 +92,18 @@ def token_surprisals(
 
 def warn_of_unknown(surprisals: Iterator[TokenSurprisal], name: str) -> Iterator[TokenSurprisal]:
     """Yield what comes, and at the end warn of tokens that were not known."""
-    count, first = 0, ""
+    tokens, unknown, first = 0, 0, ""
     for surprisal in surprisals:
-        if not surprisal.known and surprisal.bits is not None:
-            count, first = count + 1, first or surprisal.token
+        if surprisal.bits is not None:
+            tokens += 1
+            if not surprisal.known:
+                unknown, first = unknown + 1, first or surprisal.token
         yield surprisal
-    if count:
+    if unknown:
         logger.warning(
-            "%s: %d tokens are not in the vocabulary, %r for one; their surprisal is that of <unk>", name, count, first
+            "%s; their surprisal is that of <unk>%s",
+            unknown_in_words(name, unknown, tokens, first),
+            ", which is easy to predict: THE FIGURES ARE FAR TOO LOW" if unknown / tokens > MOST_UNKNOWN else "",
         )
 
 

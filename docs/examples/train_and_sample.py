@@ -41,7 +41,7 @@ def main() -> None:
                 print(f"{record['epoch']:5g}  {training:8.4f}  {validation:10.4f}   {mark}")
 
         (evaluation,) = run.evaluate(arguments.text)
-        print(f"\nThe whole text: {evaluation.bits_per_character:.4f} bits per character,", end=" ")
+        print(f"\nThe whole text: {evaluation.nats_per_token:.4f} nats per token,", end=" ")
         print(f"perplexity {evaluation.perplexity:.3f}, {evaluation.tokens:,} tokens predicted")
 
         for temperature in (0.4, 0.8):

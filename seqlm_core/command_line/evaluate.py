@@ -6,6 +6,8 @@ import json
 
 import click
 
+from seqlm_core.reading.unknown import percent
+
 LABELS = {
     "nats_per_token": "nats per token",
     "both_sides_nats_per_token": "both sides, nats per token",
@@ -34,10 +36,17 @@ def evaluate_command(run: str, files: tuple[str, ...], encoding: str, as_json: b
     for file, evaluation in zip(files, evaluations):
         click.echo(file)
         figures = evaluation.to_json()
+        unknown = f"{percent(evaluation.unknown_share)} of the tokens are unknown"
         for name, label in LABELS.items():
-            if name in figures:
-                value = figures[name]
+            value = figures.get(name)
+            if value is not None:
                 shown = f"{value:.4f}" if isinstance(value, float) else f"{value:,}"
                 if name == "bits_per_character" and evaluation.unknown_tokens:
-                    shown += " (not comparable: there are unknown tokens)"
-                click.echo(f"  {label:<27} {shown}")
+                    shown += f" (not comparable: {unknown})"
+                if name == "unknown_tokens" and value:
+                    shown += f" ({percent(evaluation.unknown_share)})"
+            elif name == "bits_per_character":
+                shown = f"withheld: {unknown}"
+            else:
+                continue
+            click.echo(f"  {label:<27} {shown}")

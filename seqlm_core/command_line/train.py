@@ -11,6 +11,7 @@ from seqlm_core.command_line.notices import be_quiet
 from seqlm_core.command_line.report import printed_if_possible
 from seqlm_core.command_line.setting_options import given_settings, setting_options
 from seqlm_core.errors import UsageError
+from seqlm_core.reading.unknown import MOST_UNKNOWN, percent
 from seqlm_core.settings import Settings
 
 SAMPLE_LENGTH = 400
@@ -81,16 +82,26 @@ def _report(run: Any) -> None:
     if best is None:  # interrupted before there was any epoch, and resumed to no more
         return
     click.echo(f"best epoch   {best['epoch']:g} of {epochs[-1]['epoch']:g}")
-    click.echo(f"training     {best['training_nats_per_token']:.4f} nats per token")
+    share = _unknown_share(run, "training")
+    note = f" ({percent(share)} of the tokens are unknown)" if share else ""
+    click.echo(f"training     {best['training_nats_per_token']:.4f} nats per token{note}")
     if "validation_nats_per_token" in best:
-        unknown = run.config["validation_unknown_tokens"]
-        note = f" (not comparable: {unknown} unknown token{'s' if unknown > 1 else ''})" if unknown else ""
-        click.echo(
-            f"validation   {best['validation_nats_per_token']:.4f} nats per token, "
-            f"{best['validation_bits_per_character']:.4f} bits per character{note}"
-        )
+        share = _unknown_share(run, "validation")
+        told = f"{best['validation_nats_per_token']:.4f} nats per token"
+        if share > MOST_UNKNOWN:
+            told += f" (bits per character withheld: {percent(share)} of the tokens are unknown)"
+        else:
+            told += f", {best['validation_bits_per_character']:.4f} bits per character"
+            told += f" (not comparable: {percent(share)} of the tokens are unknown)" if share else ""
+        click.echo(f"validation   {told}")
     if "both_sides_nats_per_token" in best:
         click.echo(f"both sides   {best['both_sides_nats_per_token']:.4f} nats per token")
     click.echo(f"time         {epochs[-1]['seconds']:.1f} s")
     click.echo(f"run          {run.path}")
     click.echo(f"sample it    seqlm sample {shlex.quote(str(run.path))}")
+
+
+def _unknown_share(run: Any, part: str) -> float:
+    """Return the share of unknown tokens among those that are predicted; 0 where a run of before does not tell."""
+    unknown: int = run.config.get(f"{part}_unknown_tokens", 0)
+    return unknown / max(1, run.config[f"{part}_tokens"] - 1)

@@ -14,6 +14,7 @@ import numpy as np
 
 from seqlm_core.errors import PluginError, TextError
 from seqlm_core.reading.text import PathLike, TextFile, check_readable
+from seqlm_core.reading.unknown import MOST_UNKNOWN, unknown_in_words
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 from seqlm_core.specs import Tokenizer, TrainableTokenizer
 
@@ -42,6 +43,11 @@ class TokenizedText:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def unknown_share(self) -> float:
+        """Share of unknown tokens among all but the first."""
+        return self.unknown_tokens / max(1, len(self) - 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,16 +146,25 @@ def read_text(
     return _with_vocabulary(numbered, list(numbers), tokenizer, vocabulary, _names(paths))
 
 
-def warn_of_unknown_tokens(text: TokenizedText) -> None:
-    """Warn once if tokens of ``text`` are not in the vocabulary, and show one of them."""
-    if text.first_unknown is not None:
+def warn_of_unknown_tokens(text: TokenizedText, mend: str = "") -> None:
+    """Warn if tokens of ``text`` are not in the vocabulary, show one of them, and say what its figures are worth.
+
+    Args:
+        text: of the figures.
+        mend: what to do where so many are unknown that the figures say little.
+    """
+    if text.first_unknown is None:
+        return
+    told = unknown_in_words(text.name, text.unknown_tokens, len(text) - 1, text.first_unknown)
+    if text.unknown_share > MOST_UNKNOWN:
         logger.warning(
-            "%s: %d of %d tokens are not in the vocabulary, %r for one; bits per character are not comparable then",
-            text.name,
-            text.unknown_tokens,
-            len(text) - 1,
-            text.first_unknown,
+            "%s; THE FIGURES ARE FAR TOO GOOD, since all of these count as one token, <unk>, which is easy to predict; "
+            "bits per character are withheld%s",
+            told,
+            mend and f"; {mend}",
         )
+    else:
+        logger.warning("%s; bits per character are not comparable then", told)
 
 
 def tokenize_blocks(blocks: Iterable[str], tokenizer: Tokenizer) -> Iterator[list[str]]:

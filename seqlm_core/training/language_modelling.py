@@ -19,7 +19,8 @@ from seqlm_core.model.initialization import initialize
 from seqlm_core.model.language_model import LanguageModel
 from seqlm_core.mxnet import mx, nd
 from seqlm_core.randomness import generator
-from seqlm_core.reading.corpus import Corpus, read_corpus
+from seqlm_core.reading.corpus import Corpus, read_corpus, warn_of_unknown_tokens
+from seqlm_core.reading.unknown import MOST_UNKNOWN
 from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.reading.windows import WindowPlan
 from seqlm_core.run_directory import LANGUAGE_MODEL, RunDirectory
@@ -31,6 +32,8 @@ from seqlm_core.training.extension import Extension
 from seqlm_core.training.extensions.anomalies import is_finite
 from seqlm_core.training.extensions.samples import ModelSampler, Samples
 from seqlm_core.training.session import Session
+
+TO_KNOW_MORE = "try a lower --min-count, another --tokenizer, or more text"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +119,7 @@ class LanguageModelling:
             "task": self.name,
             "architecture": dataclasses.asdict(self.model.architecture),
             "training_tokens": len(self.corpus.training),
+            "training_unknown_tokens": self.corpus.training.unknown_tokens,
             "validation_tokens": len(validation) if validation else 0,
             "validation_unknown_tokens": validation.unknown_tokens if validation else 0,
         }
@@ -277,7 +281,7 @@ def language_model_session(
 def read_training_corpus(
     texts: TrainingTexts, tokenizer: Tokenizer, settings: Settings, vocabulary: Vocabulary | None = None
 ) -> Corpus:
-    """Read the texts of a training.
+    """Read the texts of a training, and warn of tokens that are not in the vocabulary.
 
     Args:
         texts: to read.
@@ -288,7 +292,7 @@ def read_training_corpus(
     Raises:
         TextError: a text cannot be read, or consists of one symbol only.
     """
-    return read_corpus(
+    corpus = read_corpus(
         texts.training,
         tokenizer,
         encoding=settings.encoding,
@@ -298,3 +302,8 @@ def read_training_corpus(
         max_vocabulary=settings.max_vocabulary,
         vocabulary=vocabulary,
     )
+    if corpus.training.unknown_share > MOST_UNKNOWN:  # a few are what the model learns of unknown tokens from
+        warn_of_unknown_tokens(corpus.training, TO_KNOW_MORE)
+    if corpus.validation is not None:
+        warn_of_unknown_tokens(corpus.validation, TO_KNOW_MORE)
+    return corpus

@@ -8,7 +8,6 @@ from seqlm_core.architecture import Architecture
 from seqlm_core.components import Components
 from seqlm_core.destination import check_destination
 from seqlm_core.plugins import installed_plugins
-from seqlm_core.reading.corpus import warn_of_unknown_tokens
 from seqlm_core.reading.text import PathLike
 from seqlm_core.run import Run
 from seqlm_core.settings import Settings, make_settings
@@ -78,8 +77,6 @@ def train(
                 corpus = read_training_corpus(texts, components.build_tokenizer(), resolved)
             else:
                 corpus = read_training_corpus(texts, earlier.tokenizer, resolved, earlier.vocabulary)
-            if corpus.validation is not None:
-                warn_of_unknown_tokens(corpus.validation)
             if earlier is None:
                 architecture = Architecture.choose(resolved, components.cell.spec.bidirectional, len(corpus.vocabulary))
             else:

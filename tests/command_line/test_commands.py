@@ -45,7 +45,7 @@ def test_every_combination_trains_and_its_loss_falls(cell, tokenizer, optimizer,
     assert losses[-1] < losses[0] - 0.1
     assert f"seqlm sample {out}" in printed
     assert ("both sides" in printed) == cell.startswith("bi")
-    assert ("unknown tokens" in printed) == (tokenizer == "word")
+    assert ("are unknown" in printed) == (tokenizer == "word")
 
 
 def test_train_reads_the_default_text_and_numbers_its_runs(capsys, tmp_path, monkeypatch, short_text):
@@ -120,7 +120,15 @@ def test_sample_prints_the_text_alone(capsys, trained):
 
 def test_evaluate_prints_an_object_for_one_file_and_a_list_for_several(capsys, trained, short_text):
     run = trained(cell="bigru")
-    keys = {"nats_per_token", "bits_per_character", "perplexity", "tokens", "characters", "unknown_tokens"}
+    keys = {
+        "nats_per_token",
+        "bits_per_character",
+        "perplexity",
+        "tokens",
+        "characters",
+        "unknown_tokens",
+        "unknown_share",
+    }
     one = json.loads(run_command(capsys, "evaluate", run.path, short_text, "--json")[0])
     assert set(one) == keys | {"both_sides_nats_per_token"}
     assert (one["tokens"], one["characters"]) == (5999, 5999)

@@ -146,6 +146,7 @@ def test_a_line_without_predicted_tokens_has_no_surprisal(capsys, run, tmp_path)
         "bits": 0.0,
         "tokens": 0,
         "unknown_tokens": 0,
+        "unknown_share": 0.0,
         "bits_per_token": 0.0,
     }
     assert '"bits": 0.0' in lines[0]

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class Validation(Extension):
     """Adds the validation figures to the record of an epoch, and ``best``: whether it is the best so far.
 
-    Best means the lowest validation loss; where there is no validation part, the training loss of a whole epoch.
+    Best means the lowest validation loss; where there is no validation part, the training loss of a whole epoch. All
+    epochs are measured on the same text with the same vocabulary, so tokens that are unknown favour none of them.
     """
 
     name = "validation"
