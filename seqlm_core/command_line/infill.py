@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
 import secrets
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
 
+from seqlm_core.command_line.output import Fields, Items, json_pieces, write
 from seqlm_core.generation.gaps import DEFAULT_MARK
 from seqlm_core.generation.infilling import DEFAULT_SWEEPS
+from seqlm_core.generation.requests import MOST_SWEEPS, WIDEST_BEAM
+
+if TYPE_CHECKING:
+    from seqlm_core.generation.infilling import InfilledText
 
 
 @click.command("infill")
@@ -18,7 +24,12 @@ from seqlm_core.generation.infilling import DEFAULT_SWEEPS
 @click.option("--gap", type=int, default=1, show_default=True, metavar="N", help="Tokens that each mark stands for.")
 @click.option("--mark", default=DEFAULT_MARK, show_default=True, metavar="TEXT", help="What marks a gap in TEXT.")
 @click.option(
-    "--count", type=int, default=1, show_default=True, metavar="N", help="Fillings to print, if there are so many."
+    "--count",
+    type=int,
+    default=1,
+    show_default=True,
+    metavar="N",
+    help=f"Fillings to print, if there are so many; at temperature 0 at most {WIDEST_BEAM}.",
 )
 @click.option(
     "--sweeps",
@@ -26,7 +37,7 @@ from seqlm_core.generation.infilling import DEFAULT_SWEEPS
     default=DEFAULT_SWEEPS,
     show_default=True,
     metavar="N",
-    help="How often each missing token is drawn anew.",
+    help=f"How often each missing token is drawn anew, at most {MOST_SWEEPS}.",
 )
 @click.option(
     "--temperature",
@@ -59,16 +70,19 @@ def infill_command(
 
     if seed is None:
         seed = secrets.randbits(63) if temperature else 0
-    infilled = seqlm.Run(run).infill(
+    opened = seqlm.Run(run)
+    infilled: Iterable[InfilledText] = opened.infill_each(
         text, gap=gap, mark=mark, count=count, sweeps=sweeps, temperature=temperature, seed=seed
     )
+    if temperature == 0:  # there may be fewer than are asked for
+        infilled = list(infilled)
+        count = len(infilled)
     if as_json:
-        texts = [item.to_json() for item in infilled]
-        click.echo(json.dumps({"text": text, "seed": seed, "infilled": texts}, indent=2))
+        items = Items(item.to_json() for item in infilled)
+        write(json_pieces(Fields({"text": text, "seed": seed, "infilled": items}.items())), at_once=True)
+        write("\n")
         return
     for number, item in enumerate(infilled, 1):
-        if len(infilled) > 1:
-            click.echo(f"--- {number} of {len(infilled)} ---")
-        click.echo(item.text)
-        for filling in item.fillings:
-            click.echo(f"  {filling.text!r}  {math.exp(filling.log_probability):.4f}")
+        heading = f"--- {number} of {count} ---\n" if count > 1 else ""
+        fillings = [f"  {filling.text!r}  {math.exp(filling.log_probability):.4f}\n" for filling in item.fillings]
+        write([f"{heading}{item.text}\n", *fillings], at_once=True)

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import secrets
 import sys
-from typing import Any
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from seqlm_core.command_line.output import Fields, Items, Text, json_pieces, write
 from seqlm_core.errors import UsageError
 from seqlm_core.generation.decoding import DEFAULT_TEMPERATURE
 from seqlm_core.generation.generate import DEFAULT_LENGTH
+from seqlm_core.generation.requests import LONGEST_OF_BEAM, WIDEST_BEAM
+
+if TYPE_CHECKING:
+    from seqlm_core.generation.texts import GeneratedText
+
+# Tokens and log-probabilities of a text are kept until its characters are printed; more than so many bytes in a file.
+KEPT_IN_MEMORY = 1 << 22
 
 
 @click.command("sample")
@@ -20,7 +31,12 @@ from seqlm_core.generation.generate import DEFAULT_LENGTH
 @click.option("--prompt-file", metavar="FILE", help="The same from a file; - is standard input.")
 @click.option("--encoding", default="utf-8", show_default=True, metavar="TEXT", help="Encoding of the prompt file.")
 @click.option(
-    "--length", type=int, default=DEFAULT_LENGTH, show_default=True, metavar="N", help="The most tokens to add."
+    "--length",
+    type=int,
+    default=DEFAULT_LENGTH,
+    show_default=True,
+    metavar="N",
+    help=f"The most tokens to add; with a beam at most {LONGEST_OF_BEAM}.",
 )
 @click.option(
     "--count", type=int, default=1, show_default=True, metavar="N", help="Texts to sample, each after the prompt."
@@ -66,12 +82,15 @@ from seqlm_core.generation.generate import DEFAULT_LENGTH
     default=0,
     show_default=True,
     metavar="N",
-    help="Search for the most probable texts with a beam of this width, instead of drawing; 0 draws.",
+    help=f"Search for the most probable texts with a beam of this width, at most {WIDEST_BEAM}, instead of drawing; 0 "
+    "draws.",
 )
 @click.option("--stop", multiple=True, metavar="TEXT", help="End before this text. May be given several times.")
 @click.option("--seed", type=int, metavar="N", help="The same seed gives the same texts.  [default: random]")
 @click.option(
-    "--stream/--no-stream", default=None, help="Print the text as it is drawn.  [default: on a terminal, for one text]"
+    "--stream/--no-stream",
+    default=None,
+    help="Print a text piece by piece, each as soon as it is drawn.  [default: on a terminal, for one text]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: texts, tokens, and log-probabilities in nats.")
 @click.pass_context
@@ -106,21 +125,53 @@ def sample_command(
     opened = seqlm.Run(run)
     prompt = _prompt(prompt, prompt_file, encoding)
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
-    if stream or (stream is None and not as_json and not beam and count == 1 and on_terminal):
-        click.echo(prompt, nl=False)
-        for piece in opened.stream(prompt, seed=seed, **rules):
-            click.echo(piece, nl=False)
-        click.echo()
-        return
-    texts = opened.generate(prompt, count=count, beam=beam, seed=seed, **rules)
+    at_once = stream if stream is not None else count == 1 and on_terminal
+    texts: Iterable[Iterator[GeneratedText]]
+    if beam:
+        texts = [iter([text]) for text in opened.generate(prompt, count=count, beam=beam, **rules)]
+        count = len(texts)
+    else:
+        texts = opened.stream_each(prompt, count=count, seed=seed, **rules)
     if as_json:
-        samples = [text.to_json() for text in texts]
-        click.echo(json.dumps({"prompt": prompt, "seed": seed, "samples": samples}, indent=2))
+        samples = Items(Fields(_fields(pieces)) for pieces in texts)
+        write(json_pieces(Fields({"prompt": prompt, "seed": seed, "samples": samples}.items())))
+        write("\n")
         return
-    for number, text in enumerate(texts, 1):
-        if len(texts) > 1:
-            click.echo(f"--- {number} of {len(texts)} ---")
-        click.echo(prompt + text.text)
+    for number, pieces in enumerate(texts, 1):
+        if count > 1:
+            write(f"--- {number} of {count} ---\n")
+        write([prompt], at_once)
+        write((piece.text for piece in pieces), at_once)
+        write(["\n"], at_once)
+
+
+def _fields(pieces: Iterator[GeneratedText]) -> Iterator[tuple[str, Any]]:
+    """Yield the fields of a text that comes in pieces, in memory that does not grow with its length."""
+    finished = False
+    new_file = functools.partial(tempfile.SpooledTemporaryFile, KEPT_IN_MEMORY, prefix="seqlm-")
+    with new_file() as tokens, new_file() as log_probabilities:
+
+        def texts() -> Iterator[str]:
+            nonlocal finished
+            for piece in pieces:
+                _keep(piece.tokens, tokens)
+                _keep(piece.log_probabilities, log_probabilities)
+                finished = piece.finished
+                yield piece.text
+
+        yield "text", Text(texts())
+        yield "tokens", Items(_kept(tokens))
+        yield "log_probabilities", Items(_kept(log_probabilities))
+        yield "finished", finished
+
+
+def _keep(values: Iterable[Any], file: IO[bytes]) -> None:
+    file.writelines(json.dumps(value).encode() + b"\n" for value in values)
+
+
+def _kept(file: IO[bytes]) -> Iterator[Any]:
+    file.seek(0)
+    yield from map(json.loads, file)
 
 
 def _prompt(text: str | None, file: str | None, encoding: str) -> str:

@@ -9,12 +9,14 @@ from seqlm_core.specs import Tokenizer
 
 # What stands for the rest of a character whose bytes are in tokens still to come.
 INCOMPLETE = "\ufffd"
+# The most tokens that a character's bytes are in. What is not whole after so many is no character.
+LONGEST_CHARACTER = 4
 
 
 class Assembly:
-    """The text of tokens that come one by one.
+    """The text of tokens that come one by one, or several at a time.
 
-    Only the last tokens are joined anew each time, so that the work does not grow with the text.
+    Only the last tokens are joined anew each time, so that neither work nor memory grows with the text.
 
     Args:
         tokenizer: joins tokens.
@@ -32,41 +34,48 @@ class Assembly:
         self._pending: list[str] = []  # tokens whose last character is not whole yet
         self._held_back = ""
 
-    def add(self, token: str) -> str:
-        """Take a token, and return what of the text has become certain."""
-        self._pending = [*self._pending, token]
-        joined = self._joined_pending()
-        if joined.endswith(INCOMPLETE) and INCOMPLETE not in token:
-            return ""
-        self._context, self._pending = self._pending, []
-        return self._release(self._held_back + joined)
-
-    def with_token(self, token: str) -> Assembly:
-        """Return the assembly as it is with a token more, and leave this one as it is."""
-        other = copy.copy(self)
-        other.add(token)
-        return other
-
-    def add_until_stop(self, tokens: Sequence[str]) -> tuple[int, str]:
-        """Take tokens up to the one with which a stop text has come.
+    def add(self, tokens: Sequence[str]) -> tuple[int, str]:
+        """Take tokens, up to the one with which a stop text has come.
 
         Returns:
             How many were taken, and what of the text has become certain.
         """
+        if not self._stops:
+            return len(tokens), self._certain(tokens)
         pieces = []
         for token in tokens:
-            pieces.append(self.add(token))
+            pieces.append(self._release(self._held_back + self._certain([token])))
             if self.stopped:
                 break
         return len(pieces), "".join(pieces)
 
+    def with_token(self, token: str) -> Assembly:
+        """Return the assembly as it is with a token more, and leave this one as it is."""
+        other = copy.copy(self)
+        other.add([token])
+        return other
+
     def end(self) -> str:
         """Return what is left, when no more tokens come."""
-        return "" if self.stopped else self._held_back + self._joined_pending()
+        return "" if self.stopped else self._held_back + self._joined(self._pending)
 
-    def _joined_pending(self) -> str:
+    def _certain(self, tokens: Sequence[str]) -> str:
+        """Take tokens, and return the text up to the last of them that ends with a whole character."""
+        pending = [*self._pending, *tokens]
+        end, joined = len(pending), self._joined(pending)
+        while end and joined.endswith(INCOMPLETE) and INCOMPLETE not in pending[end - 1]:
+            end -= 1
+            joined = self._joined(pending[:end])
+            if len(pending) - end == LONGEST_CHARACTER:
+                break
+        if end:
+            self._context = pending[max(0, end - LONGEST_CHARACTER) : end]
+        self._pending = pending[end:]
+        return joined if end else ""
+
+    def _joined(self, tokens: Sequence[str]) -> str:
         before = self._tokenizer.detokenize(self._context)
-        return self._tokenizer.detokenize([*self._context, *self._pending])[len(before) :]
+        return self._tokenizer.detokenize([*self._context, *tokens])[len(before) :]
 
     def _release(self, text: str) -> str:
         """Return ``text`` up to a stop text, or but for an end that may become one."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from seqlm_core.generation.assembly import Assembly
 from seqlm_core.generation.generate import read_prompt
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
+
+# How many log-probabilities are looked at at a time.
+NUMBERS_AT_A_TIME = 1 << 22
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -90,23 +94,65 @@ def beam_search(
     """
     alive, finished = [Hypothesis(assembly)], []
     log_probabilities, states = read_prompt(network, vocabulary, prompt)
+    best = _best_extensions(alive, [log_probabilities], width)
     for position in range(length):
-        totals = np.array([hypothesis.total for hypothesis in alive])
-        scores = totals[:, None] + log_probabilities
-        scores[:, UNKNOWN_ID] = -np.inf
-        best = np.argsort(-scores, axis=None, kind="stable")[:width]
-        rows, tokens = np.unravel_index(best[np.isfinite(scores.ravel()[best])], scores.shape)
         extended = [
-            alive[row].extended(token, vocabulary.tokens[token], float(log_probabilities[row, token]))
-            for row, token in zip(rows.tolist(), tokens.tolist())
+            alive[row].extended(token, vocabulary.tokens[token], log_probability)
+            for row, token, log_probability in zip(*(array.tolist() for array in best))
         ]
         going_on = np.array([not hypothesis.finished for hypothesis in extended], dtype=bool)
         finished += [hypothesis for hypothesis in extended if hypothesis.finished]
+        finished = sorted(finished, key=lambda hypothesis: -hypothesis.score)[:width]
         alive = [hypothesis for hypothesis in extended if not hypothesis.finished]
         if not alive or position + 1 == length:
             break
-        rows, tokens = rows[going_on], tokens[going_on]
+        rows, tokens = best.rows[going_on], best.tokens[going_on]
         states = network.select(states, rows) if position or prompt else network.begin(len(rows))
         hidden, states = network.read(tokens, states)
-        log_probabilities = network.log_probabilities(hidden).astype(np.float64)
+        at_a_time = max(1, NUMBERS_AT_A_TIME // len(vocabulary))
+        parts = [range(start, min(start + at_a_time, len(rows))) for start in range(0, len(rows), at_a_time)]
+        best = _best_extensions(
+            alive, (network.log_probabilities(network.select(hidden, np.array(part))) for part in parts), width
+        )
     return sorted(finished + alive, key=lambda hypothesis: -hypothesis.score)[:width]
+
+
+class _Extensions(NamedTuple):
+    """The best continuations by a token more, best first.
+
+    Attributes:
+        rows: which continuations go on, int64.
+        tokens: with which tokens, int64.
+        log_probabilities: of these tokens, in nats, float64.
+    """
+
+    rows: np.ndarray
+    tokens: np.ndarray
+    log_probabilities: np.ndarray
+
+
+def _best_extensions(alive: Sequence[Hypothesis], parts: Iterable[np.ndarray], width: int) -> _Extensions:
+    """Return the ``width`` best ways to go on.
+
+    Args:
+        alive: what can go on.
+        parts: the log-probabilities of what follows each, ``(rows, vocabulary)`` for some after the other.
+        width: how many to keep; of equal ones those that come first.
+    """
+    totals = np.array([hypothesis.total for hypothesis in alive])
+    scores = np.zeros(0)
+    best = _Extensions(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))
+    start = 0
+    for part in parts:
+        log_probabilities = part.astype(np.float64, copy=False)
+        of_part = totals[start : start + len(part), None] + log_probabilities
+        of_part[:, UNKNOWN_ID] = -np.inf
+        kept = np.argsort(-of_part, axis=None, kind="stable")[:width]
+        rows, tokens = np.unravel_index(kept[np.isfinite(of_part.ravel()[kept])], of_part.shape)
+        found = _Extensions(start + rows, tokens, log_probabilities[rows, tokens])
+        scores = np.concatenate([scores, of_part[rows, tokens]])
+        order = np.argsort(-scores, kind="stable")[:width]
+        scores = scores[order]
+        best = _Extensions(*(np.concatenate(both)[order] for both in zip(best, found)))
+        start += len(part)
+    return best

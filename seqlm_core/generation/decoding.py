@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from seqlm_core.arguments import check_argument
 from seqlm_core.errors import SettingError
 from seqlm_core.reading.vocabulary import UNKNOWN_ID
 
@@ -36,6 +37,8 @@ class DecodingRules:
     min_p: float = 0.0
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            check_argument(field.name, getattr(self, field.name), int if field.name == "top_k" else float)
         if not 0 < self.repetition_penalty <= HIGHEST_REPETITION_PENALTY:
             limits = f"above 0 and at most {HIGHEST_REPETITION_PENALTY:g}"
             raise SettingError("repetition_penalty", f"must be {limits}, not {self.repetition_penalty}")

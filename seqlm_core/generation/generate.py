@@ -40,9 +40,9 @@ class Uniforms:
         self._used = 0
 
     @classmethod
-    def of_seed(cls, seed: int, texts: int) -> Uniforms:
-        """Return those for ``texts`` samples; the numbers of the k-th do not depend on how many there are."""
-        return cls([generator(seed, text, "sampling") for text in range(texts)])
+    def of_seed(cls, seed: int, texts: range) -> Uniforms:
+        """Return those for samples with these numbers, each of which depends on its own number alone."""
+        return cls([generator(seed, text, "sampling") for text in texts])
 
     def __len__(self) -> int:
         return len(self._generators)

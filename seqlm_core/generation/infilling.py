@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from seqlm_core.errors import SettingError
 from seqlm_core.generation.chains import CHAINS, Search
 from seqlm_core.generation.gaps import GappedText, white_space_beginnings
 from seqlm_core.generation.network import TextNetwork
@@ -91,33 +90,31 @@ class Infiller:
         self.tokenizer = tokenizer
         self.right_context = min(right_context, FOLLOWING)
 
-    def fill(self, gapped: GappedText, count: int, sweeps: int, temperature: float, seed: int) -> list[InfilledText]:
-        """Return the text with its gaps filled in several ways.
+    def fill(self, gapped: GappedText, count: int, search: Search) -> Iterator[InfilledText]:
+        """Yield the text with its gaps filled in several ways.
+
+        At temperature 0 these are the most probable fillings that were found, the best first. Above 0 each text is the
+        end of a chain of its own; the k-th does not depend on ``count``, and they are drawn as they are asked for.
 
         Args:
             gapped: the text.
             count: how many ways; at temperature 0 there may be fewer.
-            sweeps: how often each chain draws every missing token anew.
-            temperature: 0 returns the most probable fillings that were found, the best first. Above 0 each text is the
-                end of a chain of its own that draws at this temperature; the k-th does not depend on ``count``.
-            seed: the same seed gives the same fillings.
-
-        Raises:
-            SettingError: an argument is out of its range.
+            search: how fillings are found.
         """
-        if count < 1:
-            raise SettingError("count", f"must be at least 1, not {count}")
-        if sweeps < 0:
-            raise SettingError("sweeps", f"must be at least 0, not {sweeps}")
-        search = Search(sweeps, temperature, seed)
         begin = _PartlyFilled(self.vocabulary.ids(gapped.tokens), 0, Context(None, self.network.begin(1)))
-        texts = [begin] * (1 if temperature == 0 else count)
-        for stretch in self._stretches(gapped):
-            read = {text: self._read_up_to(text, stretch.start) for text in dict.fromkeys(texts)}
-            texts = [read[text] for text in texts]
-            filled = self._best(texts, stretch, search) if temperature == 0 else self._drawn(texts, stretch, search)
-            texts = list(itertools.islice(filled, count))
-        return [self._infilled(gapped, text) for text in texts]
+        if search.temperature == 0:
+            texts = [begin]
+            for stretch in self._stretches(gapped):
+                filled = self._best(self._read_up_to(texts, stretch.start), stretch, search)
+                texts = list(itertools.islice(filled, count))
+            yield from (self._infilled(gapped, text) for text in texts)
+            return
+        # As many at a time as there are chains, since those have their candidates in common.
+        for first in range(0, count, CHAINS):
+            texts = [begin] * min(CHAINS, count - first)
+            for stretch in self._stretches(gapped):
+                texts = self._drawn(self._read_up_to(texts, stretch.start), stretch, search, first)
+            yield from (self._infilled(gapped, text) for text in texts)
 
     def _stretches(self, gapped: GappedText) -> Iterator[_Stretch]:
         spans = _spans(gapped.gaps)
@@ -144,27 +141,28 @@ class Infiller:
         """Yield the texts that can be made by filling a span of given ones, the most probable first."""
         found = []
         for text in texts:
-            choices = self._choices(text, stretch, search, 0)
+            choices = self._choices(text, stretch, search, first_chain=0)
             totals = (text.log_probability + choices.log_probabilities).tolist()
             found += [(total, text, choices, k) for k, total in enumerate(totals)]
         for _, text, choices, k in sorted(found, key=lambda pick: -pick[0]):
             yield text.filled(stretch.gaps, choices, k)
 
-    def _drawn(self, texts: Sequence[_PartlyFilled], stretch: _Stretch, search: Search) -> Iterator[_PartlyFilled]:
-        """Yield each text with a span filled as a chain of its own ended; those alike so far have chains in common."""
-        choices: dict[tuple[_PartlyFilled, int], _Choices] = {}
-        for k, text in enumerate(texts):
-            chain = k % CHAINS
-            key = text, k - chain
-            if key not in choices:
-                choices[key] = self._choices(text, stretch, search, first_chain=k - chain)
-            yield text.filled(stretch.gaps, choices[key], choices[key].ends[chain])
+    def _drawn(
+        self, texts: Sequence[_PartlyFilled], stretch: _Stretch, search: Search, first_chain: int
+    ) -> list[_PartlyFilled]:
+        """Return each text with a span filled as a chain of its own ended; those alike so far have chains in common."""
+        choices = {text: self._choices(text, stretch, search, first_chain) for text in dict.fromkeys(texts)}
+        return [text.filled(stretch.gaps, choices[text], choices[text].ends[chain]) for chain, text in enumerate(texts)]
 
-    def _read_up_to(self, text: _PartlyFilled, position: int) -> _PartlyFilled:
-        hidden, states = text.left
-        for token in text.ids[text.position : position]:
-            hidden, states = self.network.read(np.array([token]), states)
-        return dataclasses.replace(text, position=position, left=Context(hidden, states))
+    def _read_up_to(self, texts: Sequence[_PartlyFilled], position: int) -> list[_PartlyFilled]:
+        """Return the texts, each read up to a position; those that are one text stay one."""
+        read = {}
+        for text in dict.fromkeys(texts):
+            hidden, states = text.left
+            for token in text.ids[text.position : position]:
+                hidden, states = self.network.read(np.array([token]), states)
+            read[text] = dataclasses.replace(text, position=position, left=Context(hidden, states))
+        return [read[text] for text in texts]
 
     def _choices(self, text: _PartlyFilled, stretch: _Stretch, search: Search, first_chain: int) -> _Choices:
         """Return the candidates for a span, given what is before it, which has been read, and what is after it."""

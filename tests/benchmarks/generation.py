@@ -48,7 +48,12 @@ def with_seqlm(network: object) -> Generate:
     """Return the function of a number of texts and a length that generates with seqlm."""
     generator = TextGenerator(network, VOCABULARY, Characters())
     rules = DecodingRules(temperature=1.0)
-    return lambda count, length: [text.text for text in generator.sample([FIRST], count, length, rules, seed=1)]
+
+    def generate(count: int, length: int) -> list[str]:
+        texts = generator.sample([FIRST], count, length, rules, seed=1)
+        return ["".join(piece.text for piece in pieces) for pieces in texts]
+
+    return generate
 
 
 class TorchModel(torch.nn.Module):

@@ -191,7 +191,7 @@ def test_text_is_put_together_in_whole_characters_up_to_the_stop_text(text, stop
     assembly = Assembly(Bytes(), [stop] if stop else [])
     pieces = []
     for byte in text.encode():
-        pieces.append(assembly.add(f"{byte:02x}"))
+        pieces.append(assembly.add([f"{byte:02x}"])[1])
         if assembly.stopped:
             break
     pieces.append(assembly.end())

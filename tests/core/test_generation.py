@@ -94,7 +94,7 @@ class CountingNetwork:
 
 
 def drawn_tokens(network, vocabulary, prompt, length, rules, seed=1):
-    drawn = generate(network, vocabulary, prompt, length, rules, Uniforms.of_seed(seed, 1))
+    drawn = generate(network, vocabulary, prompt, length, rules, Uniforms.of_seed(seed, range(1)))
     return [token for some in drawn for token in some.tokens[0].tolist()]
 
 

@@ -12,6 +12,7 @@ from test_numbers import VOCABULARY, make_model
 
 import seqlm_core as seqlm
 from seqlm_core.build import weights_of
+from seqlm_core.generation.chains import Search
 from seqlm_core.generation.decoding import DecodingRules
 from seqlm_core.generation.gaps import GappedText, cut_gapped_text
 from seqlm_core.generation.generate import Uniforms
@@ -75,7 +76,8 @@ def gapped(text):
 
 
 def infill(network, text, count=1, sweeps=3, temperature=0.0, seed=1):
-    return Infiller(network, LETTERS, Letters(), 16).fill(gapped(text), count, sweeps, temperature, seed)
+    infiller = Infiller(network, LETTERS, Letters(), 16)
+    return list(infiller.fill(gapped(text), count, Search(sweeps, temperature, seed)))
 
 
 def pooled(network, text, gaps, judged_to):

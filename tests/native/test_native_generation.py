@@ -18,7 +18,7 @@ from seqlm_core.generation.drawing import NATIVE_POSITIONS
 from seqlm_core.generation.generate import Uniforms, generate
 from seqlm_core.generation.native_network import NativeNetwork, step_network
 from seqlm_core.generation.network import StepNetwork
-from seqlm_core.generation.texts import TextGenerator
+from seqlm_core.generation.texts import GeneratedText, TextGenerator
 from seqlm_core.native import generation as native
 from seqlm_core.reading.vocabulary import UNKNOWN_ID
 
@@ -50,12 +50,16 @@ class Letters:
 def drawn(network, prompt=PROMPT, length=500, rules=None, seed=1, count=1):
     """Return the tokens and log-probabilities of texts, ``(texts, positions)``."""
     rules = rules or DecodingRules(temperature=1.0)
-    blocks = list(generate(network, VOCABULARY, prompt, length, rules, Uniforms.of_seed(seed, count)))
+    blocks = list(generate(network, VOCABULARY, prompt, length, rules, Uniforms.of_seed(seed, range(count))))
     return [np.concatenate([block[k] for block in blocks], axis=1) for k in (1, 2)]
 
 
 def generator_of(network):
     return TextGenerator(network, VOCABULARY, Letters())
+
+
+def texts_of(network, *arguments):
+    return [GeneratedText.joined(pieces) for pieces in generator_of(network).sample(*arguments)]
 
 
 def log_probabilities_of(network, tokens):
@@ -150,7 +154,7 @@ def test_a_text_does_not_depend_on_how_many_there_are_nor_on_where_calls_begin()
 def test_stop_texts_end_texts_where_they_end_those_of_the_step_network():
     model = RandomModel(vocabulary_size=30)
     by_step, natively = (
-        generator_of(network).sample(PROMPT, 20, 300, DecodingRules(temperature=1.0), 5, ["ab", "c"])
+        texts_of(network, PROMPT, 20, 300, DecodingRules(temperature=1.0), 5, ["ab", "c"])
         for network in (model.step_network(), model.native_network())
     )
     assert [dataclasses.replace(text, log_probabilities=[]) for text in natively] == [
@@ -165,20 +169,19 @@ def test_stop_texts_end_texts_where_they_end_those_of_the_step_network():
 @needs_library
 @pytest.mark.parametrize("stops", [[], ["c"]])
 @pytest.mark.parametrize("prompt", [[], PROMPT])
-def test_streaming_gives_the_same_text(prompt, stops):
-    generator = generator_of(RandomModel().native_network())
-    rules = DecodingRules(temperature=1.0)
-    pieces = list(generator.stream(prompt, 200, rules, 3, stops))
-    (text,) = generator.sample(prompt, 1, 200, rules, 3, stops)
-    assert "".join(pieces) == text.text
-    assert len(pieces) >= len(text.text)
+def test_a_text_in_pieces_is_the_one_that_is_drawn_beside_others(prompt, stops):
+    network, rules = RandomModel().native_network(), DecodingRules(temperature=1.0)
+    (pieces,) = generator_of(network).sample(prompt, 1, 200, rules, 3, stops)
+    pieces = list(pieces)
+    assert GeneratedText.joined(pieces) == texts_of(network, prompt, 2, 200, rules, 3, stops)[0]
+    assert len(pieces) > 1
 
 
 @needs_library
 @pytest.mark.parametrize("length", [0, 1, 2])
 def test_any_length_can_be_asked_for(length):
     for prompt in ([], [1]):
-        (text,) = generator_of(RandomModel().native_network()).sample(prompt, 1, length, DecodingRules(), 3)
+        (text,) = texts_of(RandomModel().native_network(), prompt, 1, length, DecodingRules(), 3)
         assert len(text.tokens) == length
 
 

@@ -1,0 +1,69 @@
+"""What may be asked for: limits of the arguments of sampling and infilling that are no decoding rules."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections.abc import Sequence
+
+from seqlm_core.arguments import check_argument
+from seqlm_core.errors import SettingError
+from seqlm_core.generation.decoding import DecodingRules
+
+# A beam keeps all of its continuations until the end, and so does the search for the best of many fillings.
+WIDEST_BEAM = 1000
+LONGEST_OF_BEAM = 10_000
+# The fillings that chains come by are kept.
+MOST_SWEEPS = 1000
+
+
+def check_drawing(count: int, length: int) -> None:
+    """Raise :class:`SettingError` unless so many texts of a length can be drawn."""
+    check_argument("count", count, int, minimum=1)
+    check_argument("length", length, int, minimum=0)
+
+
+def check_beam(beam: int, count: int, length: int, rules: DecodingRules, seed: int | None) -> None:
+    """Raise :class:`SettingError` unless a beam can find so many texts of a length, and nothing is said of drawing."""
+    check_argument("beam", beam, int, minimum=0, maximum=WIDEST_BEAM)
+    check_argument("count", count, int, minimum=1)
+    check_argument("length", length, int, minimum=0)
+    if count > beam:
+        raise SettingError("count", f"is {count}, and a beam of {beam} has no more texts than that")
+    if length > LONGEST_OF_BEAM:
+        raise SettingError("length", f"must be at most {LONGEST_OF_BEAM} with a beam, not {length}")
+    plain = DecodingRules()
+    given = [name for name, value in dataclasses.asdict(rules).items() if value != getattr(plain, name)]
+    if seed is not None:
+        given.append("seed")
+    if given:
+        raise SettingError(given[0], "is for drawing, and a beam searches for the most probable text")
+
+
+def check_infilling(count: int, sweeps: int, temperature: float) -> None:
+    """Raise :class:`SettingError` unless a text can be filled so often, with so many sweeps, at a temperature."""
+    check_argument("count", count, int, minimum=1)
+    check_argument("sweeps", sweeps, int, minimum=0, maximum=MOST_SWEEPS)
+    DecodingRules(temperature=temperature)
+    if temperature == 0 and count > WIDEST_BEAM:
+        raise SettingError("count", f"must be at most {WIDEST_BEAM} at temperature 0, not {count}")
+
+
+def checked_stops(stop: str | Sequence[str]) -> list[str]:
+    """Return the stop texts; raise :class:`SettingError` unless they are texts that are not empty."""
+    stops = [stop] if isinstance(stop, str) else stop
+    if not isinstance(stops, Sequence):
+        raise SettingError("stop", f"must be a text or a list of texts, not {stop!r}")
+    for text in stops:
+        check_argument("stop", text, str)
+        if not text:
+            raise SettingError("stop", "must not be empty")
+    return list(stops)
+
+
+def checked_seed(seed: int | None) -> int:
+    """Return the seed, or one that is drawn; raise :class:`SettingError` if it is out of range."""
+    if seed is None:
+        return secrets.randbits(63)
+    check_argument("seed", seed, int, minimum=0)
+    return int(seed)
