@@ -20,6 +20,7 @@ from seqlm_core.errors import (
 from seqlm_core.hookspecs import hookimpl
 from seqlm_core.numerics import log_softmax, sigmoid
 from seqlm_core.options import NoOptions, option
+from seqlm_core.plugin_files import load_plugin
 from seqlm_core.plugins import Plugins, installed_plugins
 from seqlm_core.run import Run
 from seqlm_core.sequence_model import SequenceModel
@@ -57,6 +58,7 @@ __all__ = [
     "__version__",
     "hookimpl",
     "installed_plugins",
+    "load_plugin",
     "log_softmax",
     "option",
     "read_columns",

@@ -168,7 +168,7 @@ def check_plugins_of_run(recorded: Mapping[str, Any], plugins: Plugins, roles: I
 
 def _check_plugin_of_run(made_with: Mapping[str, Any], registry: Registry[Any], plugins: Plugins) -> None:
     what = f"{registry.kind} {made_with['name']!r}"
-    brought_by = f"{made_with['distribution']} {made_with['version']}".strip()
+    brought_by = Source(made_with["distribution"], made_with["version"])
     source, reason = None, ""
     try:
         source = registry.entry(made_with["name"], made_with["distribution"]).source
@@ -181,12 +181,20 @@ def _check_plugin_of_run(made_with: Mapping[str, Any], registry: Registry[Any], 
                     f"the run uses {what} of {brought_by}, and the plugin {broken.name!r} of {broken.source} is "
                     f"broken: {broken.cause}"
                 )
+    if source is None and brought_by.file is not None:
+        raise RunError(
+            f"the run was made with {what} of the plugin {brought_by.file}, which is not loaded: "
+            f"give --plugin {brought_by.file} (in Python seqlm_core.load_plugin)"
+        )
     if source is None:
         raise RunError(
             f"the run uses {what} of {brought_by}, which is not to be had here: {reason}; "
             "install it, or name it in SEQLM_PLUGINS if that is set"
         )
-    if (source.distribution, source.version) != (made_with["distribution"], made_with["version"]):
+    if source.file is not None and brought_by.file is not None:  # which may lie elsewhere by now
+        if source.version != brought_by.version:
+            logger.warning("the run's %s was made with another version of %s", what, source)
+    elif source[:2] != brought_by[:2]:
         logger.warning("the run's %s was made with %s; here it comes from %s", what, brought_by, source)
 
 

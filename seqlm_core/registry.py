@@ -13,15 +13,39 @@ from seqlm_core.specs import Spec
 SpecT = TypeVar("SpecT", bound=Spec)
 
 
+FILE_PREFIX = "file:"
+
+
 class Source(NamedTuple):
-    """The installed distribution that brought a plugin."""
+    """The installed distribution that brought a plugin; or a file that did.
+
+    Attributes:
+        distribution: its name; of a file ``file:`` and the path.
+        version: its version; of a file a digest of what is in it.
+        built_in: whether the plugin comes with seqlm.
+    """
 
     distribution: str
     version: str
     built_in: bool = False
 
+    @classmethod
+    def of_file(cls, path: str, digest: str) -> Source:
+        """Return the source of what a file registers."""
+        return cls(FILE_PREFIX + path, digest)
+
+    @property
+    def file(self) -> str | None:
+        """Path of the file; None of an installed distribution, and of what a program registers itself."""
+        return self.distribution[len(FILE_PREFIX) :] if self.distribution.startswith(FILE_PREFIX) else None
+
+    @property
+    def registers_again(self) -> bool:
+        """Whether a name may be registered anew, since a program or its user does it and not an installation."""
+        return self == THIS_PROGRAM or self.file is not None
+
     def __str__(self) -> str:
-        return f"{self.distribution} {self.version}".strip()
+        return f"file {self.file}" if self.file is not None else f"{self.distribution} {self.version}".strip()
 
 
 THIS_PROGRAM = Source("this program", "")
@@ -68,26 +92,26 @@ class Registry(Generic[SpecT]):
     def check(self, spec: SpecT, source: Source) -> None:
         """Raise :class:`PluginError` where ``source`` cannot add ``spec``.
 
-        One distribution cannot offer a name twice, and a running program cannot take a built-in's name. (An
+        One distribution cannot offer a name twice, and a running program or a file cannot take a built-in's name. (An
         installed distribution that does is shown as broken, since whoever runs the program did not write it.)
         """
         offers = self._offers.get(spec.name, [])
-        if source == THIS_PROGRAM:
+        if source.registers_again:
             if any(offer.source.built_in for offer in offers):
                 raise PluginError(f"{self.kind} {spec.name!r} is a built-in's name; choose another")
         elif any(offer.source == source for offer in offers):
             raise PluginError(f"offers {self.kind} {spec.name!r} twice")
 
     def add(self, spec: SpecT, source: Source) -> None:
-        """Register ``spec``. What a running program registers replaces its own earlier record of that name.
+        """Register ``spec``. What a running program or a file registers replaces its earlier record of that name.
 
         Raises:
             PluginError: see :meth:`check`.
         """
         self.check(spec, source)
         offers = self._offers.setdefault(spec.name, [])
-        if source == THIS_PROGRAM:
-            offers[:] = [offer for offer in offers if offer.source != THIS_PROGRAM]
+        if source.registers_again:
+            offers[:] = [offer for offer in offers if offer.source.distribution != source.distribution]
         offers.append(Entry(spec, source))
 
     def get(self, name: str) -> SpecT:

@@ -8,6 +8,7 @@ import sys
 import click
 
 from seqlm_core.command_line.notices import be_quiet
+from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.errors import SeqlmError, UsageError
 from seqlm_core.options import parse_assignments
 
@@ -18,21 +19,24 @@ from seqlm_core.options import parse_assignments
     "--option", "options", metavar="NAME=VALUE", multiple=True,
     help="Option of the plugin, if only one is checked. May be given several times.",
 )  # fmt: skip
-def check_command(plugins: tuple[str, ...], options: tuple[str, ...]) -> None:
+@plugin_option
+def check_command(plugins: tuple[str, ...], options: tuple[str, ...], plugin_files: tuple[str, ...]) -> None:
     """Check that plugins do what cells, tokenizers and optimizers have to do.
 
-    KIND is cell, tokenizer or optimizer. Without any, all plugins are checked that do not come with seqlm.
+    KIND is cell, tokenizer or optimizer. Without any, the plugins in the files of --plugin are checked; without such
+    files, all that do not come with seqlm.
     """
     import seqlm_core as seqlm
     from seqlm_core.conformance.kinds import check_plugin, parse_plugin
 
     be_quiet()  # of the trainings only what is wrong is shown, and what is broken is part of the answer
+    files = load_plugin_files(plugin_files)
     installed = seqlm.installed_plugins()
     chosen = [parse_plugin(plugin) for plugin in plugins] or [
         (registry.kind, entry.spec.name)
         for registry in installed.registries
         for entry in registry
-        if not entry.source.built_in
+        if (entry.source in files if files else not entry.source.built_in)
     ]
     if options and len(chosen) != 1:
         raise UsageError("--option is for a single plugin; name it as KIND:NAME")
@@ -51,7 +55,7 @@ def check_command(plugins: tuple[str, ...], options: tuple[str, ...]) -> None:
             for outcome in outcomes_of_plugin:
                 click.echo(str(outcome), file=result)
                 failed += not outcome.passed
-    broken = [] if plugins else installed.broken
+    broken = [] if plugins or files else installed.broken
     for plugin in broken:
         click.echo(f"{plugin.name} of {plugin.source} is broken: {plugin.cause}")
     if failed or broken:

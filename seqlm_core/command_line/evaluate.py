@@ -6,6 +6,7 @@ import json
 
 import click
 
+from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.reading.unknown import percent
 
 LABELS = {
@@ -23,11 +24,15 @@ LABELS = {
 @click.argument("run", metavar="RUN")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--encoding", default="utf-8", show_default=True, metavar="TEXT", help="Encoding of the files.")
+@plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: an object for one file, a list for several.")
-def evaluate_command(run: str, files: tuple[str, ...], encoding: str, as_json: bool) -> None:
+def evaluate_command(
+    run: str, files: tuple[str, ...], encoding: str, plugin_files: tuple[str, ...], as_json: bool
+) -> None:
     """Print how well RUN, the directory of a training, predicts each FILE."""
     import seqlm_core as seqlm
 
+    load_plugin_files(plugin_files)
     evaluations = seqlm.Run(run).evaluate(*files, encoding=encoding)
     if as_json:
         values = [evaluation.to_json() for evaluation in evaluations]

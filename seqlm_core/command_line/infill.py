@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from seqlm_core.command_line.output import Fields, Items, json_pieces, write
+from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.generation.gaps import DEFAULT_MARK
 from seqlm_core.generation.infilling import DEFAULT_SWEEPS
 from seqlm_core.generation.requests import MOST_SWEEPS, WIDEST_BEAM
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="The same seed gives the same fillings.  [default: random; 0 at temperature 0]",
 )
+@plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: texts, fillings, and log-probabilities in nats.")
 def infill_command(
     run: str,
@@ -63,6 +65,7 @@ def infill_command(
     sweeps: int,
     temperature: float,
     seed: int | None,
+    plugin_files: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Print TEXT with its gaps filled by RUN, the directory of a training with a bidirectional cell."""
@@ -70,6 +73,7 @@ def infill_command(
 
     if seed is None:
         seed = secrets.randbits(63) if temperature else 0
+    load_plugin_files(plugin_files)
     opened = seqlm.Run(run)
     infilled: Iterable[InfilledText] = opened.infill_each(
         text, gap=gap, mark=mark, count=count, sweeps=sweeps, temperature=temperature, seed=seed

@@ -8,15 +8,18 @@ from typing import Any
 import click
 
 from seqlm_core.command_line.notices import silence_broken_plugins
+from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 
 
 @click.command("plugins")
+@plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the options of each plugin.")
-def plugins_command(as_json: bool) -> None:
+def plugins_command(plugin_files: tuple[str, ...], as_json: bool) -> None:
     """List the cells, tokenizers and optimizers that are installed, and the plugins that are broken."""
     import seqlm_core as seqlm
 
     silence_broken_plugins()  # what is broken is part of the answer here
+    load_plugin_files(plugin_files)
     plugins = seqlm.installed_plugins()
     if as_json:
         click.echo(json.dumps(_as_json(plugins), indent=2))

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from seqlm_core.command_line.output import Fields, Items, Text, json_pieces, write
+from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.errors import UsageError
 from seqlm_core.generation.decoding import DEFAULT_TEMPERATURE
 from seqlm_core.generation.generate import DEFAULT_LENGTH
@@ -92,6 +93,7 @@ KEPT_IN_MEMORY = 1 << 22
     default=None,
     help="Print a text piece by piece, each as soon as it is drawn.  [default: on a terminal, for one text]",
 )
+@plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: texts, tokens, and log-probabilities in nats.")
 @click.pass_context
 def sample_command(
@@ -104,6 +106,7 @@ def sample_command(
     beam: int,
     seed: int | None,
     stream: bool | None,
+    plugin_files: tuple[str, ...],
     as_json: bool,
     **rules: Any,
 ) -> None:
@@ -122,6 +125,7 @@ def sample_command(
         seed = secrets.randbits(63)
     if prompt_file is None and context.get_parameter_source("encoding") != click.core.ParameterSource.DEFAULT:
         raise UsageError("--encoding is that of --prompt-file, which is not given")
+    load_plugin_files(plugin_files)
     opened = seqlm.Run(run)
     prompt = _prompt(prompt, prompt_file, encoding)
     on_terminal = sys.stdout is not None and sys.stdout.isatty()

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
+
 
 @click.command("score")
 @click.argument("run", metavar="RUN")
@@ -19,8 +21,11 @@ import click
     help="What to print the surprisal of.",
 )
 @click.option("--encoding", default="utf-8", show_default=True, metavar="TEXT", help="Encoding of the files.")
+@plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, an object on each line.")
-def score_command(run: str, files: tuple[str, ...], per: str, encoding: str, as_json: bool) -> None:
+def score_command(
+    run: str, files: tuple[str, ...], per: str, encoding: str, plugin_files: tuple[str, ...], as_json: bool
+) -> None:
     """Print how surprising each line or token of each FILE is to RUN, the directory of a training.
 
     The surprisal is in bits: minus the binary logarithm of the probability, reading from left to right.
@@ -28,6 +33,7 @@ def score_command(run: str, files: tuple[str, ...], per: str, encoding: str, as_
     import seqlm_core as seqlm
     from seqlm_core.texts import check_texts
 
+    load_plugin_files(plugin_files)
     opened = seqlm.Run(run)
     check_texts(files)
     for file in files:

@@ -13,6 +13,7 @@ from typing import Any, Callable
 import click
 
 from seqlm_core.command_line.notices import be_quiet
+from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.command_line.report import printed_if_possible
 from seqlm_core.command_line.setting_options import given_settings, setting_options
 from seqlm_core.errors import UsageError
@@ -67,6 +68,7 @@ def _column_options(*kinds: str) -> Callable[[Callable[..., Any]], Callable[...,
     "optimizer.",
 )
 @click.option("--resume", metavar="RUN", help="Go on with this run, from its last checkpoint.")
+@plugin_option
 @click.option("--quiet", is_flag=True, help="Show no progress and no notices.")
 @click.pass_context
 def train_command(
@@ -80,6 +82,7 @@ def train_command(
     overwrite: bool,
     init_from: str | None,
     resume: str | None,
+    plugin_files: tuple[str, ...],
     quiet: bool,
     **settings: Any,
 ) -> None:
@@ -91,6 +94,7 @@ def train_command(
 
     if quiet:
         be_quiet()
+    load_plugin_files(plugin_files)
     given = given_settings(settings)
     if resume is not None:
         of_new_runs = ("token_column", "label_column", "encoding", "validation", "out", "overwrite", "init_from")
@@ -132,13 +136,17 @@ def train_command(
 @click.argument("run", metavar="RUN")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @_column_options("token")
-def apply_command(run: str, files: tuple[str, ...], token_column: int, encoding: str) -> None:
+@plugin_option
+def apply_command(
+    run: str, files: tuple[str, ...], token_column: int, encoding: str, plugin_files: tuple[str, ...]
+) -> None:
     """Print each FILE with a further column: the label that RUN, the directory of a training, predicts.
 
     A file may have nothing but tokens; - reads standard input.
     """
     from seqlm_core.sequences.columns import Columns, read_sequences
 
+    load_plugin_files(plugin_files)
     tagger = _tagger(run)
     columns = Columns(token=token_column)
     with _opened(list(files)) as texts:
@@ -160,13 +168,21 @@ def apply_command(run: str, files: tuple[str, ...], token_column: int, encoding:
 @click.argument("run", metavar="RUN")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @_column_options("token", "label")
+@plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def evaluate_command(
-    run: str, files: tuple[str, ...], token_column: int, label_column: int, encoding: str, as_json: bool
+    run: str,
+    files: tuple[str, ...],
+    token_column: int,
+    label_column: int,
+    encoding: str,
+    plugin_files: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Print how well RUN, the directory of a training, labels the tokens of the FILEs, taken together."""
     import seqlm_core as seqlm
 
+    load_plugin_files(plugin_files)
     tagger = _tagger(run)
     with _opened(list(files)) as texts:
         examples = [
@@ -218,6 +234,8 @@ def _print_scores(kind: str, scores: dict[str, Any]) -> None:
 
 def _report(run: Any) -> None:
     """Print the figures of the best epoch, and what to do next."""
+    from seqlm_core.plugin_files import plugin_flags
+
     epochs = [record for record in run.history() if record["kind"] == "epoch"]
     best = next((record for record in reversed(epochs) if record["best"]), None)
     if best is None:  # interrupted before there was any epoch, and resumed to no more
@@ -231,4 +249,6 @@ def _report(run: Any) -> None:
     click.echo(f"time         {epochs[-1]['seconds']:.1f} s")
     click.echo(f"run          {run.path}")
     if run.architecture.outputs == "labels":
-        click.echo(f"apply it     seqlm tag apply {shlex.quote(str(run.path))} FILE")
+        click.echo(
+            f"apply it     seqlm tag apply {shlex.quote(str(run.path))} FILE{plugin_flags(run.config['plugins'])}"
+        )

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from seqlm_core.command_line.notices import be_quiet
+from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.command_line.report import printed_if_possible
 from seqlm_core.command_line.setting_options import given_settings, setting_options
 from seqlm_core.errors import UsageError
@@ -31,6 +32,7 @@ SAMPLE_LENGTH = 400
     help="Begin with the best weights, the vocabulary and the sizes of this run, and with a fresh optimizer.",
 )
 @click.option("--resume", metavar="RUN", help="Go on with this run, from its last checkpoint.")
+@plugin_option
 @click.option("--quiet", is_flag=True, help="Show no progress, notices, or samples during the training.")
 def train_command(
     files: tuple[str, ...],
@@ -39,6 +41,7 @@ def train_command(
     overwrite: bool,
     init_from: str | None,
     resume: str | None,
+    plugin_files: tuple[str, ...],
     quiet: bool,
     **settings: Any,
 ) -> None:
@@ -51,6 +54,7 @@ def train_command(
 
     if quiet:
         be_quiet()
+    load_plugin_files(plugin_files)
     given = given_settings(settings)
     if resume is not None:
         if files or validation is not None or out is not None or overwrite or init_from is not None:
@@ -75,6 +79,8 @@ def train_command(
 
 def _report(run: Any) -> None:
     """Print the figures of the best epoch, a sample, and what to do next."""
+    from seqlm_core.plugin_files import plugin_flags
+
     epochs = [record for record in run.history() if record["kind"] == "epoch"]
     best = next((record for record in reversed(epochs) if record["best"]), None)
     click.echo(run.sample(length=SAMPLE_LENGTH, seed=run.settings.seed).strip())
@@ -98,7 +104,7 @@ def _report(run: Any) -> None:
         click.echo(f"both sides   {best['both_sides_nats_per_token']:.4f} nats per token")
     click.echo(f"time         {epochs[-1]['seconds']:.1f} s")
     click.echo(f"run          {run.path}")
-    click.echo(f"sample it    seqlm sample {shlex.quote(str(run.path))}")
+    click.echo(f"sample it    seqlm sample {shlex.quote(str(run.path))}{plugin_flags(run.config['plugins'])}")
 
 
 def _unknown_share(run: Any, part: str) -> float:

@@ -109,9 +109,10 @@ def tokens_are_the_callers(tokenizer: TokenizerComponent) -> str:
 def processes_agree(tokenizer: TokenizerComponent) -> str:
     if tokenizer.source == THIS_PROGRAM:
         return "not tried, since the plugin is not installed"
+    files = [] if tokenizer.source.file is None else [tokenizer.source.file]
     digests = set()
     for seed in ("1", "2", "3"):
-        words = [tokenizer.spec.name, json.dumps(option_values(tokenizer.options))]
+        words = [tokenizer.spec.name, json.dumps(option_values(tokenizer.options)), *files]
         done = subprocess.run(
             [sys.executable, "-m", "seqlm_core.conformance.tokenizers", *words],
             env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -218,10 +219,13 @@ def _shortened(text: str, problem: Callable[[str], str]) -> str:
     return text
 
 
-def _digest(name: str, options: dict[str, Any]) -> str:
-    """Return a digest of the tokens of all texts."""
+def _digest(name: str, options: dict[str, Any], files: list[str]) -> str:
+    """Return a digest of the tokens of all texts, with the plugins of some files."""
+    from seqlm_core.plugin_files import load_plugin
     from seqlm_core.plugins import installed_plugins
 
+    for file in files:
+        load_plugin(file)
     built = _build(Component.choose(installed_plugins().tokenizers, name, options))
     digest = hashlib.blake2b(digest_size=16)
     for text in _texts():
@@ -230,4 +234,4 @@ def _digest(name: str, options: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    print(_digest(sys.argv[1], json.loads(sys.argv[2])))
+    print(_digest(sys.argv[1], json.loads(sys.argv[2]), sys.argv[3:]))

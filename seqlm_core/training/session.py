@@ -17,6 +17,7 @@ from seqlm_core.errors import RunError, TrainingInterrupted
 from seqlm_core.model.initialization import unique_parameters
 from seqlm_core.mxnet import mx
 from seqlm_core.native.training import MXNET, kernels_in_use
+from seqlm_core.plugin_files import plugin_flags
 from seqlm_core.run_directory import RunDirectory
 from seqlm_core.settings import TrainingSettings
 from seqlm_core.texts import TrainingTexts
@@ -132,7 +133,8 @@ class Session:
 
     @property
     def _resume_command(self) -> str:
-        return f"{self.task.resume_command} {shlex.quote(str(self.directory.path))}"
+        flags = plugin_flags(self.components.to_json())
+        return f"{self.task.resume_command} {shlex.quote(str(self.directory.path))}{flags}"
 
     def _training(self, directory: RunDirectory, quiet: bool) -> Training:
         settings = self.settings
