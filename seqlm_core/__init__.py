@@ -28,12 +28,14 @@ from seqlm_core.sequence_run import SequenceRun
 from seqlm_core.sequences.columns import read_columns
 from seqlm_core.settings import SequenceSettings, Settings
 from seqlm_core.specs import CellSpec, OptimizerSpec, States, Tokenizer, TokenizerSpec, TrainableTokenizer
+from seqlm_core.training.extension import Extension
 from seqlm_core.training.resume import resume
 from seqlm_core.training.train import train
 from seqlm_core.version import __version__
 
 __all__ = [
     "CellSpec",
+    "Extension",
     "NoOptions",
     "NonFiniteLossError",
     "OptimizerSpec",

@@ -7,13 +7,13 @@ import hashlib
 import io
 import shlex
 import sys
-import traceback
 import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from seqlm_core.errors import PluginError, UsageError
+from seqlm_core.foreign import describe
 from seqlm_core.plugins import installed_plugins
 from seqlm_core.reading.text import PathLike
 from seqlm_core.registry import Source
@@ -49,7 +49,7 @@ def load_plugin(path: PathLike) -> Source:
     except PluginError as error:
         raise PluginError(f"plugin {path}: {error}") from error
     except (Exception, SystemExit) as error:
-        raise PluginError(f"plugin {path} cannot be loaded: {_described(error, file)}") from error
+        raise PluginError(f"plugin {path} cannot be loaded: {describe(error)}") from error
     finally:
         sys.stderr.write(printed.getvalue())
     return source
@@ -76,10 +76,3 @@ def _executed(file: Path, text: bytes) -> types.ModuleType:
             sys.modules[module.__name__] = before
         raise
     return module
-
-
-def _described(error: BaseException, file: Path) -> str:
-    """Return an error with the line of the file that it came from; a syntax error names it itself."""
-    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
-    place = f" (line {own[-1].lineno})" if own else ""
-    return " ".join(f"{type(error).__name__}: {error}{place}".split())

@@ -21,6 +21,8 @@ from seqlm_core.sequences.examples import INPUTS, OUTPUTS, Example, check_exampl
 from seqlm_core.settings import SequenceSettings, make_settings
 from seqlm_core.settings_of_run import plugins_taken, settings_like
 from seqlm_core.texts import TrainingTexts
+from seqlm_core.training.extension import Extension, check_extensions
+from seqlm_core.training.schedules import named_schedule
 
 FOR_TOKENS_ALONE = (
     "embedding_size",
@@ -68,6 +70,7 @@ class SequenceModel:
             raise SettingError("outputs", f"must be one of {', '.join(OUTPUTS)}, not {outputs!r}")
         self.inputs = inputs
         self.outputs = outputs
+        settings, self.schedule = named_schedule(settings)
         self.given = settings
         self.settings = make_settings(SequenceSettings, self._with_defaults(settings))
         self._check_settings(settings)
@@ -86,6 +89,7 @@ class SequenceModel:
         overwrite: bool = False,
         init_from: PathLike | None = None,
         quiet: bool = False,
+        extensions: Sequence[Extension] = (),
     ) -> SequenceRun:
         """Train on examples, and return the run.
 
@@ -99,12 +103,14 @@ class SequenceModel:
             overwrite: replace the run that is in ``out``.
             init_from: a run of the same kinds whose best weights, vocabulary, labels and sizes to begin with.
             quiet: show no progress.
+            extensions: what else is called in the training; resuming needs those that have a state again.
 
         Raises:
             UsageError: an example, a setting, or ``out``, cannot be used.
             NonFiniteLossError: training went wrong; the last good checkpoint is in the run directory.
             TrainingInterrupted: a signal ended the training; ``seqlm.resume`` goes on with it.
         """
+        own_extensions = check_extensions(extensions)
         check_destination(out, overwrite)
         training = check_examples(examples, self.inputs, self.outputs)
         held_out = check_examples([] if validation is None else validation, self.inputs, self.outputs)
@@ -142,6 +148,7 @@ class SequenceModel:
             session = sequence_session(training, held_out, encoders, components, settings, architecture, device)
             if earlier is not None:
                 session.take_weights(earlier)
+            session.extend(own_extensions, self.schedule)
             texts = _as_texts(Path(folder), training, held_out, name)
             directory = train_into(session, texts, out, overwrite, quiet)
         return SequenceRun(directory.path)

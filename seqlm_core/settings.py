@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from seqlm_core.errors import SettingError, UsageError
 from seqlm_core.reading.text import check_encoding
-from seqlm_core.training.schedules import SCHEDULES
+from seqlm_core.training.schedules import OF_A_USER, SCHEDULES
 
 # Larger sizes fit no memory, and overflow the 32 bits in which MXNet counts.
 LARGEST_SIZE = 2**16
@@ -237,4 +237,6 @@ def _check(field: dataclasses.Field[Any], value: Any, kind: type) -> None:
     if "below" in limits and not value < limits["below"]:
         raise SettingError(field.name, f"must be below {limits['below']}, not {value}")
     if "choices" in limits and value not in limits["choices"]:
+        if field.name == "schedule" and str(value).startswith(OF_A_USER):
+            return
         raise SettingError(field.name, f"must be one of {', '.join(limits['choices'])}, not {value!r}")

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import sysconfig
-import traceback
 import warnings
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Callable
 
 from seqlm_core.components import Component
-
-CORE = Path(__file__).resolve().parents[1]
-STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
-LIBRARIES = {"mxnet", "numpy"}
+from seqlm_core.foreign import describe
 
 
 class CheckFailure(Exception):  # noqa: N818 - the failure is the plugin's
@@ -103,21 +97,3 @@ def demand(condition: Any, problem: str) -> None:
     """Raise :class:`CheckFailure` unless the condition holds."""
     if not condition:
         raise CheckFailure(problem)
-
-
-def describe(error: BaseException) -> str:
-    """Return an error in one line, with the line of the plugin's own code that it came from."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
-    # MXNet puts the lines of its own C++ code before the message.
-    text = f"{type(error).__name__}: {lines[-1] if lines[0].startswith('Traceback') else lines[0]}"
-    while error.__cause__ is not None:
-        error = error.__cause__
-    own = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_of_a_plugin(Path(frame.filename))]
-    return f"{text} ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else text
-
-
-def _is_of_a_plugin(file: Path) -> bool:
-    """Whether a file is neither of seqlm itself nor of what it is built on."""
-    installed = {"site-packages", "dist-packages"} & set(file.parts)
-    of_python = STANDARD_LIBRARY in file.resolve().parents and not installed
-    return not of_python and CORE not in file.resolve().parents and not LIBRARIES & set(file.parts)

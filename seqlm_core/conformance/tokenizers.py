@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Callable
 
 from seqlm_core.components import Component
-from seqlm_core.conformance.check import CheckFailure, Checks, demand, describe
+from seqlm_core.conformance.check import CheckFailure, Checks, demand
 from seqlm_core.conformance.training import TEXT, check_learning, check_resuming, train_small
+from seqlm_core.foreign import describe
 from seqlm_core.options import option_values
 from seqlm_core.randomness import generator
 from seqlm_core.reading.corpus import tokenize_blocks

@@ -1,8 +1,13 @@
-"""What happens around the training loop: validation, checkpoints, samples, history, progress."""
+"""What happens around the training loop: validation, checkpoints, samples, history, progress, and what users add."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from seqlm_core.errors import PluginError, UsageError
+from seqlm_core.foreign import told
 
 if TYPE_CHECKING:
     from seqlm_core.training.loop import Training
@@ -11,7 +16,7 @@ Record = dict[str, Any]
 
 
 class Extension:
-    """Something that watches a training. Every method does nothing unless a subclass says so.
+    """Something that watches a training, or takes a hand in it. Every method does nothing unless a subclass says so.
 
     Extensions are called in the order in which the training holds them. Each saves and restores its own state.
     """
@@ -20,13 +25,13 @@ class Extension:
     """Under which the state is saved; needed only by extensions that have one."""
 
     def on_start(self, training: Training) -> None:
-        """Called once, before the first step of this process."""
+        """Called once, before the first step of this process; on resuming after :meth:`restore`."""
 
     def on_gradients(self, training: Training, batch: Any) -> None:
-        """Called in each step, when the gradients are there and the weights not yet changed."""
+        """Called in each step, when the gradients are there, not clipped yet, and the weights not yet changed."""
 
     def on_step(self, training: Training) -> None:
-        """Called after each step, whose computation may still go on."""
+        """Called after each step, whose computation may still go on, and before what the end of an epoch leads to."""
 
     def on_report(self, training: Training, record: Record) -> None:
         """Called every ``log_every`` steps with the training loss since the last report.
@@ -36,6 +41,9 @@ class Extension:
 
     def on_epoch(self, training: Training, record: Record) -> None:
         """Called after each epoch, and at a last step that ends none, to add figures to ``record``."""
+
+    def on_step_end(self, training: Training) -> None:
+        """Called after each step when all that it leads to is done, the end of an epoch too: a place to save at."""
 
     def on_closing(self, training: Training) -> None:
         """Called after a last step that ends no epoch, before :meth:`on_epoch` is called for it all the same."""
@@ -47,8 +55,62 @@ class Extension:
         """Called once, when an error ends the training."""
 
     def state(self) -> dict[str, Any]:
-        """Return plain values from which :meth:`restore` can go on exactly."""
+        """Return plain values, such as JSON holds, from which :meth:`restore` can go on exactly."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Bring back what :meth:`state` returned."""
+
+
+def check_extensions(extensions: Sequence[Extension]) -> list[Extension]:
+    """Return the extensions that a user gives.
+
+    Raises:
+        UsageError: one is none, or is given twice.
+    """
+    if not isinstance(extensions, Sequence):
+        raise UsageError(f"extensions must be a list of them, not {extensions!r}")
+    for position, extension in enumerate(extensions):
+        if not isinstance(extension, Extension):
+            made = f"{extension.__name__}()" if isinstance(extension, type) else "instances of seqlm_core.Extension"
+            raise UsageError(f"extensions must hold {made}, not {extension!r}")
+        if any(extension is other for other in extensions[:position]):
+            raise UsageError(f"extension {title(extension)} is given twice")
+    return list(extensions)
+
+
+def title(extension: Extension) -> str:
+    """Return what an extension is called in messages."""
+    return type(extension).__name__
+
+
+def is_foreign(extension: Extension) -> bool:
+    """Whether an extension is not one of seqlm's own."""
+    return type(extension).__module__.partition(".")[0] != "seqlm_core"
+
+
+def hook_of(extension: Extension, event: str) -> Any:
+    """Return a method of an extension; what it raises, if it is not seqlm's own, is told with its file and line."""
+    method = getattr(extension, event)
+    return told(f"extension {title(extension)}, called by {event},", method) if is_foreign(extension) else method
+
+
+def saved_state(extension: Extension) -> dict[str, Any]:
+    """Return the state of an extension.
+
+    Raises:
+        PluginError: it is nothing that a checkpoint can hold, or has no name to be saved under.
+    """
+    state: dict[str, Any] = hook_of(extension, "state")()
+    if is_foreign(extension):
+        if not isinstance(state, dict):
+            raise PluginError(f"extension {title(extension)}: state must return a dictionary, not {state!r}")
+        if state and not (isinstance(extension.name, str) and extension.name):
+            raise PluginError(f"extension {title(extension)} has a state and no name; give it one: name = 'my-name'")
+        try:
+            json.dumps(state)
+        except (TypeError, ValueError) as error:
+            raise PluginError(
+                f"extension {title(extension)}: state must hold plain values, such as JSON has: {error}"
+            ) from error
+    return state

@@ -7,16 +7,18 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
 
-from seqlm_core.errors import NonFiniteLossError
+from seqlm_core.errors import NonFiniteLossError, RunError, UsageError
+from seqlm_core.model.recurrent_network import RecurrentNetwork
 from seqlm_core.mxnet import autograd, mx
 from seqlm_core.randomness import mxnet_seed
-from seqlm_core.training.extension import Extension, Record
+from seqlm_core.training.extension import Extension, Record, hook_of, saved_state
 from seqlm_core.training.prefetch import made_ahead
-from seqlm_core.training.schedules import learning_rate
+from seqlm_core.training.schedules import Schedule, learning_rate
 from seqlm_core.training.task import Task
 from seqlm_core.training.updates import Updates
 
@@ -37,6 +39,9 @@ class Training:
         base_learning_rate: the highest learning rate.
         settings: the limits (``epochs``, ``max_steps``), the schedule and the interval of reports.
         extensions: called in this order.
+        schedule: a function of a step and the number of all steps that returns the factor of the learning rate; None
+            takes the one that the settings name.
+        path: of the run.
         reseed: seed MXNet's own random numbers at each step, for layers and optimizers that draw from them; it takes
             2 ms.
 
@@ -56,6 +61,8 @@ class Training:
         settings: Any,
         extensions: Sequence[Extension],
         reseed: bool = False,
+        schedule: Schedule | None = None,
+        path: Path | None = None,
     ) -> None:
         self.task = task
         self.updates = updates
@@ -63,9 +70,14 @@ class Training:
         self.settings = settings
         self.extensions = list(extensions)
         self.reseed = reseed
-        names = [extension.name for extension in self.extensions if extension.state()]
-        if len(set(names)) < len(names) or "" in names:
-            raise ValueError(f"extensions with a state need different names, not {names}")
+        self.schedule: Schedule | str = settings.schedule if schedule is None else schedule
+        self.path = path
+        for extension in self.extensions:
+            saved_state(extension)
+        names = [extension.name for extension in self.extensions if extension.name]
+        for name in names:
+            if names.count(name) > 1:
+                raise UsageError(f"two extensions are called {name!r} (seqlm's own count, too); choose another name")
         self.step = self.epoch = self.window = 0
         self.stop_reason: str | None = None
         self._listeners: dict[str, list[Callable[..., None]]] = {}
@@ -81,8 +93,17 @@ class Training:
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step, from 0."""
-        s = self.settings
-        return learning_rate(self.base_learning_rate, s.schedule, s.warmup, step, self.total_steps)
+        return learning_rate(self.base_learning_rate, self.schedule, self.settings.warmup, step, self.total_steps)
+
+    @property
+    def model(self) -> RecurrentNetwork:
+        """The network that is trained."""
+        return self.task.model
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The gluon parameters that are trained, by name; a shared one by its first name."""
+        return dict(zip(self.updates.names, self.updates.parameters))
 
     def run(self) -> None:
         """Train until a limit is reached or an extension ends it.
@@ -117,8 +138,9 @@ class Training:
                 self._notify("on_gradients", batch)
                 self.updates.step(self.learning_rate(self.step))
                 self._advance(losses, batch.predictions)
-                self._end_epoch()
                 self._notify("on_step")
+                self._end_epoch()
+                self._notify("on_step_end")
                 if self.stop_reason is not None:
                     break
 
@@ -178,17 +200,29 @@ class Training:
             "window": self.window,
             "losses_since_report": self._since_report.state(),
             "losses_since_epoch": self._since_epoch.state(),
-            "extensions": {e.name: e.state() for e in self.extensions if e.state()},
+            "extensions": {e.name: state for e in self.extensions if (state := saved_state(e))},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Bring back what :meth:`state` returned."""
+        """Bring back what :meth:`state` returned.
+
+        Raises:
+            RunError: an extension is not here whose state would be lost.
+        """
+        states = state["extensions"]
+        lost = sorted(states.keys() - {extension.name for extension in self.extensions})
+        if lost:
+            names = ", ".join(map(repr, lost))
+            raise RunError(
+                f"the run has the state of extensions that are not given, and it would be lost: {names}; go on from "
+                "Python, and give them again: seqlm_core.resume(path, extensions=[...])"
+            )
         self.step, self.epoch, self.window = state["step"], state["epoch"], state["window"]
         self._since_report = _Mean(*state["losses_since_report"])
         self._since_epoch = _Mean(*state["losses_since_epoch"])
         for extension in self.extensions:
-            if extension.state():
-                extension.restore(state["extensions"][extension.name])
+            if extension.name in states:
+                hook_of(extension, "restore")(states[extension.name])
 
     def _record(self, kind: str, step: int, losses: _Mean) -> Record:
         epochs, within = divmod(step, self.task.steps_per_epoch)
@@ -204,7 +238,7 @@ class Training:
         """Call the extensions that have something to do at an event."""
         if event not in self._listeners:
             nothing = getattr(Extension, event)
-            self._listeners[event] = [getattr(e, event) for e in self.extensions if getattr(type(e), event) != nothing]
+            self._listeners[event] = [hook_of(e, event) for e in self.extensions if getattr(type(e), event) != nothing]
         for listener in self._listeners[event]:
             listener(self, *arguments)
 

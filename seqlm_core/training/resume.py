@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from seqlm_core.errors import RunError
@@ -12,28 +13,36 @@ from seqlm_core.open_run import open_run
 from seqlm_core.reading.text import PathLike
 from seqlm_core.settings_of_run import resumed_settings
 from seqlm_core.texts import TrainingTexts
+from seqlm_core.training.extension import Extension, check_extensions, title
+from seqlm_core.training.schedules import named_schedule
 
 logger = logging.getLogger("seqlm")
 
 
-def resume(path: PathLike, *, quiet: bool = False, **changes: Any) -> Any:
+def resume(path: PathLike, *, quiet: bool = False, extensions: Sequence[Extension] = (), **changes: Any) -> Any:
     """Go on with a training that was ended early, from its last checkpoint; a finished one is left as it is.
 
     Args:
         path: the run directory, of a language model or a sequence model.
         quiet: show neither progress nor samples.
+        extensions: those of the run that have a state are needed again; others may be added.
         changes: settings that may change without changing the steps done: ``epochs`` and ``max_steps`` (with a
-            constant learning rate), ``checkpoint_every``, ``log_every``, ``sample_every``.
+            constant learning rate), ``checkpoint_every``, ``log_every``, ``sample_every``. A ``schedule`` that is a
+            function is needed again.
 
     Returns:
         The run: a :class:`~seqlm_core.run.Run` or a :class:`~seqlm_core.sequence_run.SequenceRun`.
 
     Raises:
-        RunError: the directory is no run or is damaged, or a text is missing or has changed.
+        RunError: the directory is no run or is damaged, a text is missing or has changed, or an extension is not given
+            whose state would be lost.
+        PluginError: a plugin, an extension or a schedule fails.
         SettingError: a change would give another run than an uninterrupted one.
         NonFiniteLossError: training went wrong; the last good checkpoint is in the run directory.
         TrainingInterrupted: a signal ended the training, which can be resumed.
     """
+    own_extensions = check_extensions(extensions)
+    changes, schedule = named_schedule(changes)
     run = open_run(path)
     settings = resumed_settings(run, changes)
     directory = run.directory
@@ -60,7 +69,9 @@ def resume(path: PathLike, *, quiet: bool = False, **changes: Any) -> Any:
                 kernels_in_use(device),
             )
         session = run.session(texts, settings, device)
+        session.extend(own_extensions, schedule)
         session.begin(directory, quiet)
+        _warn_of_missing(own_extensions, run.config.get("extensions", []))
         if session.is_finished:
             logger.info("the run is finished: %d steps are done", session.training.step)
             return run
@@ -68,3 +79,10 @@ def resume(path: PathLike, *, quiet: bool = False, **changes: Any) -> Any:
             run.change_settings(settings)
         session.run()
     return run
+
+
+def _warn_of_missing(given: Sequence[Extension], recorded: Sequence[str]) -> None:
+    """Warn of extensions without a state that a run was begun with; of one with a state there is an error."""
+    missing = [name for name in recorded if name not in {title(extension) for extension in given}]
+    if missing:
+        logger.warning("the run was begun with extensions that are not given now: %s", ", ".join(missing))

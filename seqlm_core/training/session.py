@@ -7,13 +7,14 @@ import logging
 import os
 import platform
 import shlex
+from collections.abc import Sequence
 
 import numpy as np
 
 from seqlm_core.build import load_weights, weights_of
 from seqlm_core.checkpoint import select
 from seqlm_core.components import Components
-from seqlm_core.errors import RunError, TrainingInterrupted
+from seqlm_core.errors import RunError, SettingError, TrainingInterrupted
 from seqlm_core.model.initialization import unique_parameters
 from seqlm_core.mxnet import mx
 from seqlm_core.native.training import MXNET, kernels_in_use
@@ -22,7 +23,7 @@ from seqlm_core.run_directory import RunDirectory
 from seqlm_core.settings import TrainingSettings
 from seqlm_core.texts import TrainingTexts
 from seqlm_core.trained_run import TrainedRun
-from seqlm_core.training.extension import Extension
+from seqlm_core.training.extension import Extension, title
 from seqlm_core.training.extensions.anomalies import Anomalies
 from seqlm_core.training.extensions.checkpoints import Checkpoints
 from seqlm_core.training.extensions.early_stopping import EarlyStopping
@@ -32,6 +33,7 @@ from seqlm_core.training.extensions.plot import Plot
 from seqlm_core.training.extensions.progress import Progress
 from seqlm_core.training.extensions.validation import Validation
 from seqlm_core.training.loop import Training
+from seqlm_core.training.schedules import OF_A_USER, Schedule
 from seqlm_core.training.task import Task
 from seqlm_core.training.updates import Updates
 from seqlm_core.version import __version__
@@ -58,6 +60,8 @@ class Session:
         self.settings = settings
         self.device = device
         self.init_from: str | None = None
+        self.own_extensions: list[Extension] = []
+        self.schedule: Schedule | None = None
         self._checkpoints: Checkpoints | None = None
         self.learning_rate = settings.learning_rate or components.optimizer.spec.default_learning_rate
         self.parameters = unique_parameters(task.model)
@@ -68,6 +72,22 @@ class Session:
         """Begin with the best weights of another run of the same architecture."""
         load_weights(self.task.model, run.weights, self.device)
         self.init_from = str(run.path.resolve())
+
+    def extend(self, extensions: Sequence[Extension], schedule: Schedule | None) -> None:
+        """Have a user's own extensions called, and the learning rate follow a user's own function.
+
+        Raises:
+            SettingError: the settings say that there is such a function, and it is not given.
+        """
+        self.own_extensions = list(extensions)
+        self.schedule = schedule
+        name = self.settings.schedule
+        if schedule is None and name.startswith(OF_A_USER):
+            raise SettingError(
+                "schedule",
+                f"is the {name!r}, which a run cannot hold; go on from Python, and give it again: "
+                "seqlm_core.resume(path, schedule=...)",
+            )
 
     def write_description(self, directory: RunDirectory, texts: TrainingTexts) -> None:
         """Write what describes a new run: its configuration, and what the model's inputs and outputs mean."""
@@ -80,6 +100,7 @@ class Session:
                 "plugins": self.components.to_json(),
                 "texts": texts.to_json(),
                 "init_from": self.init_from,
+                "extensions": [title(extension) for extension in self.own_extensions],
                 "versions": {
                     "mxnet": mx.__version__,
                     "numpy": np.__version__,
@@ -139,10 +160,12 @@ class Session:
     def _training(self, directory: RunDirectory, quiet: bool) -> Training:
         settings = self.settings
         self._checkpoints = Checkpoints(directory, lambda: weights_of(self.task.model), settings.checkpoint_every)
-        # In this order: figures first, then what decides by them, then what writes them down.
+        # In this order: figures first, then what decides by them, then what writes them down. Those of users may add
+        # figures, too, and change weights before they are saved.
         extensions: list[Extension] = [Validation(), self._early_stopping]
         if settings.detect_anomaly:
             extensions.append(Anomalies())
+        extensions += self.own_extensions
         extensions.append(History(directory.history, directory.run_id))
         if not quiet:
             progress = Progress()
@@ -153,7 +176,16 @@ class Session:
             self._interrupts,  # last, so that the signals are handled until everything is saved
         ]
         reseed = self.components.draw_from_mxnet
-        return Training(self.task, self.updates, self.learning_rate, settings, extensions, reseed)
+        return Training(
+            self.task,
+            self.updates,
+            self.learning_rate,
+            settings,
+            extensions,
+            reseed,
+            schedule=self.schedule,
+            path=directory.path,
+        )
 
     def _restore(self, directory: RunDirectory) -> None:
         try:

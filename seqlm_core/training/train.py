@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from seqlm_core.architecture import Architecture
@@ -13,6 +14,8 @@ from seqlm_core.run import Run
 from seqlm_core.settings import Settings, make_settings
 from seqlm_core.settings_of_run import plugins_taken, settings_like
 from seqlm_core.texts import Texts, open_texts
+from seqlm_core.training.extension import Extension, check_extensions
+from seqlm_core.training.schedules import named_schedule
 
 TAKEN_FROM_EARLIER_RUN = (
     "cell",
@@ -36,6 +39,7 @@ def train(
     overwrite: bool = False,
     init_from: PathLike | None = None,
     quiet: bool = False,
+    extensions: Sequence[Extension] = (),
     **settings: Any,
 ) -> Run:
     """Train a language model and return its run.
@@ -49,14 +53,19 @@ def train(
         init_from: a run whose best weights, vocabulary and sizes to begin with, instead of new ones; the optimizer
             begins afresh.
         quiet: show neither progress nor samples.
-        settings: fields of :class:`~seqlm_core.settings.Settings`, such as ``cell="gru"``.
+        extensions: what else is called in the training; resuming needs those that have a state again.
+        settings: fields of :class:`~seqlm_core.settings.Settings`, such as ``cell="gru"``. ``schedule`` may be a
+            function of a step and the number of all steps, too, which resuming needs again.
 
     Raises:
         UsageError: a setting, or ``out``, cannot be used.
         TextError: a text cannot be read, or there is too little of it.
+        PluginError: a plugin, an extension or a schedule cannot be used, or fails.
         NonFiniteLossError: training went wrong; the last good checkpoint is in the run directory.
         TrainingInterrupted: a signal ended the training, which can be resumed.
     """
+    own_extensions = check_extensions(extensions)
+    settings, schedule = named_schedule(settings)
     earlier = None if init_from is None else Run(init_from)
     wanted = (
         make_settings(Settings, settings)
@@ -84,5 +93,6 @@ def train(
             session = language_model_session(corpus, components, resolved, architecture, device)
             if earlier is not None:
                 session.take_weights(earlier)
+            session.extend(own_extensions, schedule)
             directory = train_into(session, texts, out, overwrite, quiet)
     return Run(directory.path)

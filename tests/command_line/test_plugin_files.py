@@ -201,9 +201,9 @@ def test_an_interrupted_training_says_to_give_the_file_again(folder):
     ("source", "code", "message"),
     [
         (None, 2, "cannot be read: No such file or directory"),
-        ("import os\n\n\nraise ValueError('not\\n today')", 1, "cannot be loaded: ValueError: not today (line 4)"),
+        ("import os\n\n\nraise ValueError('not today')", 1, "cannot be loaded: ValueError: not today (bad.py, line 4)"),
         ("def", 1, "cannot be loaded: SyntaxError: invalid syntax (bad.py, line 1)"),
-        ("import sys; sys.exit(3)", 1, "cannot be loaded: SystemExit: 3 (line 1)"),
+        ("import sys; sys.exit(3)", 1, "cannot be loaded: SystemExit: 3 (bad.py, line 1)"),
         ("", 1, "registers no cell, tokenizer or optimizer"),
         (TOKENIZER.replace('"letters"', '"char"', 1), 1, "tokenizer 'char' is a built-in's name; choose another"),
     ],

@@ -51,7 +51,7 @@ class Checkpoints(Extension):
         if self._closing_state is None and (record["best"] or by_epoch):
             self._save_last(training)
 
-    def on_step(self, training: Training) -> None:
+    def on_step_end(self, training: Training) -> None:
         due_by_steps = self._steps and training.step % self._steps == 0
         due_by_time = self._seconds and time.monotonic() - self._saved_time >= self._seconds
         if (due_by_steps or due_by_time) and self.saved_step != training.step:

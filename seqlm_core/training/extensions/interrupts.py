@@ -36,7 +36,7 @@ class Interrupts(Extension):
             heard = [*SIGNALS] if hangup is None or signal.getsignal(hangup) == signal.SIG_IGN else [*SIGNALS, hangup]
             self._before = {number: signal.signal(number, self._receive) for number in heard}
 
-    def on_step(self, training: Training) -> None:
+    def on_step_end(self, training: Training) -> None:
         if self.received is not None and training.stop_reason is None:
             training.stop_reason = "interrupted"
 
