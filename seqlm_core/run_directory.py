@@ -230,18 +230,21 @@ class RunDirectory:
                 raise PluginError(f"the state of tokenizer {name} cannot be written as JSON: {error}") from error
 
     def restore_tokenizer(self, tokenizer: Tokenizer) -> None:
-        """Give a tokenizer that learns what it had learnt.
+        """Give a tokenizer that learns what it had learnt; nothing, where it did not learn yet when the run was made.
 
         Raises:
             RunError: the file is missing or damaged, or the tokenizer cannot use it.
         """
         if not isinstance(tokenizer, TrainableTokenizer):
             return
-        values = self._read(self.tokenizer)
+        is_there = self.tokenizer.exists()
+        values = self._read(self.tokenizer) if is_there else {"state": {}}
         try:
             tokenizer.restore(values["state"])
         except Exception as error:
             name = type(tokenizer).__name__
+            if not is_there:
+                raise RunError(f"{self.tokenizer} is missing") from error
             raise RunError(f"tokenizer {name} cannot use {self.tokenizer}: {type(error).__name__}: {error}") from error
 
     def write_encoders(self, encoders: Encoders) -> None:

@@ -23,8 +23,9 @@ def settings_like(run: TrainedRun[SettingsT], given: Mapping[str, Any], taken: I
     """
     theirs = {name: getattr(run.settings, name) for name in taken}
     asked = _with_changes(run, {name: value for name, value in given.items() if name in theirs})
+    unchanged = _with_changes(run, {})  # a plugin may have an option more by now
     for name in theirs:
-        if getattr(asked, name) != theirs[name]:
+        if getattr(asked, name) != getattr(unchanged, name):
             raise SettingError(name, f"is {theirs[name]!r} in the run to begin from, and cannot be {given[name]!r}")
     return make_settings(type(run.settings), {**given, **theirs})
 
@@ -54,7 +55,8 @@ def resumed_settings(run: TrainedRun[SettingsT], changes: Mapping[str, Any]) -> 
             raise SettingError(
                 name, f"cannot change on resuming a run whose {settings.schedule} schedule depends on it"
             )
-    return new
+    # All others stay as they were recorded, also where a plugin has an option more by now.
+    return settings.replace(**{name: getattr(new, name) for name in changes if name in CHANGEABLE_ON_RESUME})
 
 
 def _with_changes(run: TrainedRun[SettingsT], changes: Mapping[str, Any]) -> SettingsT:

@@ -72,7 +72,10 @@ class TrainableTokenizer(Tokenizer, Protocol):
         """Return what was learnt, as values that JSON can hold."""
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Bring back what :meth:`state` returned; raise ``ValueError`` or the like where it cannot be used."""
+        """Bring back what :meth:`state` returned; raise ``ValueError`` or the like where it cannot be used.
+
+        A run that was made when the tokenizer did not learn yet gives an empty state.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
