@@ -27,6 +27,7 @@ def check_destination(out: PathLike | None, overwrite: bool) -> None:
     directory = RunDirectory(Path(out))
     if directory.path.exists() and not directory.path.is_dir():
         raise UsageError(f"--out {out} is a file, not a directory")
+    directory.recover()
     if directory.config.exists():
         if not overwrite:
             raise UsageError(

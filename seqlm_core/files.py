@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,9 +19,10 @@ from seqlm_core.errors import RunError
 LARGEST_FILE = 1 << 30
 
 
-def is_unfinished(path: Path, whole: Path) -> bool:
-    """Whether ``path`` is what a process that died left of writing ``whole``."""
-    return bool(re.fullmatch(re.escape(f".{whole.name}.") + "[0-9a-f]{8}", path.name))
+def is_unfinished(path: Path, names: Collection[str]) -> bool:
+    """Whether ``path`` is what a process that died left of writing a file of one of these names."""
+    written = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}", path.name)
+    return written is not None and written[1] in names
 
 
 def open_regular(path: Path) -> BinaryIO:

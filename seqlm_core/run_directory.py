@@ -6,15 +6,15 @@ import dataclasses
 import functools
 import os
 import secrets
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from seqlm_core import replacement
 from seqlm_core.checkpoint import load_checkpoint, save_checkpoint
-from seqlm_core.errors import PluginError, RunError, UsageError
-from seqlm_core.files import is_unfinished, json_digest, read_json, write_json
+from seqlm_core.errors import PluginError, RunError
+from seqlm_core.files import json_digest, read_json, write_json
 from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.sequences.encoders import Encoders
 from seqlm_core.specs import Tokenizer, TrainableTokenizer
@@ -27,22 +27,30 @@ TRAINING_EXAMPLES_FILE = "training-examples.jsonl"
 VALIDATION_EXAMPLES_FILE = "validation-examples.jsonl"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class RunDirectory:
     """The files of one run.
 
     Attributes:
         path: the directory.
         new_id: of a run that is being begun there; None for the run that is there.
+        replaces: of a new run that is not yet in the place of the old one, the directory of the old one. Then ``path``
+            is a folder within it. See :mod:`seqlm_core.replacement`.
     """
 
     path: Path
     new_id: str | None = None
+    replaces: Path | None = None
 
     @classmethod
     def of_new_run(cls, path: Path) -> RunDirectory:
         """Return a directory for a new run, which is given an identity."""
         return cls(path, secrets.token_hex(16))
+
+    @property
+    def place(self) -> Path:
+        """The directory by which users know the run."""
+        return self.replaces or self.path
 
     @functools.cached_property
     def run_id(self) -> str | None:
@@ -114,6 +122,11 @@ class RunDirectory:
         )
 
     @property
+    def names(self) -> list[str]:
+        """Of those files."""
+        return [path.name for path in self.files]
+
+    @property
     def meanings(self) -> Path:
         """The file that gives a model's inputs and outputs their meaning."""
         return self.vocabulary if self.read_config()["task"] == LANGUAGE_MODEL else self.encoders
@@ -150,39 +163,28 @@ class RunDirectory:
             raise RunError(f"{path} belongs to another run than {self.config.name} and {self.meanings.name} beside it")
         return arrays, state
 
-    def clear(self, texts: Iterable[Path]) -> None:
-        """Remove the files of an earlier run, and see whether new ones can be written.
-
-        Args:
-            texts: what will be trained on, which must not be among those files.
-
-        Raises:
-            UsageError: a text is among them, or the directory may not be written to.
-        """
-        replaced = {path.resolve() for path in self.files}
-        for text in texts:
-            if text.resolve() in replaced:
-                raise UsageError(f"{text} belongs to the run that --overwrite would replace; copy it elsewhere first")
-        try:
-            self._remove_files()
-            self.history.touch()
-        except OSError as error:
-            raise UsageError(f"--out {self.path} cannot be written to: {error.strerror}") from error
+    def take_place(self) -> None:
+        """Put a new run in the place of the one that it replaces, which goes; nothing is done to any other."""
+        if self.replaces is not None:
+            replacement.decide(self.replaces)
+            self.path, self.replaces = self.replaces, None
+            replacement.finish(self.path, self.names)
 
     def owns(self, path: Path) -> bool:
-        """Whether a path in the directory is a file of a run, or one that was being written when its process died."""
-        return path in self.files or any(is_unfinished(path, file) for file in self.files)
+        """Whether a path in the directory is a run's: a file, or what a process that died has left."""
+        return path in self.files or replacement.is_left(path, self.names)
 
-    def _remove_files(self) -> None:
-        for path in self.path.iterdir() if self.path.is_dir() else ():
-            if self.owns(path):
-                path.unlink(missing_ok=True)
+    def remove_leftovers(self) -> None:
+        """Remove what processes that died have left; only for who holds the directory's lock.
 
-    def remove(self) -> None:
-        """Remove the run's files, and the directory if nothing else is in it."""
-        self._remove_files()
-        if self.path.is_dir() and not any(self.path.iterdir()):
-            self.path.rmdir()
+        Raises:
+            RunError: something cannot be removed.
+        """
+        replacement.remove_leftovers(self.path, self.names)
+
+    def recover(self) -> None:
+        """Finish a replacement in the middle of which a process died; see :func:`seqlm_core.replacement.recover`."""
+        replacement.recover(self.path, self.names)
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Write ``config.json``."""
@@ -194,6 +196,7 @@ class RunDirectory:
         Raises:
             RunError: this is no run directory, or the file is damaged or of another version.
         """
+        self.recover()
         if not os.path.lexists(self.config):
             there = "is a file" if self.path.exists() else "does not exist"
             there = "has no config.json" if self.path.is_dir() else there

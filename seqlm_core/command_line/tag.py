@@ -60,7 +60,7 @@ def _column_options(*kinds: str) -> Callable[[Callable[..., Any]], Callable[...,
 @click.option(
     "--out", metavar="DIRECTORY", help="Where the run goes.  [default: data/models/FILE-CELL-N, N the next free]"
 )
-@click.option("--overwrite", is_flag=True, help="Replace the run that is in --out.")
+@click.option("--overwrite", is_flag=True, help="Replace the run that is in --out, once the new one has a checkpoint.")
 @click.option(
     "--init-from",
     metavar="RUN",

@@ -25,7 +25,7 @@ SAMPLE_LENGTH = 400
 @click.option(
     "--out", metavar="DIRECTORY", help="Where the run goes.  [default: data/models/TEXT-CELL-N, N the next free]"
 )
-@click.option("--overwrite", is_flag=True, help="Replace the run that is in --out.")
+@click.option("--overwrite", is_flag=True, help="Replace the run that is in --out, once the new one has a checkpoint.")
 @click.option(
     "--init-from",
     metavar="RUN",

@@ -62,6 +62,7 @@ def resume(path: PathLike, *, quiet: bool = False, extensions: Sequence[Extensio
     device = compute_device(settings.device)
     kernels = run.config["kernels"]
     with locked(directory.path), told_failures(), chosen_kernels(kernels):
+        directory.remove_leftovers()
         if kernels_in_use(device) != kernels:
             logger.warning(
                 "the run was begun with %s kernels and goes on with %s, so it will not be the same to the bit",

@@ -143,8 +143,7 @@ class Session:
             if not self.directory.path.exists():
                 raise RunError(f"{self.directory.path} was removed while it was trained into") from error
             raise RunError(
-                f"{error.filename or self.directory.path} cannot be written: {error.strerror}; the last checkpoint is "
-                f"whole: mend this and go on with: {self._resume_command}"
+                f"{error.filename or self.directory.path} cannot be written: {error.strerror}; {self._what_is_left}"
             ) from error
         received = self._interrupts.received
         if received is not None and self.training.stop_reason == "interrupted":
@@ -153,9 +152,18 @@ class Session:
             )
 
     @property
+    def _what_is_left(self) -> str:
+        """What a user has of the run after an error."""
+        if self.directory.replaces is not None:
+            return f"the run in {self.directory.place} is as it was"
+        if not self.directory.last.exists():
+            return "nothing of the run was saved"
+        return f"the last checkpoint is whole: mend this and go on with: {self._resume_command}"
+
+    @property
     def _resume_command(self) -> str:
         flags = plugin_flags(self.components.to_json())
-        return f"{self.task.resume_command} {shlex.quote(str(self.directory.path))}{flags}"
+        return f"{self.task.resume_command} {shlex.quote(str(self.directory.place))}{flags}"
 
     def _training(self, directory: RunDirectory, quiet: bool) -> Training:
         settings = self.settings
@@ -166,13 +174,13 @@ class Session:
         if settings.detect_anomaly:
             extensions.append(Anomalies())
         extensions += self.own_extensions
-        extensions.append(History(directory.history, directory.run_id))
+        extensions.append(History(directory))
         if not quiet:
             progress = Progress()
             extensions += [progress, *self.task.watchers(self.components, progress.message)]
         extensions += [
             self._checkpoints,
-            Plot(directory, f"{settings.cell}, {directory.path.name}", self.task.loss_name),
+            Plot(directory, f"{settings.cell}, {directory.place.name}", self.task.loss_name),
             self._interrupts,  # last, so that the signals are handled until everything is saved
         ]
         reseed = self.components.draw_from_mxnet
@@ -209,7 +217,7 @@ class Session:
             s.layers,
             s.hidden_size,
             f"{weights:,}",
-            self.directory.path,
+            self.directory.place,
         )
         kernels = kernels_in_use(self.device)
         logger.info(

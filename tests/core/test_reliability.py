@@ -32,7 +32,9 @@ def train(text, out, **changes):
     return seqlm.train(text, out=out, quiet=True, **{**SMALL, "epochs": 1, **changes})
 
 
-@pytest.mark.parametrize("command", [["kill.py", "--kills", "4"], ["damage.py", "--copies", "150"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [["kill.py", "--kills", "4", "--overwrites", "2"], ["damage.py", "--copies", "150"]], ids=" ".join
+)
 def test_a_short_form_of_the_fault_tests(command):
     done = subprocess.run([sys.executable, FAULTS / command[0], *command[1:]], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

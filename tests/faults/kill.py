@@ -1,6 +1,8 @@
 """Kills a training at random moments, again and again, and compares what it comes to with an undisturbed one.
 
-python tests/faults/kill.py --kills 200
+With --overwrites it also kills trainings that replace a run: one of the two is left, whole.
+
+python tests/faults/kill.py --kills 200 --overwrites 30
 """
 
 from __future__ import annotations
@@ -84,9 +86,44 @@ def loads(out: Path) -> bool:
     return True
 
 
+def overwrite(kills: int, folder: Path, chance: random.Random) -> None:
+    """Kill trainings that replace a run: what is left is the old one, or the new one that can go on, and no more."""
+    old, new, out = folder / "old", folder / "new", folder / "overwritten"
+    left = {"old": 0, "new": 0}
+    subprocess.run(training("gru", folder, old), check=True, stdout=subprocess.DEVNULL)
+    again = [*training("gru", folder, new), "--seed", "2"]
+    began = time.monotonic()
+    subprocess.run(again, check=True, stdout=subprocess.DEVNULL)
+    longest = time.monotonic() - began
+    for _ in range(kills):
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.copytree(old, out)
+        (out / "notes.txt").write_text("mine")
+        replacing = [*training("gru", folder, out), "--seed", "2", "--overwrite"]
+        process = subprocess.Popen(replacing, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        seen = True
+        moment = time.monotonic() + chance.uniform(0.3, longest)
+        while time.monotonic() < moment and process.poll() is None:
+            seen = seen and loads(out)  # a reader beside it always has a run
+        process.kill()
+        process.communicate()
+        assert seen
+        assert loads(out)
+        is_new = open_run(out).config["settings"]["seed"] == 2
+        left["new" if is_new else "old"] += 1
+        if not is_new:
+            assert not differences(old, out)
+        subprocess.run(command("train", "--resume", str(out), "--quiet"), check=True, stdout=subprocess.DEVNULL)
+        different = differences(new if is_new else old, out)
+        assert not different, different
+        assert {path.name for path in out.iterdir()} == {path.name for path in old.iterdir()} | {"notes.txt"}
+    print(f"{kills} kills during --overwrite: {left['old']} left the old run, {left['new']} the new one; 0 lost")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--overwrites", type=int, default=30, help="kills of trainings that replace a run")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     chance = random.Random(given.seed)
@@ -94,6 +131,7 @@ def main() -> None:
     kills = runs = 0
     with tempfile.TemporaryDirectory(prefix="seqlm-kill-") as folder:
         write_texts(Path(folder))
+        overwrite(given.overwrites, Path(folder), chance)
         while kills < given.kills:
             kind = KINDS[runs % len(KINDS)]
             undisturbed, out = Path(folder) / f"{kind}-whole", Path(folder) / f"{kind}-killed"

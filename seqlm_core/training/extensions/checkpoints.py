@@ -76,6 +76,8 @@ class Checkpoints(Extension):
         self.directory.save(self.directory.last, arrays, state)
         self.saved_step = training.step
         self._saved_time = time.monotonic()
+        if training.step > 0:
+            self.directory.take_place()
 
 
 def _grouped(group: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

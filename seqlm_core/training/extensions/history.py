@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqlm_core.errors import RunError
 from seqlm_core.files import read_file, write_atomically
+from seqlm_core.run_directory import RunDirectory
 from seqlm_core.training.extension import Extension, Record
 
 if TYPE_CHECKING:
@@ -26,8 +27,7 @@ class History(Extension):
     Adds ``seconds`` to each record, the time trained so far.
 
     Args:
-        path: of the file. A resumed training cuts it back to what its checkpoint knows of.
-        run_id: the run's identity, with which the digest of the records begins; None of runs that have none.
+        directory: of the run. A resumed training cuts its history back to what its checkpoint knows of.
 
     Raises:
         RunError: on resuming, those lines are not there any more as they were.
@@ -35,10 +35,10 @@ class History(Extension):
 
     name = "history"
 
-    def __init__(self, path: Path, run_id: str | None) -> None:
-        self.path = path
+    def __init__(self, directory: RunDirectory) -> None:
+        self.directory = directory
         self.lines = 0
-        self._digest = _new_digest(run_id)
+        self._digest = _new_digest(directory.run_id)
         self._restored_digest: str | None = None
         self._seconds_before = 0.0
         self._started = time.perf_counter()
@@ -50,12 +50,13 @@ class History(Extension):
 
     def on_start(self, training: Training) -> None:
         self._started = time.perf_counter()
-        lines = read_file(self.path).splitlines(keepends=True) if os.path.lexists(self.path) else []
+        path = self.directory.history
+        lines = read_file(path).splitlines(keepends=True) if os.path.lexists(path) else []
         kept = lines[: self.lines]
-        _verify(self.path, kept, self._digest)
+        _verify(path, kept, self._digest)
         if self._restored_digest not in (None, self._digest.hexdigest()):
-            raise RunError(f"{self.path} is damaged or was altered: it is not what the checkpoint knows of")
-        write_atomically(self.path, b"".join(kept))
+            raise RunError(f"{path} is damaged or was altered: it is not what the checkpoint knows of")
+        write_atomically(path, b"".join(kept))
 
     def on_report(self, training: Training, record: Record) -> None:
         self._append(record)
@@ -75,7 +76,7 @@ class History(Extension):
         text = json.dumps(record)
         self._digest.update(text.encode())
         line = json.dumps({**record, "check": self._digest.hexdigest()[:CHECK_LENGTH]}) + "\n"
-        with self.path.open("ab") as file:
+        with self.directory.history.open("ab") as file:
             file.write(line.encode())
         self.lines += 1
 
