@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -50,10 +52,38 @@ def plot_history(records: Sequence[dict[str, Any]], path: Path, title: str, loss
     if best:
         axes.axvline(best[-1]["step"], color="grey", linestyle=":", linewidth=1, label="best epoch")
     axes.set(xlabel="step", ylabel=f"loss ({loss_name.replace('_', ' ')})")
-    axes.set_title(title.replace("$", r"\$"))  # which would begin a formula
+    axes.set_title(title.replace("$", r"\$"), family=families_for(title))  # a $ would begin a formula
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
         axes.legend()
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
+    with warnings.catch_warnings():
+        # Where no font has a character, a box is drawn, and there is nothing that a user could do in a hurry.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")
+        figure.savefig(buffer, format="png", dpi=120)
     write_atomically(path, buffer.getvalue())
+
+
+def families_for(text: str) -> list[str]:
+    """Return the font families to draw a text in: the usual ones, and one that has the characters which they lack.
+
+    The name of a Chinese text has many of those. There is no further family where no installed font has all of them.
+    """
+    from matplotlib import font_manager
+    from matplotlib.ft2font import FT2Font
+
+    def lacks(path: str, characters: set[str]) -> set[str]:
+        font = FT2Font(path)
+        return {character for character in characters if not font.get_char_index(ord(character))}
+
+    usual = font_manager.FontProperties()
+    lacking = lacks(font_manager.findfont(usual), set(filter(str.isprintable, text)))
+    families: list[str] = list(usual.get_family())
+    fonts = font_manager.fontManager.ttflist if lacking else []
+    for font in sorted(fonts, key=lambda font: (font.style != "normal", font.weight not in (400, "normal"), font.name)):
+        if font.name.startswith("Last Resort"):  # has a box for each character
+            continue
+        with contextlib.suppress(OSError, RuntimeError):
+            if not lacks(font.fname, lacking):
+                return [*families, font.name]
+    return families
