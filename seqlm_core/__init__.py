@@ -6,6 +6,11 @@ run = seqlm.train("data/input.txt", cell="lstm")
 print(run.sample("The ", length=200))
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from seqlm_core.errors import (
     NonFiniteLossError,
     PluginError,
@@ -33,14 +38,21 @@ from seqlm_core.training.resume import resume
 from seqlm_core.training.train import train
 from seqlm_core.version import __version__
 
+if TYPE_CHECKING:
+    from seqlm_core.model.initialization import GateBias, GateOrthogonal
+    from seqlm_core.model.recurrent_layer import RecurrentLayer
+
 __all__ = [
     "CellSpec",
     "Extension",
+    "GateBias",
+    "GateOrthogonal",
     "NoOptions",
     "NonFiniteLossError",
     "OptimizerSpec",
     "PluginError",
     "Plugins",
+    "RecurrentLayer",
     "Run",
     "RunError",
     "SeqlmError",
@@ -68,3 +80,16 @@ __all__ = [
     "sigmoid",
     "train",
 ]
+
+_WITH_MXNET = {
+    "GateBias": "seqlm_core.model.initialization",
+    "GateOrthogonal": "seqlm_core.model.initialization",
+    "RecurrentLayer": "seqlm_core.model.recurrent_layer",
+}
+"""Where the names are whose modules import MXNet, which takes seconds: they are imported when they are asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WITH_MXNET:
+        return getattr(importlib.import_module(_WITH_MXNET[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

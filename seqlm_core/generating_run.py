@@ -68,7 +68,7 @@ class GeneratingRun(TrainedRun[Settings]):
     @functools.cached_property
     def network(self) -> TextNetwork:
         """The model as generation uses it; without MXNet, if the cell has a step function."""
-        if self.cell.spec.step is not None:
+        if self.cell.spec.has_step(self.cell.options):
             return step_network(self.architecture, self.cell.spec, self.cell.options, self.weights)
         from seqlm_core.generation.layer_network import LayerNetwork
 

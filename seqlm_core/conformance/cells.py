@@ -254,7 +254,7 @@ def resumes(cell: Cell) -> str:
     "step(weights, inputs, states, options): compare it with the layer, formula by formula",
 )
 def both_ways_to_generate_agree(cell: Cell) -> str:
-    if cell.spec.step is None:
+    if not cell.spec.has_step(cell.options):
         return "no step function: text is generated through the layer, which is slower"
     largest = 0.0
     for layers in (1, 2, 3):

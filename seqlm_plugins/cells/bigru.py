@@ -13,7 +13,5 @@ def seqlm_cells() -> seqlm.CellSpec:
         "gated recurrent unit, both directions",
         gru.build,
         bidirectional=True,
-        step=gru.step,
-        project=gru.project,
         native="gru",
     )

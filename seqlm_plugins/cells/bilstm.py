@@ -14,7 +14,5 @@ def seqlm_cells() -> seqlm.CellSpec:
         lstm.build,
         lstm.LSTMOptions,
         bidirectional=True,
-        step=lstm.step,
-        project=lstm.project,
         native="lstm",
     )

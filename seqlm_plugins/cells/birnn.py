@@ -14,7 +14,5 @@ def seqlm_cells() -> seqlm.CellSpec:
         rnn.build,
         rnn.RNNOptions,
         bidirectional=True,
-        step=rnn.step,
-        project=rnn.project,
         native=rnn.kernel,
     )

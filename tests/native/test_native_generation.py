@@ -293,7 +293,6 @@ def test_a_kernel_that_does_not_fit_its_cell_is_named(name):
         ("lstn", RandomModel, "native must be rnn_tanh, rnn_relu, gru, lstm, a function"),
         (3, RandomModel, "native must be"),
         ([], RandomModel, "native must be"),
-        ("lstm", None, "native must go with a step"),
     ],
 )
 def test_a_cell_cannot_name_a_kernel_that_is_not_there(native_field, step, message):

@@ -24,7 +24,6 @@ class QRNNOptions:
 
 
 def build(input_size: int, hidden_size: int, options: QRNNOptions) -> Any:
-    from seqlm_core.model.initialization import GateBias
     from seqlm_core.mxnet import gluon, mx, nd
 
     class Gates(gluon.HybridBlock):
@@ -33,7 +32,7 @@ def build(input_size: int, hidden_size: int, options: QRNNOptions) -> Any:
         def __init__(self) -> None:
             super().__init__()
             rows = 3 * hidden_size
-            forget_bias = GateBias(gates=3, gate=1, value=options.forget_bias)
+            forget_bias = seqlm.GateBias(gates=3, gate=1, value=options.forget_bias)
             with self.name_scope():
                 self.now = self.params.get("now_weight", shape=(rows, input_size))
                 self.before = self.params.get("before_weight", shape=(rows, input_size))

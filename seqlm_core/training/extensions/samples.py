@@ -61,7 +61,7 @@ class ModelSampler:
         return self.corpus.tokenizer.detokenize([vocabulary.tokens[i] for some in drawn for i in some.tokens[0]])
 
     def _network(self) -> TextNetwork:
-        if self.cell.spec.step is not None:
+        if self.cell.spec.has_step(self.cell.options):
             return step_network(self.model.architecture, self.cell.spec, self.cell.options, weights_of(self.model))
         self._layers = self._layers or LayerNetwork(self.model)
         return self._layers

@@ -1,0 +1,98 @@
+"""The layers of the built-in cells by their public names, and cells that name a native kernel and have no step."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SMALL
+
+import seqlm_core as seqlm
+from seqlm_core.conformance.kinds import check_plugin
+from seqlm_core.model import initialization, recurrent_layer
+from seqlm_core.plugins import installed_plugins
+
+PLUGINS = Path(__file__).resolve().parents[2] / "seqlm_plugins"
+SHORT = {**SMALL, "max_steps": 3, "warmup": 0}
+
+
+def test_public_names_are_the_layers_themselves():
+    assert seqlm.RecurrentLayer is recurrent_layer.RecurrentLayer
+    assert seqlm.GateBias is initialization.GateBias
+    assert seqlm.GateOrthogonal is initialization.GateOrthogonal
+
+
+def test_importing_the_package_does_not_import_mxnet_until_a_layer_is_asked_for():
+    there = "print('mxnet' in sys.modules)"
+    program = f"import sys, seqlm_core; {there}; seqlm_core.RecurrentLayer; {there}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'seqlm_core' has no attribute 'Recurrent'"):
+        _ = seqlm.Recurrent
+
+
+def test_built_in_plugins_take_from_the_core_what_is_public():
+    text = "".join(path.read_text() for path in PLUGINS.rglob("*.py"))
+    modules = {line.split()[1] for line in text.splitlines() if line.strip().startswith("from seqlm_core")}
+    assert modules <= {"seqlm_core.mxnet"}
+
+
+@pytest.fixture(autouse=True)
+def fresh_plugins(monkeypatch):
+    monkeypatch.setenv("SEQLM_PLUGINS", "")
+    installed_plugins.cache_clear()
+    yield
+    installed_plugins.cache_clear()
+
+
+def register(native, kernel="lstm", **more):
+    class Plugin:
+        @seqlm.hookimpl
+        def seqlm_cells(self):
+            return seqlm.CellSpec(
+                "mine",
+                "mine",
+                lambda size, hidden, options: seqlm.RecurrentLayer(kernel, size, hidden),
+                native=native,
+                **more,
+            )
+
+    installed_plugins().register(Plugin())
+
+
+@pytest.mark.parametrize("kernel", ["lstm", "gru", "rnn_tanh", "rnn_relu"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_cell_that_names_a_kernel_generates_without_a_step_of_its_own(
+    short_text, tmp_path, monkeypatch, kernel, bidirectional
+):
+    register(kernel, kernel, bidirectional=bidirectional)
+    run = seqlm.train(short_text, cell="mine", layers=2, out=tmp_path / "run", quiet=True, **SHORT)
+    drawn = run.sample("the ", length=60, seed=1)
+    monkeypatch.setenv("SEQLM_NATIVE", "0")
+    assert seqlm.Run(run.path).sample("the ", length=60, seed=1) == drawn
+    # The same through the layer, for which the cell names no kernel.
+    register(None, kernel, bidirectional=bidirectional)
+    by_layer = seqlm.Run(run.path)
+    assert by_layer.cell.spec.step is None
+    expected = [line.bits for line in by_layer.score(short_text)]
+    register(kernel, kernel, bidirectional=bidirectional)
+    np.testing.assert_allclose([line.bits for line in seqlm.Run(run.path).score(short_text)], expected, rtol=1e-4)
+
+
+def test_a_cell_whose_kernel_depends_on_its_options_goes_through_the_layer_where_there_is_none(short_text, tmp_path):
+    register(lambda options: None)
+    run = seqlm.train(short_text, cell="mine", out=tmp_path / "run", quiet=True, **SHORT)
+    assert len(run.sample(length=5, seed=1)) == 5
+    assert not run.cell.spec.has_step(run.cell.options)
+
+
+def test_the_check_tells_of_a_kernel_that_is_not_what_the_layer_computes():
+    register("rnn_relu", "rnn_tanh")
+    failed = [outcome.demand for outcome in check_plugin("cell", "mine") if not outcome.passed]
+    assert "predicts alike by the layer and by the NumPy step function" in failed
