@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import sys
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -60,15 +62,19 @@ if "OMP_WAIT_POLICY" not in os.environ:
 # With such a role the import never returns: it serves.
 if os.environ.get("DMLC_ROLE") in ("server", "scheduler"):
     raise SeqlmError(f"DMLC_ROLE is {os.environ['DMLC_ROLE']!r}, which makes MXNet serve and never return; unset it")
+if sys.flags.optimize > 1:
+    raise SeqlmError("MXNet cannot be loaded without docstrings; unset PYTHONOPTIMIZE, or start Python without -OO")
 for _name, _type in _REMOVED_NUMPY_ALIASES.items():
     if _name not in vars(np):
         setattr(np, _name, _type)
 
 try:
-    import mxnet as mx
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its own, which would be errors where a user makes errors of warnings
+        import mxnet as mx
+        from mxnet import autograd, gluon, nd
 except (OSError, ImportError) as error:
     raise _loading_error(error) from error
-from mxnet import autograd, gluon, nd  # noqa: E402 - only once its needs are met
 
 __all__ = ["autograd", "compute_device", "drained", "gluon", "mx", "nd", "told_failures", "usable_cores"]
 

@@ -20,6 +20,7 @@ from seqlm_core.sequences.encoders import Encoders, TokenEncoder
 from seqlm_core.sequences.examples import INPUTS, OUTPUTS, Example, check_examples, write_examples
 from seqlm_core.settings import SequenceSettings, make_settings
 from seqlm_core.settings_of_run import plugins_taken, settings_like
+from seqlm_core.temporary import temporary_files_told
 from seqlm_core.texts import TrainingTexts
 from seqlm_core.training.extension import Extension, check_extensions
 from seqlm_core.training.schedules import named_schedule
@@ -202,6 +203,7 @@ class SequenceModel:
 def _as_texts(folder: Path, training: Sequence[Example], validation: Sequence[Example], name: str) -> TrainingTexts:
     """Write the examples for the run to keep."""
     kept = {TRAINING_EXAMPLES_FILE: training, VALIDATION_EXAMPLES_FILE: validation}
-    files = {file: write_examples(folder / file, examples) for file, examples in kept.items() if examples}
+    with temporary_files_told():
+        files = {file: write_examples(folder / file, examples) for file, examples in kept.items() if examples}
     held_out = (files[VALIDATION_EXAMPLES_FILE],) if validation else ()
     return TrainingTexts((files[TRAINING_EXAMPLES_FILE],), held_out, kept=files, name=name)

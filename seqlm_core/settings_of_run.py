@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -53,7 +54,10 @@ def resumed_settings(run: TrainedRun[SettingsT], changes: Mapping[str, Any]) -> 
             )
         if name in ("epochs", "max_steps") and settings.schedule != "constant":
             raise SettingError(
-                name, f"cannot change on resuming a run whose {settings.schedule} schedule depends on it"
+                name,
+                f"cannot change on resuming a run whose {settings.schedule} schedule depends on it; "
+                f"--init-from {shlex.quote(str(run.path))} begins a new run with its weights, and a run with "
+                "--schedule constant can be made longer",
             )
     # All others stay as they were recorded, also where a plugin has an option more by now.
     return settings.replace(**{name: getattr(new, name) for name in changes if name in CHANGEABLE_ON_RESUME})

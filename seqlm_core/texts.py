@@ -16,6 +16,7 @@ from seqlm_core.errors import RunError, SeqlmError, TextError, UsageError
 from seqlm_core.files import open_regular
 from seqlm_core.reading.text import Fingerprint, PathLike, TextFile, check_readable
 from seqlm_core.run_directory import STANDARD_INPUT_FILE, RunDirectory
+from seqlm_core.temporary import temporary_files_told
 
 Texts = Union[PathLike, Sequence[PathLike], None]
 
@@ -163,7 +164,7 @@ def _spool_standard_input(folder: Path) -> Path:
     if sys.stdin is None:
         raise TextError("standard input is closed")
     path = folder / STANDARD_INPUT_FILE  # messages name it
-    with path.open("wb") as file:
+    with temporary_files_told(), path.open("wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
         if not file.tell():
             raise TextError("standard input is empty")

@@ -28,3 +28,10 @@ def printed_if_possible() -> Iterator[None]:
         pass  # whoever read it has had enough
     except OSError as error:
         logger.warning("the training is done and saved, but its report cannot be printed: %s", error.strerror)
+
+
+def epochs_in_words(epochs: float) -> str:
+    """Return a number of epochs, of which the last may not be whole, with the digits that matter."""
+    if epochs == int(epochs):
+        return str(int(epochs))
+    return f"{epochs:.1f}" if epochs > 1 else f"{epochs:.2g}"

@@ -14,7 +14,7 @@ import click
 
 from seqlm_core.command_line.notices import be_quiet
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
-from seqlm_core.command_line.report import printed_if_possible
+from seqlm_core.command_line.report import epochs_in_words, printed_if_possible
 from seqlm_core.command_line.setting_options import given_settings, setting_options
 from seqlm_core.errors import UsageError
 from seqlm_core.settings import SequenceSettings
@@ -240,7 +240,7 @@ def _report(run: Any) -> None:
     best = next((record for record in reversed(epochs) if record["best"]), None)
     if best is None:  # interrupted before there was any epoch, and resumed to no more
         return
-    click.echo(f"best epoch   {best['epoch']:g} of {epochs[-1]['epoch']:g}")
+    click.echo(f"best epoch   {epochs_in_words(best['epoch'])} of {epochs_in_words(epochs[-1]['epoch'])}")
     for part in ("training", "validation"):
         figures = {name[len(part) + 1 :]: value for name, value in best.items() if name.startswith(f"{part}_")}
         if figures:

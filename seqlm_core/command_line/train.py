@@ -9,7 +9,7 @@ import click
 
 from seqlm_core.command_line.notices import be_quiet
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
-from seqlm_core.command_line.report import printed_if_possible
+from seqlm_core.command_line.report import epochs_in_words, printed_if_possible
 from seqlm_core.command_line.setting_options import given_settings, setting_options
 from seqlm_core.errors import UsageError
 from seqlm_core.reading.unknown import MOST_UNKNOWN, percent
@@ -87,7 +87,7 @@ def _report(run: Any) -> None:
     click.echo()
     if best is None:  # interrupted before there was any epoch, and resumed to no more
         return
-    click.echo(f"best epoch   {best['epoch']:g} of {epochs[-1]['epoch']:g}")
+    click.echo(f"best epoch   {epochs_in_words(best['epoch'])} of {epochs_in_words(epochs[-1]['epoch'])}")
     share = _unknown_share(run, "training")
     note = f" ({percent(share)} of the tokens are unknown)" if share else ""
     click.echo(f"training     {best['training_nats_per_token']:.4f} nats per token{note}")

@@ -10,6 +10,7 @@ from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 from seqlm_core.specs import Tokenizer
 
 DEFAULT_MARK = "_"
+MOST_TOKENS_OF_MARK = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,13 +49,13 @@ def cut_gapped_text(
         vocabulary: of the model.
 
     Raises:
-        SettingError: the mark is empty, or stands for no token.
+        SettingError: the mark is empty, or stands for no token or for too many.
         UsageError: the text has no mark.
     """
     if not mark:
         raise SettingError("mark", "must not be empty")
-    if tokens_of_mark < 1:
-        raise SettingError("gap", f"must be at least 1, not {tokens_of_mark}")
+    if not 1 <= tokens_of_mark <= MOST_TOKENS_OF_MARK:
+        raise SettingError("gap", f"must be between 1 and {MOST_TOKENS_OF_MARK}, not {tokens_of_mark}")
     *pieces, last = text.split(mark)
     if not pieces:
         raise UsageError(f"the text has no gap: the mark {mark!r} is not in it")

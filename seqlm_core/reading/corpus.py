@@ -17,6 +17,7 @@ from seqlm_core.reading.text import PathLike, TextFile, check_readable
 from seqlm_core.reading.unknown import MOST_UNKNOWN, unknown_in_words
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 from seqlm_core.specs import Tokenizer, TrainableTokenizer
+from seqlm_core.temporary import temporary_files_told
 
 logger = logging.getLogger("seqlm")
 
@@ -260,12 +261,12 @@ def _number_tokens(files: Iterable[Iterator[str]], tokenizer: Tokenizer, numbers
             yield block
 
     # The file has no name any more when this returns; the map keeps it alive.
-    with tempfile.TemporaryFile(prefix="seqlm-") as file:
+    with temporary_files_told(), tempfile.TemporaryFile(prefix="seqlm-") as file:
         for blocks in files:
             for tokens in tokenize_blocks(counted(blocks), tokenizer):
                 for token in tokens:
                     numbers.setdefault(token, len(numbers))
-                np.fromiter((numbers[token] for token in tokens), np.int32, len(tokens)).tofile(file)
+                file.write(np.fromiter((numbers[token] for token in tokens), np.int32, len(tokens)).data)
         file.flush()
         if not characters:
             return _NumberedText(np.zeros(0, dtype=np.int32), 0)

@@ -16,6 +16,7 @@ from seqlm_core.errors import NonFiniteLossError, RunError, UsageError
 from seqlm_core.model.recurrent_network import RecurrentNetwork
 from seqlm_core.mxnet import autograd, mx
 from seqlm_core.randomness import mxnet_seed
+from seqlm_core.training.advice import clipping_advice
 from seqlm_core.training.extension import Extension, Record, hook_of, saved_state
 from seqlm_core.training.prefetch import made_ahead
 from seqlm_core.training.schedules import Schedule, learning_rate
@@ -183,7 +184,7 @@ class Training:
             if not math.isfinite(loss):
                 raise NonFiniteLossError(
                     f"the training loss is {loss} at step {step}; "
-                    "try a lower --learning-rate, a lower --clip-norm or some --warmup"
+                    f"try a lower --learning-rate, {clipping_advice(self.settings.clip_norm)} or a longer --warmup"
                 )
             self._since_report.add(loss, predictions)
             self._since_epoch.add(loss, predictions)

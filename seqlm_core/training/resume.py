@@ -74,7 +74,12 @@ def resume(path: PathLike, *, quiet: bool = False, extensions: Sequence[Extensio
         session.begin(directory, quiet)
         _warn_of_missing(own_extensions, run.config.get("extensions", []))
         if session.is_finished:
-            logger.info("the run is finished: %d steps are done", session.training.step)
+            more = (
+                "a larger --epochs or --max-steps goes on with it"
+                if session.can_be_longer
+                else "--init-from begins another with its weights"
+            )
+            logger.info("the run is finished: %d steps are done; %s", session.training.step, more)
             return run
         if settings != run.settings:
             run.change_settings(settings)

@@ -8,6 +8,7 @@ import os
 import platform
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -130,6 +131,11 @@ class Session:
         """Whether nothing is left to train."""
         return self.training.step >= self.training.total_steps or self._early_stopping.is_due
 
+    @property
+    def can_be_longer(self) -> bool:
+        """Whether a finished run goes on if it is given more epochs."""
+        return self.settings.schedule == "constant" and not self._early_stopping.is_due
+
     def run(self) -> None:
         """Train to the end.
 
@@ -142,14 +148,19 @@ class Session:
         except OSError as error:
             if not self.directory.path.exists():
                 raise RunError(f"{self.directory.path} was removed while it was trained into") from error
-            raise RunError(
-                f"{error.filename or self.directory.path} cannot be written: {error.strerror}; {self._what_is_left}"
-            ) from error
+            raise RunError(f"{self._what_failed(error)}; {self._what_is_left}") from error
         received = self._interrupts.received
         if received is not None and self.training.stop_reason == "interrupted":
             raise TrainingInterrupted(
                 f"interrupted at step {self.training.step} and saved; go on with: {self._resume_command}", received
             )
+
+    def _what_failed(self, error: OSError) -> str:
+        """Tell what the system refused, which may be about another file than one of the run."""
+        directory = self.directory.path
+        file = Path(os.fsdecode(error.filename)) if error.filename else directory
+        is_ours = file == directory or directory in file.parents
+        return f"{file}{' cannot be written' if is_ours else ''}: {error.strerror or error}"
 
     @property
     def _what_is_left(self) -> str:
@@ -192,7 +203,7 @@ class Session:
             extensions,
             reseed,
             schedule=self.schedule,
-            path=directory.path,
+            path=directory.place,
         )
 
     def _restore(self, directory: RunDirectory) -> None:
@@ -219,12 +230,13 @@ class Session:
             f"{weights:,}",
             self.directory.place,
         )
-        kernels = kernels_in_use(self.device)
+        kernels, threads = kernels_in_use(self.device), os.environ["OMP_NUM_THREADS"]
         logger.info(
-            "computing on %s with %s, %s threads",
+            "computing on %s with %s, %s thread%s",
             self.device,
             "MXNet's operators" if kernels == MXNET else f"{kernels} kernels",
-            os.environ["OMP_NUM_THREADS"],
+            threads,
+            "" if threads == "1" else "s",
         )
         if 2 * s.warmup > self.training.total_steps:
             logger.info(

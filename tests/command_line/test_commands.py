@@ -14,6 +14,7 @@ import pytest
 
 import seqlm_core as seqlm
 from seqlm_core.command_line.main import main
+from seqlm_core.command_line.report import epochs_in_words
 
 TINY = [
     "--hidden-size", "16", "--sequence-length", "20", "--batch-size", "16", "--sample-every", "0", "--max-steps", "60",
@@ -69,9 +70,14 @@ def test_train_reports_progress_and_samples_on_standard_error(capsys, tmp_path, 
     printed, told = run_command(
         capsys, "train", short_text, *TINY, "--sample-every", "25", "--out", tmp_path / "run", "--cell", "bigru"
     )
-    assert re.search(r"step 60/60: loss \d\.\d+, validation \d\.\d+ nats per token, [\d,]+ tokens/s, 0:00 left", told)
+    assert re.search(
+        r"^epoch 4/4, step 60/60: loss \d\.\d+, validation \d\.\d+ nats per token, [\d,]+ tokens/s, 0:00 left$",
+        told,
+        re.MULTILINE,
+    )
     assert told.count("--- sample at step") == 2
     assert "bigru with 1 x 16 units" in told
+    assert ", 1 thread\n" in told
     assert re.search(r"validation   \d\.\d{4} nats per token, \d\.\d{4} bits per character\n", printed)
     assert re.search(r"both sides   \d\.\d{4} nats per token\n", printed)
 
@@ -106,7 +112,19 @@ def test_overwrite_replaces_a_run(capsys, tmp_path, short_text):
 
 def test_resume_of_a_finished_run_says_so(capsys, trained):
     _, told = run_command(capsys, "train", "--resume", trained(cell="gru").path)
-    assert "the run is finished: 66 steps are done" in told
+    assert "the run is finished: 66 steps are done; --init-from begins another with its weights\n" in told
+
+
+def test_resume_of_a_finished_run_with_a_constant_schedule_names_the_option_that_goes_on(capsys, trained):
+    _, told = run_command(capsys, "train", "--resume", trained(cell="gru", schedule="constant", max_steps=3).path)
+    assert "the run is finished: 3 steps are done; a larger --epochs or --max-steps goes on with it\n" in told
+
+
+@pytest.mark.parametrize(
+    ("epochs", "words"), [(20, "20"), (20.0, "20"), (14.5833, "14.6"), (1.25, "1.2"), (0.0312, "0.031"), (0.0, "0")]
+)
+def test_epochs_are_told_with_the_digits_that_matter(epochs, words):
+    assert epochs_in_words(epochs) == words
 
 
 def test_sample_prints_the_text_alone(capsys, trained):

@@ -122,7 +122,9 @@ def test_progress_is_told_unless_quiet(capsys, tmp_path, files):
     given = ["tag", "train", files / "train.tsv", *TINY[:-1], "--out", tmp_path / "run"]
     _, told = done(capsys, *given)
     assert re.search(r"72 sequences to train on, 8 to validate on, \d+ tokens in the vocabulary, 4 labels\n", told)
-    assert re.search(r"step 4/4: loss \d\.\d+, validation \d\.\d+ nats per label, [\d,]+ tokens/s, 0:00 left", told)
+    assert re.search(
+        r"epoch \d+/\d+, step 4/4: loss \d\.\d+, validation \d\.\d+ nats per label, [\d,]+ tokens/s, 0:00 left", told
+    )
 
 
 def test_overwrite_replaces_a_run_and_needs_its_name(capsys, tmp_path, files):

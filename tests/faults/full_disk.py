@@ -5,6 +5,7 @@ python tests/faults/full_disk.py
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -44,6 +45,7 @@ def wait_for(path: Path) -> None:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory(prefix="seqlm-disk-") as folder:
         whole, disk = Path(folder) / "whole", Path(folder) / "disk"

@@ -14,7 +14,7 @@ from typing import Any
 
 import seqlm_core as seqlm
 from seqlm_core.training.extensions import plot
-from seqlm_core.training.loop import Training
+from seqlm_core.training.extensions.history import History
 
 TEXT = Path(__file__).resolve().parents[2] / "data" / "input.txt"
 MOST_GROWTH = 8 << 20
@@ -32,19 +32,21 @@ def main() -> None:
     measured: list[tuple[int, int, int]] = []
     # matplotlib's memory rises by some 30 MiB over the first 40 pictures and then no more, which would hide a leak.
     plot.SECONDS_BETWEEN_PLOTS = math.inf
-    original = Training._report
+    tenth = max(1, given.steps // 10)
+    original = History.on_report
 
-    def report(training: Training) -> Any:
-        original(training)
-        if training.step % (given.steps // 10) == 0:
-            measured.append((training.step, memory(), len(os.listdir("/proc/self/fd"))))
-            print(f"step {training.step}: {measured[-1][1] / 2**20:.1f} MiB, {measured[-1][2]} open files", flush=True)
+    def on_report(history: History, training: Any, record: Any) -> None:
+        original(history, training, record)
+        measured.append((record["step"], memory(), len(os.listdir("/proc/self/fd"))))
+        print(f"step {record['step']}: {measured[-1][1] / 2**20:.1f} MiB, {measured[-1][2]} open files", flush=True)
 
-    Training._report = report  # type: ignore[method-assign]
-    small = {"hidden_size": 16, "sequence_length": 10, "batch_size": 8, "epochs": 1000, "sample_every": 500}
+    History.on_report = on_report  # type: ignore[method-assign]
+    small = {"hidden_size": 16, "sequence_length": 10, "batch_size": 8, "epochs": 1000, "log_every": tenth}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        seqlm.train(TEXT, out=out, cell="bilstm", max_steps=given.steps, checkpoint_every="100", **small)
+        seqlm.train(
+            TEXT, out=out, cell="bilstm", max_steps=given.steps, checkpoint_every="100", sample_every=500, **small
+        )
     # The first tenth fills caches.
     growth = measured[-1][1] - measured[0][1]
     print(f"memory grew by {growth / 2**20:.1f} MiB from step {measured[0][0]} to step {measured[-1][0]}")

@@ -7,6 +7,7 @@ Needs g++ with its sanitizers, and what the tests need. What a library must not 
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import os
 import subprocess
@@ -58,6 +59,9 @@ def build(name: str, folder: Path) -> None:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tests", nargs="*", default=[str(PROJECT / "tests" / "native")], help="Default: tests/native.")
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for name in ("generation", "training"):
             build(name, Path(folder))
@@ -72,8 +76,9 @@ def main() -> int:
             "ASAN_OPTIONS": "detect_leaks=0",  # Python itself frees little when it ends
             "UBSAN_OPTIONS": "print_stacktrace=1",
         }
-        tests = sys.argv[1:] or [str(PROJECT / "tests" / "native")]
-        return subprocess.run([sys.executable, "-c", RUN, folder, *tests], env=environment, cwd=PROJECT).returncode
+        return subprocess.run(
+            [sys.executable, "-c", RUN, folder, *given.tests], env=environment, cwd=PROJECT
+        ).returncode
 
 
 if __name__ == "__main__":

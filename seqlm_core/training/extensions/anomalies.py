@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqlm_core.errors import NonFiniteLossError
+from seqlm_core.training.advice import clipping_advice
 from seqlm_core.training.extension import Extension
 
 if TYPE_CHECKING:
@@ -21,13 +22,15 @@ class Anomalies(Extension):
         step = training.step + 1
         if layer is not None:
             raise NonFiniteLossError(
-                f"the outputs of {layer} are not finite at step {step}; try a lower --learning-rate or --clip-norm"
+                f"the outputs of {layer} are not finite at step {step}; try a lower --learning-rate or "
+                f"{clipping_advice(training.settings.clip_norm)}"
             )
         # Gradients go from the head down, and so does the search for the first that went bad.
         for name, parameter in reversed(list(zip(training.updates.names, training.updates.parameters))):
             if not is_finite(parameter.list_grad()[0]):
                 raise NonFiniteLossError(
-                    f"the gradient of {name} is not finite at step {step}; try a lower --clip-norm or shorter sequences"
+                    f"the gradient of {name} is not finite at step {step}; try a lower --learning-rate, "
+                    f"{clipping_advice(training.settings.clip_norm)} or shorter sequences"
                 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -73,9 +74,10 @@ class Progress(Extension):
         figures = [f"loss {self._loss:.3f}"] if self._loss is not None else []
         if self._validation is not None:
             figures.append(f"validation {self._validation:.3f}")
+        steps = training.task.steps_per_epoch
+        epoch = f"epoch {math.ceil(training.step / steps)}/{math.ceil(training.total_steps / steps)}"
         if self._bar is not None:
-            epochs = training.settings.epochs
-            self._bar.set_description(f"epoch {min(training.epoch + 1, epochs)}/{epochs}", refresh=False)
+            self._bar.set_description(epoch, refresh=False)
             self._bar.set_postfix_str(", ".join(figures))
             return
         now = time.perf_counter()
@@ -88,7 +90,7 @@ class Progress(Extension):
         left = (training.total_steps - training.step) * seconds / max(1, done)
         loss_in_words = training.task.loss_name.replace("_", " ")
         self.message(
-            f"step {training.step}/{training.total_steps}: {', '.join(figures)} {loss_in_words}, "
+            f"{epoch}, step {training.step}/{training.total_steps}: {', '.join(figures)} {loss_in_words}, "
             f"{speed:,.0f} {training.task.unit}/s, {_duration(left)} left"
         )
 
