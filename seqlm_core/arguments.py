@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numbers
+import os
+from pathlib import Path
 from typing import Any
 
 from seqlm_core.errors import SettingError
@@ -31,3 +33,11 @@ def check_argument(
         raise SettingError(name, f"must be at most {maximum}, not {value}")
     if kind is int and number >= BEYOND_ALL_NUMBERS:
         raise SettingError(name, f"must be below 2**63, not {value}")
+
+
+def checked_path(name: str, value: Any) -> Path:
+    """Return an argument that is a path; raise :class:`SettingError` if it is none."""
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(path, str):
+        raise SettingError(name, f"must be a path, not {value!r}")
+    return Path(path)

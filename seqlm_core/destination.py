@@ -7,6 +7,7 @@ import re
 import shlex
 from pathlib import Path
 
+from seqlm_core.arguments import checked_path
 from seqlm_core.errors import UsageError
 from seqlm_core.reading.text import PathLike
 from seqlm_core.run_directory import RunDirectory
@@ -22,9 +23,10 @@ def check_destination(out: PathLike | None, overwrite: bool) -> None:
     """
     if out is None:
         return
+    path = checked_path("out", out)
     if not os.fspath(out):
         raise UsageError("--out must name a directory, not nothing")
-    directory = RunDirectory(Path(out))
+    directory = RunDirectory(path)
     if directory.path.exists() and not directory.path.is_dir():
         raise UsageError(f"--out {out} is a file, not a directory")
     directory.recover()

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from seqlm_core.architecture import Architecture, architecture_from_json
+from seqlm_core.arguments import check_argument
 from seqlm_core.errors import RunError
 from seqlm_core.generation.chains import Search
 from seqlm_core.generation.decoding import DEFAULT_TEMPERATURE, DecodingRules
@@ -16,6 +17,7 @@ from seqlm_core.generation.generate import DEFAULT_LENGTH
 from seqlm_core.generation.infilling import DEFAULT_SWEEPS, InfilledText, Infiller
 from seqlm_core.generation.native_network import step_network
 from seqlm_core.generation.network import TextNetwork
+from seqlm_core.generation.next_tokens import NextToken, next_tokens
 from seqlm_core.generation.requests import check_beam, check_drawing, check_infilling, checked_seed, checked_stops
 from seqlm_core.generation.texts import GeneratedText, TextGenerator
 from seqlm_core.plugins import installed_plugins
@@ -41,6 +43,10 @@ class GeneratingRun(TrainedRun[Settings]):
     def architecture(self) -> Architecture:
         """The sizes of the model."""
         return architecture_from_json(Architecture, self.config["architecture"])
+
+    @property
+    def _token_embedding_size(self) -> int:
+        return self.architecture.embedding_size
 
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:
@@ -93,6 +99,7 @@ class GeneratingRun(TrainedRun[Settings]):
         Raises:
             SettingError: an argument is out of its range.
         """
+        check_argument("prompt", prompt, str)
         return prompt + self.generate(prompt, length=length, temperature=temperature, seed=seed)[0].text
 
     def generate(
@@ -179,6 +186,21 @@ class GeneratingRun(TrainedRun[Settings]):
         rules = DecodingRules(repetition_penalty, temperature, top_k, top_p, min_p)
         return self._sampled(prompt, count, length, rules, stop, seed)
 
+    def next_tokens(self, prompt: str = "", count: int | None = None) -> list[NextToken]:
+        """Return what may follow a prompt and how probable it is, the most probable token first.
+
+        Args:
+            prompt: is read by the model first; what it does not know is said in a warning. After none, tokens are as
+                probable as they are frequent in the training text.
+            count: how many tokens to return; None returns all, whose probabilities add up to 1.
+
+        Raises:
+            SettingError: an argument is out of its range.
+        """
+        if count is not None:
+            check_argument("count", count, int, minimum=1)
+        return next_tokens(self.network, self.vocabulary, self._prompt_ids(prompt))[:count]
+
     def _sampled(
         self,
         prompt: str,
@@ -245,6 +267,9 @@ class GeneratingRun(TrainedRun[Settings]):
                 f"{self.path} holds a model of cell {self.cell.spec.name!r}, which reads from the left only; gaps are "
                 f"filled by a bidirectional one: {', '.join(cells)}"
             )
+        check_argument("text", text, str)
+        check_argument("mark", mark, str)
+        check_argument("gap", gap, int)
         check_infilling(count, sweeps, temperature)
         search = Search(sweeps, temperature, checked_seed(0 if seed is None and temperature == 0 else seed))
         gapped = cut_gapped_text(text, mark, gap, self.tokenizer, self.vocabulary)
@@ -257,6 +282,7 @@ class GeneratingRun(TrainedRun[Settings]):
         return TextGenerator(self.network, self.vocabulary, self.tokenizer)
 
     def _prompt_ids(self, prompt: str) -> list[int]:
+        check_argument("prompt", prompt, str)
         return self._known_ids(self.tokenizer.tokenize(prompt), "the prompt")
 
     def _known_ids(self, tokens: Sequence[str], name: str) -> list[int]:

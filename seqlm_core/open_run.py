@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
+from seqlm_core.arguments import checked_path
 from seqlm_core.reading.text import PathLike
 from seqlm_core.run import Run
 from seqlm_core.run_directory import RunDirectory
@@ -20,5 +20,5 @@ def open_run(path: PathLike) -> TrainedRun[Any]:
     Raises:
         RunError: there is none, it is damaged, or a plugin that it needs is missing.
     """
-    task = RunDirectory(Path(path)).read_config()["task"]
+    task = RunDirectory(checked_path("path", path)).read_config()["task"]
     return {kind.task: kind for kind in KINDS}[task](path)

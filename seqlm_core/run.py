@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seqlm_core.arguments import check_argument, checked_path
 from seqlm_core.errors import UsageError
 from seqlm_core.generating_run import GeneratingRun
 from seqlm_core.reading.corpus import read_text, warn_of_unknown_tokens
@@ -41,6 +43,8 @@ class Run(GeneratingRun):
             TextError: a text cannot be read, or is too short to predict anything.
         """
         check_encoding(encoding)
+        if not texts:
+            raise UsageError("name at least one text to evaluate on, as in run.evaluate('other.txt')")
         for text in texts:
             if not check_texts(text):
                 raise UsageError("the list of texts is empty")
@@ -60,34 +64,57 @@ class Run(GeneratingRun):
         return found
 
     def score(
-        self, text: PathLike, *, per: str = "line", encoding: str = "utf-8"
+        self, file: PathLike, *, per: str = "line", encoding: str = "utf-8"
     ) -> Iterator[LineSurprisal | TokenSurprisal]:
-        """Return how surprising each line, or each token, of a text is to the model, reading from left to right.
+        """Return how surprising each line, or each token, of a file is to the model, reading from left to right.
 
         Args:
-            text: a file; ``-`` is standard input.
+            file: a path; ``-`` is standard input.
             per: ``line`` or ``token``.
             encoding: of the file.
 
         Raises:
             UsageError: ``per`` is something else.
-            TextError: the text cannot be read.
+            TextError: the file cannot be read.
         """
-        if per not in ("line", "token"):
-            raise UsageError(f"per must be line or token, not {per!r}")
+        _check_per(per)
+        path = checked_path("file", file)
         check_encoding(encoding)
-        check_texts(text)
-        return self._surprisals(text, per, encoding)
+        check_texts(path)
+        return self._surprisals(_blocks_of(path, encoding), per, os.fspath(path))
 
-    def _surprisals(self, text: PathLike, per: str, encoding: str) -> Iterator[LineSurprisal | TokenSurprisal]:
-        with open_texts(text) as opened:
-            blocks = (block for path in opened.training for block in read_blocks(path, encoding))
-            surprisals = token_surprisals(self.network, self.vocabulary, self.tokenizer, blocks)
-            told = warn_of_unknown(surprisals, os.fspath(text))
-            yield from told if per == "token" else line_surprisals(told, self.tokenizer)
+    def score_text(self, text: str, *, per: str = "line") -> Iterator[LineSurprisal | TokenSurprisal]:
+        """Return how surprising each line, or each token, of a text is; see :meth:`score`.
+
+        Args:
+            text: the text itself.
+            per: ``line`` or ``token``.
+
+        Raises:
+            UsageError: ``per`` is something else.
+        """
+        _check_per(per)
+        check_argument("text", text, str)
+        return self._surprisals(iter([text]), per, "the text")
+
+    def _surprisals(self, blocks: Iterator[str], per: str, name: str) -> Iterator[LineSurprisal | TokenSurprisal]:
+        surprisals = token_surprisals(self.network, self.vocabulary, self.tokenizer, blocks)
+        told = warn_of_unknown(surprisals, name)
+        return told if per == "token" else line_surprisals(told, self.tokenizer)
 
     def session(self, texts: TrainingTexts, settings: Settings, device: mx.Context) -> Session:
         from seqlm_core.training.language_modelling import language_model_session, read_training_corpus
 
         corpus = read_training_corpus(texts, self.tokenizer, settings, self.vocabulary)
         return language_model_session(corpus, self.components, settings, self.architecture, device)
+
+
+def _check_per(per: str) -> None:
+    if per not in ("line", "token"):
+        raise UsageError(f"per must be line or token, not {per!r}")
+
+
+def _blocks_of(path: Path, encoding: str) -> Iterator[str]:
+    with open_texts(path) as opened:
+        for file in opened.training:
+            yield from read_blocks(file, encoding)

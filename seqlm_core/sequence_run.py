@@ -48,6 +48,10 @@ class SequenceRun(TrainedRun[SequenceSettings]):
         """The kinds and sizes of the model."""
         return architecture_from_json(SequenceArchitecture, self.config["architecture"])
 
+    @property
+    def _token_embedding_size(self) -> int | None:
+        return self.architecture.embedding_size if self.architecture.inputs == "tokens" else None
+
     @functools.cached_property
     def encoders(self) -> Encoders:
         """What the model's inputs and outputs mean."""

@@ -7,11 +7,12 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Union
 
+from seqlm_core.arguments import checked_path
 from seqlm_core.errors import RunError, SeqlmError, TextError, UsageError
 from seqlm_core.files import open_regular
 from seqlm_core.reading.text import Fingerprint, PathLike, TextFile, check_readable
@@ -157,7 +158,14 @@ def default_text() -> Path:
 def _as_list(texts: Texts) -> list[PathLike]:
     if texts is None:
         return []
-    return [texts] if isinstance(texts, (str, os.PathLike)) else list(texts)
+    if isinstance(texts, (str, os.PathLike)):
+        return [texts]
+    if not isinstance(texts, Iterable):
+        raise UsageError(f"a text is given by the path of its file, or by a list of paths, not by {texts!r}")
+    paths = list(texts)
+    for path in paths:
+        checked_path("path of a text", path)
+    return paths
 
 
 def _spool_standard_input(folder: Path) -> Path:

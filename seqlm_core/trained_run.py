@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 import numpy as np
 
+from seqlm_core.arguments import checked_path
 from seqlm_core.checkpoint import select
 from seqlm_core.components import Component, Components, check_plugins_of_run
 from seqlm_core.errors import RunError, UsageError
@@ -42,7 +43,7 @@ class TrainedRun(Generic[SettingsT]):
     settings_class: ClassVar[type[Any]]
 
     def __init__(self, path: PathLike) -> None:
-        self.directory = RunDirectory(Path(path))
+        self.directory = RunDirectory(checked_path("path", path))
         self.config = self.directory.read_config()
         if self.config["task"] != self.task:
             raise RunError(f"{self.path} holds a {self.config['task']}, not a {self.task}")
@@ -58,12 +59,22 @@ class TrainedRun(Generic[SettingsT]):
 
     @functools.cached_property
     def settings(self) -> SettingsT:
-        """The settings of the training, defaults filled in."""
+        """The settings of the training, and what was chosen where the user left it open."""
         try:
             settings: SettingsT = make_settings(self.settings_class, self.config["settings"])
         except UsageError as error:
             raise RunError(f"{self.directory.config} holds a setting that cannot be used: {error}") from error
-        return settings
+        settings = settings.replace(embedding_size=self._token_embedding_size)
+        try:
+            components = Components.choose(settings, installed_plugins(), self.config["plugins"])
+        except UsageError:  # told where the plugin is needed
+            return settings
+        return components.resolve(settings)
+
+    @property
+    def _token_embedding_size(self) -> int | None:
+        """The size of the embeddings of tokens; 0 where they are read one-hot, None where none are read."""
+        raise NotImplementedError
 
     @functools.cached_property
     def components(self) -> Components:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from seqlm_core.arguments import check_argument, checked_path
 from seqlm_core.errors import SettingError, TextError
 from seqlm_core.reading.text import PathLike, check_encoding, check_readable, read_blocks
 
@@ -125,6 +126,9 @@ def read_columns(
             column is empty.
         SettingError: the file has no such column, or tokens and labels would come from the same one.
     """
+    path = checked_path("path", path)
+    check_argument("token_column", token_column, int)
+    check_argument("label_column", label_column, int)
     columns = Columns(token_column, label_column)
 
     # Interned, since both repeat all over a file, and one string each is a small part of the memory.
