@@ -84,6 +84,37 @@ def the_seed_decides_the_weights(cell: Cell) -> str:
 
 
 @checks(
+    "gives the same figures at every call: it is not in training mode, and nothing drops out, while figures are taken",
+    "dropout that does not go by MXNet's training mode, such as F.Dropout with mode='always', and other random numbers",
+)
+def figures_repeat(cell: Cell) -> str:
+    model = small_model(cell, layers=2)
+    tokens = some_tokens(TIME, BATCH)
+    readings = {"the layer in windows": LeftReading(model, TIME), "the layer step by step": LayerNetwork(model)}
+
+    def outputs(name: str) -> np.ndarray:
+        reading = readings[name]
+        if isinstance(reading, LayerNetwork):
+            states, steps = reading.begin(BATCH), []
+            for token in tokens.asnumpy():
+                hidden, states = reading.read(token, states)
+                steps.append(hidden.asnumpy())
+            return np.concatenate(steps)
+        with model.repeatable():
+            return reading(tokens, model.begin_state(BATCH))[0].asnumpy()
+
+    for name in readings:
+        first, *others = (outputs(name) for _ in range(3))
+        moved = max(float(np.abs(other - first).max()) for other in others)
+        demand(
+            moved < ROUNDING,
+            f"outputs of {name} differ by {moved:.2g} from call to call: something is drawn, or drops out, while "
+            "figures are taken",
+        )
+    return ""
+
+
+@checks(
     "carries its states from window to window: two short windows give what a long one gives",
     "the states that the layer returns, and whether it begins with those that it is given",
 )

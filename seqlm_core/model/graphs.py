@@ -80,7 +80,7 @@ class LeftReading(gluon.HybridBlock):
         self._read = model.read_left
         _register(self, model.input, model.forward_stack)
         self.length = length
-        self.hybridize(static_alloc=True, static_shape=not any_batch)
+        self.hybridize(static_alloc=True, static_shape=model.reads_repeatably and not any_batch)
 
     def hybrid_forward(self, F: Any, tokens: Any, states: list[list[Any]]) -> tuple[Any, list[list[Any]]]:
         return self._read(tokens, states, self.length)
@@ -97,7 +97,7 @@ class RightReading(gluon.HybridBlock):
         self._read = model.read_right
         _register(self, model.input, model.backward_stack)
         self.length = length
-        self.hybridize(static_alloc=True, static_shape=not any_batch)
+        self.hybridize(static_alloc=True, static_shape=model.reads_repeatably and not any_batch)
 
     def hybrid_forward(self, F: Any, tokens: Any, states: list[list[Any]]) -> tuple[Any, list[list[Any]]]:
         return self._read(tokens, states, self.length)

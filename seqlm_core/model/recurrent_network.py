@@ -40,13 +40,18 @@ class RecurrentNetwork(gluon.HybridBlock):
         """Channels of the inputs' dropout mask, if there is one: only of what is learnt something is dropped."""
         return [self.input.size] if self.input.is_learnt else []
 
-    def repeatable(self) -> contextlib.AbstractContextManager[Any]:
-        """Return the mode in which reading gives the same figures, to the bit, wherever in memory the model lies.
+    @property
+    def reads_repeatably(self) -> bool:
+        """Whether a graph of static shapes gives the same figures, to the bit, whenever it is made anew.
 
-        The path for inference of MXNet's fused operator rounds differently from one place to another, and the figures
-        of a resumed training would not be those of an uninterrupted one. Its path for training does not, and has
-        nothing else to it, since dropout comes from outside. Layers of others may do something else in training, and
-        are read as they are.
+        In such a graph MXNet's fused operator takes one of two paths, which round differently, as chance has it, unless
+        it is in training mode; and the figures of a resumed training would not be those of an uninterrupted one. Only
+        our own layers can be in that mode while figures are taken, as nothing in them differs there: dropout comes from
+        outside. What others derive from them may drop out by itself, so the graphs of all other layers do without
+        static shapes, which takes longer.
         """
-        built_in = all(isinstance(layer, RecurrentLayer) for stack in self.stacks.values() for layer in stack.layers)
-        return autograd.train_mode() if built_in else contextlib.nullcontext()
+        return all(type(layer) is RecurrentLayer for stack in self.stacks.values() for layer in stack.layers)
+
+    def repeatable(self) -> contextlib.AbstractContextManager[Any]:
+        """Return the mode in which to take figures; see :attr:`reads_repeatably`."""
+        return autograd.train_mode() if self.reads_repeatably else contextlib.nullcontext()

@@ -131,7 +131,7 @@ class SequenceOutputs(gluon.HybridBlock):
         super().__init__()
         self.network = network
         self.time = time
-        self.hybridize(static_alloc=True, static_shape=True)
+        self.hybridize(static_alloc=True, static_shape=network.reads_repeatably)
 
     def hybrid_forward(self, F: Any, inputs: list[Any], lengths: Any, states: list[Any]) -> Any:
         return self.network.head(self.network.hidden(F, inputs, lengths, states, None, self.time))

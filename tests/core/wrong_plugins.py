@@ -166,6 +166,25 @@ class AlwaysTheSameWeights(Unit):
     weight_init = FromNumPy(lambda size: np.random.default_rng(0).normal(size=size))
 
 
+# Cells: figures
+
+
+@wrong(
+    cells.figures_repeat,
+    r"^outputs of the layer in windows differ by [\d.]+ from call to call: something is drawn, or drops out, while",
+)
+class DropsOutAlways(Layer):
+    def after(self, F, outputs, states):
+        return F.Dropout(outputs, p=0.3, mode="always"), states
+
+
+@wrong(cells.figures_repeat, r"^outputs of the layer in windows differ by [\d.]+ from call to call")
+class NoisyAlways(Unit):
+    def after(self, F, x, h):
+        h = h + F.random.normal_like(h, scale=0.1)
+        return h, [h]
+
+
 # Cells: states and time
 
 
