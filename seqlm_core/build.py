@@ -53,18 +53,19 @@ def _layer_builder(cell: Component[CellSpec]) -> Callable[[int, int], gluon.Hybr
     return build_layer
 
 
-class _Reading(gluon.HybridBlock):
-    """One layer of a stack, reading two time steps."""
+class LayerReading(gluon.HybridBlock):
+    """One layer of a stack, reading a number of time steps."""
 
-    def __init__(self, stack: Any, layer: int) -> None:
+    def __init__(self, stack: Any, layer: int, time: int) -> None:
         super().__init__()
         self._run_layer = stack.run_layer
         self._layer = layer
+        self._time = time
         self.register_child(stack.layers[layer])
         self.hybridize(static_alloc=True, static_shape=True)
 
     def hybrid_forward(self, F: Any, inputs: Any, states: list[Any]) -> tuple[Any, list[Any]]:
-        return self._run_layer(self._layer, inputs, states, 2)
+        return self._run_layer(self._layer, inputs, states, self._time)
 
 
 def check_cells_work(network: RecurrentNetwork, names: Mapping[str, str]) -> None:
@@ -83,7 +84,7 @@ def check_cells_work(network: RecurrentNetwork, names: Mapping[str, str]) -> Non
         for layer in range(len(stack.layers)):
             inputs = nd.zeros((2, 2, stack.input_sizes[layer]), ctx=network.device, dtype=network.dtype)
             try:
-                hidden, states = _Reading(stack, layer)(inputs, begin[layer])
+                hidden, states = LayerReading(stack, layer, 2)(inputs, begin[layer])
                 hidden.wait_to_read()
             except Exception as error:
                 last_line = ["", *str(error).strip().splitlines()][-1]

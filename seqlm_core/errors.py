@@ -9,6 +9,15 @@ class SeqlmError(Exception):
     exit_code = 1
 
 
+def one_line(error: BaseException) -> str:
+    """Return an error in one line: one of ours as it is told, any other with its type."""
+    # MXNet puts the lines of its own C++ code before the message.
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    if isinstance(error, SeqlmError):
+        return " ".join(lines)
+    return f"{type(error).__name__}: {lines[-1] if lines[0].startswith('Traceback') else lines[0]}"
+
+
 class UsageError(SeqlmError):
     """The request itself is wrong; the command line prints it and exits with 2."""
 

@@ -73,12 +73,23 @@ class GeneratingRun(TrainedRun[Settings]):
 
     @functools.cached_property
     def network(self) -> TextNetwork:
-        """The model as generation uses it; without MXNet, if the cell has a step function."""
-        if self.cell.spec.has_step(self.cell.options):
+        """The model as generation uses it; without MXNet, if the cell has a step function that is right."""
+        if self.cell.spec.has_step(self.cell.options) and not self._has_wrong_step():
             return step_network(self.architecture, self.cell.spec, self.cell.options, self.weights)
         from seqlm_core.generation.layer_network import LayerNetwork
 
         return LayerNetwork(self.model)
+
+    def _has_wrong_step(self) -> bool:
+        """Whether the cell's step was found to be wrong when the run was trained, and is so still; it is said."""
+        if not self.config.get("step_problem"):
+            return False
+        from seqlm_core.generation.step_agreement import step_problem, warn_of_step
+
+        problem = step_problem(self.model, self.cell)
+        if problem is not None:
+            warn_of_step(self.cell, problem)
+        return problem is not None
 
     def sample(
         self,

@@ -106,7 +106,12 @@ class Run(GeneratingRun):
         from seqlm_core.training.language_modelling import language_model_session, read_training_corpus
 
         corpus = read_training_corpus(texts, self.tokenizer, settings, self.vocabulary)
-        return language_model_session(corpus, self.components, settings, self.architecture, device)
+        session = language_model_session(corpus, self.components, settings, self.architecture, device)
+        problem = session.task.describe().get("step_problem")
+        if problem != self.config.get("step_problem"):  # the plugin was changed since
+            self.config["step_problem"] = problem
+            self.directory.write_config(self.config)
+        return session
 
 
 def _check_per(per: str) -> None:

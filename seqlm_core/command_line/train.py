@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from typing import Any
 
@@ -11,7 +12,7 @@ from seqlm_core.command_line.notices import be_quiet
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.command_line.report import epochs_in_words, printed_if_possible
 from seqlm_core.command_line.setting_options import given_settings, setting_options
-from seqlm_core.errors import UsageError
+from seqlm_core.errors import UsageError, one_line
 from seqlm_core.reading.unknown import MOST_UNKNOWN, percent
 from seqlm_core.settings import Settings
 
@@ -83,8 +84,13 @@ def _report(run: Any) -> None:
 
     epochs = [record for record in run.history() if record["kind"] == "epoch"]
     best = next((record for record in reversed(epochs) if record["best"]), None)
-    click.echo(run.sample(length=SAMPLE_LENGTH, seed=run.settings.seed).strip())
-    click.echo()
+    try:
+        sample = run.sample(length=SAMPLE_LENGTH, seed=run.settings.seed).strip()
+    except Exception as error:  # the figures are there all the same
+        logging.getLogger("seqlm").warning("no text could be sampled: %s", one_line(error))
+    else:
+        click.echo(sample)
+        click.echo()
     if best is None:  # interrupted before there was any epoch, and resumed to no more
         return
     click.echo(f"best epoch   {epochs_in_words(best['epoch'])} of {epochs_in_words(epochs[-1]['epoch'])}")

@@ -90,7 +90,10 @@ def the_seed_decides_the_weights(cell: Cell) -> str:
 def figures_repeat(cell: Cell) -> str:
     model = small_model(cell, layers=2)
     tokens = some_tokens(TIME, BATCH)
-    readings = {"the layer in windows": LeftReading(model, TIME), "the layer step by step": LayerNetwork(model)}
+    readings: dict[str, Any] = {
+        "the layer in windows": LeftReading(model, TIME),
+        "the layer step by step": LayerNetwork(model),
+    }
 
     def outputs(name: str) -> np.ndarray:
         reading = readings[name]

@@ -14,6 +14,7 @@ from seqlm_core.build import build_language_model, check_cells_work
 from seqlm_core.components import Components
 from seqlm_core.errors import RunError, SettingError
 from seqlm_core.evaluation import Evaluation, Evaluator
+from seqlm_core.generation.step_agreement import step_problem, warn_of_step, without_step
 from seqlm_core.model.graphs import WindowLoss
 from seqlm_core.model.initialization import initialize
 from seqlm_core.model.language_model import LanguageModel
@@ -75,6 +76,10 @@ class LanguageModelling:
         model: an initialized language model.
         corpus: what to train and validate on.
         settings: of the training.
+
+    Attributes:
+        step_problem: what is wrong with the cell's step, so that texts are sampled through its layer; None where
+            nothing is known to be.
     """
 
     name = LANGUAGE_MODEL
@@ -88,6 +93,7 @@ class LanguageModelling:
         self.model = model
         self.corpus = corpus
         self.settings = settings
+        self.step_problem: str | None = None
         self.plan = WindowPlan.fit(
             len(corpus.training), settings.sequence_length, settings.batch_size, corpus.training.name
         )
@@ -115,7 +121,7 @@ class LanguageModelling:
     def describe(self) -> dict[str, Any]:
         """Return what a run's configuration tells of the task and its data."""
         validation = self.corpus.validation
-        return {
+        described = {
             "task": self.name,
             "architecture": dataclasses.asdict(self.model.architecture),
             "training_tokens": len(self.corpus.training),
@@ -123,6 +129,7 @@ class LanguageModelling:
             "validation_tokens": len(validation) if validation else 0,
             "validation_unknown_tokens": validation.unknown_tokens if validation else 0,
         }
+        return described if self.step_problem is None else {**described, "step_problem": self.step_problem}
 
     def write_files(self, directory: RunDirectory) -> None:
         """Write what the model's inputs and outputs mean."""
@@ -145,7 +152,8 @@ class LanguageModelling:
         s = self.settings
         if not s.sample_every:
             return []
-        return [Samples(s.sample_every, ModelSampler(self.model, components.cell, self.corpus, s.seed), show)]
+        cell = components.cell if self.step_problem is None else without_step(components.cell)
+        return [Samples(s.sample_every, ModelSampler(self.model, cell, self.corpus, s.seed), show)]
 
     def batches(self, epoch: int, first_window: int) -> Iterator[Window]:
         """Yield the rest of an epoch's windows; nothing of it depends on the model's weights and states."""
@@ -275,7 +283,11 @@ def language_model_session(
     model = build_language_model(architecture, components.cell)
     initialize(model, settings.seed, device)
     check_cells_work(model, {"": components.cell.spec.name})
-    return Session(LanguageModelling(model, corpus, settings), components, settings, device)
+    task = LanguageModelling(model, corpus, settings)
+    task.step_problem = step_problem(model, components.cell)
+    if task.step_problem is not None:
+        warn_of_step(components.cell, task.step_problem)
+    return Session(task, components, settings, device)
 
 
 def read_training_corpus(

@@ -14,9 +14,9 @@ from right_plugins import RIGHT, Characters, Unit
 from wrong_plugins import WRONG
 
 import seqlm_core as seqlm
+from seqlm_core import foreign
 from seqlm_core.components import Component
 from seqlm_core.conformance import cells, tokenizers, training
-from seqlm_core.conformance import check as check_module
 from seqlm_core.conformance.check import Check, CheckFailure, Outcome, describe, run_checks
 from seqlm_core.conformance.kinds import KINDS, check_plugin, checks_of, parse_plugin
 from seqlm_core.options import make_options
@@ -33,6 +33,7 @@ BUILT_IN = [
 ]
 WRONG_IN_PROCESSES = """
 import seqlm_core as seqlm
+from seqlm_core import foreign
 
 class Tokenizer:
     def __init__(self):
@@ -296,9 +297,9 @@ def test_of_an_error_of_mxnet_the_message_is_told_and_not_its_trace():
 
 
 def test_the_core_is_no_plugin_but_the_built_ins_are():
-    assert not check_module._is_of_a_plugin(Path(check_module.__file__))
-    assert not check_module._is_of_a_plugin(Path(re.__file__))
-    assert check_module._is_of_a_plugin(PROJECT / "seqlm_plugins" / "cells" / "lstm.py")
+    assert not foreign._is_foreign(Path(foreign.__file__))
+    assert not foreign._is_foreign(Path(re.__file__))
+    assert foreign._is_foreign(PROJECT / "seqlm_plugins" / "cells" / "lstm.py")
 
 
 # Texts that a tokenizer fails at

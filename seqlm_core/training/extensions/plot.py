@@ -6,7 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from seqlm_core.errors import NonFiniteLossError
+from seqlm_core.errors import NonFiniteLossError, one_line
 from seqlm_core.plotting import plot_history
 from seqlm_core.run_directory import RunDirectory
 from seqlm_core.training.extension import Extension, Record
@@ -51,7 +51,6 @@ class Plot(Extension):
         try:
             records = read_history(self.directory.history, self.directory.run_id)
             plot_history(records, self.directory.picture, self.title, self.loss_name)
-        except OSError:
-            raise
         except Exception as error:  # a picture is not worth a training
-            logger.warning("%s cannot be drawn: %s", self.directory.picture, error)
+            cause = error.strerror if isinstance(error, OSError) and error.strerror else one_line(error)
+            logger.warning("%s cannot be drawn: %s", self.directory.picture, cause)

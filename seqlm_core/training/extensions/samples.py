@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Callable
 
 from seqlm_core.build import weights_of
 from seqlm_core.components import Component
+from seqlm_core.errors import one_line
 from seqlm_core.generation.decoding import DecodingRules
 from seqlm_core.generation.generate import Uniforms, generate
 from seqlm_core.generation.layer_network import LayerNetwork
@@ -19,6 +21,8 @@ from seqlm_core.training.extension import Extension
 
 if TYPE_CHECKING:
     from seqlm_core.training.loop import Training
+
+logger = logging.getLogger("seqlm")
 
 SAMPLE_TOKENS = 200
 
@@ -40,7 +44,11 @@ class Samples(Extension):
     def on_step(self, training: Training) -> None:
         if training.step % self.every == 0 and training.stop_reason is None:
             training.collect_losses()
-            text = self.sample(training.step).strip()
+            try:
+                text = self.sample(training.step).strip()
+            except Exception as error:  # a sample is not worth a training
+                logger.warning("no text could be sampled at step %d: %s", training.step, one_line(error))
+                return
             self.show(f"--- sample at step {training.step} ---\n{text}\n---")
 
 

@@ -1,0 +1,102 @@
+"""Whether a cell's NumPy step computes what its layer computes, tried on a few random inputs."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from seqlm_core.build import LayerReading
+from seqlm_core.components import Component
+from seqlm_core.errors import one_line
+from seqlm_core.model.language_model import LanguageModel
+from seqlm_core.mxnet import gluon, nd
+from seqlm_core.randomness import generator
+from seqlm_core.specs import CellSpec
+
+logger = logging.getLogger("seqlm")
+
+TIME, ROWS = 3, 2
+TOLERANCE = 1e-3
+"""The layer computes in float32 and the step in float64; relative to the largest output, if that is above 1."""
+
+
+def step_problem(model: LanguageModel, cell: Component[CellSpec]) -> str | None:
+    """Return what is wrong with the step of a plugin's cell; None where nothing is, or there is no step.
+
+    The two lowest layers read three inputs, which takes as long as a look at their weights. The model stays as it is.
+    """
+    if cell.source.built_in or not cell.spec.has_step(cell.options):
+        return None
+    stack = model.forward_stack
+    for layer in range(min(2, len(stack.layers))):
+        random = generator(0, layer, "step against layer")
+        inputs = random.normal(size=(TIME, ROWS, stack.input_sizes[layer])).astype(np.float32)
+        states = stack.begin_state(ROWS, model.device, model.dtype)[layer]
+        with _moved_constants(stack.layers[layer], random) as weights:
+            read, _ = LayerReading(stack, layer, TIME)(nd.array(inputs, ctx=model.device, dtype=model.dtype), states)
+            expected = read.asnumpy()
+        try:
+            problem = _difference(cell, weights, inputs.astype(np.float64), expected)
+        except Exception as error:
+            problem = f"raises {one_line(error)}"
+        if problem is not None:
+            return problem
+    return None
+
+
+def warn_of_step(cell: Component[CellSpec], problem: str) -> None:
+    """Say that texts are generated through the layer, and why."""
+    logger.warning(
+        "the step of cell %r of %s %s: texts are made by the layer, which is slower; try seqlm check cell:%s",
+        cell.spec.name,
+        cell.source,
+        problem,
+        cell.spec.name,
+    )
+
+
+def without_step(cell: Component[CellSpec]) -> Component[CellSpec]:
+    """Return the cell as one that generates through its layer."""
+    return dataclasses.replace(cell, spec=dataclasses.replace(cell.spec, step=None, project=None, native=None))
+
+
+def _difference(
+    cell: Component[CellSpec], weights: Mapping[str, np.ndarray], inputs: np.ndarray, expected: np.ndarray
+) -> str | None:
+    states: Any = ()
+    for position, values in enumerate(inputs):
+        if cell.spec.project is not None:
+            values = cell.spec.project(weights, values, cell.options)
+        hidden, states = cell.spec.step(weights, values, states, cell.options)  # type: ignore[misc]
+        if np.shape(hidden) != expected[position].shape:
+            return f"returns outputs of shape {np.shape(hidden)} instead of {expected[position].shape}"
+        difference = float(np.abs(hidden - expected[position]).max())
+        if not difference <= TOLERANCE * max(1.0, float(np.abs(expected).max())):
+            return f"differs from the layer by {difference:.2g} after {position + 1} time steps"
+    return None
+
+
+@contextlib.contextmanager
+def _moved_constants(layer: gluon.HybridBlock, random: np.random.Generator) -> Iterator[dict[str, np.ndarray]]:
+    """Give parameters that are all one value, such as biases of zero, random values meanwhile, so that they show.
+
+    Yields the layer's weights by name, in float64.
+    """
+    weights, before = {}, []
+    try:
+        for name, parameter in layer._collect_params_with_prefix().items():
+            array = parameter.list_data()[0].asnumpy()
+            if array.size and (array == array.flat[0]).all():
+                before.append((parameter, array))
+                array = (array + random.normal(scale=0.3, size=array.shape)).astype(array.dtype)
+                parameter.set_data(nd.array(array, ctx=parameter.list_ctx()[0], dtype=array.dtype))
+            weights[name] = array.astype(np.float64)
+        yield weights
+    finally:
+        for parameter, array in before:
+            parameter.set_data(nd.array(array, ctx=parameter.list_ctx()[0], dtype=array.dtype))
