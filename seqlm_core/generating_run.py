@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,10 +17,11 @@ from seqlm_core.generation.infilling import DEFAULT_SWEEPS, InfilledText, Infill
 from seqlm_core.generation.native_network import step_network
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.generation.next_tokens import NextToken, next_tokens
+from seqlm_core.generation.prompts import Prompt, cut_prompt, warn_of_unknown
 from seqlm_core.generation.requests import check_beam, check_drawing, check_infilling, checked_seed, checked_stops
 from seqlm_core.generation.texts import GeneratedText, TextGenerator
 from seqlm_core.plugins import installed_plugins
-from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
+from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.run_directory import LANGUAGE_MODEL
 from seqlm_core.settings import Settings
 from seqlm_core.specs import Tokenizer
@@ -29,8 +29,6 @@ from seqlm_core.trained_run import TrainedRun
 
 if TYPE_CHECKING:
     from seqlm_core.model.language_model import LanguageModel
-
-logger = logging.getLogger("seqlm")
 
 
 class GeneratingRun(TrainedRun[Settings]):
@@ -131,7 +129,8 @@ class GeneratingRun(TrainedRun[Settings]):
         """Return texts that the model continues the prompt with.
 
         Args:
-            prompt: is read by the model first; what it does not know is said in a warning.
+            prompt: is read by the model first; what it does not know is said in a warning. A space at its end is the
+                beginning of the next word, where the tokenizer puts it into that word's token.
             count: of texts; the k-th sample does not depend on it.
             length: the most tokens of each.
             temperature: see :class:`~seqlm_core.generation.decoding.DecodingRules` for this and the rules that follow.
@@ -150,7 +149,7 @@ class GeneratingRun(TrainedRun[Settings]):
         rules = DecodingRules(repetition_penalty, temperature, top_k, top_p, min_p)
         if beam:
             check_beam(beam, count, length, rules, seed)
-            return self._generator.most_probable(self._prompt_ids(prompt), count, length, beam, checked_stops(stop))
+            return self._generator.most_probable(self._prompt(prompt), count, length, beam, checked_stops(stop))
         texts = self._sampled(prompt, count, length, rules, stop, seed)
         return [GeneratedText.joined(pieces) for pieces in texts]
 
@@ -202,7 +201,8 @@ class GeneratingRun(TrainedRun[Settings]):
 
         Args:
             prompt: is read by the model first; what it does not know is said in a warning. After none, tokens are as
-                probable as they are frequent in the training text.
+                probable as they are frequent in the training text. If it ends with a space that is the beginning of the
+                next token, only tokens that begin so are returned, with their probabilities among these.
             count: how many tokens to return; None returns all, whose probabilities add up to 1.
 
         Raises:
@@ -210,7 +210,7 @@ class GeneratingRun(TrainedRun[Settings]):
         """
         if count is not None:
             check_argument("count", count, int, minimum=1)
-        return next_tokens(self.network, self.vocabulary, self._prompt_ids(prompt))[:count]
+        return next_tokens(self.network, self.vocabulary, self._prompt(prompt))[:count]
 
     def _sampled(
         self,
@@ -223,7 +223,7 @@ class GeneratingRun(TrainedRun[Settings]):
     ) -> Iterator[Iterator[GeneratedText]]:
         check_drawing(count, length)
         stops, seed = checked_stops(stop), checked_seed(seed)
-        return self._generator.sample(self._prompt_ids(prompt), count, length, rules, seed, stops)
+        return self._generator.sample(self._prompt(prompt), count, length, rules, seed, stops)
 
     def infill(
         self,
@@ -284,7 +284,7 @@ class GeneratingRun(TrainedRun[Settings]):
         check_infilling(count, sweeps, temperature)
         search = Search(sweeps, temperature, checked_seed(0 if seed is None and temperature == 0 else seed))
         gapped = cut_gapped_text(text, mark, gap, self.tokenizer, self.vocabulary)
-        self._known_ids(gapped.known_tokens(), "the text")
+        warn_of_unknown(gapped.known_tokens(), self.vocabulary, "the text")
         infiller = Infiller(self.network, self.vocabulary, self.tokenizer, self.settings.sequence_length - 1)
         return infiller.fill(gapped, count, search)
 
@@ -292,19 +292,8 @@ class GeneratingRun(TrainedRun[Settings]):
     def _generator(self) -> TextGenerator:
         return TextGenerator(self.network, self.vocabulary, self.tokenizer)
 
-    def _prompt_ids(self, prompt: str) -> list[int]:
-        check_argument("prompt", prompt, str)
-        return self._known_ids(self.tokenizer.tokenize(prompt), "the prompt")
-
-    def _known_ids(self, tokens: Sequence[str], name: str) -> list[int]:
-        """Return the ids of tokens of a text that is called ``name``, with a warning of those that are unknown."""
-        ids = [self.vocabulary.id(token) for token in tokens]
-        unknown = [token for token, token_id in zip(tokens, ids) if token_id == UNKNOWN_ID]
-        if unknown:
-            logger.warning(
-                "%s holds %r, which is not in the vocabulary and is read as <unk>%s",
-                name,
-                unknown[0],
-                f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else "",
-            )
-        return ids
+    def _prompt(self, text: str) -> Prompt:
+        check_argument("prompt", text, str)
+        prompt = cut_prompt(text, self.tokenizer, self.vocabulary)
+        warn_of_unknown(prompt.tokens, self.vocabulary, "the prompt")
+        return prompt

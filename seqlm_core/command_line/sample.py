@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import secrets
 import sys
 import tempfile
@@ -29,7 +30,11 @@ KEPT_IN_MEMORY = 1 << 22
 @click.command("sample")
 @click.argument("run", metavar="RUN")
 @click.option("--prompt", metavar="TEXT", help="Text to continue; it is printed first.  [default: none]")
-@click.option("--prompt-file", metavar="FILE", help="The same from a file; - is standard input.")
+@click.option(
+    "--prompt-file",
+    metavar="FILE",
+    help="The same from a file; - is standard input. One line feed at its end is left out.",
+)
 @click.option("--encoding", default="utf-8", show_default=True, metavar="TEXT", help="Encoding of the prompt file.")
 @click.option(
     "--length",
@@ -179,7 +184,7 @@ def _kept(file: IO[bytes]) -> Iterator[Any]:
 
 
 def _prompt(text: str | None, file: str | None, encoding: str) -> str:
-    """Return the prompt as it is given, or what is in the file.
+    """Return the prompt as it is given, or what is in the file but for a line feed at its end.
 
     Raises:
         UsageError: both are given.
@@ -194,4 +199,6 @@ def _prompt(text: str | None, file: str | None, encoding: str) -> str:
 
     check_encoding(encoding)
     with open_texts(file) as opened:
-        return "".join(block for path in opened.training for block in read_blocks(path, encoding))
+        read = "".join(block for path in opened.training for block in read_blocks(path, encoding))
+    # An editor, or echo, ends the last line, and the text should go on in it.
+    return re.sub(r"\r?\n\Z", "", read)

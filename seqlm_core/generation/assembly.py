@@ -21,18 +21,20 @@ class Assembly:
     Args:
         tokenizer: joins tokens.
         stops: texts that end the text and are no part of it.
+        beginning: that the first token has and the text has not.
 
     Attributes:
         stopped: whether a stop text has come.
     """
 
-    def __init__(self, tokenizer: Tokenizer, stops: Sequence[str] = ()) -> None:
+    def __init__(self, tokenizer: Tokenizer, stops: Sequence[str] = (), beginning: str = "") -> None:
         self.stopped = False
         self._tokenizer = tokenizer
         self._stops = stops
         self._context: list[str] = []  # the tokens joined last, which are joined again with those that follow
         self._pending: list[str] = []  # tokens whose last character is not whole yet
         self._held_back = ""
+        self._left_out = len(beginning)  # characters still to be left out
 
     def add(self, tokens: Sequence[str]) -> tuple[int, str]:
         """Take tokens, up to the one with which a stop text has come.
@@ -57,7 +59,7 @@ class Assembly:
 
     def end(self) -> str:
         """Return what is left, when no more tokens come."""
-        return "" if self.stopped else self._held_back + self._joined(self._pending)
+        return "" if self.stopped else self._held_back + self._joined(self._pending)[self._left_out :]
 
     def _certain(self, tokens: Sequence[str]) -> str:
         """Take tokens, and return the text up to the last of them that ends with a whole character."""
@@ -71,7 +73,10 @@ class Assembly:
         if end:
             self._context = pending[max(0, end - LONGEST_CHARACTER) : end]
         self._pending = pending[end:]
-        return joined if end else ""
+        if not end:
+            return ""
+        left_out, self._left_out = self._left_out, 0
+        return joined[left_out:]
 
     def _joined(self, tokens: Sequence[str]) -> str:
         before = self._tokenizer.detokenize(self._context)

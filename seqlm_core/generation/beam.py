@@ -11,6 +11,7 @@ import numpy as np
 from seqlm_core.generation.assembly import Assembly
 from seqlm_core.generation.generate import read_prompt
 from seqlm_core.generation.network import TextNetwork
+from seqlm_core.generation.prompts import Prompt
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 
 # How many log-probabilities are looked at at a time.
@@ -74,7 +75,7 @@ class Hypothesis:
 def beam_search(
     network: TextNetwork,
     vocabulary: Vocabulary,
-    prompt: Sequence[int],
+    prompt: Prompt,
     width: int,
     length: int,
     assembly: Assembly | None = None,
@@ -87,14 +88,14 @@ def beam_search(
     Args:
         network: predicts the next token.
         vocabulary: of the model.
-        prompt: token ids to read first; without any, the first token has its frequency in training.
+        prompt: is read first; without tokens, the first token has its frequency in training.
         width: how many continuations to keep.
         length: the most tokens.
         assembly: of a text without tokens, which knows the stop texts; None where there are none.
     """
     alive, finished = [Hypothesis(assembly)], []
-    log_probabilities, states = read_prompt(network, vocabulary, prompt)
-    best = _best_extensions(alive, [log_probabilities], width)
+    log_probabilities, states = read_prompt(network, vocabulary, prompt.ids)
+    best = _best_extensions(alive, [prompt.bounded(log_probabilities)], width)
     for position in range(length):
         extended = [
             alive[row].extended(token, vocabulary.tokens[token], log_probability)
@@ -107,7 +108,7 @@ def beam_search(
         if not alive or position + 1 == length:
             break
         rows, tokens = best.rows[going_on], best.tokens[going_on]
-        states = network.select(states, rows) if position or prompt else network.begin(len(rows))
+        states = network.select(states, rows) if position or prompt.ids else network.begin(len(rows))
         hidden, states = network.read(tokens, states)
         at_a_time = max(1, NUMBERS_AT_A_TIME // len(vocabulary))
         parts = [range(start, min(start + at_a_time, len(rows))) for start in range(0, len(rows), at_a_time)]

@@ -59,15 +59,12 @@ def cut_gapped_text(
     *pieces, last = text.split(mark)
     if not pieces:
         raise UsageError(f"the text has no gap: the mark {mark!r} is not in it")
-    fitting: dict[str, str] = {}
-    for token, beginning in zip(vocabulary.tokens, white_space_beginnings(tokenizer, vocabulary)):
-        if beginning and beginning not in fitting:
-            fitting[beginning] = tokenizer.detokenize([token])
+    fitting = fitting_tokens(tokenizer, vocabulary)
     tokens: list[str] = []
     gaps: list[range] = []
     beginnings: dict[int, str] = {}
     for piece in pieces:
-        before, beginning = _cut_before_gap(piece, tokenizer, fitting)
+        before, beginning = cut_before_token(piece, tokenizer, fitting)
         tokens += before
         start, end = len(tokens), len(tokens) + tokens_of_mark
         if beginning:
@@ -89,20 +86,29 @@ def white_space_beginnings(tokenizer: Tokenizer, vocabulary: Vocabulary) -> list
     ]
 
 
+def fitting_tokens(tokenizer: Tokenizer, vocabulary: Vocabulary) -> dict[str, str]:
+    """Return, by the white space that tokens begin with, the text of the most frequent of them."""
+    fitting: dict[str, str] = {}
+    for token, beginning in zip(vocabulary.tokens, white_space_beginnings(tokenizer, vocabulary)):
+        if beginning and beginning not in fitting:
+            fitting[beginning] = tokenizer.detokenize([token])
+    return fitting
+
+
 def _beginning(text: str) -> str:
     visible = text.lstrip()
     return text[: len(text) - len(visible)] if visible else ""
 
 
-def _cut_before_gap(text: str, tokenizer: Tokenizer, fitting: Mapping[str, str]) -> tuple[list[str], str]:
-    """Return the tokens of a text that a gap follows, and the white space at its end that is the gap's.
+def cut_before_token(text: str, tokenizer: Tokenizer, fitting: Mapping[str, str]) -> tuple[list[str], str]:
+    """Return the tokens of a text that a token follows, and the white space at its end that is this token's.
 
-    That is found out by cutting the text with a token in the gap that begins with such white space.
+    That is found out by cutting the text with a token that begins with such white space.
 
     Args:
-        text: before the gap.
+        text: before the token.
         tokenizer: cuts it.
-        fitting: by the white space that tokens begin with, the text of the most frequent of them.
+        fitting: see :func:`fitting_tokens`.
     """
     longest = min(len(text) - len(text.rstrip()), max(map(len, fitting), default=0))
     for length in range(longest, 0, -1):

@@ -10,6 +10,7 @@ import numpy as np
 from seqlm_core.generation.decoding import DecodingRules, draw
 from seqlm_core.generation.drawing import start_drawing
 from seqlm_core.generation.network import TextNetwork
+from seqlm_core.generation.prompts import Prompt
 from seqlm_core.randomness import generator
 from seqlm_core.reading.vocabulary import Vocabulary
 
@@ -65,7 +66,7 @@ class Uniforms:
 def generate(
     network: TextNetwork,
     vocabulary: Vocabulary,
-    prompt: Sequence[int],
+    prompt: Prompt,
     length: int,
     rules: DecodingRules,
     uniforms: Uniforms,
@@ -76,7 +77,7 @@ def generate(
     Args:
         network: predicts the next token.
         vocabulary: of the model.
-        prompt: token ids to read first; without any, the first token is drawn by its frequency in training.
+        prompt: is read first; without tokens, the first token is drawn by its frequency in training.
         length: tokens of each text.
         rules: for drawing.
         uniforms: random numbers for each text.
@@ -86,14 +87,20 @@ def generate(
     if not length:
         return
     texts = np.arange(len(uniforms))
-    if prompt:
-        read, last = prompt[:-1], np.full(len(texts), prompt[-1])
+    read: Sequence[int]
+    if prompt.ids and prompt.allowed is None:
+        read, last = prompt.ids[:-1], np.full(len(texts), prompt.ids[-1])
     else:
-        # A first token is drawn as it occurs: the rules are for a model's predictions, and there is none yet.
-        log_frequencies = np.repeat(vocabulary.log_frequencies()[None, :], len(texts), axis=0)
-        first_rules = DecodingRules(temperature=1.0) if rules.temperature else rules
-        read, last = [], draw(first_rules.weights(log_frequencies), uniforms.next())
-        yield Drawn(texts, last[:, None], log_frequencies[texts, last][:, None])
+        read = prompt.ids
+        log_probabilities, _ = read_prompt(network, vocabulary, prompt.ids)
+        seen = np.isin(np.arange(len(vocabulary)), read)[None, :]
+        if not read and rules.temperature:
+            # A first token is drawn as it occurs: the rules are for a model's predictions, and there is none yet.
+            weights = DecodingRules(temperature=1.0).weights(prompt.bounded(log_probabilities))
+        else:
+            weights = rules.weights(prompt.bounded(log_probabilities), seen)
+        last = draw(np.repeat(weights, len(texts), axis=0), uniforms.next())
+        yield Drawn(texts, last[:, None], log_probabilities[0, last][:, None])
         length -= 1
     drawing = start_drawing(network, len(vocabulary), rules, read, last)
     positions = 1  # so that the first tokens come at once

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from seqlm_core.generation.generate import read_prompt
 from seqlm_core.generation.network import TextNetwork
+from seqlm_core.generation.prompts import Prompt
+from seqlm_core.numerics import log_softmax
 from seqlm_core.reading.vocabulary import Vocabulary
 
 
@@ -32,17 +33,20 @@ class NextToken:
         return dataclasses.asdict(self)
 
 
-def next_tokens(network: TextNetwork, vocabulary: Vocabulary, prompt: Sequence[int]) -> list[NextToken]:
+def next_tokens(network: TextNetwork, vocabulary: Vocabulary, prompt: Prompt) -> list[NextToken]:
     """Return all tokens that may follow a prompt, the most probable first.
 
     Args:
         network: predicts the next token.
         vocabulary: of the model.
-        prompt: token ids; after none, tokens are as probable as they are frequent in training.
+        prompt: after one without tokens, they are as probable as they are frequent in training.
     """
-    log_probabilities = read_prompt(network, vocabulary, prompt)[0][0]
+    log_probabilities = prompt.bounded(read_prompt(network, vocabulary, prompt.ids)[0])[0]
+    if prompt.allowed is not None:
+        log_probabilities = log_softmax(log_probabilities)
     probabilities = np.exp(log_probabilities)
     return [
         NextToken(vocabulary.tokens[token], float(probabilities[token]), float(log_probabilities[token]))
         for token in np.argsort(-log_probabilities, kind="stable").tolist()
+        if prompt.allowed is None or prompt.allowed[token]
     ]

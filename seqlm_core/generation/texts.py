@@ -12,6 +12,7 @@ from seqlm_core.generation.beam import beam_search
 from seqlm_core.generation.decoding import DecodingRules
 from seqlm_core.generation.generate import Uniforms, generate
 from seqlm_core.generation.network import TextNetwork
+from seqlm_core.generation.prompts import Prompt
 from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.specs import Tokenizer
 
@@ -27,7 +28,8 @@ class GeneratedText:
 
     Attributes:
         text: what follows the prompt, without the stop text that ended it; of a piece, whole characters.
-        tokens: that it was made of; where a stop text ended it, those of the stop text too.
+        tokens: that it was made of; where a stop text ended it, those of the stop text too. The first may begin with
+            white space that is in the prompt already.
         log_probabilities: of each token, in nats, as the model gave it, whatever the decoding rules. That of a first
             token without a prompt is of its frequency in training.
         finished: whether a stop text ended it; of all pieces but the last it is False.
@@ -72,12 +74,12 @@ class TextGenerator:
         self.tokenizer = tokenizer
 
     def sample(
-        self, prompt: Sequence[int], count: int, length: int, rules: DecodingRules, seed: int, stops: Sequence[str] = ()
+        self, prompt: Prompt, count: int, length: int, rules: DecodingRules, seed: int, stops: Sequence[str] = ()
     ) -> Iterator[Iterator[GeneratedText]]:
         """Yield texts one after the other, each in pieces, in memory that grows with neither number nor length.
 
         Args:
-            prompt: token ids to go on from.
+            prompt: to go on from.
             count: of texts; the k-th does not depend on it.
             length: the most tokens of each.
             rules: for drawing.
@@ -93,10 +95,10 @@ class TextGenerator:
                 yield from (iter([text]) for text in self._whole_texts(prompt, numbers, length, rules, seed, stops))
 
     def _pieces(
-        self, prompt: Sequence[int], number: int, length: int, rules: DecodingRules, seed: int, stops: Sequence[str]
+        self, prompt: Prompt, number: int, length: int, rules: DecodingRules, seed: int, stops: Sequence[str]
     ) -> Iterator[GeneratedText]:
         """Yield the text of a number in pieces as they are drawn."""
-        assembly = Assembly(self.tokenizer, stops)
+        assembly = Assembly(self.tokenizer, stops, prompt.beginning)
         uniforms = Uniforms.of_seed(seed, range(number, number + 1))
         for drawn in generate(
             self.network, self.vocabulary, prompt, length, rules, uniforms, lambda text: assembly.stopped
@@ -109,13 +111,13 @@ class TextGenerator:
             yield GeneratedText(rest, [], [], False)
 
     def _whole_texts(
-        self, prompt: Sequence[int], numbers: range, length: int, rules: DecodingRules, seed: int, stops: Sequence[str]
+        self, prompt: Prompt, numbers: range, length: int, rules: DecodingRules, seed: int, stops: Sequence[str]
     ) -> Iterator[GeneratedText]:
         """Yield the texts of some numbers, which are drawn side by side."""
         count = len(numbers)
         ids, log_probabilities = np.empty((count, length), dtype=np.int64), np.empty((count, length))
         lengths = np.zeros(count, dtype=np.int64)
-        assemblies = [Assembly(self.tokenizer, stops) for _ in numbers]
+        assemblies = [Assembly(self.tokenizer, stops, prompt.beginning) for _ in numbers]
         uniforms = Uniforms.of_seed(seed, numbers)
         for drawn in generate(
             self.network, self.vocabulary, prompt, length, rules, uniforms, lambda text: assemblies[text].stopped
@@ -130,25 +132,25 @@ class TextGenerator:
                 lengths[text] += assemblies[text].add(self._tokens(tokens))[0]
         for assembly, of_text, values, taken in zip(assemblies, ids, log_probabilities, lengths.tolist()):
             tokens = self._tokens(of_text[:taken])
-            text = self._text_up_to_stop(tokens, stops)
+            text = self._text_up_to_stop(tokens, stops, prompt.beginning)
             yield GeneratedText(text, tokens, values[:taken].tolist(), assembly.stopped)
 
     def most_probable(
-        self, prompt: Sequence[int], count: int, length: int, width: int, stops: Sequence[str] = ()
+        self, prompt: Prompt, count: int, length: int, width: int, stops: Sequence[str] = ()
     ) -> list[GeneratedText]:
         """Return the ``count`` most probable texts that a beam search of a width finds, the best first."""
-        assembly = Assembly(self.tokenizer, stops) if stops else None
+        assembly = Assembly(self.tokenizer, stops, prompt.beginning) if stops else None
         generated = []
         for hypothesis in beam_search(self.network, self.vocabulary, prompt, width, length, assembly)[:count]:
             tokens = [self.vocabulary.tokens[token] for token in hypothesis.tokens]
-            text = self._text_up_to_stop(tokens, stops)
+            text = self._text_up_to_stop(tokens, stops, prompt.beginning)
             generated.append(GeneratedText(text, tokens, list(hypothesis.log_probabilities), hypothesis.finished))
         return generated
 
-    def _text_up_to_stop(self, tokens: Sequence[str], stops: Sequence[str]) -> str:
+    def _text_up_to_stop(self, tokens: Sequence[str], stops: Sequence[str], beginning: str) -> str:
         if not stops:
-            return self.tokenizer.detokenize(tokens)
-        assembly = Assembly(self.tokenizer, stops)
+            return self.tokenizer.detokenize(tokens)[len(beginning) :]
+        assembly = Assembly(self.tokenizer, stops, beginning)
         _, text = assembly.add(tokens)
         return text + assembly.end()
 

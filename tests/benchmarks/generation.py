@@ -26,6 +26,7 @@ from random_model import RandomModel, vocabulary_of
 
 import seqlm_core as seqlm
 from seqlm_core.generation.decoding import DecodingRules
+from seqlm_core.generation.prompts import Prompt
 from seqlm_core.generation.texts import TextGenerator
 from seqlm_core.native.generation import generation_library
 
@@ -50,7 +51,7 @@ def with_seqlm(network: object) -> Generate:
     rules = DecodingRules(temperature=1.0)
 
     def generate(count: int, length: int) -> list[str]:
-        texts = generator.sample([FIRST], count, length, rules, seed=1)
+        texts = generator.sample(Prompt(ids=(FIRST,)), count, length, rules, seed=1)
         return ["".join(piece.text for piece in pieces) for pieces in texts]
 
     return generate

@@ -18,6 +18,7 @@ import numpy as np
 import seqlm_core as seqlm
 from seqlm_core.generation import infilling
 from seqlm_core.generation.beam import beam_search
+from seqlm_core.generation.prompts import Prompt
 
 MARK = "\0"
 CONTEXT = 200  # characters on either side of a gap
@@ -53,7 +54,7 @@ def rescore(run: seqlm.Run, width: int) -> Method:
     def fill(before: str, length: int, after: str) -> str:
         network, vocabulary = run.network, run.vocabulary
         left = vocabulary.ids(before).tolist()
-        found = beam_search(network, vocabulary, left, max(width, len(vocabulary)), length)
+        found = beam_search(network, vocabulary, Prompt(ids=tuple(left)), max(width, len(vocabulary)), length)
         following = vocabulary.ids(after[:FOLLOWING])
         states = network.begin(1)
         for token in left:

@@ -18,6 +18,7 @@ from seqlm_core.generation.assembly import Assembly
 from seqlm_core.generation.beam import Hypothesis, beam_search
 from seqlm_core.generation.decoding import DecodingRules
 from seqlm_core.generation.network import StepNetwork
+from seqlm_core.generation.prompts import Prompt
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 
 LETTERS = Vocabulary(list("abcde"), [0, 5, 4, 3, 2, 1])
@@ -110,14 +111,14 @@ def test_a_beam_as_wide_as_all_continuations_is_an_exhaustive_search(cell):
     network, prompt, length = network_of(cell), [2, 4], 3
     everything = itertools.product(range(1, VOCABULARY), repeat=length)
     expected = sorted(((log_probability_of(network, prompt, c), c) for c in everything), reverse=True)
-    found = beam_search(network, LETTERS, prompt, VOCABULARY**length, length)
+    found = beam_search(network, LETTERS, Prompt(ids=tuple(prompt)), VOCABULARY**length, length)
     assert [hypothesis.tokens for hypothesis in found] == [tokens for _, tokens in expected]
     assert [sum(h.log_probabilities) for h in found] == pytest.approx([total for total, _ in expected])
 
 
 def test_a_narrow_beam_finds_continuations_with_their_log_probabilities_best_first():
     network, prompt = network_of("lstm"), [1]
-    found = beam_search(network, LETTERS, prompt, 3, 6)
+    found = beam_search(network, LETTERS, Prompt(ids=tuple(prompt)), 3, 6)
     assert len(found) == 3
     for hypothesis in found:
         assert sum(hypothesis.log_probabilities) == pytest.approx(
@@ -140,7 +141,7 @@ class Letters:
 
 def test_finished_continuations_are_compared_with_others_by_their_mean():
     network, prompt, length = network_of("gru"), [3], 3
-    found = beam_search(network, LETTERS, prompt, 500, length, Assembly(Letters(), ["b"]))
+    found = beam_search(network, LETTERS, Prompt(ids=tuple(prompt)), 500, length, Assembly(Letters(), ["b"]))
     candidates = [
         tokens
         for n in range(1, length + 1)
@@ -171,7 +172,7 @@ def test_looking_for_stop_texts_takes_the_same_work_at_every_token():
     joined = []
     for length in (20, 40):
         letters = Letters()
-        beam_search(network_of("gru"), LETTERS, [3], 4, length, Assembly(letters, ["abcabc"]))
+        beam_search(network_of("gru"), LETTERS, Prompt(ids=(3,)), 4, length, Assembly(letters, ["abcabc"]))
         joined.append(letters.joined)
     assert joined[1] <= 2.1 * joined[0]
 

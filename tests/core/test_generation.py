@@ -12,6 +12,7 @@ from seqlm_core.generation.decoding import DecodingRules, draw
 from seqlm_core.generation.generate import Uniforms, generate
 from seqlm_core.generation.layer_network import LayerNetwork
 from seqlm_core.generation.network import StepNetwork
+from seqlm_core.generation.prompts import Prompt
 from seqlm_core.reading.vocabulary import UNKNOWN, Vocabulary
 
 CELLS = ["rnn", "gru", "lstm", "birnn", "bigru", "bilstm"]
@@ -94,7 +95,7 @@ class CountingNetwork:
 
 
 def drawn_tokens(network, vocabulary, prompt, length, rules, seed=1):
-    drawn = generate(network, vocabulary, prompt, length, rules, Uniforms.of_seed(seed, range(1)))
+    drawn = generate(network, vocabulary, Prompt(ids=tuple(prompt)), length, rules, Uniforms.of_seed(seed, range(1)))
     return [token for some in drawn for token in some.tokens[0].tolist()]
 
 

@@ -18,6 +18,7 @@ from seqlm_core.generation.drawing import NATIVE_POSITIONS
 from seqlm_core.generation.generate import Uniforms, generate
 from seqlm_core.generation.native_network import NativeNetwork, step_network
 from seqlm_core.generation.network import StepNetwork
+from seqlm_core.generation.prompts import Prompt
 from seqlm_core.generation.texts import GeneratedText, TextGenerator
 from seqlm_core.native import generation as native
 from seqlm_core.reading.vocabulary import UNKNOWN_ID
@@ -50,7 +51,9 @@ class Letters:
 def drawn(network, prompt=PROMPT, length=500, rules=None, seed=1, count=1):
     """Return the tokens and log-probabilities of texts, ``(texts, positions)``."""
     rules = rules or DecodingRules(temperature=1.0)
-    blocks = list(generate(network, VOCABULARY, prompt, length, rules, Uniforms.of_seed(seed, range(count))))
+    blocks = list(
+        generate(network, VOCABULARY, Prompt(ids=tuple(prompt)), length, rules, Uniforms.of_seed(seed, range(count)))
+    )
     return [np.concatenate([block[k] for block in blocks], axis=1) for k in (1, 2)]
 
 
@@ -58,8 +61,9 @@ def generator_of(network):
     return TextGenerator(network, VOCABULARY, Letters())
 
 
-def texts_of(network, *arguments):
-    return [GeneratedText.joined(pieces) for pieces in generator_of(network).sample(*arguments)]
+def texts_of(network, prompt, *arguments):
+    texts = generator_of(network).sample(Prompt(ids=tuple(prompt)), *arguments)
+    return [GeneratedText.joined(pieces) for pieces in texts]
 
 
 def log_probabilities_of(network, tokens):
@@ -171,7 +175,7 @@ def test_stop_texts_end_texts_where_they_end_those_of_the_step_network():
 @pytest.mark.parametrize("prompt", [[], PROMPT])
 def test_a_text_in_pieces_is_the_one_that_is_drawn_beside_others(prompt, stops):
     network, rules = RandomModel().native_network(), DecodingRules(temperature=1.0)
-    (pieces,) = generator_of(network).sample(prompt, 1, 200, rules, 3, stops)
+    (pieces,) = generator_of(network).sample(Prompt(ids=tuple(prompt)), 1, 200, rules, 3, stops)
     pieces = list(pieces)
     assert GeneratedText.joined(pieces) == texts_of(network, prompt, 2, 200, rules, 3, stops)[0]
     assert len(pieces) > 1

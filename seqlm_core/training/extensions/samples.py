@@ -13,6 +13,7 @@ from seqlm_core.generation.generate import Uniforms, generate
 from seqlm_core.generation.layer_network import LayerNetwork
 from seqlm_core.generation.native_network import step_network
 from seqlm_core.generation.network import TextNetwork
+from seqlm_core.generation.prompts import Prompt
 from seqlm_core.model.language_model import LanguageModel
 from seqlm_core.randomness import generator
 from seqlm_core.reading.corpus import Corpus
@@ -65,7 +66,7 @@ class ModelSampler:
     def __call__(self, step: int) -> str:
         uniforms = Uniforms([generator(self.seed, step, "sample during training")])
         vocabulary = self.corpus.vocabulary
-        drawn = generate(self._network(), vocabulary, [], SAMPLE_TOKENS, DecodingRules(), uniforms)
+        drawn = generate(self._network(), vocabulary, Prompt(), SAMPLE_TOKENS, DecodingRules(), uniforms)
         return self.corpus.tokenizer.detokenize([vocabulary.tokens[i] for some in drawn for i in some.tokens[0]])
 
     def _network(self) -> TextNetwork:
