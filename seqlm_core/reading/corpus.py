@@ -99,11 +99,13 @@ def read_corpus(
         training = _number_tokens(_whole(files, encoding), tokenizer, numbers)
         held_out = None
     else:
+        lengths = [sum(map(len, blocks)) for blocks in _whole(files, encoding)]
+        # In characters, so that every tokenizer trains and validates on the same text.
+        cut, end = int(sum(lengths) * (1 - validation_fraction)), sum(lengths)
         if vocabulary is None:
-            _train(tokenizer, _split(files, encoding, 1 - validation_fraction)[0])
-        first_part, rest = _split(files, encoding, 1 - validation_fraction)
-        training = _number_tokens(first_part, tokenizer, numbers)
-        held_out = _number_tokens(rest, tokenizer, numbers)
+            _train(tokenizer, _part(files, lengths, encoding, 0, cut))
+        training = _number_tokens(_part(files, lengths, encoding, 0, cut), tokenizer, numbers)
+        held_out = _number_tokens(_part(files, lengths, encoding, cut, end), tokenizer, numbers)
         if len(training.ids) < 2 and numbers:
             raise TextError(
                 f"{_names(paths)} is so short that --validation-fraction {validation_fraction} leaves "
@@ -209,25 +211,24 @@ def _whole(files: Sequence[TextFile], encoding: str) -> Iterator[Iterator[str]]:
         yield file.blocks(encoding)
 
 
-def _split(
-    files: Sequence[TextFile], encoding: str, share: float
-) -> tuple[Iterator[Iterator[str]], Iterator[Iterator[str]]]:
-    """Return the blocks of each file up to a share of all characters, and those after it.
+def _part(
+    files: Sequence[TextFile], lengths: Sequence[int], encoding: str, start: int, stop: int
+) -> Iterator[Iterator[str]]:
+    """Yield the blocks of each file that lie in characters ``start`` to ``stop`` of all files, one after the other.
 
-    In characters, so that every tokenizer trains and validates on the same text.
+    Args:
+        files: the files.
+        lengths: of each in characters.
+        encoding: of all files.
+        start: of the part.
+        stop: its end.
     """
-    lengths = [sum(map(len, blocks)) for blocks in _whole(files, encoding)]
-    cut = int(sum(lengths) * share)
-
-    def part(start: int, stop: int) -> Iterator[Iterator[str]]:
-        before = 0
-        for file, length in zip(files, lengths):
-            first, last = max(0, start - before), min(length, stop - before)
-            if first < last:
-                yield _between(file.blocks(encoding), first, last)
-            before += length
-
-    return part(0, cut), part(cut, sum(lengths))
+    before = 0
+    for file, length in zip(files, lengths):
+        first, last = max(0, start - before), min(length, stop - before)
+        if first < last:
+            yield _between(file.blocks(encoding), first, last)
+        before += length
 
 
 def _between(blocks: Iterable[str], first: int, last: int) -> Iterator[str]:

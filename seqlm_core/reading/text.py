@@ -211,7 +211,7 @@ def _decoded(blocks: Iterator[bytes], path: Path, encoding: str) -> Iterator[str
                 f"{path} holds a NUL at character {characters_before + nul}: it is no text file, or needs another "
                 "--encoding"
             )
-        surrogate = LONE_SURROGATE.search(text)
+        surrogate = None if text.isascii() else LONE_SURROGATE.search(text)
         if surrogate:
             raise TextError(
                 f"{path} holds half of a character (a lone surrogate) at character "
