@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import json
 import re
 import secrets
@@ -19,6 +19,7 @@ from seqlm_core.errors import UsageError
 from seqlm_core.generation.decoding import DEFAULT_TEMPERATURE
 from seqlm_core.generation.generate import DEFAULT_LENGTH
 from seqlm_core.generation.requests import LONGEST_OF_BEAM, WIDEST_BEAM
+from seqlm_core.temporary import temporary_files_told
 
 if TYPE_CHECKING:
     from seqlm_core.generation.texts import GeneratedText
@@ -157,8 +158,7 @@ def sample_command(
 def _fields(pieces: Iterator[GeneratedText]) -> Iterator[tuple[str, Any]]:
     """Yield the fields of a text that comes in pieces, in memory that does not grow with its length."""
     finished = False
-    new_file = functools.partial(tempfile.SpooledTemporaryFile, KEPT_IN_MEMORY, prefix="seqlm-")
-    with new_file() as tokens, new_file() as log_probabilities:
+    with _temporary_file() as tokens, _temporary_file() as log_probabilities:
 
         def texts() -> Iterator[str]:
             nonlocal finished
@@ -174,12 +174,24 @@ def _fields(pieces: Iterator[GeneratedText]) -> Iterator[tuple[str, Any]]:
         yield "finished", finished
 
 
+@contextlib.contextmanager
+def _temporary_file() -> Iterator[IO[bytes]]:
+    file = tempfile.SpooledTemporaryFile(KEPT_IN_MEMORY, prefix="seqlm-")  # noqa: SIM115
+    try:
+        yield file
+    finally:
+        with contextlib.suppress(OSError):  # what could not be written has been told
+            file.close()
+
+
 def _keep(values: Iterable[Any], file: IO[bytes]) -> None:
-    file.writelines(json.dumps(value).encode() + b"\n" for value in values)
+    with temporary_files_told():
+        file.writelines(json.dumps(value).encode() + b"\n" for value in values)
 
 
 def _kept(file: IO[bytes]) -> Iterator[Any]:
-    file.seek(0)
+    with temporary_files_told():
+        file.seek(0)
     yield from map(json.loads, file)
 
 

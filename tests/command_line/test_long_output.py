@@ -91,6 +91,15 @@ def test_json_that_is_written_in_pieces_is_what_json_would_write(capsys, monkeyp
     assert printed == json.dumps(json.loads(printed), indent=2) + "\n"
 
 
+def test_no_room_for_the_tokens_of_a_long_text_is_told_with_its_folder(capsys, monkeypatch, trained):
+    path = trained(**CELL).path
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: open("/dev/full", "w+b"))  # noqa: SIM115
+    monkeypatch.setattr(sample, "KEPT_IN_MEMORY", 100)
+    _, told = run_command(capsys, "sample", path, "--length", 5_000, "--json", code=1)
+    assert told.startswith("seqlm: error: temporary files go to ")
+    assert told.endswith("No space left on device; make room there, or name another folder by TMPDIR\n")
+
+
 def test_a_text_does_not_depend_on_how_many_are_drawn_side_by_side(monkeypatch, trained):
     run = trained(**CELL)
     found = []

@@ -13,6 +13,7 @@ from test_commands import run_command
 
 import seqlm_core as seqlm
 from seqlm_core.command_line.main import main
+from seqlm_core.generation import texts
 from seqlm_core.surprisal import TokenSurprisal, line_surprisals
 
 
@@ -181,9 +182,13 @@ def test_what_cannot_be_written_is_told_in_a_line(capsys, run):
         assert error.startswith("seqlm: error: '\\udcff' cannot be written in")
 
 
-def test_too_little_memory_is_told_in_a_line(capsys, run):
+def test_too_little_memory_is_told_in_a_line(capsys, monkeypatch, run):
+    def far_too_much(*_):
+        np.zeros(2**50)
+
+    monkeypatch.setattr(texts, "beam_search", far_too_much)
     with pytest.raises(SystemExit) as end:
-        main(["infill", str(run.path), "a_", "--gap", str(10**18)])
+        main(["sample", str(run.path), "--beam", "2"])
     assert end.value.code == 1
     assert capsys.readouterr().err == "seqlm: error: there is not enough memory for this\n"
 
