@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from typing import Any, TypeVar
 
-from seqlm_core.errors import RunError
-from seqlm_core.settings import SequenceSettings, Settings
+from seqlm_core.settings import LARGEST_SIZE, SequenceSettings, Settings, TrainingSettings
 
 # Measured on the sample text (59 characters): embeddings 1.56 nats of validation loss, one-hot vectors 1.64.
 LARGEST_ONE_HOT_VOCABULARY = 32
@@ -116,19 +116,40 @@ def architecture_from_json(kind: type[ArchitectureT], values: Any) -> Architectu
     """Return the architecture that a run recorded.
 
     Raises:
-        RunError: the values are not one.
+        ValueError: the values are not one.
     """
     may_be_zero = ("embedding_size", "characters", "char_hidden_size")
     try:
         architecture = kind(**values)
     except TypeError as error:
-        raise RunError(f"the run's architecture is damaged: {error}") from error
+        raise ValueError(f"the architecture is none: {error}") from error
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         value = getattr(architecture, field.name)
         smallest = 0 if field.name in may_be_zero else 1
         if type(value).__name__ != field.type or (field.type == "int" and value < smallest):
-            raise RunError(f"the run's architecture is damaged: {field.name} is {value!r}")
+            raise ValueError(f"the architecture's {field.name} is {reprlib.repr(value)}")
     return architecture
+
+
+def check_chosen(recorded: Any, chosen: Any, settings: TrainingSettings) -> None:
+    """Compare the architecture that a run recorded with the one that its settings and data make.
+
+    The limits of sizes are those of the settings. An embedding size that was left to its default may be another one,
+    since earlier versions may have had other defaults.
+
+    Raises:
+        ValueError: a size or a kind is another one.
+    """
+    for field in dataclasses.fields(chosen):
+        value, wanted = getattr(recorded, field.name), getattr(chosen, field.name)
+        by_default = settings.embedding_size is None and not getattr(recorded, "tie_weights", False)
+        if field.name == "embedding_size" and by_default and 0 <= value <= LARGEST_SIZE:
+            continue
+        if value != wanted:
+            raise ValueError(
+                f"the architecture's {field.name} is {reprlib.repr(value)}, and settings, plugins and vocabulary make "
+                f"it {reprlib.repr(wanted)}"
+            )
 
 
 def _embedding_size(given: int | None, hidden_size: int, vocabulary_size: int) -> int:

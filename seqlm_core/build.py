@@ -15,6 +15,7 @@ from seqlm_core.model.language_model import LanguageModel
 from seqlm_core.model.recurrent_network import RecurrentNetwork
 from seqlm_core.model.sequence_network import SequenceNetwork
 from seqlm_core.mxnet import gluon, mx, nd
+from seqlm_core.parameters import check_shapes
 from seqlm_core.specs import CellSpec
 
 
@@ -96,21 +97,22 @@ def check_cells_work(network: RecurrentNetwork, names: Mapping[str, str]) -> Non
                 raise PluginError(f"cell {cell!r} returns states of other shapes than it begins with")
 
 
+def check_weights(model: RecurrentNetwork, weights: Mapping[str, np.ndarray]) -> None:
+    """Raise :class:`ValueError` unless the names and shapes of weights are those of the model's parameters."""
+    check_shapes(weights, {name: tuple(parameter.shape) for name, parameter in unique_parameters(model).items()})
+
+
 def load_weights(model: RecurrentNetwork, weights: Mapping[str, np.ndarray], device: mx.Context) -> None:
     """Give the model's parameters the values of a checkpoint, in place where they are on the device already.
 
     Raises:
         RunError: names or shapes are not those of the model.
     """
-    parameters = unique_parameters(model)
-    if set(parameters) != set(weights):
-        different = sorted(set(parameters) ^ set(weights))
-        raise RunError(f"the checkpoint is not one of this model: only one of them has {different[0]!r}")
-    for name, parameter in parameters.items():
-        if tuple(parameter.shape) != weights[name].shape:
-            raise RunError(
-                f"the checkpoint's {name!r} has shape {weights[name].shape}, and the model's {parameter.shape}"
-            )
+    try:
+        check_weights(model, weights)
+    except ValueError as error:
+        raise RunError(f"the checkpoint is not one of this model: {error}") from error
+    for name, parameter in unique_parameters(model).items():
         if not _is_on(parameter, device):
             parameter.initialize(init=mx.init.Zero(), ctx=device, force_reinit=True)
         parameter.set_data(nd.array(weights[name], ctx=device, dtype=weights[name].dtype))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from safetensors.numpy import save
 
 from seqlm_core.errors import NonFiniteLossError, RunError
 from seqlm_core.files import open_regular, write_atomically
+
+Checkpoint = tuple[dict[str, np.ndarray], dict[str, Any]]
+"""Arrays by name, and plain values."""
 
 FORMAT = "seqlm-checkpoint-1"
 
@@ -40,7 +44,7 @@ def save_checkpoint(path: Path, arrays: dict[str, np.ndarray], state: dict[str, 
     write_atomically(path, save(arrays, metadata=metadata))
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def load_checkpoint(path: Path) -> Checkpoint:
     """Return arrays and plain values of a checkpoint.
 
     Raises:
@@ -59,6 +63,9 @@ def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         text = metadata["state"]
         if metadata["digest"] != _digest(arrays, text):
             raise RunError(f"{path} is damaged or was altered: its digest does not match")
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise RunError(f"{path} is damaged: {name!r} holds numbers that are not finite")
         return arrays, json.loads(text)
     except (SafetensorError, KeyError, ValueError, TypeError, OSError, RecursionError) as error:
         raise RunError(f"{path} is damaged: {error}") from error
@@ -68,6 +75,11 @@ def select(arrays: dict[str, np.ndarray], group: str) -> dict[str, np.ndarray]:
     """Return the arrays whose names begin with ``group/``, without it."""
     prefix = f"{group}/"
     return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def layout(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Return shape and type of each array."""
+    return {name: (array.shape, str(array.dtype)) for name, array in arrays.items()}
 
 
 def _digest(arrays: dict[str, np.ndarray], text: str) -> str:

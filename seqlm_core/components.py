@@ -198,6 +198,10 @@ def _check_plugin_of_run(made_with: Mapping[str, Any], registry: Registry[Any], 
         logger.warning("the run's %s was made with %s; here it comes from %s", what, brought_by, source)
 
 
+ROLES = ("cell", "tokenizer", "char_cell", "optimizer")
+"""What plugins are chosen for; the names of settings, and of plugins in the configuration of a run."""
+
+
 def _registries(plugins: Plugins) -> dict[str, Registry[Any]]:
     """Return where the component of each role comes from."""
     return {

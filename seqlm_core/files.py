@@ -107,9 +107,10 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(data)
         digest = values.pop("digest")
+        right = digest == json_digest(values)
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise RunError(f"{path} is damaged, or no file of seqlm") from error
-    if digest != json_digest(values):
+    if not right:
         raise RunError(f"{path} is damaged or was altered: its digest does not match")
     return dict(values)
 

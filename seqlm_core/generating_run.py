@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from seqlm_core.architecture import Architecture, architecture_from_json
+import numpy as np
+
+from seqlm_core.architecture import Architecture, architecture_from_json, check_chosen
 from seqlm_core.arguments import check_argument
 from seqlm_core.errors import RunError
 from seqlm_core.generation.chains import Search
@@ -20,6 +22,7 @@ from seqlm_core.generation.next_tokens import NextToken, next_tokens
 from seqlm_core.generation.prompts import Prompt, cut_prompt, warn_of_unknown
 from seqlm_core.generation.requests import check_beam, check_drawing, check_infilling, checked_seed, checked_stops
 from seqlm_core.generation.texts import GeneratedText, TextGenerator
+from seqlm_core.parameters import check_parameters
 from seqlm_core.plugins import installed_plugins
 from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.run_directory import LANGUAGE_MODEL
@@ -37,10 +40,13 @@ class GeneratingRun(TrainedRun[Settings]):
     task = LANGUAGE_MODEL
     settings_class = Settings
 
-    @functools.cached_property
-    def architecture(self) -> Architecture:
-        """The sizes of the model."""
-        return architecture_from_json(Architecture, self.config["architecture"])
+    architecture: Architecture
+
+    def _checked_architecture(self) -> Architecture:
+        recorded = architecture_from_json(Architecture, self.config["architecture"])
+        chosen = Architecture.choose(self._recorded_settings, self.cell.spec.bidirectional, recorded.vocabulary_size)
+        check_chosen(recorded, chosen, self._recorded_settings)
+        return recorded
 
     @property
     def _token_embedding_size(self) -> int:
@@ -49,7 +55,9 @@ class GeneratingRun(TrainedRun[Settings]):
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:
         """The tokens that the model knows."""
-        return self.directory.read_vocabulary()
+        vocabulary = self.directory.read_vocabulary()
+        self._check_meaning(self.directory.vocabulary, {"vocabulary_size": len(vocabulary)})
+        return vocabulary
 
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
@@ -62,12 +70,20 @@ class GeneratingRun(TrainedRun[Settings]):
     @functools.cached_property
     def model(self) -> LanguageModel:
         """The language model, on the CPU."""
-        from seqlm_core.build import build_language_model, load_weights
+        from seqlm_core.build import load_weights
         from seqlm_core.mxnet import mx
 
-        model = build_language_model(self.architecture, self.cell)
+        model = self._build_model()
         load_weights(model, self.weights, mx.cpu())
         return model
+
+    def _build_model(self) -> LanguageModel:
+        from seqlm_core.build import build_language_model
+
+        return build_language_model(self.architecture, self.cell)
+
+    def _check_parameters(self, weights: Mapping[str, np.ndarray]) -> None:
+        check_parameters(weights, self.architecture, self.cell.spec.native_kernel(self.cell.options))
 
     @functools.cached_property
     def network(self) -> TextNetwork:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import reprlib
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, TypeVar
 
 import numpy as np
 
 from seqlm_core import replacement
-from seqlm_core.checkpoint import load_checkpoint, save_checkpoint
+from seqlm_core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seqlm_core.errors import PluginError, RunError
 from seqlm_core.files import json_digest, read_json, write_json
 from seqlm_core.reading.vocabulary import Vocabulary
+from seqlm_core.schema import ANYTHING, COUNT, OBJECT, TEXT, check, one_of, text_like
 from seqlm_core.sequences.encoders import Encoders
 from seqlm_core.specs import Tokenizer, TrainableTokenizer
+
+T = TypeVar("T")
 
 CONFIG_FORMAT = 2
 LANGUAGE_MODEL = "language model"
@@ -25,6 +29,32 @@ SEQUENCE_MODEL = "sequence model"
 STANDARD_INPUT_FILE = "standard-input.txt"
 TRAINING_EXAMPLES_FILE = "training-examples.jsonl"
 VALIDATION_EXAMPLES_FILE = "validation-examples.jsonl"
+
+_PLUGIN = {"name": TEXT, "distribution": TEXT, "version": TEXT}
+_TEXT_FILE = {"path": TEXT, "bytes": COUNT, "digest": TEXT}
+_CONFIG = {
+    "run_id?": text_like("[0-9a-f]{32}", "32 digits in hexadecimal"),
+    "task": one_of(LANGUAGE_MODEL, SEQUENCE_MODEL),
+    "settings": OBJECT,
+    "architecture": OBJECT,
+    "plugins": {"cell": _PLUGIN, "optimizer": _PLUGIN, ...: _PLUGIN},
+    "texts": {"training": [_TEXT_FILE, ...], "validation": [_TEXT_FILE]},
+    "threads": text_like("[1-9][0-9]{0,8}", "a number of threads, as a text"),
+    "kernels": TEXT,
+    "extensions?": [TEXT],
+}
+"""What the configuration of any run holds that something reads; settings and architecture have checks of their own."""
+_CONFIG_OF_TASK: dict[str, dict[Any, Any]] = {
+    LANGUAGE_MODEL: {
+        "plugins": {"tokenizer": _PLUGIN},
+        "training_tokens": COUNT,
+        "training_unknown_tokens?": COUNT,
+        "validation_tokens": COUNT,
+        "validation_unknown_tokens?": COUNT,
+    },
+    SEQUENCE_MODEL: {},
+}
+_CHECKPOINT_STATE = {"file": TEXT, "model": TEXT, "run_id?": TEXT}
 
 
 @dataclasses.dataclass
@@ -148,18 +178,22 @@ class RunDirectory:
         named = self._named({**state, "file": path.name, "model": self.model_digest})
         save_checkpoint(path, arrays, named)
 
-    def load(self, path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def load(self, path: Path) -> Checkpoint:
         """Return arrays and state of one of the run's checkpoints.
 
         Raises:
             RunError: it is missing or damaged, or belongs to another run.
         """
         arrays, state = load_checkpoint(path)
-        if state.get("file") != path.name:
-            raise RunError(f"{path} is another file of a run, {state.get('file')!r}, under this name")
+        try:
+            check(state, _CHECKPOINT_STATE, "its state")
+        except ValueError as error:
+            raise RunError(f"{path} is damaged: {error}") from error
+        if state["file"] != path.name:
+            raise RunError(f"{path} is another file of a run, {reprlib.repr(state['file'])}, under this name")
         if state.get("run_id") != self.run_id:
             raise self._foreign(path)
-        if state.get("model") != self.model_digest:
+        if state["model"] != self.model_digest:
             raise RunError(f"{path} belongs to another run than {self.config.name} and {self.meanings.name} beside it")
         return arrays, state
 
@@ -206,9 +240,11 @@ class RunDirectory:
             raise RunError(
                 f"{self.config} has format {config.get('format')!r}, and this version of seqlm reads {CONFIG_FORMAT}"
             )
-        missing = _missing_part(config)
-        if missing:
-            raise RunError(f"{self.config} is damaged: it has no usable {missing!r}")
+        try:
+            check(config, _CONFIG, "the configuration")
+            check(config, _CONFIG_OF_TASK[config["task"]], "the configuration")
+        except ValueError as error:
+            raise RunError(f"{self.config} is damaged: {error}") from error
         return config
 
     def write_vocabulary(self, vocabulary: Vocabulary) -> None:
@@ -217,7 +253,7 @@ class RunDirectory:
 
     def read_vocabulary(self) -> Vocabulary:
         """Return the vocabulary; raises :class:`RunError` where it is missing or damaged."""
-        return Vocabulary.from_json(self._read(self.vocabulary))
+        return self._made(Vocabulary.from_json, self.vocabulary)
 
     def write_tokenizer(self, tokenizer: Tokenizer) -> None:
         """Write ``tokenizer.json`` if the tokenizer is one that learns.
@@ -243,6 +279,7 @@ class RunDirectory:
         is_there = self.tokenizer.exists()
         values = self._read(self.tokenizer) if is_there else {"state": {}}
         try:
+            check(values, {"state": ANYTHING}, "what it holds")
             tokenizer.restore(values["state"])
         except Exception as error:
             name = type(tokenizer).__name__
@@ -256,7 +293,15 @@ class RunDirectory:
 
     def read_encoders(self) -> Encoders:
         """Return a sequence model's encoders; raises :class:`RunError` where they are missing or damaged."""
-        return Encoders.from_json(self._read(self.encoders))
+        return self._made(Encoders.from_json, self.encoders)
+
+    def _made(self, make: Callable[[Any], T], path: Path) -> T:
+        """Return what ``make`` makes of the values in one of the run's JSON files."""
+        values = self._read(path)
+        try:
+            return make(values)
+        except ValueError as error:
+            raise RunError(f"{path} is damaged: {error}") from error
 
     def _named(self, values: dict[str, Any]) -> dict[str, Any]:
         """Return what a file holds, with the run that it belongs to."""
@@ -278,23 +323,3 @@ class RunDirectory:
 
     def _foreign(self, path: Path) -> RunError:
         return RunError(f"{path} belongs to another run than {self.config.name} beside it")
-
-
-def _missing_part(config: dict[str, Any]) -> str:
-    """Return the name of the first part of a configuration that is missing or of another type, or nothing."""
-    if config.get("task") not in (LANGUAGE_MODEL, SEQUENCE_MODEL):
-        return "task"
-    parts = {"settings": dict, "architecture": dict, "plugins": dict, "texts": dict, "threads": str}
-    for name, kind in parts.items():
-        if not isinstance(config.get(name), kind):
-            return name
-    needed = {"cell", "optimizer"} | ({"tokenizer"} if config["task"] == LANGUAGE_MODEL else set())
-    for role in sorted(needed | set(config["plugins"])):
-        plugin = config["plugins"].get(role)
-        keys = ("name", "distribution", "version")
-        if not isinstance(plugin, dict) or not all(isinstance(plugin.get(key), str) for key in keys):
-            return role
-    for part in ("training", "validation"):
-        if not isinstance(config["texts"].get(part), list):
-            return part
-    return ""

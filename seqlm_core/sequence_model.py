@@ -146,6 +146,8 @@ class SequenceModel:
 
         device = compute_device(settings.device)
         with told_failures(), tempfile.TemporaryDirectory(prefix="seqlm-") as folder:
+            if earlier is not None:
+                earlier.check_weights()
             session = sequence_session(training, held_out, encoders, components, settings, architecture, device)
             if earlier is not None:
                 session.take_weights(earlier)

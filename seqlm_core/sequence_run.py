@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import functools
 import logging
+import reprlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqlm_core.architecture import SequenceArchitecture, architecture_from_json
-from seqlm_core.errors import UsageError
+from seqlm_core.architecture import SequenceArchitecture, architecture_from_json, check_chosen
+from seqlm_core.components import Component
+from seqlm_core.errors import RunError, UsageError
 from seqlm_core.plugins import installed_plugins
 from seqlm_core.run_directory import SEQUENCE_MODEL
 from seqlm_core.sequences.batches import EncodedSequences
 from seqlm_core.sequences.encoders import Encoders, LabelEncoder, ValueEncoder
-from seqlm_core.sequences.examples import Label, check_examples, check_inputs, read_examples
+from seqlm_core.sequences.examples import INPUTS, OUTPUTS, Label, check_examples, check_inputs, read_examples
 from seqlm_core.settings import SequenceSettings
+from seqlm_core.specs import CellSpec
 from seqlm_core.texts import TrainingTexts
 from seqlm_core.trained_run import TrainedRun
 
@@ -43,10 +46,27 @@ class SequenceRun(TrainedRun[SequenceSettings]):
     task = SEQUENCE_MODEL
     settings_class = SequenceSettings
 
-    @functools.cached_property
-    def architecture(self) -> SequenceArchitecture:
-        """The kinds and sizes of the model."""
-        return architecture_from_json(SequenceArchitecture, self.config["architecture"])
+    architecture: SequenceArchitecture
+
+    def _checked_architecture(self) -> SequenceArchitecture:
+        recorded = architecture_from_json(SequenceArchitecture, self.config["architecture"])
+        if recorded.inputs not in INPUTS or recorded.outputs not in OUTPUTS:
+            raise ValueError(f"no model maps {reprlib.repr(recorded.inputs)} to {reprlib.repr(recorded.outputs)}")
+        char_cell = self._char_cell
+        if recorded.characters and (char_cell is None or recorded.inputs != "tokens"):
+            raise ValueError("the architecture has characters, and no cell reads them")
+        chosen = SequenceArchitecture.choose(
+            self._recorded_settings,
+            inputs=recorded.inputs,
+            outputs=recorded.outputs,
+            input_size=recorded.input_size,
+            output_size=recorded.output_size,
+            bidirectional=self.cell.spec.bidirectional,
+            characters=recorded.characters,
+            char_bidirectional=char_cell is not None and char_cell.spec.bidirectional,
+        )
+        check_chosen(recorded, chosen, self._recorded_settings)
+        return recorded
 
     @property
     def _token_embedding_size(self) -> int | None:
@@ -55,7 +75,12 @@ class SequenceRun(TrainedRun[SequenceSettings]):
     @functools.cached_property
     def encoders(self) -> Encoders:
         """What the model's inputs and outputs mean."""
-        return self.directory.read_encoders()
+        encoders = self.directory.read_encoders()
+        of_values = isinstance(encoders.outputs, ValueEncoder)
+        self._check_meaning(self.directory.encoders, {**encoders.sizes, **({"outputs": "values"} if of_values else {})})
+        if not of_values and self.architecture.outputs == "values":
+            raise RunError(f"{self.directory.encoders} has labels, and the model predicts values")
+        return encoders
 
     @property
     def labels(self) -> list[Label]:
@@ -65,15 +90,23 @@ class SequenceRun(TrainedRun[SequenceSettings]):
     @functools.cached_property
     def model(self) -> SequenceNetwork:
         """The network with its weights, on the CPU."""
-        from seqlm_core.build import build_sequence_network, load_weights
+        from seqlm_core.build import load_weights
         from seqlm_core.mxnet import mx
 
-        char_cell = None
-        if self.settings.char_cell is not None:
-            char_cell = self._component(installed_plugins().cells, "char_cell")
-        network = build_sequence_network(self.architecture, self.cell, char_cell)
+        network = self._build_model()
         load_weights(network, self.weights, mx.cpu())
         return network
+
+    def _build_model(self) -> SequenceNetwork:
+        from seqlm_core.build import build_sequence_network
+
+        return build_sequence_network(self.architecture, self.cell, self._char_cell)
+
+    @property
+    def _char_cell(self) -> Component[CellSpec] | None:
+        if self._recorded_settings.char_cell is None:
+            return None
+        return self._component(installed_plugins().cells, "char_cell")
 
     def predict(self, sequences: Iterable[Any]) -> list[Any]:
         """Return what the model predicts for each sequence.

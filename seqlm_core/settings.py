@@ -8,6 +8,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import reprlib
+import sys
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -17,6 +19,8 @@ from seqlm_core.training.schedules import OF_A_USER, SCHEDULES
 
 # Larger sizes fit no memory, and overflow the 32 bits in which MXNet counts.
 LARGEST_SIZE = 2**16
+# What 64 bits hold, so that steps and settings can be counted and multiplied anywhere.
+LARGEST_NUMBER: dict[type, Any] = {int: 2**63, float: sys.float_info.max}
 # Whatever is computed in float32 with a smaller number is 0, as if nothing were learnt.
 SMALLEST_NUMBER = 1e-30
 
@@ -222,12 +226,15 @@ def _check(field: dataclasses.Field[Any], value: Any, kind: type) -> None:
     accepted = (int, float) if kind is float else kind
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
         words = {int: "a whole number", float: "a number", bool: "True or False", dict: "a dictionary", str: "text"}
-        raise SettingError(field.name, f"must be {words[kind]}, not {value!r}")
+        raise SettingError(field.name, f"must be {words[kind]}, not {reprlib.repr(value)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise SettingError(field.name, f"must be a finite number, not {value}")
     if isinstance(value, float) and 0 < abs(value) < SMALLEST_NUMBER:
         raise SettingError(field.name, f"is too small to compute with: {value}; the smallest is {SMALLEST_NUMBER:g}")
     limits = field.metadata
+    limit = LARGEST_NUMBER.get(kind)
+    if limit is not None and not -limit < value < limit:
+        raise SettingError(field.name, f"is too large a number: {reprlib.repr(value)}")
     if "minimum" in limits and value < limits["minimum"]:
         raise SettingError(field.name, f"must be at least {limits['minimum']}, not {value}")
     if "maximum" in limits and value > limits["maximum"]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from seqlm_core.errors import RunError, TextError
+from seqlm_core.errors import TextError
+from seqlm_core.schema import COUNT, TEXT, check
 
 UNKNOWN = "<unk>"
 UNKNOWN_ID = 0
@@ -80,16 +81,12 @@ class Vocabulary:
         """Make a vocabulary of what :meth:`to_json` returned.
 
         Raises:
-            RunError: the values are not such a vocabulary.
+            ValueError: the values are not such a vocabulary.
         """
-        try:
-            tokens, counts = values["tokens"], values["counts"]
-            if not tokens or not all(isinstance(token, str) for token in tokens):
-                raise ValueError("tokens must be texts")
-            if len(set(tokens)) != len(tokens):
-                raise ValueError("a token occurs twice")
-            if not all(isinstance(n, int) and n >= 0 for n in counts) or sum(counts[1:]) == 0:
-                raise ValueError("counts must be whole numbers that are not all 0")
-            return cls(tokens, counts)
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"the vocabulary is damaged: {error}") from error
+        check(values, {"tokens": [TEXT, ...], "counts": [COUNT, ...]}, "the vocabulary")
+        tokens, counts = values["tokens"], values["counts"]
+        if len(set(tokens)) != len(tokens):
+            raise ValueError("a token of the vocabulary occurs twice")
+        if not any(counts[1:]):
+            raise ValueError("the counts of all tokens are 0")
+        return cls(tokens, counts)

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from seqlm_core.errors import RunError, UsageError
+from seqlm_core.errors import UsageError
 from seqlm_core.reading.vocabulary import Vocabulary
+from seqlm_core.schema import LABEL, NUMBER, OBJECT, check, one_of, optional
 from seqlm_core.sequences.examples import NOT_COUNTED, Example, Label
 
 UNKNOWN_LABEL = -1
@@ -68,7 +69,8 @@ class TokenEncoder:
 
     @classmethod
     def from_json(cls, values: Any) -> TokenEncoder:
-        """Make an encoder of what :meth:`to_json` returned."""
+        """Make an encoder of what :meth:`to_json` returned; raises ``ValueError`` for anything else."""
+        check(values, {"vocabulary": OBJECT, "characters": optional(OBJECT)}, "the encoder of tokens")
         characters = values["characters"]
         return cls(
             Vocabulary.from_json(values["vocabulary"]),
@@ -113,11 +115,12 @@ class LabelEncoder:
 
     @classmethod
     def from_json(cls, values: Any) -> LabelEncoder:
-        """Make an encoder of what :meth:`to_json` returned."""
+        """Make an encoder of what :meth:`to_json` returned; raises ``ValueError`` for anything else."""
+        check(values, {"labels": [LABEL, ...]}, "the encoder of labels")
         labels = values["labels"]
-        if not labels or not all(type(label) in (str, int) for label in labels):
-            raise ValueError("labels must be texts or whole numbers")
-        return cls(list(labels))
+        if len(set(labels)) != len(labels):
+            raise ValueError("a label occurs twice")
+        return cls(labels)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,10 +184,11 @@ class ValueEncoder:
 
     @classmethod
     def from_json(cls, values: Any) -> ValueEncoder:
-        """Make an encoder of what :meth:`to_json` returned."""
+        """Make an encoder of what :meth:`to_json` returned; raises ``ValueError`` for anything else."""
+        check(values, {"mean": [NUMBER, ...], "scale": [NUMBER, ...]}, "the encoder of values")
         mean, scale = (np.array(values[name], dtype=np.float64) for name in ("mean", "scale"))
-        if mean.ndim != 1 or mean.shape != scale.shape or not np.isfinite([mean, scale]).all() or (scale <= 0).any():
-            raise ValueError("mean and scale must be numbers, as many of each")
+        if mean.shape != scale.shape or (scale <= 0).any():
+            raise ValueError("mean and scale must be as many numbers, and scale above 0")
         return cls(mean, scale)
 
 
@@ -238,6 +242,17 @@ class Encoders:
             )
         return cls(encoder, labels)
 
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """What they make of a model's architecture: its kinds and sizes."""
+        characters = self.inputs.characters if isinstance(self.inputs, TokenEncoder) else None
+        return {
+            "inputs": _KINDS[type(self.inputs)],
+            "input_size": self.inputs.size,
+            "output_size": self.outputs.size,
+            "characters": 0 if characters is None else len(characters),
+        }
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values from which :meth:`from_json` makes the same encoders."""
         return {
@@ -250,14 +265,13 @@ class Encoders:
         """Make encoders of what :meth:`to_json` returned.
 
         Raises:
-            RunError: the values are not such encoders.
+            ValueError: the values are not such encoders.
         """
+        kinds = {"inputs": one_of("tokens", "values"), "outputs": one_of("labels", "values")}
+        check(values, {side: {"kind": kind} for side, kind in kinds.items()}, "what it holds")
         classes = {name: kind for kind, name in _KINDS.items()}
-        try:
-            inputs, outputs = (classes[values[side]["kind"]].from_json(values[side]) for side in ("inputs", "outputs"))
-            return cls(inputs, outputs)
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"the encoders are damaged: {error}") from error
+        inputs, outputs = (classes[values[side]["kind"]].from_json(values[side]) for side in kinds)
+        return cls(inputs, outputs)
 
 
 _KINDS: dict[Any, str] = {TokenEncoder: "tokens", LabelEncoder: "labels", ValueEncoder: "values"}

@@ -11,6 +11,7 @@ import numpy as np
 from seqlm_core.architecture import Architecture
 from seqlm_core.arrays import array_of
 from seqlm_core.build import build_language_model, check_cells_work
+from seqlm_core.checkpoint import layout
 from seqlm_core.components import Components
 from seqlm_core.errors import RunError, SettingError
 from seqlm_core.evaluation import Evaluation, Evaluator
@@ -222,8 +223,7 @@ class LanguageModelling:
         Raises:
             RunError: the arrays are not those of this model and batch size.
         """
-        shapes = {name: array.shape for name, array in self.state().items()}
-        if shapes != {name: array.shape for name, array in arrays.items()}:
+        if layout(self.state()) != layout(arrays):
             raise RunError("the checkpoint's recurrent states are not those of the run's model")
         self._states = [
             [nd.array(arrays[f"{layer}/{k}"], ctx=state.context, dtype=state.dtype) for k, state in enumerate(states)]

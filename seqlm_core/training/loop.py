@@ -16,6 +16,7 @@ from seqlm_core.errors import NonFiniteLossError, RunError, UsageError
 from seqlm_core.model.recurrent_network import RecurrentNetwork
 from seqlm_core.mxnet import autograd, mx
 from seqlm_core.randomness import mxnet_seed
+from seqlm_core.schema import COUNT, NUMBER, OBJECT, check
 from seqlm_core.training.advice import clipping_advice
 from seqlm_core.training.extension import Extension, Record, hook_of, saved_state
 from seqlm_core.training.prefetch import made_ahead
@@ -29,6 +30,17 @@ from seqlm_core.training.updates import Updates
 STEPS_AHEAD = 4
 # Batches made before their step; enough to bridge the differences between steps.
 BATCHES_AHEAD = 4
+
+
+STATE = {
+    "step": COUNT,
+    "epoch": COUNT,
+    "window": COUNT,
+    "losses_since_report": (NUMBER, COUNT),
+    "losses_since_epoch": (NUMBER, COUNT),
+    "extensions": {...: OBJECT},
+}
+"""What :meth:`Training.state` returns."""
 
 
 class Training:
@@ -209,7 +221,9 @@ class Training:
 
         Raises:
             RunError: an extension is not here whose state would be lost.
+            ValueError: the values are nothing that it could have returned.
         """
+        check(state, STATE, "the training's state")
         states = state["extensions"]
         lost = sorted(states.keys() - {extension.name for extension in self.extensions})
         if lost:
@@ -219,11 +233,18 @@ class Training:
                 "Python, and give them again: seqlm_core.resume(path, extensions=[...])"
             )
         self.step, self.epoch, self.window = state["step"], state["epoch"], state["window"]
+        if self.window >= self.task.steps_per_epoch or self.step != self._position:
+            raise ValueError("the training's state names a step that is not in its epoch")
         self._since_report = _Mean(*state["losses_since_report"])
         self._since_epoch = _Mean(*state["losses_since_epoch"])
         for extension in self.extensions:
             if extension.name in states:
+                check(states, {extension.name: extension.state_kind}, "the extensions' states")
                 hook_of(extension, "restore")(states[extension.name])
+
+    @property
+    def _position(self) -> int:
+        return self.epoch * self.task.steps_per_epoch + self.window
 
     def _record(self, kind: str, step: int, losses: _Mean) -> Record:
         epochs, within = divmod(step, self.task.steps_per_epoch)

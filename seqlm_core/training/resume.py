@@ -69,9 +69,10 @@ def resume(path: PathLike, *, quiet: bool = False, extensions: Sequence[Extensio
                 kernels,
                 kernels_in_use(device),
             )
+        checkpoint = run.last_checkpoint()  # first, since a model of sizes that it does not fit may fit no memory
         session = run.session(texts, settings, device)
         session.extend(own_extensions, schedule)
-        session.begin(directory, quiet)
+        session.begin(directory, quiet, checkpoint)
         _warn_of_missing(own_extensions, run.config.get("extensions", []))
         if session.is_finished:
             more = (

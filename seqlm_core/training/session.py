@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from seqlm_core.build import load_weights, weights_of
-from seqlm_core.checkpoint import select
+from seqlm_core.checkpoint import Checkpoint, select
 from seqlm_core.components import Components
 from seqlm_core.errors import RunError, SettingError, TrainingInterrupted
 from seqlm_core.model.initialization import unique_parameters
@@ -21,6 +21,7 @@ from seqlm_core.mxnet import mx
 from seqlm_core.native.training import MXNET, kernels_in_use
 from seqlm_core.plugin_files import plugin_flags
 from seqlm_core.run_directory import RunDirectory
+from seqlm_core.schema import OBJECT, check
 from seqlm_core.settings import TrainingSettings
 from seqlm_core.texts import TrainingTexts
 from seqlm_core.trained_run import TrainedRun
@@ -40,6 +41,9 @@ from seqlm_core.training.updates import Updates
 from seqlm_core.version import __version__
 
 logger = logging.getLogger("seqlm")
+
+# The extensions that every training has and that have a state.
+OWN_STATES = (Validation.name, EarlyStopping.name, History.name)
 
 
 class Session:
@@ -112,14 +116,18 @@ class Session:
             }
         )
 
-    def begin(self, directory: RunDirectory, quiet: bool) -> None:
-        """Get ready to train in ``directory``, from its last checkpoint if there is one."""
+    def begin(self, directory: RunDirectory, quiet: bool, checkpoint: Checkpoint | None = None) -> None:
+        """Get ready to train in ``directory``, from its last checkpoint if one is given.
+
+        Raises:
+            RunError: the checkpoint does not fit.
+        """
         self.directory = directory
         self._interrupts = Interrupts()
         self._early_stopping = EarlyStopping(self.settings.patience)
         self.training = self._training(directory, quiet)
-        if directory.last.exists():
-            self._restore(directory)
+        if checkpoint is not None:
+            self._restore(checkpoint)
 
     @property
     def has_saved_steps(self) -> bool:
@@ -206,16 +214,14 @@ class Session:
             path=directory.place,
         )
 
-    def _restore(self, directory: RunDirectory) -> None:
-        try:
-            arrays, state = directory.load(directory.last)
-        except RunError as error:
-            if directory.best.exists():
-                directory.load(directory.best)
-                raise RunError(f"{error}; the run cannot go on, but its best weights are whole") from error
-            raise
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        arrays, state = checkpoint
         load_weights(self.task.model, select(arrays, "model"), self.device)
-        self.training.restore(state["training"])
+        try:
+            check(state, {"training": {"extensions": dict.fromkeys(OWN_STATES, OBJECT)}}, "its state")
+            self.training.restore(state["training"])
+        except ValueError as error:
+            raise RunError(f"{self.directory.last} is damaged, so the run cannot go on: {error}") from error
         self.updates.restore(select(arrays, "optimizer"), self.training.step)
         self.task.restore(select(arrays, "task"))
 

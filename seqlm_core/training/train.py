@@ -85,6 +85,7 @@ def train(
             if earlier is None:
                 corpus = read_training_corpus(texts, components.build_tokenizer(), resolved)
             else:
+                earlier.check_weights()
                 corpus = read_training_corpus(texts, earlier.tokenizer, resolved, earlier.vocabulary)
             if earlier is None:
                 architecture = Architecture.choose(resolved, components.cell.spec.bidirectional, len(corpus.vocabulary))

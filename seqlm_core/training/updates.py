@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from seqlm_core.checkpoint import layout
 from seqlm_core.errors import RunError
 from seqlm_core.mxnet import mx, nd
 from seqlm_core.training.native_updates import NativeUpdate, native_rule
@@ -81,15 +82,12 @@ class Updates:
         Raises:
             RunError: the arrays are not those of this optimizer.
         """
-        expected = set()
+        if layout(self.state()) != layout(arrays):
+            raise RunError("the checkpoint's optimizer state is not that of the run's optimizer")
         for index in range(len(self.parameters)):
             for k, array in enumerate(_as_list(self._updater.states[index])):
-                name = f"{self.names[index]}/{k}"
-                expected.add(name)
-                if name in arrays and arrays[name].shape == array.shape:
-                    array[:] = nd.array(arrays[name], ctx=array.context, dtype=arrays[name].dtype)
-        if expected != set(arrays):
-            raise RunError("the checkpoint's optimizer state is not that of the run's optimizer")
+                saved = arrays[f"{self.names[index]}/{k}"]
+                array[:] = nd.array(saved, ctx=array.context, dtype=saved.dtype)
         # Optimizers that correct a bias or decay a rate go by these counts.
         self.optimizer._set_current_context(self.parameters[0].list_ctx()[0].device_id)
         self.optimizer.num_update = steps

@@ -58,27 +58,30 @@ def build(name: str, folder: Path) -> None:
     subprocess.run(["g++", *OPTIONS, SANITIZERS, *map(str, objects), "-o", str(library)], check=True)
 
 
+def sanitized(folder: Path) -> dict[str, str]:
+    """Build both libraries in a folder; return the environment in which Python can load them."""
+    for name in ("generation", "training"):
+        build(name, folder)
+    # The sanitizer has to find the library that throws exceptions, which Python itself does not load.
+    runtime = [
+        subprocess.run(["g++", f"-print-file-name={name}"], check=True, capture_output=True, text=True).stdout
+        for name in ("libasan.so", "libstdc++.so")
+    ]
+    return {
+        **os.environ,
+        "LD_PRELOAD": " ".join(path.strip() for path in runtime),
+        "ASAN_OPTIONS": "detect_leaks=0",  # Python itself frees little when it ends
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tests", nargs="*", default=[str(PROJECT / "tests" / "native")], help="Default: tests/native.")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("generation", "training"):
-            build(name, Path(folder))
-        # The sanitizer has to find the library that throws exceptions, which Python itself does not load.
-        runtime = [
-            subprocess.run(["g++", f"-print-file-name={name}"], check=True, capture_output=True, text=True).stdout
-            for name in ("libasan.so", "libstdc++.so")
-        ]
-        environment = {
-            **os.environ,
-            "LD_PRELOAD": " ".join(path.strip() for path in runtime),
-            "ASAN_OPTIONS": "detect_leaks=0",  # Python itself frees little when it ends
-            "UBSAN_OPTIONS": "print_stacktrace=1",
-        }
-        return subprocess.run(
-            [sys.executable, "-c", RUN, folder, *given.tests], env=environment, cwd=PROJECT
-        ).returncode
+        command = [sys.executable, "-c", RUN, folder, *given.tests]
+        return subprocess.run(command, env=sanitized(Path(folder)), cwd=PROJECT).returncode
 
 
 if __name__ == "__main__":

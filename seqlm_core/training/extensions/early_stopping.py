@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from seqlm_core.schema import COUNT
 from seqlm_core.training.extension import Extension, Record
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ class EarlyStopping(Extension):
     """
 
     name = "early_stopping"
+    state_kind: ClassVar[Any] = {"epochs_without_best": COUNT}
 
     def __init__(self, patience: int) -> None:
         self.patience = patience

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from seqlm_core.errors import RunError
 from seqlm_core.files import read_file, write_atomically
 from seqlm_core.run_directory import RunDirectory
+from seqlm_core.schema import COUNT, FLAG, NUMBER, PLAIN, TEXT, check, one_of
 from seqlm_core.training.extension import Extension, Record
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 
 CHECK_LENGTH = 16
+STATE = {"lines": COUNT, "digest": TEXT, "seconds": NUMBER}
+"""What :meth:`History.state` returns."""
+_RECORD = {"step": COUNT, "epoch": NUMBER, "learning_rate": NUMBER, "seconds": NUMBER, ...: PLAIN}
+_RECORDS = {"report": _RECORD, "epoch": {**_RECORD, "best": FLAG}}
+_FIGURES = ("training_", "validation_", "both_sides_")
 
 
 class History(Extension):
@@ -34,6 +40,7 @@ class History(Extension):
     """
 
     name = "history"
+    state_kind = STATE
 
     def __init__(self, directory: RunDirectory) -> None:
         self.directory = directory
@@ -95,13 +102,19 @@ def _verify(path: Path, lines: list[bytes], digest: hashlib.blake2b) -> list[Rec
     for line in lines:
         try:
             record = dict(json.loads(line))
-            check = record.pop("check")
+            written = record.pop("check")
             digest.update(json.dumps(record).encode())
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise RunError(f"{path} is damaged") from error
-        if check != digest.hexdigest()[:CHECK_LENGTH]:
+        if written != digest.hexdigest()[:CHECK_LENGTH]:
             damaged = "is damaged or was altered" if records else "is damaged, or of another run than config.json"
             raise RunError(f"{path} {damaged}: line {len(records) + 1} does not match its check")
+        try:
+            check(record, {"kind": one_of(*_RECORDS)}, "the record")
+            check(record, _RECORDS[record["kind"]], "the record")
+            check(record, {name: NUMBER for name in record if name.startswith(_FIGURES)}, "the record")
+        except ValueError as error:
+            raise RunError(f"{path} is damaged: line {len(records) + 1}: {error}") from error
         records.append(record)
     return records
 

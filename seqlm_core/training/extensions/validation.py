@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from seqlm_core.errors import NonFiniteLossError
+from seqlm_core.schema import NUMBER, OBJECT, optional
 from seqlm_core.training.extension import Extension, Record
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class Validation(Extension):
     """
 
     name = "validation"
+    state_kind: ClassVar[Any] = {"lowest": optional(NUMBER), "best_record": OBJECT}
 
     def __init__(self) -> None:
         self.lowest: float | None = None
