@@ -21,11 +21,11 @@ SEQLM = [sys.executable, "-m", "seqlm_core.command_line.main"]
 TINY = ["--hidden-size", "8", "--max-steps", "2", "--sequence-length", "10", "--batch-size", "4"]
 
 
-def run(*arguments, before=(), **environment):
+def run(*arguments, before=(), command=SEQLM, **environment):
     """Run the command; modules in the folders of ``before`` come before all others."""
     path = os.pathsep.join([*map(str, before), *sys.path[1:]])
     return subprocess.run(
-        [*SEQLM, *map(str, arguments)],
+        [*command, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,
@@ -45,6 +45,13 @@ def interrupted_while_loading(module, folder):
     (folder / module / "__init__.py").write_text(
         "import signal, time\nsignal.raise_signal(signal.SIGINT)\ntime.sleep(60)\n"
     )
+
+
+@pytest.mark.parametrize("module", ["numpy", "pluggy", "click"])
+def test_ctrl_c_while_the_command_is_loaded_ends_it_without_a_word(module, tmp_path):
+    interrupted_while_loading(module, tmp_path)
+    done = run("--help", before=[tmp_path], command=[Path(sys.executable).with_name("seqlm")])
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")  # 130 to a shell
 
 
 def test_ctrl_c_while_mxnet_is_loaded_ends_it_without_a_word(short_text, tmp_path):

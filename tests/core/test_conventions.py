@@ -35,6 +35,7 @@ def test_nothing_unpickles():
 def test_every_package_is_installed():
     listed = (PROJECT / "pyproject.toml").read_text()
     packages = {path.parent.relative_to(PROJECT).as_posix().replace("/", ".") for path in modules()}
+    packages = packages - {"seqlm_core.entry"} | {"seqlm_entry"}  # under a name of its own
     assert [package for package in packages if f'"{package}",' not in listed] == []
 
 
