@@ -145,6 +145,17 @@ def test_a_file_that_cannot_be_written_is_named_and_not_the_one_beside_it(tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["loss.png"]
 
 
+def test_a_file_on_a_disk_that_has_become_read_only_is_named_too(tmp_path, monkeypatch):
+    def read_only(path, *arguments, **options):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "open", read_only)
+    monkeypatch.setattr(Path, "unlink", read_only)
+    with pytest.raises(OSError, match="Read-only file system") as caught:
+        write_atomically(tmp_path / "config.json", b"data")
+    assert caught.value.filename == str(tmp_path / "config.json")
+
+
 def test_a_folder_where_a_file_of_the_run_belongs_is_told_before_the_training(short_text, tmp_path):
     (tmp_path / "run" / "loss.png").mkdir(parents=True)
     with pytest.raises(seqlm.UsageError, match=r"loss\.png is a folder, and a run has a file of that name"):

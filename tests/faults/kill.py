@@ -95,7 +95,7 @@ def overwrite(kills: int, folder: Path, chance: random.Random) -> None:
     began = time.monotonic()
     subprocess.run(again, check=True, stdout=subprocess.DEVNULL)
     longest = time.monotonic() - began
-    for _ in range(kills):
+    for number in range(1, kills + 1):
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(old, out)
         (out / "notes.txt").write_text("mine")
@@ -119,7 +119,9 @@ def overwrite(kills: int, folder: Path, chance: random.Random) -> None:
         assert not different, different
         left_over = {path.name for path in out.iterdir()} ^ {path.name for path in old.iterdir()} ^ {"notes.txt"}
         assert left_over <= {"loss.png"}, left_over  # killed after its last step, it has no picture
-    print(f"{kills} kills during --overwrite: {left['old']} left the old run, {left['new']} the new one; 0 lost")
+        print(
+            f"{number} kills during --overwrite: {left['old']} left the old run, {left['new']} the new one", flush=True
+        )
 
 
 def main() -> None:
