@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from seqlm_core.errors import (
     NonFiniteLossError,
     PluginError,
+    PluginRuntimeError,
     RunError,
     SeqlmError,
     SettingError,
@@ -51,6 +52,7 @@ __all__ = [
     "NonFiniteLossError",
     "OptimizerSpec",
     "PluginError",
+    "PluginRuntimeError",
     "Plugins",
     "RecurrentLayer",
     "Run",

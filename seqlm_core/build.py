@@ -9,7 +9,8 @@ import numpy as np
 
 from seqlm_core.architecture import Architecture, SequenceArchitecture
 from seqlm_core.components import Component
-from seqlm_core.errors import PluginError, RunError
+from seqlm_core.errors import PluginError, RunError, SeqlmError, one_line
+from seqlm_core.foreign import plugin_code, plugin_failure
 from seqlm_core.model.initialization import unique_parameters
 from seqlm_core.model.language_model import LanguageModel
 from seqlm_core.model.recurrent_network import RecurrentNetwork
@@ -43,12 +44,11 @@ def _layer_builder(cell: Component[CellSpec]) -> Callable[[int, int], gluon.Hybr
     name = cell.spec.name
 
     def build_layer(input_size: int, hidden_size: int) -> gluon.HybridBlock:
-        try:
+        with plugin_code(cell.spec, "cannot be built"):
             layer = cell.spec.build(input_size, hidden_size, cell.options)
-        except Exception as error:
-            raise PluginError(f"cell {name!r} cannot be built: {type(error).__name__}: {error}") from error
         if not isinstance(layer, gluon.HybridBlock):
             raise PluginError(f"cell {name!r} built a {type(layer).__name__}, not a gluon HybridBlock")
+        layer.seqlm_spec = cell.spec  # whose errors its are
         return layer
 
     return build_layer
@@ -87,9 +87,13 @@ def check_cells_work(network: RecurrentNetwork, names: Mapping[str, str]) -> Non
             try:
                 hidden, states = LayerReading(stack, layer, 2)(inputs, begin[layer])
                 hidden.wait_to_read()
-            except Exception as error:
-                last_line = ["", *str(error).strip().splitlines()][-1]
-                raise PluginError(f"cell {cell!r} does not work: {type(error).__name__}: {last_line}") from error
+            except (SeqlmError, MemoryError):
+                raise
+            except Exception as error:  # MXNet finds shapes that do not fit outside of the layer's own code
+                spec = getattr(stack.layers[layer], "seqlm_spec", None)
+                if spec is None:
+                    raise PluginError(f"cell {cell!r} does not work: {one_line(error)}") from error
+                raise plugin_failure(spec, error, "does not work") from error
             wanted = (2, 2, stack.hidden_size)
             if hidden.shape != wanted:
                 raise PluginError(f"cell {cell!r} returns outputs of shape {hidden.shape} instead of {wanted}")

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Generic
 
 from seqlm_core.errors import PluginError, RunError, UnknownNameError
+from seqlm_core.foreign import plugin_code
 from seqlm_core.options import make_options, option_values
 from seqlm_core.plugins import Plugins
 from seqlm_core.registry import Registry, Source, SpecT
 from seqlm_core.settings import SettingsT, TrainingSettings
 from seqlm_core.specs import CellSpec, OptimizerSpec, Tokenizer, TokenizerSpec
+from seqlm_core.told_tokenizer import told_tokenizer
 
 logger = logging.getLogger("seqlm")
 
@@ -99,8 +101,7 @@ class Components:
         """Return the tokenizer."""
         if self.tokenizer is None:
             raise TypeError("there is no tokenizer among these components")
-        tokenizer: Tokenizer = self.tokenizer.spec.build(self.tokenizer.options)
-        return tokenizer
+        return build_tokenizer(self.tokenizer)
 
     def build_optimizer(self, learning_rate: float) -> Any:
         """Return the optimizer at a learning rate.
@@ -132,6 +133,17 @@ class Components:
         }
 
 
+def build_tokenizer(tokenizer: Component[TokenizerSpec]) -> Tokenizer:
+    """Return the tokenizer, whose errors are told as the plugin's.
+
+    Raises:
+        PluginRuntimeError: it cannot be built, or a method is missing.
+    """
+    with plugin_code(tokenizer.spec, "cannot be built"):
+        built = tokenizer.spec.build(tokenizer.options)
+    return told_tokenizer(built, tokenizer.spec)
+
+
 def build_optimizer(optimizer: Component[OptimizerSpec], learning_rate: float) -> Any:
     """Return the optimizer at a learning rate.
 
@@ -141,10 +153,8 @@ def build_optimizer(optimizer: Component[OptimizerSpec], learning_rate: float) -
     from seqlm_core.mxnet import mx
 
     name = optimizer.spec.name
-    try:
+    with plugin_code(optimizer.spec, "cannot be built"):
         built = optimizer.spec.build(learning_rate, optimizer.options)
-    except Exception as error:
-        raise PluginError(f"optimizer {name!r} cannot be built: {type(error).__name__}: {error}") from error
     if not isinstance(built, mx.optimizer.Optimizer):
         raise PluginError(f"optimizer {name!r} built a {type(built).__name__}, not an mxnet Optimizer")
     return built

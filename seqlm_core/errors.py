@@ -46,6 +46,10 @@ class PluginError(SeqlmError):
     """A plugin handed over something that cannot be used."""
 
 
+class PluginRuntimeError(PluginError):
+    """A plugin raised an error while it ran, or returned what it may not; the message names plugin, file and line."""
+
+
 class TextError(SeqlmError):
     """A text cannot be read, or there is too little of it."""
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import shlex
 import sysconfig
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
-from seqlm_core.errors import PluginError, SeqlmError
+from seqlm_core.errors import PluginError, PluginRuntimeError, SeqlmError, one_line
 
 CORE = Path(__file__).resolve().parent
 STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
@@ -32,13 +35,78 @@ def told(what: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 def describe(error: BaseException) -> str:
     """Return an error in one line, with the line of the foreign code that it came from."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
-    # MXNet puts the lines of its own C++ code before the message.
-    text = f"{type(error).__name__}: {lines[-1] if lines[0].startswith('Traceback') else lines[0]}"
+    if isinstance(error, PluginRuntimeError) and error.__cause__ is not None:
+        error = error.__cause__
+    text = one_line(error) if not isinstance(error, SeqlmError) else f"{type(error).__name__}: {one_line(error)}"
+    frame = _foreign_frame(error)
+    return f"{text} ({Path(frame.filename).name}, line {frame.lineno})" if frame is not None else text
+
+
+@contextlib.contextmanager
+def plugin_code(spec: Any, what: str = "fails") -> Iterator[None]:
+    """Tell what is raised meanwhile as an error of the plugin that handed over ``spec``.
+
+    Errors of ours, lack of memory, and what is no :class:`Exception`, such as ``KeyboardInterrupt``, are let through.
+
+    Args:
+        spec: the record; None where it is not known whose code runs, and nothing is done.
+        what: the plugin does.
+
+    Raises:
+        PluginRuntimeError: with the plugin's kind, name and distribution, the error, and the plugin's file and line.
+    """
+    try:
+        yield
+    except (SeqlmError, MemoryError):
+        raise
+    except Exception as error:
+        if spec is None:
+            raise
+        raise plugin_failure(spec, error, what) from error
+
+
+def plugin_failure(spec: Any, problem: BaseException | str, what: str = "fails") -> PluginRuntimeError:
+    """Return what :func:`plugin_code` raises, for an error, or for a problem in words; at the place of ``build``."""
+    if isinstance(problem, BaseException):
+        frame = _foreign_frame(problem)
+        place = None if frame is None else f"{frame.filename}:{frame.lineno}"
+        problem = one_line(problem)
+    else:
+        code = getattr(spec.build, "__code__", None)
+        place = None if code is None else f"{code.co_filename}:{code.co_firstlineno}"
+    at = f" ({place})" if place else ""
+    return PluginRuntimeError(
+        f"{plugin_title(spec)} {what}: {problem}{at}; try seqlm check {spec.kind}:{spec.name}{_flags(spec)} "
+        "(seqlm --traceback shows all of it)"
+    )
+
+
+def plugin_title(spec: Any) -> str:
+    """Return kind and name of a plugin, and what brought it unless it is built in."""
+    source = _source(spec)
+    brought_by = "" if source is None or source.built_in else f" of {source}"
+    return f"{spec.kind}:{spec.name}{brought_by}"
+
+
+def _flags(spec: Any) -> str:
+    source = _source(spec)
+    return "" if source is None or source.file is None else f" --plugin {shlex.quote(source.file)}"
+
+
+def _source(spec: Any) -> Any:
+    """Return what brought a plugin; None where it is not registered."""
+    from seqlm_core.plugins import installed_plugins
+
+    registry = next(registry for registry in installed_plugins().registries if registry.kind == spec.kind)
+    return next((entry.source for entry in registry if entry.spec.name == spec.name), None)
+
+
+def _foreign_frame(error: BaseException) -> traceback.FrameSummary | None:
+    """Return the innermost frame of foreign code that an error, or what it comes from, went through."""
     while error.__cause__ is not None:
         error = error.__cause__
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_foreign(Path(frame.filename))]
-    return f"{text} ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else text
+    return own[-1] if own else None
 
 
 def _is_foreign(file: Path) -> bool:

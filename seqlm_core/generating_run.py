@@ -10,6 +10,7 @@ import numpy as np
 
 from seqlm_core.architecture import Architecture, architecture_from_json, check_chosen
 from seqlm_core.arguments import check_argument
+from seqlm_core.components import build_tokenizer
 from seqlm_core.errors import RunError
 from seqlm_core.generation.chains import Search
 from seqlm_core.generation.decoding import DEFAULT_TEMPERATURE, DecodingRules
@@ -63,7 +64,7 @@ class GeneratingRun(TrainedRun[Settings]):
     def tokenizer(self) -> Tokenizer:
         """The run's tokenizer, with what it has learnt."""
         component = self._component(installed_plugins().tokenizers, "tokenizer")
-        tokenizer: Tokenizer = component.spec.build(component.options)
+        tokenizer = build_tokenizer(component)
         self.directory.restore_tokenizer(tokenizer)
         return tokenizer
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import functools
 import importlib.metadata
+import inspect
 import io
 import logging
 import os
 import re
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pluggy
@@ -129,6 +131,7 @@ def collect_specs(plugin: object, registries: Iterable[Registry[Any]]) -> list[t
     Raises:
         PluginError: a hook is not one of ours, or returns something that cannot be used, or there is none.
     """
+    _check_hook_names(plugin, [f"seqlm_{registry.kind}s" for registry in registries])
     manager = pluggy.PluginManager("seqlm")
     manager.add_hookspecs(hookspecs)
     try:
@@ -145,9 +148,29 @@ def collect_specs(plugin: object, registries: Iterable[Registry[Any]]) -> list[t
     return specs
 
 
+def _check_hook_names(plugin: object, hooks: Sequence[str]) -> None:
+    """Raise :class:`PluginError` for a hook that is not marked, or a marked one that there is not."""
+    for name in dir(plugin):
+        function = getattr(plugin, name, None) if name.startswith("seqlm_") else None
+        if not inspect.isroutine(function):
+            continue
+        marked = hasattr(function, "seqlm_impl")
+        if name in hooks and not marked:
+            raise PluginError(f"its function {name} is not marked as a hook: put @seqlm_core.hookimpl above it")
+        if name not in hooks and (marked or difflib.get_close_matches(name, hooks, cutoff=0.9)):
+            nearest = difflib.get_close_matches(name, hooks, n=1)
+            hint = f" (did you mean {nearest[0]}?)" if nearest else ""
+            raise PluginError(f"there is no hook {name}{hint}; the hooks are {', '.join(hooks)}")
+
+
 def _as_specs(result: Any, registry: Registry[Any]) -> list[Any]:
     """Return what a hook returned as a list of valid records of the registry's kind."""
     wanted = registry.spec_class
+    if isinstance(result, Mapping):
+        raise PluginError(
+            f"hook seqlm_{registry.kind}s must return {wanted.__name__} or several of them, not a dict; "
+            "return a list of its values"
+        )
     specs = list(result) if isinstance(result, Iterable) and not isinstance(result, str) else [result]
     for spec in specs:
         if not isinstance(spec, wanted):

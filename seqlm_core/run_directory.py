@@ -16,10 +16,12 @@ from seqlm_core import replacement
 from seqlm_core.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seqlm_core.errors import PluginError, RunError
 from seqlm_core.files import json_digest, read_json, write_json
+from seqlm_core.foreign import describe
 from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.schema import ANYTHING, COUNT, OBJECT, TEXT, check, one_of, text_like
 from seqlm_core.sequences.encoders import Encoders
 from seqlm_core.specs import Tokenizer, TrainableTokenizer
+from seqlm_core.told_tokenizer import tokenizer_title
 
 T = TypeVar("T")
 
@@ -265,8 +267,8 @@ class RunDirectory:
             try:
                 self._write(self.tokenizer, {"state": tokenizer.state()})
             except (TypeError, ValueError) as error:
-                name = type(tokenizer).__name__
-                raise PluginError(f"the state of tokenizer {name} cannot be written as JSON: {error}") from error
+                title = tokenizer_title(tokenizer)
+                raise PluginError(f"the state of {title} cannot be written as JSON: {error}") from error
 
     def restore_tokenizer(self, tokenizer: Tokenizer) -> None:
         """Give a tokenizer that learns what it had learnt; nothing, where it did not learn yet when the run was made.
@@ -282,10 +284,10 @@ class RunDirectory:
             check(values, {"state": ANYTHING}, "what it holds")
             tokenizer.restore(values["state"])
         except Exception as error:
-            name = type(tokenizer).__name__
             if not is_there:
                 raise RunError(f"{self.tokenizer} is missing") from error
-            raise RunError(f"tokenizer {name} cannot use {self.tokenizer}: {type(error).__name__}: {error}") from error
+            title = tokenizer_title(tokenizer)
+            raise RunError(f"{title} cannot use {self.tokenizer}: {describe(error)}") from error
 
     def write_encoders(self, encoders: Encoders) -> None:
         """Write ``encoders.json``."""

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 
 import click
@@ -30,9 +31,17 @@ INTERRUPTED = 128 + signal.SIGINT
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(__version__, prog_name="seqlm")
+@click.option(
+    "--traceback",
+    "with_traceback",
+    is_flag=True,
+    help="Before an error, show the lines of code that led to it; of use to who writes a plugin.",
+)
 @click.pass_context
-def cli(context: click.Context) -> None:
+def cli(context: click.Context, with_traceback: bool) -> None:
     """Train recurrent models of sequences: language models that write text, and taggers."""
+    if with_traceback:
+        context.ensure_object(list).append(True)
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
@@ -62,8 +71,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(arguments: list[str] | None) -> int:
     """Run the command line and return its exit code, every error told."""
+    wants_traceback: list[bool] = []  # filled by the option
     try:
-        code = cli.main(arguments, prog_name="seqlm", standalone_mode=False)
+        with _tracebacks(wants_traceback):
+            code = cli.main(arguments, prog_name="seqlm", standalone_mode=False, obj=wants_traceback)
         if sys.stdout is not None:
             sys.stdout.flush()
     except click.exceptions.Abort:
@@ -89,6 +100,17 @@ def _run(arguments: list[str] | None) -> int:
     except OSError as error:
         code = _fail(f"{error.filename or 'input or output'}: {error.strerror or error}", 1)
     return code or 0
+
+
+@contextlib.contextmanager
+def _tracebacks(wanted: list[bool]) -> Iterator[None]:
+    """Print the traceback of our errors, and of those that they come from, if it is wanted when they are raised."""
+    try:
+        yield
+    except SeqlmError as error:
+        if wanted:
+            sys.stderr.write("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+        raise
 
 
 def _fail(message: str, code: int) -> int:

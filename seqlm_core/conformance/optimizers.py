@@ -129,7 +129,7 @@ class _Quadratic:
             parameter.set_data(nd.array(value))
             self.parameters[name] = parameter
         built = build_optimizer(optimizer, optimizer.spec.default_learning_rate)
-        self.updates = Updates(self.parameters, built, clip_norm)
+        self.updates = Updates(self.parameters, built, clip_norm, optimizer.spec)
 
     @property
     def weights(self) -> list[np.ndarray]:

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from seqlm_core.architecture import Architecture
-from seqlm_core.errors import RunError
+from seqlm_core.errors import RunError, SeqlmError
+from seqlm_core.foreign import plugin_code, plugin_failure
 from seqlm_core.numerics import log_softmax
 from seqlm_core.specs import CellSpec
 
@@ -138,10 +139,11 @@ class _Stack:
         ]
         self._table: np.ndarray | None = None
         if cell.project is not None:
-            row = cell.project(self._layers[0], self._inputs(np.zeros(1, dtype=np.int64)), options)
-            if row.size * self._vocabulary_size <= LARGEST_TABLE:
-                everything = self._inputs(np.arange(self._vocabulary_size))
-                self._table = cell.project(self._layers[0], everything, options)
+            with plugin_code(cell):
+                row = cell.project(self._layers[0], self._inputs(np.zeros(1, dtype=np.int64)), options)
+                if row.size * self._vocabulary_size <= LARGEST_TABLE:
+                    everything = self._inputs(np.arange(self._vocabulary_size))
+                    self._table = cell.project(self._layers[0], everything, options)
 
     def begin(self) -> list[tuple[np.ndarray, ...]]:
         return [() for _ in self._layers]
@@ -150,11 +152,16 @@ class _Stack:
         step, project, options = self._cell.step, self._cell.project, self._options
         after = []
         values = self._inputs(tokens) if self._table is None else self._table[tokens]
-        for layer, (weights, before) in enumerate(zip(self._layers, states)):
-            if project is not None and (layer or self._table is None):
-                values = project(weights, values, options)
-            values, new = step(weights, values, before, options)  # type: ignore[misc]
-            after.append(new)
+        try:  # not plugin_code, since this is done for every token
+            for layer, (weights, before) in enumerate(zip(self._layers, states)):
+                if project is not None and (layer or self._table is None):
+                    values = project(weights, values, options)
+                values, new = step(weights, values, before, options)  # type: ignore[misc]
+                after.append(new)
+        except (SeqlmError, MemoryError):
+            raise
+        except Exception as error:
+            raise plugin_failure(self._cell, error) from error
         return values, after
 
     def _inputs(self, tokens: np.ndarray) -> np.ndarray:

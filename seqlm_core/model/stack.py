@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from seqlm_core.errors import PluginError
+from seqlm_core.foreign import plugin_code
 from seqlm_core.mxnet import gluon, mx
 
 
@@ -45,7 +46,11 @@ class RecurrentStack(gluon.HybridBlock):
 
     def begin_state(self, batch_size: int, ctx: mx.Context, dtype: Any) -> list[list[Any]]:
         """Return the states of all layers at the beginning of a text, each ``(batch, ...)``."""
-        return [list(layer.begin_state(batch_size=batch_size, ctx=ctx, dtype=dtype)) for layer in self.layers]
+        states = []
+        for layer in self.layers:
+            with plugin_code(_spec_of(layer)):
+                states.append(list(layer.begin_state(batch_size=batch_size, ctx=ctx, dtype=dtype)))
+        return states
 
     def unroll(
         self, inputs: Any, states: list[list[Any]], length: int, masks: list[Any] | None = None
@@ -102,11 +107,12 @@ class RecurrentStack(gluon.HybridBlock):
     def run_layer(self, index: int, inputs: Any, states: list[Any], length: int) -> tuple[Any, list[Any]]:
         """Run ``length`` time steps through one layer, a one-step cell being unrolled."""
         layer = self.layers[index]
-        if isinstance(layer, gluon.rnn.RecurrentCell):
-            outputs, after = layer.unroll(length, inputs, states, layout="TNC", merge_outputs=True)
-        else:
-            outputs, after = layer(inputs, states)
-        return outputs, list(after)
+        with plugin_code(_spec_of(layer)):
+            if isinstance(layer, gluon.rnn.RecurrentCell):
+                outputs, after = layer.unroll(length, inputs, states, layout="TNC", merge_outputs=True)
+            else:
+                outputs, after = layer(inputs, states)
+            return outputs, list(after)
 
     def run_layer_from_end(
         self, F: Any, index: int, inputs: Any, states: list[Any], lengths: Any, time: int
@@ -131,3 +137,8 @@ class RecurrentStack(gluon.HybridBlock):
         from_end = F.SequenceReverse(inputs, lengths, use_sequence_length=True)
         outputs, after = self.run_layer(index, from_end, states, time)
         return F.SequenceReverse(outputs, lengths, use_sequence_length=True), after
+
+
+def _spec_of(layer: gluon.HybridBlock) -> Any:
+    """Return the record of the plugin that built a layer; None where a layer was made otherwise."""
+    return getattr(layer, "seqlm_spec", None)

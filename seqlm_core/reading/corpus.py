@@ -18,6 +18,7 @@ from seqlm_core.reading.unknown import MOST_UNKNOWN, unknown_in_words
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 from seqlm_core.specs import Tokenizer, TrainableTokenizer
 from seqlm_core.temporary import temporary_files_told
+from seqlm_core.told_tokenizer import tokenizer_title
 
 logger = logging.getLogger("seqlm")
 
@@ -199,9 +200,16 @@ def _train(tokenizer: Tokenizer, files: Iterable[Iterator[str]]) -> None:
 
 def _check_lossless(tokenizer: Tokenizer, text: str, tokens: list[str]) -> None:
     """Raise :class:`PluginError` if the tokens, joined, are not the text: all figures would be of another one."""
-    if tokenizer.detokenize(tokens) != text:
-        name = type(tokenizer).__name__
-        raise PluginError(f"the tokenizer {name} loses text: its tokens, joined, are not what it cut")
+    joined = tokenizer.detokenize(tokens)
+    if joined != text:
+        differing = (place for place, (one, other) in enumerate(zip(joined, text)) if one != other)
+        same = next(differing, min(len(joined), len(text)))
+        start = max(0, same - 10)
+        raise PluginError(
+            f"{tokenizer_title(tokenizer)} loses text: {text[start : same + 10]!r} is {joined[start : same + 10]!r} "
+            "after tokenize and detokenize; keep everything in the tokens, white space and capitals too, such as a "
+            "space as the first character of the token that it stands before"
+        )
 
 
 def _whole(files: Sequence[TextFile], encoding: str) -> Iterator[Iterator[str]]:

@@ -71,7 +71,7 @@ class Session:
         self.learning_rate = settings.learning_rate or components.optimizer.spec.default_learning_rate
         self.parameters = unique_parameters(task.model)
         optimizer = components.build_optimizer(self.learning_rate)
-        self.updates = Updates(self.parameters, optimizer, settings.clip_norm)
+        self.updates = Updates(self.parameters, optimizer, settings.clip_norm, components.optimizer.spec)
 
     def take_weights(self, run: TrainedRun) -> None:
         """Begin with the best weights of another run of the same architecture."""

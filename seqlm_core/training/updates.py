@@ -8,7 +8,9 @@ import numpy as np
 
 from seqlm_core.checkpoint import layout
 from seqlm_core.errors import RunError
+from seqlm_core.foreign import plugin_code, plugin_failure
 from seqlm_core.mxnet import mx, nd
+from seqlm_core.specs import OptimizerSpec
 from seqlm_core.training.native_updates import NativeUpdate, native_rule
 
 # Keeps the clipping factor finite where all gradients are zero.
@@ -37,17 +39,35 @@ class Updates:
         parameters: gluon parameters by name, whose arrays must stay the same.
         optimizer: made by an optimizer plugin.
         clip_norm: largest norm of the gradient; 0 does not clip.
+        spec: of the plugin, whose errors the optimizer's are.
+
+    Raises:
+        PluginRuntimeError: the optimizer cannot make its states, or makes some that no checkpoint can hold.
     """
 
-    def __init__(self, parameters: dict[str, Any], optimizer: mx.optimizer.Optimizer, clip_norm: float) -> None:
+    def __init__(
+        self,
+        parameters: dict[str, Any],
+        optimizer: mx.optimizer.Optimizer,
+        clip_norm: float,
+        spec: OptimizerSpec | None = None,
+    ) -> None:
         self.names = list(parameters)
         self.parameters = list(parameters.values())
         self.optimizer = optimizer
         self.clip_norm = clip_norm
+        self._spec = spec
         optimizer.param_dict = dict(enumerate(self.parameters))
         self._updater = mx.optimizer.get_updater(optimizer)
         for index, parameter in enumerate(self.parameters):
-            state = optimizer.create_state_multi_precision(index, parameter.list_data()[0])
+            with plugin_code(spec):
+                state = optimizer.create_state_multi_precision(index, parameter.list_data()[0])
+            if spec is not None and not all(isinstance(array, nd.NDArray) for array in _as_list(state)):
+                raise plugin_failure(
+                    spec,
+                    f"create_state returns a {type(state).__name__}; a state is an MXNet array, a tuple of them, or "
+                    "None",
+                )
             self._updater.states[index] = state
             self._updater.states_synced[index] = True
         self._weights = [parameter.list_data()[0] for parameter in self.parameters]
@@ -66,7 +86,8 @@ class Updates:
             return
         if self.clip_norm:
             clip_global_norm(self._gradients, self.clip_norm)
-        self._updater(list(range(len(self._weights))), self._gradients, self._weights)
+        with plugin_code(self._spec):
+            self._updater(list(range(len(self._weights))), self._gradients, self._weights)
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the optimizer's arrays as ``NAME/K``, the ``K``-th of a parameter."""

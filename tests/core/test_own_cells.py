@@ -164,9 +164,9 @@ def failing_build(input_size, hidden_size, options):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (failing_build, "cell 'bad' cannot be built: KeyError: 'no such unit'"),
+        (failing_build, "cell:bad of this program cannot be built: KeyError: 'no such unit' ("),
         (lambda i, h, _: NarrowCell(i, h), "returns outputs of shape (2, 2, 8) instead of (2, 2, 16)"),
-        (lambda i, h, _: gluon.rnn.ZoneoutCell(LeakyCell(i, h), 0.1), "cell 'bad' does not work: "),
+        (lambda i, h, _: gluon.rnn.ZoneoutCell(LeakyCell(i, h), 0.1), "cell:bad of this program does not work: "),
         (lambda *_: "no layer", "built a str, not a gluon HybridBlock"),
         (lambda i, h, _: gluon.rnn.LSTMCell(h), "i2h_weight does not know its shape: give it the input size"),
     ],

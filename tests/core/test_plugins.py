@@ -94,6 +94,14 @@ FAULTS = {
     "raises in the hook": (returns("1 / 0"), "ZeroDivisionError: division by zero"),
     "raises ValueError in the hook": (returns("int('x')"), "invalid literal for int() with base 10: 'x'"),
     "wrong type": (returns("'wave'"), "hook seqlm_cells must return CellSpec or several of them, not str"),
+    "a dict": (
+        returns("{'wave': cell('wave')}"),
+        "hook seqlm_cells must return CellSpec or several of them, not a dict; return a list of its values",
+    ),
+    "a hook that is not marked": (
+        HEAD + "def seqlm_cells():\n    return cell('wave')\n",
+        "its function seqlm_cells is not marked as a hook: put @seqlm_core.hookimpl above it",
+    ),
     "wrong type in a list": (
         returns("[cell('wave'), 5]"),
         "hook seqlm_cells must return CellSpec or several of them, not int",
@@ -127,7 +135,11 @@ FAULTS = {
         returns("seqlm.OptimizerSpec('walk', 'walks', print, default_learning_rate=0)", "seqlm_optimizers()"),
         "optimizer 'walk': default_learning_rate must be a finite number above 0",
     ),
-    "unknown hook": (returns("cell('wave')", "seqlm_cell()"), "unknown hook 'seqlm_cell' in plugin"),
+    "unknown hook": (
+        returns("cell('wave')", "seqlm_cell()"),
+        "there is no hook seqlm_cell (did you mean seqlm_cells?); the hooks are seqlm_cells, seqlm_tokenizers, "
+        "seqlm_optimizers",
+    ),
     "arguments of a hook": (returns("cell('wave')", "seqlm_cells(size)"), "Argument(s) {'size'} are declared in"),
 }
 
