@@ -101,7 +101,7 @@ def overwrite(kills: int, folder: Path, chance: random.Random) -> None:
         (out / "notes.txt").write_text("mine")
         replacing = [*training("gru", folder, out), "--seed", "2", "--overwrite"]
         process = subprocess.Popen(replacing, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        moment = time.monotonic() + chance.uniform(0.3, longest)
+        moment = time.monotonic() + chance.uniform(0.6, 2) * longest
         while time.monotonic() < moment and process.poll() is None:
             try:
                 assert loads(out)  # a reader beside it always has a run
