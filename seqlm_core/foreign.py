@@ -76,8 +76,7 @@ def plugin_failure(spec: Any, problem: BaseException | str, what: str = "fails")
         place = None if code is None else f"{code.co_filename}:{code.co_firstlineno}"
     at = f" ({place})" if place else ""
     return PluginRuntimeError(
-        f"{plugin_title(spec)} {what}: {problem}{at}; try seqlm check {spec.kind}:{spec.name}{_flags(spec)} "
-        "(seqlm --traceback shows all of it)"
+        f"{plugin_title(spec)} {what}: {problem}{at}; try {check_command(spec)} (seqlm --traceback shows all of it)"
     )
 
 
@@ -88,9 +87,11 @@ def plugin_title(spec: Any) -> str:
     return f"{spec.kind}:{spec.name}{brought_by}"
 
 
-def _flags(spec: Any) -> str:
+def check_command(spec: Any) -> str:
+    """Return the command that checks a plugin."""
     source = _source(spec)
-    return "" if source is None or source.file is None else f" --plugin {shlex.quote(source.file)}"
+    flags = "" if source is None or source.file is None else f" --plugin {shlex.quote(source.file)}"
+    return f"seqlm check {spec.kind}:{spec.name}{flags}"
 
 
 def _source(spec: Any) -> Any:

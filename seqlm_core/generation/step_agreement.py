@@ -13,6 +13,7 @@ import numpy as np
 from seqlm_core.build import LayerReading
 from seqlm_core.components import Component
 from seqlm_core.errors import one_line
+from seqlm_core.foreign import check_command
 from seqlm_core.model.language_model import LanguageModel
 from seqlm_core.mxnet import gluon, nd
 from seqlm_core.randomness import generator
@@ -52,11 +53,11 @@ def step_problem(model: LanguageModel, cell: Component[CellSpec]) -> str | None:
 def warn_of_step(cell: Component[CellSpec], problem: str) -> None:
     """Say that texts are generated through the layer, and why."""
     logger.warning(
-        "the step of cell %r of %s %s: texts are made by the layer, which is slower; try seqlm check cell:%s",
+        "the step of cell %r of %s %s: texts are made by the layer, which is slower; try %s",
         cell.spec.name,
         cell.source,
         problem,
-        cell.spec.name,
+        check_command(cell.spec),
     )
 
 
