@@ -16,6 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from seqlm_core.errors import SeqlmError
+from seqlm_core.threads import settle_threads
 
 _REMOVED_NUMPY_ALIASES = {
     "bool": bool,
@@ -26,14 +27,6 @@ _REMOVED_NUMPY_ALIASES = {
     "str": str,
 }
 _DEBIAN_PACKAGES = {"libgomp": "libgomp1", "libquadmath": "libquadmath0", "libgfortran": "libgfortran5"}
-
-
-def usable_cores() -> int:
-    """Return the number of processors on which this process may run."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1
 
 
 def _loading_error(error: Exception) -> SeqlmError:
@@ -48,8 +41,7 @@ def _loading_error(error: Exception) -> SeqlmError:
 
 
 # By itself MXNet takes half of the processors.
-if not re.fullmatch(r"[1-9]\d*", os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))):
-    raise SeqlmError(f"OMP_NUM_THREADS is {os.environ['OMP_NUM_THREADS']!r}; it must be a number of threads")
+settle_threads()
 # Copies of large arrays would otherwise run on threads of the calling thread's own, beside those of MXNet's worker.
 # Then there are more threads than processors, OpenMP no longer lets them spin while they wait for each other, and every
 # step takes twice as long (measured: 12 ms became 24 ms for an LSTM of 256 units from the first checkpoint on).
@@ -76,7 +68,7 @@ try:
 except (OSError, ImportError) as error:
     raise _loading_error(error) from error
 
-__all__ = ["autograd", "compute_device", "drained", "gluon", "mx", "nd", "told_failures", "usable_cores"]
+__all__ = ["autograd", "compute_device", "drained", "gluon", "mx", "nd", "told_failures"]
 
 
 @contextlib.contextmanager

@@ -18,13 +18,17 @@ import numpy as np
 
 from seqlm_core.mxnet import drained, mx
 from seqlm_core.native.library import load
+from seqlm_core.threads import usable_cores
 
 LIBRARY = Path(__file__).with_name("libseqlm_training.so")
 
 # The interface that is described here; the library has a number of its own, in case it was built from other sources.
-INTERFACE = 3
+INTERFACE = 4
 
 MXNET = "mxnet"
+MOST_MEMBERS = 1024
+"""The most among which the kernels divide the work of a call. The results depend on it, and not on how many threads do
+what falls to these members; unless it is chosen, it is the number of threads."""
 INSTRUCTION_SETS = ("portable", "avx2", "avx512")
 """What the kernels are compiled for, the slowest first."""
 
@@ -64,14 +68,15 @@ def kernels_in_use(device: mx.Context) -> str:
 
 
 @contextlib.contextmanager
-def chosen_kernels(name: str) -> Iterator[None]:
+def chosen_kernels(name: str, members: int | None = None) -> Iterator[None]:
     """Compute with these kernels what is made meanwhile, if they are available, else with the fastest.
 
     Args:
         name: as in :func:`available_kernels`.
+        members: among how many the work is divided, at most :data:`MOST_MEMBERS`; None is as many as there are threads.
     """
     available = available_kernels()
-    _use(name if name in available else available[-1])
+    _use(name if name in available else available[-1], members)
     try:
         with drained():
             yield
@@ -79,14 +84,18 @@ def chosen_kernels(name: str) -> Iterator[None]:
         _use(available[-1])
 
 
-def _use(kernels: str) -> str:
+def _use(kernels: str, members: int | None = None) -> str:
     global _in_use
     library = None if kernels == MXNET else _load(LIBRARY)
     if library is not None:
         instruction_set = INSTRUCTION_SETS.index(kernels.split()[1])
         threads = int(os.environ["OMP_NUM_THREADS"])
-        least = ctypes.c_size_t(LEAST_MULTIPLICATIONS)
-        library.seqlm_training_configure(threads, least, instruction_set)
+        library.seqlm_training_configure(
+            min(members or threads, MOST_MEMBERS),
+            min(threads, usable_cores()),
+            ctypes.c_size_t(LEAST_MULTIPLICATIONS),
+            instruction_set,
+        )
     _in_use = kernels
     return kernels
 

@@ -18,7 +18,8 @@ def made_ahead(items: Iterator[T], most: int) -> Iterator[Iterator[T]]:
 
     The thread is woken when half of what may wait is used up: each time it takes a processor from those who compute.
 
-    The thread ends with the items, or when the context is left, which waits for the item that is being made.
+    The thread ends with the items, or when the context is left, which waits for the item that is being made. Where the
+    system allows no more threads, each item is made when it is used.
     An exception that making an item raises is raised where the item would have been given.
 
     Args:
@@ -56,7 +57,11 @@ def made_ahead(items: Iterator[T], most: int) -> Iterator[Iterator[T]]:
     for _ in range(most - 1):
         room.put(None)
     thread = threading.Thread(target=make, name="seqlm-prefetch", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:
+        yield items
+        return
     try:
         yield give()
     finally:

@@ -13,6 +13,7 @@ from seqlm_core.open_run import open_run
 from seqlm_core.reading.text import PathLike
 from seqlm_core.settings_of_run import resumed_settings
 from seqlm_core.texts import TrainingTexts
+from seqlm_core.threads import usable_cores
 from seqlm_core.training.extension import Extension, check_extensions, title
 from seqlm_core.training.schedules import named_schedule
 
@@ -49,26 +50,16 @@ def resume(path: PathLike, *, quiet: bool = False, extensions: Sequence[Extensio
     if directory.best.exists() and not directory.last.exists():
         raise RunError(f"{directory.last} is missing, so the run cannot go on; its best weights are still there to use")
     texts = TrainingTexts.of_run(directory, run.config["texts"])
-    threads = run.config["threads"]
-    if os.environ.setdefault("OMP_NUM_THREADS", threads) != threads:
-        logger.warning(
-            "the run was begun with OMP_NUM_THREADS=%s and goes on with %s, so it will not be the same to the bit",
-            threads,
-            os.environ["OMP_NUM_THREADS"],
-        )
+    threads = int(run.config["threads"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(min(threads, usable_cores())))
     from seqlm_core.mxnet import compute_device, told_failures
     from seqlm_core.native.training import chosen_kernels, kernels_in_use
 
     device = compute_device(settings.device)
     kernels = run.config["kernels"]
-    with locked(directory.path), told_failures(), chosen_kernels(kernels):
+    with locked(directory.path), told_failures(), chosen_kernels(kernels, threads):
         directory.remove_leftovers()
-        if kernels_in_use(device) != kernels:
-            logger.warning(
-                "the run was begun with %s kernels and goes on with %s, so it will not be the same to the bit",
-                kernels,
-                kernels_in_use(device),
-            )
+        _tell_of_differences(kernels, kernels_in_use(device), threads, int(os.environ["OMP_NUM_THREADS"]))
         checkpoint = run.last_checkpoint()  # first, since a model of sizes that it does not fit may fit no memory
         session = run.session(texts, settings, device)
         session.extend(own_extensions, schedule)
@@ -93,3 +84,27 @@ def _warn_of_missing(given: Sequence[Extension], recorded: Sequence[str]) -> Non
     missing = [name for name in recorded if name not in {title(extension) for extension in given}]
     if missing:
         logger.warning("the run was begun with extensions that are not given now: %s", ", ".join(missing))
+
+
+def _tell_of_differences(kernels: str, kernels_now: str, threads: int, threads_now: int) -> None:
+    """Tell of what makes the rest of a run other than it would have been, and of what does not though it might."""
+    from seqlm_core.native.training import MOST_MEMBERS, MXNET
+
+    if kernels_now != kernels:
+        logger.warning(
+            "the run was begun with %s kernels and goes on with %s, so it will not be the same to the bit",
+            kernels,
+            kernels_now,
+        )
+    elif threads != threads_now and (kernels == MXNET or threads > MOST_MEMBERS):
+        logger.warning(
+            "the run was begun with OMP_NUM_THREADS=%d and goes on with %d, so it will not be the same to the bit",
+            threads,
+            threads_now,
+        )
+    elif threads != threads_now:
+        logger.info(
+            "the run was begun with OMP_NUM_THREADS=%d and goes on with %d, which divide the work as it was",
+            threads,
+            threads_now,
+        )

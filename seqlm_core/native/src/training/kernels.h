@@ -112,24 +112,25 @@ struct UpdateRule {
     double clip_norm;
 };
 
-// The kernels, compiled for one instruction set. All give the same on every call with the same number of threads.
+// The kernels, compiled for one instruction set. All divide the work among so many members, and give
+// the same on every call with the same number of them.
 struct Kernels {
-    void (*layer_forward)(const LayerForward&, LayerState&, int threads);
-    void (*layer_backward)(const LayerForward&, const LayerBackward&, LayerState&, int threads);
+    void (*layer_forward)(const LayerForward&, LayerState&, int members);
+    void (*layer_backward)(const LayerForward&, const LayerBackward&, LayerState&, int members);
     // products (time * batch, outputs): what comes out, and its gradient.
-    void (*projection_forward)(const ProjectionForward&, float* products, ProjectionState&, int threads);
+    void (*projection_forward)(const ProjectionForward&, float* products, ProjectionState&, int members);
     void (*projection_backward)(
-        const ProjectionForward&, const float* products, const ProjectionBackward&, ProjectionState&, int threads
+        const ProjectionForward&, const float* products, const ProjectionBackward&, ProjectionState&, int members
     );
     // targets (time * batch): classes, which are the outputs of the projection. losses (time * batch): the
     // cross-entropies with them in nats, and their gradients.
-    void (*softmax_forward)(const ProjectionForward&, const std::int32_t* targets, float* losses, SoftmaxState&, int threads);
+    void (*softmax_forward)(const ProjectionForward&, const std::int32_t* targets, float* losses, SoftmaxState&, int members);
     void (*softmax_backward)(
         const ProjectionForward&, const std::int32_t* targets, const float* losses, const ProjectionBackward&,
-        SoftmaxState&, int threads
+        SoftmaxState&, int members
     );
-    // sums: room for one number of each thread.
-    void (*update)(const UpdateRule&, const Parameter*, std::size_t count, double* sums, int threads);
+    // sums: room for one number of each member.
+    void (*update)(const UpdateRule&, const Parameter*, std::size_t count, double* sums, int members);
 };
 
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)

@@ -1,7 +1,7 @@
 // A recurrent layer, forward and backward, for any cell.
 //
-// The threads share the sequences of a batch, or the units, or both. Those that share the units of a sequence wait for
-// each other at every time step; those that share only sequences need not.
+// The members of a task share the sequences of a batch, or the units, or both. Where they share the units of a sequence,
+// every time step is a phase; where they share only sequences, all of them are one.
 //
 // Included by compiled_for.h, in the namespace of one instruction set.
 
@@ -11,7 +11,7 @@ constexpr std::size_t row_group = 48;
 // How many of these products there are room for.
 constexpr std::size_t chunk_size = row_group * 256;
 
-// What of a layer is a thread's.
+// What of a layer is a member's.
 struct Share {
     std::size_t group;
     Range sequences, units;
@@ -21,7 +21,7 @@ struct Share {
 template <class Cell>
 class Layer {
 public:
-    Layer(const LayerForward& layer, LayerState& state, int threads)
+    Layer(const LayerForward& layer, LayerState& state, int members)
         : layer_(layer),
           state_(state),
           batch_(layer.sizes.batch),
@@ -29,8 +29,8 @@ public:
           time_(layer.sizes.time),
           blocks_(padded(units_) / lanes),
           outputs_(Cell::gates * units_),
-          division_(divide(threads)),
-          threads_(static_cast<int>(division_.groups * division_.shares)) {}
+          division_(divide(members)),
+          members_(static_cast<int>(division_.groups * division_.shares)) {}
 
     void forward() {
         activations_ = state_.activations.room(division_.groups * activations_of_group());
@@ -38,14 +38,17 @@ public:
         const std::size_t columns = blocks_ * cell_columns, size = apart(Packed::size(units_, columns));
         float* const packed = state_.packed.room(size * copies());
         const std::size_t own = apart(columns + chunk_size);
-        float* const scratch = state_.scratch.room(own * static_cast<std::size_t>(threads_));
-        in_parallel(threads_, [&](const Member& member) {
+        float* const scratch = state_.scratch.room(own * static_cast<std::size_t>(members_));
+        const Turns turns{copies() == 1, units_are_shared() ? time_ : 1};
+        in_phases(members_, turns.phases(), [&](const Member& member, std::size_t phase) {
             float* const bias = scratch + own * static_cast<std::size_t>(member.index);
             const Packed weights{packed + size * copy_of(member), units_, columns};
-            pack_bias(bias);
-            pack_weights(weights, packed_part(columns, member));
-            if (copies() == 1) member.wait();
-            read(weights, bias, bias + columns, member);
+            if (phase == 0) {
+                pack_bias(bias);
+                pack_weights(weights, packed_part(columns, member));
+            }
+            if (turns.is_one(phase))
+                read(weights, bias, bias + columns, member, part_of(time_, turns.number(phase), turns.count));
         });
     }
 
@@ -65,19 +68,23 @@ public:
         const std::size_t own = apart(product_scratch);
         work.groups = state_.scratch.room(
             division_.groups * work.of_group + (division_.groups - 1) * work.sums +
-            own * static_cast<std::size_t>(threads_)
+            own * static_cast<std::size_t>(members_)
         );
         work.others = work.groups + division_.groups * work.of_group;
         float* const scratch = work.others + (division_.groups - 1) * work.sums;
-        in_parallel(threads_, [&](const Member& member) {
+        // A turn more than there are time steps: the first half of one comes with the second half of the one after it.
+        const Turns turns{copies() == 1, units_are_shared() ? time_ + 1 : 1};
+        const bool adds_groups = division_.groups > 1;
+        in_phases(members_, turns.phases() + (adds_groups ? 1 : 0), [&](const Member& member, std::size_t phase) {
+            if (adds_groups && phase == turns.phases()) return add_groups(work, member);
             const Packed weights{packed + size * copy_of(member), outputs_, columns};
-            const Range part = packed_part(columns, member);
-            pack_rows(layer_.weight, units_, units_, weights, part.first, part.last);
-            if (copies() == 1) member.wait();
-            read_back(work, weights, scratch + own * static_cast<std::size_t>(member.index), member);
-            if (division_.groups == 1) return;
-            member.wait();
-            add_groups(work, member);
+            if (phase == 0) {
+                const Range part = packed_part(columns, member);
+                pack_rows(layer_.weight, units_, units_, weights, part.first, part.last);
+            }
+            float* const own_scratch = scratch + own * static_cast<std::size_t>(member.index);
+            if (turns.is_one(phase))
+                read_back(work, weights, own_scratch, member, part_of(time_ + 1, turns.number(phase), turns.count));
         });
     }
 
@@ -148,17 +155,17 @@ private:
     }
 
     // Each group reads all weights, so a group of few sequences takes longer to read them than to compute.
-    Division divide(int threads) const {
+    Division divide(int members) const {
         const std::size_t weights = outputs_ * units_;
         const std::size_t fewest = weights <= small_weights ? tile_rows : weights <= (1 << 20) ? 24 : 48;
-        for (;; --threads) {
-            const Division division = Division::of(static_cast<std::size_t>(threads), batch_, fewest);
-            const std::size_t meetings = division.shares > 1 ? time_ : 0;
-            if (useful_threads(threads, time_ * batch_ * weights, meetings) == threads) return division;
+        for (;; --members) {
+            const Division division = Division::of(static_cast<std::size_t>(members), batch_, fewest);
+            const std::size_t phases = division.shares > 1 ? time_ : 0;
+            if (useful_members(members, time_ * batch_ * weights, phases) == members) return division;
         }
     }
 
-    // The packed weights: one copy of each thread or one for all, which is whose, and which columns a thread packs.
+    // The packed weights: one copy of each member or one for all, which is whose, and which columns a member packs.
     std::size_t copies() const {
         return division_.shares == 1 && outputs_ * units_ <= small_weights ? division_.groups : 1;
     }
@@ -200,13 +207,14 @@ private:
                         u < width(block) ? layer_.bias[gate * units_ + block * lanes + u] : 0;
     }
 
-    void read(const Packed& weights, const float* bias, float* products, const Member& member) {
+    bool units_are_shared() const { return division_.shares > 1; }
+
+    void read(const Packed& weights, const float* bias, float* products, const Member& member, Range steps) {
         const Share own = share(member, Cell::blocks * lanes);
         // As many blocks at a time as there is room for their products with a group of rows.
         const std::size_t rows_at_once = smaller(row_group, own.sequences.size());
         const std::size_t blocks_at_once = chunk_size / (rows_at_once * cell_columns) / Cell::blocks * Cell::blocks;
-        for (std::size_t step = 0; step < time_; ++step) {
-            if (division_.shares > 1 && step) member.wait();
+        for (std::size_t step = steps.first; step < steps.last; ++step) {
             const float* before = hidden_before(step);
             for (std::size_t first = own.units.first / lanes; first < own.units.last / lanes; first += blocks_at_once) {
                 const std::size_t last = smaller(first + blocks_at_once, own.units.last / lanes);
@@ -259,34 +267,27 @@ private:
         }
     }
 
-    void read_back(const Backward& work, const Packed& weights, float* scratch, const Member& member) {
+    // A chunk of time steps, whose gradients are added to those of the weights together. Counted from the end.
+    struct Chunk {
+        std::size_t number, first, last;
+    };
+
+    Chunk chunk_of(const Backward& work, std::size_t step) const {
+        const std::size_t number = (time_ - 1 - step) / work.steps, last = time_ - number * work.steps;
+        return {number, last > work.steps ? last - work.steps : 0, last};
+    }
+
+    // Turn t, from 0 to time_, goes on with time step time_ - t, if there is one, where all members have begun with it,
+    // and begins with the one before.
+    void read_back(const Backward& work, const Packed& weights, float* scratch, const Member& member, Range turns) {
         const Share own = share(member, panel);
-        const std::size_t columns = padded(units_);
-        const bool units_are_shared = division_.shares > 1;
-        clear_tokens(work, own);
-        bool add = false;
-        std::size_t turn = 0;
-        for (std::size_t last = time_; last > 0; turn ^= 1) {
-            const std::size_t first = last > work.steps ? last - work.steps : 0;
-            for (std::size_t step = last; step-- > first;) {
-                const std::size_t place = (step - first) * own.sequences.size() * work.stride;
-                float* const to_hidden = work.to_hidden(own.group, turn) + place;
-                float* const to_input = work.to_input(own.group, turn) + place;
-                for (std::size_t row = own.sequences.first; row < own.sequences.last; ++row)
-                    for (std::size_t unit = own.units.first; unit < own.units.last; unit += lanes) {
-                        const std::size_t ours = (row - own.sequences.first) * work.stride;
-                        read_block_back(work, own, step, row, unit / lanes, to_hidden + ours, to_input + ours);
-                    }
-                if (units_are_shared) member.wait();
-                multiply(
-                    to_hidden, work.stride, own.sequences.size(), weights, own.units.first, own.units.last,
-                    work.hidden(own.group) + own.units.first, columns, Cell::reaches_back
-                );
-            }
-            add_to_weights(work, own, turn, first, last, add, scratch);
-            add = true;
-            last = first;
+        if (turns.first == 0) clear_tokens(work, own);
+        for (std::size_t turn = turns.first; turn < turns.last; ++turn) {
+            if (turn > 0) end_step_back(work, weights, own, time_ - turn, scratch);
+            if (turn < time_) begin_step_back(work, own, time_ - 1 - turn);
         }
+        if (turns.last <= time_) return;
+        const std::size_t columns = padded(units_);
         for (std::size_t row = own.sequences.first; row < own.sequences.last; ++row) {
             const std::size_t carried = (row - own.sequences.first) * columns;
             for (std::size_t unit = own.units.first; unit < smaller(units_, own.units.last); ++unit) {
@@ -295,6 +296,31 @@ private:
                     work.gradients.memory[row * units_ + unit] = work.memory(own.group)[carried + unit];
             }
         }
+    }
+
+    void begin_step_back(const Backward& work, const Share& own, std::size_t step) {
+        const Chunk chunk = chunk_of(work, step);
+        const std::size_t place = (step - chunk.first) * own.sequences.size() * work.stride;
+        float* const to_hidden = work.to_hidden(own.group, chunk.number % 2) + place;
+        float* const to_input = work.to_input(own.group, chunk.number % 2) + place;
+        for (std::size_t row = own.sequences.first; row < own.sequences.last; ++row)
+            for (std::size_t unit = own.units.first; unit < own.units.last; unit += lanes) {
+                const std::size_t ours = (row - own.sequences.first) * work.stride;
+                read_block_back(work, own, step, row, unit / lanes, to_hidden + ours, to_input + ours);
+            }
+    }
+
+    void end_step_back(
+        const Backward& work, const Packed& weights, const Share& own, std::size_t step, float* scratch
+    ) {
+        const Chunk chunk = chunk_of(work, step);
+        const float* const to_hidden = work.to_hidden(own.group, chunk.number % 2);
+        multiply(
+            to_hidden + (step - chunk.first) * own.sequences.size() * work.stride, work.stride, own.sequences.size(),
+            weights, own.units.first, own.units.last, work.hidden(own.group) + own.units.first, padded(units_),
+            Cell::reaches_back
+        );
+        if (step == chunk.first) add_to_weights(work, own, chunk, scratch);
     }
 
     SEQLM_INLINE void read_block_back(
@@ -349,15 +375,14 @@ private:
             std::memset(sums + token * outputs_, 0, own.outputs.size() * sizeof(float));
     }
 
-    // Adds to the gradients of weight, bias and tokens what a chunk of time steps brings. Each thread of a group does so
+    // Adds to the gradients of weight, bias and tokens what a chunk of time steps brings. Each member of a group does so
     // for some of the gates' units.
-    void add_to_weights(
-        const Backward& work, const Share& own, std::size_t turn, std::size_t first, std::size_t last, bool add,
-        float* scratch
-    ) {
-        const std::size_t sequences = own.sequences.size(), rows = (last - first) * sequences;
-        const float* const to_hidden = work.to_hidden(own.group, turn);
-        const float* const to_input = work.to_input(own.group, turn);
+    void add_to_weights(const Backward& work, const Share& own, const Chunk& chunk, float* scratch) {
+        const std::size_t first = chunk.first;
+        const bool add = chunk.number > 0;
+        const std::size_t sequences = own.sequences.size(), rows = (chunk.last - first) * sequences;
+        const float* const to_hidden = work.to_hidden(own.group, chunk.number % 2);
+        const float* const to_input = work.to_input(own.group, chunk.number % 2);
         for (std::size_t row = 0; row < rows; row += block_depth)
             accumulate_products(
                 [&](std::size_t k) { return to_hidden + (row + k) * work.stride; }, own.outputs,
@@ -402,25 +427,25 @@ private:
     LayerState& state_;
     const std::size_t batch_, units_, time_, blocks_, outputs_;
     const Division division_;
-    const int threads_;
+    const int members_;
     float* activations_ = nullptr;
     float* history_ = nullptr;  // the outputs in the order in which they are read
 };
 
 template <class Work>
-SEQLM_INLINE void with_cell(const LayerForward& layer, LayerState& state, int threads, const Work& work) {
+SEQLM_INLINE void with_cell(const LayerForward& layer, LayerState& state, int members, const Work& work) {
     switch (layer.sizes.cell) {
-        case Cell::rnn_tanh: return work(Layer<Rnn<false>>(layer, state, threads));
-        case Cell::rnn_relu: return work(Layer<Rnn<true>>(layer, state, threads));
-        case Cell::gru: return work(Layer<Gru>(layer, state, threads));
-        case Cell::lstm: return work(Layer<Lstm>(layer, state, threads));
+        case Cell::rnn_tanh: return work(Layer<Rnn<false>>(layer, state, members));
+        case Cell::rnn_relu: return work(Layer<Rnn<true>>(layer, state, members));
+        case Cell::gru: return work(Layer<Gru>(layer, state, members));
+        case Cell::lstm: return work(Layer<Lstm>(layer, state, members));
     }
 }
 
-void layer_forward(const LayerForward& layer, LayerState& state, int threads) {
-    with_cell(layer, state, threads, [](auto&& work) { work.forward(); });
+void layer_forward(const LayerForward& layer, LayerState& state, int members) {
+    with_cell(layer, state, members, [](auto&& work) { work.forward(); });
 }
 
-void layer_backward(const LayerForward& layer, const LayerBackward& gradients, LayerState& state, int threads) {
-    with_cell(layer, state, threads, [&](auto&& work) { work.backward(gradients); });
+void layer_backward(const LayerForward& layer, const LayerBackward& gradients, LayerState& state, int members) {
+    with_cell(layer, state, members, [&](auto&& work) { work.backward(gradients); });
 }

@@ -24,14 +24,14 @@ using seqlm::text;
 using Shape = std::vector<unsigned int>;
 using Tensors = std::vector<MXTensor>;
 
-// Who computes, and how the work is divided.
+// Which kernels compute, and among how many the work is divided, on which the results depend.
 struct Computing {
     const seqlm::Kernels* kernels = &seqlm::portable::kernels;
-    int threads = 1;
+    int members = 1;
 };
 
 Computing configured;
-std::vector<double> sums(1);  // of each thread
+std::vector<double> sums(1);  // of each member
 
 MXReturnValue fail(const std::string& message) {
     MX_ERROR_MSG << message;
@@ -214,7 +214,7 @@ private:
         const seqlm::LayerSizes sizes{
             attributes_.cell, extent(out[0], 0), extent(out[0], 1), extent(out[0], 2), attributes_.reverse
         };
-        by.kernels->layer_forward(describe(in, out, sizes), state_, by.threads);
+        by.kernels->layer_forward(describe(in, out, sizes), state_, by.members);
         return sizes;
     }
 
@@ -235,7 +235,7 @@ private:
             floats(out[3], state),
             has_memory ? floats(out[4], state) : nullptr,
         };
-        by.kernels->layer_backward(layer, work, state_, by.threads);
+        by.kernels->layer_backward(layer, work, state_, by.members);
         for (std::size_t i = attributes_.tokens_input(); i < attributes_.inputs(); ++i) clear(out[i], in[i]);
     }
 
@@ -334,14 +334,14 @@ private:
     seqlm::ProjectionSizes forward(MXTensor* in, MXTensor* out, const Computing& by) override {
         const seqlm::ProjectionSizes sizes = sizes_of_projection(in);
         float* const products = floats(out[0], sizes.rows() * sizes.outputs);
-        by.kernels->projection_forward(describe_projection(in, sizes), products, state_, by.threads);
+        by.kernels->projection_forward(describe_projection(in, sizes), products, state_, by.members);
         return sizes;
     }
 
     void backward(MXTensor* in, MXTensor* out, const seqlm::ProjectionSizes& sizes, const Computing& by) override {
         const float* const products = floats(in[0], sizes.rows() * sizes.outputs);
         by.kernels->projection_backward(
-            describe_projection(in + 1, sizes), products, describe_gradients(out, sizes), state_, by.threads
+            describe_projection(in + 1, sizes), products, describe_gradients(out, sizes), state_, by.members
         );
     }
 
@@ -384,7 +384,7 @@ private:
         const seqlm::ProjectionSizes sizes = sizes_of_projection(in);
         float* const losses = floats(out[0], sizes.rows());
         by.kernels->softmax_forward(
-            describe_projection(in, sizes), targets(in[3], sizes), losses, state_, by.threads
+            describe_projection(in, sizes), targets(in[3], sizes), losses, state_, by.members
         );
         return sizes;
     }
@@ -393,7 +393,7 @@ private:
         const float* const losses = floats(in[0], sizes.rows());
         by.kernels->softmax_backward(
             describe_projection(in + 1, sizes), targets(in[4], sizes), losses, describe_gradients(out, sizes), state_,
-            by.threads
+            by.members
         );
         clear(out[3], in[4]);
     }
@@ -493,7 +493,7 @@ MXReturnValue update(const Attributes& attributes, Tensors* inputs, Tensors* out
             float* const square = update.has_square() ? floats(*next, size) : nullptr;
             parameters.push_back({size, floats(in[i], size), floats(in[update.count + i], size), mean, square});
         }
-        configured.kernels->update(rule, parameters.data(), parameters.size(), sums.data(), configured.threads);
+        configured.kernels->update(rule, parameters.data(), parameters.size(), sums.data(), configured.members);
         floats(outputs->front(), 1)[0] = 0;
     });
 }
@@ -531,7 +531,7 @@ extern "C" __attribute__((visibility("default"))) MXReturnValue initialize(int v
 }
 
 // The number of this interface. It changes whenever the interface does.
-extern "C" __attribute__((visibility("default"))) int seqlm_training_interface() { return 3; }
+extern "C" __attribute__((visibility("default"))) int seqlm_training_interface() { return 4; }
 
 // How many instruction sets there are to choose from, from 0 (portable) on. The last is the fastest.
 extern "C" __attribute__((visibility("default"))) int seqlm_training_instruction_sets() {
@@ -545,13 +545,14 @@ extern "C" __attribute__((visibility("default"))) int seqlm_training_instruction
 #endif
 }
 
-// Sets the number of threads, the multiplications that each has at least between two meetings, both at least 1, and the
-// instruction set. Not to be called while operators run.
+// Sets among how many the work is divided, how many threads do it, the multiplications that each member has at least in
+// a phase, all at least 1, and the instruction set. Not to be called while operators run.
 extern "C" __attribute__((visibility("default"))) void seqlm_training_configure(
-    int count, std::size_t least_multiplications, int instruction_set
+    int members, int threads, std::size_t least_multiplications, int instruction_set
 ) {
-    configured.threads = count;
-    sums.assign(static_cast<std::size_t>(count), 0);
+    configured.members = members;
+    sums.assign(static_cast<std::size_t>(members), 0);
+    seqlm::set_threads(threads);
     seqlm::set_least_multiplications(least_multiplications);
 #if defined(SEQLM_X86_64)
     const seqlm::Kernels* const all[] = {&seqlm::portable::kernels, &seqlm::avx2::kernels, &seqlm::avx512::kernels};

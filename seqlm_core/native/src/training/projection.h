@@ -1,19 +1,19 @@
 // Linear projections of rows, forward and backward: of the inputs of a layer, and to classes with a softmax.
 //
-// The threads share the sequences as those of a layer do, so that a thread mostly reads what it has made itself.
+// The members share the sequences as those of a layer do, so that a thread mostly reads what it has made itself.
 //
 // Included by compiled_for.h, in the namespace of one instruction set.
 
 class Projection {
 public:
-    Projection(const ProjectionForward& work, ProjectionState& state, int threads)
+    Projection(const ProjectionForward& work, ProjectionState& state, int members)
         : work_(work),
           state_(state),
-          threads_(useful_threads(threads, work.time * work.batch * work.inputs * work.outputs)),
+          members_(useful_members(members, work.time * work.batch * work.inputs * work.outputs)),
           columns_(padded(work.outputs)),
           // If the weights are large, their gradients of all groups would take too much memory.
           division_(Division::of(
-              static_cast<std::size_t>(threads_), work.batch,
+              static_cast<std::size_t>(members_), work.batch,
               work.inputs * work.outputs <= small_weights ? tile_rows : work.batch + 1
           )) {}
 
@@ -21,16 +21,15 @@ public:
 
     // Projects all rows. to(row) is where `columns` products of a row go, and those of the next `stride` further on; for
     // some rows below each other it calls finish(row, count, products, bias). Without `stride` the products go to a
-    // place of the thread's.
+    // place of the member's.
     template <class To, class Finish>
     void forward(const To& to, std::size_t stride, const Finish& finish) {
         const Packed weights{state_.packed.room(Packed::size(work_.inputs, columns_)), work_.inputs, columns_};
         const std::size_t own = stride ? 0 : row_group * columns_;
-        float* const bias = state_.scratch.room(columns_ + own * static_cast<std::size_t>(threads_));
-        in_parallel(threads_, [&](const Member& member) {
+        float* const bias = state_.scratch.room(columns_ + own * static_cast<std::size_t>(members_));
+        in_phases(members_, 2, [&](const Member& member, std::size_t phase) {
+            if (phase == 0) return pack(weights, bias, part_of(columns_, member, panel));
             float* const products = bias + columns_ + own * static_cast<std::size_t>(member.index);
-            pack(weights, bias, part_of(columns_, member, panel));
-            member.wait();
             const Range sequences = sequences_of(member), rows{0, work_.time * sequences.size()};
             for_runs(sequences, own_part(rows, member), [&](std::size_t, std::size_t row, std::size_t count) {
                 float* const here = stride ? to(row) : products;
@@ -54,26 +53,38 @@ public:
         const std::size_t sums = work_.outputs * work_.inputs + work_.outputs;
         const Packed weights{state_.packed.room(Packed::size(work_.outputs, inputs)), work_.outputs, inputs};
         float* const chunks = state_.scratch.room(
-            2 * chunk * division_.groups + (division_.groups - 1) * sums + own * static_cast<std::size_t>(threads_)
+            2 * chunk * division_.groups + (division_.groups - 1) * sums + own * static_cast<std::size_t>(members_)
         );
         float* const others = chunks + 2 * chunk * division_.groups;
         float* const scratch = others + (division_.groups - 1) * sums;
-        in_parallel(threads_, [&](const Member& member) {
-            const Range part = part_of(inputs, member, panel);
-            pack_rows(work_.weight, work_.inputs, work_.inputs, weights, part.first, part.last);
-            member.wait();
+        // Members that share rows prepare those of a chunk for each other, and then each adds up some of the gradients.
+        // A turn more than there are chunks: the second half of one comes with the first half of the one before it.
+        const bool adds_groups = division_.groups > 1;
+        const Turns turns{true, division_.shares > 1 ? chunk_count() + 1 : 1};
+        in_phases(members_, turns.phases() + (adds_groups ? 1 : 0), [&](const Member& member, std::size_t phase) {
+            if (phase == 0) {
+                const Range part = part_of(inputs, member, panel);
+                return pack_rows(work_.weight, work_.inputs, work_.inputs, weights, part.first, part.last);
+            }
+            if (adds_groups && phase == turns.phases()) {
+                for (std::size_t i = 0; i + 1 < division_.groups; ++i) {
+                    const float* const other = others + i * sums;
+                    add(other, gradients.weight, part_of(work_.outputs * work_.inputs, member, lanes));
+                    add(other + work_.outputs * work_.inputs, gradients.bias, part_of(work_.outputs, member, lanes));
+                }
+                return;
+            }
             const std::size_t group = division_.group_of(member);
             float* const weight = group ? others + (group - 1) * sums : gradients.weight;
             float* const bias = group ? weight + work_.outputs * work_.inputs : gradients.bias;
             float* const own_scratch = scratch + own * static_cast<std::size_t>(member.index);
             float* const own_chunks = chunks + 2 * chunk * group;
-            project_back(gradients, weights, weight, bias, stride, of, prepare, own_chunks, own_scratch, member);
-            if (division_.groups == 1) return;
-            member.wait();
-            for (std::size_t i = 0; i + 1 < division_.groups; ++i) {
-                const float* const other = others + i * sums;
-                add(other, gradients.weight, part_of(work_.outputs * work_.inputs, member, lanes));
-                add(other + work_.outputs * work_.inputs, gradients.bias, part_of(work_.outputs, member, lanes));
+            const Range own_turns = part_of(chunk_count() + 1, turns.number(phase), turns.count);
+            for (std::size_t turn = own_turns.first; turn < own_turns.last; ++turn) {
+                const auto place = [&](std::size_t number) { return own_chunks + number % 2 * chunk; };
+                if (turn > 0) add_up(place(turn - 1), turn - 1, of, weight, bias, own_scratch, member);
+                if (turn < chunk_count())
+                    project_back(gradients, weights, place(turn), turn, stride, of, prepare, own_scratch, member);
             }
         });
     }
@@ -87,7 +98,7 @@ private:
         return part_of(work_.batch, division_.group_of(member), division_.groups);
     }
 
-    // A thread's part of what is its group's.
+    // A member's part of what is its group's.
     Range own_part(Range range, const Member& member, std::size_t unit = 1) const {
         const Range part = part_of(range.size(), division_.share_of(member), division_.shares, unit);
         return {range.first + part.first, range.first + part.last};
@@ -119,47 +130,60 @@ private:
         }
     }
 
+    // How many chunks of block_depth rows the largest group has. Groups with fewer have nothing to do in the last.
+    std::size_t chunk_count() const {
+        const std::size_t most = work_.time * ((work_.batch + division_.groups - 1) / division_.groups);
+        return (most + block_depth - 1) / block_depth;
+    }
+
+    // Which of the rows of some sequences are in a chunk.
+    Range rows_of(std::size_t chunk, Range sequences) const {
+        return Range{chunk * block_depth, (chunk + 1) * block_depth}.below(work_.time * sequences.size());
+    }
+
+    // The gradients of the rows of a chunk.
     template <class Of, class Prepare>
     SEQLM_INLINE void project_back(
-        const ProjectionBackward& gradients, const Packed& weights, float* weight, float* bias, std::size_t stride,
-        const Of& of, const Prepare& prepare, float* chunks, float* scratch, const Member& member
+        const ProjectionBackward& gradients, const Packed& weights, float* chunk, std::size_t number, std::size_t stride,
+        const Of& of, const Prepare& prepare, float* scratch, const Member& member
     ) const {
         float* const products = scratch + product_scratch;
-        const Range sequences = sequences_of(member);
-        const std::size_t rows = work_.time * sequences.size();
-        // All groups take as many turns, since their threads may wait for each other.
-        const std::size_t most = work_.time * ((work_.batch + division_.groups - 1) / division_.groups);
+        const Range sequences = sequences_of(member), rows = rows_of(number, sequences);
+        const std::size_t first = number * block_depth;
+        for_runs(sequences, own_part(rows, member), [&](std::size_t index, std::size_t row, std::size_t count) {
+            const float* const from = of(chunk, sequences, index, first);
+            prepare(row, count, chunk + (index - first) * columns_);
+            float* const to = gradients.rows + row * work_.inputs;
+            const bool is_whole = padded(work_.inputs) == work_.inputs;
+            multiply(
+                from, stride, count, weights, 0, weights.columns, is_whole ? to : products, weights.columns, false
+            );
+            for (std::size_t i = 0; !is_whole && i < count; ++i)
+                std::memcpy(to + i * work_.inputs, products + i * weights.columns, work_.inputs * sizeof(float));
+        });
+    }
+
+    // Adds to the gradients of weight and bias what a chunk brings. Of the weight's each member computes those of some
+    // outputs, or of some inputs if there are more.
+    template <class Of>
+    SEQLM_INLINE void add_up(
+        float* chunk, std::size_t number, const Of& of, float* weight, float* bias, float* scratch, const Member& member
+    ) const {
+        const Range sequences = sequences_of(member), rows = rows_of(number, sequences);
+        if (rows.size() == 0) return;
+        const std::size_t first = number * block_depth;
         const bool by_inputs = work_.inputs > work_.outputs;
         const Range outputs = own_part({0, work_.outputs}, member);
         const Range inputs = own_part({0, padded(work_.inputs)}, member, panel).below(work_.inputs);
-        for (std::size_t first = 0; first < most; first += block_depth) {
-            const Range turn = Range{first, first + block_depth}.below(rows);
-            float* const chunk = chunks + first / block_depth % 2 * block_depth * columns_;
-            for_runs(sequences, own_part(turn, member), [&](std::size_t index, std::size_t row, std::size_t count) {
-                const float* const from = of(chunk, sequences, index, first);
-                prepare(row, count, chunk + (index - first) * columns_);
-                float* const to = gradients.rows + row * work_.inputs;
-                const bool is_whole = padded(work_.inputs) == work_.inputs;
-                multiply(
-                    from, stride, count, weights, 0, weights.columns, is_whole ? to : products, weights.columns, false
-                );
-                for (std::size_t i = 0; !is_whole && i < count; ++i)
-                    std::memcpy(to + i * work_.inputs, products + i * weights.columns, work_.inputs * sizeof(float));
-            });
-            if (division_.shares > 1) member.wait();
-            if (turn.size() == 0) continue;
-            // Of the gradient of the weights each thread computes those of some outputs, or of some inputs if there are
-            // more.
-            accumulate_products(
-                [&](std::size_t k) { return of(chunk, sequences, first + k, first); },
-                by_inputs ? Range{0, work_.outputs} : outputs,
-                [&](std::size_t k) { return work_.rows + row_of(sequences, first + k) * work_.inputs; },
-                by_inputs ? inputs : Range{0, work_.inputs}, turn.size(), weight, work_.inputs, first > 0, scratch
-            );
-            for (std::size_t index = first; index < turn.last; ++index) {
-                const float* __restrict from = of(chunk, sequences, index, first);
-                for (std::size_t i = outputs.first; i < outputs.last; ++i) bias[i] = index ? bias[i] + from[i] : from[i];
-            }
+        accumulate_products(
+            [&](std::size_t k) { return of(chunk, sequences, first + k, first); },
+            by_inputs ? Range{0, work_.outputs} : outputs,
+            [&](std::size_t k) { return work_.rows + row_of(sequences, first + k) * work_.inputs; },
+            by_inputs ? inputs : Range{0, work_.inputs}, rows.size(), weight, work_.inputs, first > 0, scratch
+        );
+        for (std::size_t index = first; index < rows.last; ++index) {
+            const float* __restrict from = of(chunk, sequences, index, first);
+            for (std::size_t i = outputs.first; i < outputs.last; ++i) bias[i] = index ? bias[i] + from[i] : from[i];
         }
     }
 
@@ -169,13 +193,13 @@ private:
 
     const ProjectionForward& work_;
     ProjectionState& state_;
-    const int threads_;
+    const int members_;
     const std::size_t columns_;
     const Division division_;
 };
 
-void projection_forward(const ProjectionForward& work, float* products, ProjectionState& state, int threads) {
-    Projection projection(work, state, threads);
+void projection_forward(const ProjectionForward& work, float* products, ProjectionState& state, int members) {
+    Projection projection(work, state, members);
     const bool is_whole = projection.columns() == work.outputs;
     projection.forward(
         [&](std::size_t row) { return products + row * work.outputs; }, is_whole ? work.outputs : 0,
@@ -191,9 +215,9 @@ void projection_forward(const ProjectionForward& work, float* products, Projecti
 
 void projection_backward(
     const ProjectionForward& work, const float* products, const ProjectionBackward& gradients, ProjectionState& state,
-    int threads
+    int members
 ) {
-    Projection projection(work, state, threads);
+    Projection projection(work, state, members);
     projection.backward(
         gradients, work.outputs,
         [&](float*, Range sequences, std::size_t index, std::size_t) {
@@ -227,9 +251,9 @@ SEQLM_INLINE float normalize(float* __restrict scores, std::size_t size, std::si
 }
 
 void softmax_forward(
-    const ProjectionForward& head, const std::int32_t* targets, float* losses, SoftmaxState& state, int threads
+    const ProjectionForward& head, const std::int32_t* targets, float* losses, SoftmaxState& state, int members
 ) {
-    Projection projection(head, state.projection, threads);
+    Projection projection(head, state.projection, members);
     const std::size_t columns = projection.columns();
     float* const probabilities = state.probabilities.room(head.time * head.batch * columns);
     projection.forward(
@@ -245,9 +269,9 @@ void softmax_forward(
 
 void softmax_backward(
     const ProjectionForward& head, const std::int32_t* targets, const float* losses, const ProjectionBackward& gradients,
-    SoftmaxState& state, int threads
+    SoftmaxState& state, int members
 ) {
-    Projection projection(head, state.projection, threads);
+    Projection projection(head, state.projection, members);
     const std::size_t columns = projection.columns();
     const float* const probabilities = state.probabilities.data();
     projection.backward(

@@ -4,24 +4,26 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 namespace seqlm {
 
 namespace {
 
-// How often a waiting thread looks before it gives way to others each time, and before it goes to sleep. The first are
-// some 10 microseconds, the second about a millisecond: longer than it takes from one operator to the next.
-constexpr int looks_awake = 500;
-constexpr int looks_giving_way = 2000;
+// How long a waiting thread leaves what is another's to that one; looks without giving way to others; and looks before it
+// goes to sleep, which is longer than it takes from one operator to the next. In microseconds.
+constexpr double before_taking_over = 5;
+constexpr double awake = 10;
+constexpr double before_sleeping = 1000;
 
-inline void look_again(int looks) {
-    if (looks >= looks_awake) {
-        sched_yield();
-        return;
-    }
+using Clock = std::chrono::steady_clock;
+
+inline void pause() {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #endif
@@ -64,64 +66,152 @@ private:
     std::atomic<int> seen_[most] = {};
 };
 
+// The number of a phase, which is never used again in the process, and how many members it has; 0 between two tasks.
+struct Stamp {
+    std::uint64_t both;
+
+    Stamp(std::uint64_t phase, int members) : both(phase << 16 | static_cast<std::uint64_t>(members)) {}
+    explicit Stamp(std::uint64_t value) : both(value) {}
+    std::uint64_t phase() const { return both >> 16; }
+    int members() const { return static_cast<int>(both & 0xffff); }
+};
+
 class Team {
 public:
-    void run(int threads, Task task, const void* context) {
+    void run(int members, std::size_t phases, int most_threads, Task task, const void* context) {
         const std::lock_guard<std::mutex> one_after_the_other(calls_);
-        while (static_cast<int>(workers_) < threads - 1) {
-            const int index = static_cast<int>(++workers_);
-            std::thread([this, index, round = round_.load()] { work(index, round); }).detach();
+        const int wanted = members < most_threads ? members : most_threads;
+        while (workers_ < wanted - 1 && begin_thread()) {}
+        const int together = workers_ + 1 < wanted ? workers_ + 1 : wanted;
+        if (together == 1) {
+            for (std::size_t phase = 0; phase < phases; ++phase)
+                for (int i = 0; i < members; ++i) task(context, Member{i, members}, phase);
+            return;
         }
         task_ = task;
         context_ = context;
-        members_ = threads;
-        working_.store(static_cast<int>(workers_), std::memory_order_relaxed);
-        round_.fetch_add(1);
-        if (sleepers_.load() > 0) {
-            const std::lock_guard<std::mutex> lock(sleep_);
-            wake_.notify_all();
-        }
+        first_ = end_;
+        end_ = first_ + phases;
+        together_.store(together, std::memory_order_relaxed);
+        finished_.store(0, std::memory_order_relaxed);
+        show(Stamp(first_, members));
         places_.take(0);
-        task(context, Member{0, threads, barrier_});
-        for (int looks = 0; working_.load(std::memory_order_acquire) > 0; ++looks) look_again(looks);
+        for (;;) {
+            const Stamp now(stamp_.load(std::memory_order_acquire));
+            if (now.members() == 0) return;
+            if (!take_own(now, 0)) await_change(now, 0);
+        }
     }
 
 private:
-    // What the index-th thread does from the first to the last.
-    void work(int index, unsigned seen) {
+    struct alignas(64) Thread {
+        std::mutex mutex;
+        std::condition_variable wake;
+        std::atomic<bool> sleeps{false};
+    };
+
+    struct alignas(64) Begun {
+        std::atomic<std::uint64_t> phase{0};
+    };
+
+    // Whether there is one more; the system may let there be none.
+    bool begin_thread() {
+        const int index = workers_ + 1;
+        try {
+            std::thread([this, index] { work(index); }).detach();
+            ++workers_;  // only now that there is one
+            return true;
+        } catch (const std::system_error&) {
+            return false;
+        }
+    }
+
+    void work(int index) {
         for (;;) {
-            await_round_after(seen);
-            ++seen;
-            if (index < members_) {
-                places_.take(index);
-                task_(context_, Member{index, members_, barrier_});
+            const Stamp now(stamp_.load(std::memory_order_acquire));
+            if (!take_own(now, index)) await_change(now, index);
+        }
+    }
+
+    // Does what falls to a thread in a phase, of what is still to do. Whether there was anything.
+    bool take_own(Stamp now, int index) {
+        const int together = together_.load(std::memory_order_relaxed);
+        if (index >= together || now.members() == 0) return false;
+        if (index) places_.take(index);
+        bool any = false;
+        for (int i = index; i < now.members(); i += together) any |= take(now, i);
+        return any;
+    }
+
+    // Does what falls to another thread, if there is something that it has not begun.
+    bool take_any(Stamp now) {
+        for (int i = now.members(); i-- > 0;)
+            if (take(now, i)) return true;
+        return false;
+    }
+
+    // Does what falls to a member, unless somebody else has begun it or the phase is over.
+    bool take(Stamp now, int index) {
+        std::atomic<std::uint64_t>& begun = begun_[static_cast<std::size_t>(index)].phase;
+        std::uint64_t last = begun.load(std::memory_order_relaxed);
+        if (last >= now.phase() || !begun.compare_exchange_strong(last, now.phase(), std::memory_order_acq_rel))
+            return false;
+        // The task cannot end before this is done, so it is the one that the stamp is of.
+        task_(context_, Member{index, now.members()}, static_cast<std::size_t>(now.phase() - first_));
+        if (finished_.fetch_add(1, std::memory_order_acq_rel) + 1 == now.members()) {
+            finished_.store(0, std::memory_order_relaxed);
+            const std::uint64_t next = now.phase() + 1;
+            show(Stamp(next, next == end_ ? 0 : now.members()));
+        }
+        return true;
+    }
+
+    // Begins a phase, or ends the task, and wakes who sleeps and has to know.
+    void show(Stamp stamp) {
+        stamp_.store(stamp.both);
+        const int together = stamp.members() ? together_.load(std::memory_order_relaxed) : 1;
+        for (int i = 0; i < together; ++i) {
+            Thread& thread = threads_[static_cast<std::size_t>(i)];
+            if (!thread.sleeps.load()) continue;
+            const std::lock_guard<std::mutex> lock(thread.mutex);
+            thread.wake.notify_one();
+        }
+    }
+
+    // Waits until there is another stamp, or something of this one to take over.
+    void await_change(Stamp seen, int index) {
+        const auto began = Clock::now();
+        for (bool offered = false;;) {
+            for (int looks = 0; looks < 16; ++looks) {
+                if (stamp_.load(std::memory_order_acquire) != seen.both) return;
+                pause();
             }
-            working_.fetch_sub(1, std::memory_order_release);
+            const double waited = std::chrono::duration<double, std::micro>(Clock::now() - began).count();
+            if (!offered && waited > before_taking_over) {
+                offered = true;
+                if (take_any(seen)) return;
+            }
+            if (waited > before_sleeping) break;
+            if (waited > awake) sched_yield();
         }
+        Thread& thread = threads_[static_cast<std::size_t>(index)];
+        std::unique_lock<std::mutex> lock(thread.mutex);
+        thread.sleeps.store(true);
+        thread.wake.wait(lock, [&] { return stamp_.load() != seen.both; });
+        thread.sleeps.store(false);
     }
 
-    void await_round_after(unsigned seen) {
-        for (int looks = 0; looks < looks_awake + looks_giving_way; ++looks) {
-            if (round_.load(std::memory_order_acquire) != seen) return;
-            look_again(looks);
-        }
-        std::unique_lock<std::mutex> lock(sleep_);
-        sleepers_.fetch_add(1);
-        wake_.wait(lock, [&] { return round_.load() != seen; });
-        sleepers_.fetch_sub(1);
-    }
-
-    std::mutex calls_, sleep_;
-    std::condition_variable wake_;
+    std::mutex calls_;
+    int workers_ = 0;               // threads but for the calling one
+    Thread threads_[most_members];  // of which the calling one is the first
+    Begun begun_[most_members];     // the last phase that somebody has begun, of each member
     Task task_ = nullptr;
     const void* context_ = nullptr;
-    int members_ = 0;
-    std::size_t workers_ = 0;
-    Barrier barrier_;
+    std::uint64_t first_ = 1, end_ = 1;  // phases of the task
+    std::atomic<int> together_{1};
     Places places_;
-    alignas(64) std::atomic<unsigned> round_{0};  // raised when there is a task
-    alignas(64) std::atomic<int> working_{0};     // workers that have not done with it
-    alignas(64) std::atomic<int> sleepers_{0};
+    alignas(64) std::atomic<std::uint64_t> stamp_{Stamp(1, 0).both};
+    alignas(64) std::atomic<int> finished_{0};  // of the members in this phase
 };
 
 // The team of this process. It is never deleted, since its threads go on to the end of the process. A child process has
@@ -139,36 +229,23 @@ Team& team() {
 }
 
 std::size_t least_multiplications = 1;
-constexpr std::size_t meetings_that_a_call_is_worth = 25;
+int most_threads = 1;
+constexpr std::size_t phases_that_a_call_is_worth = 25;
 
 }  // namespace
 
-int useful_threads(int threads, std::size_t multiplications, std::size_t meetings) {
-    if (meetings < meetings_that_a_call_is_worth) meetings = meetings_that_a_call_is_worth;
-    const std::size_t useful = multiplications / (least_multiplications * meetings);
-    return useful < static_cast<std::size_t>(threads) ? static_cast<int>(useful ? useful : 1) : threads;
+int useful_members(int members, std::size_t multiplications, std::size_t phases) {
+    if (phases < phases_that_a_call_is_worth) phases = phases_that_a_call_is_worth;
+    const std::size_t useful = multiplications / (least_multiplications * phases);
+    return useful < static_cast<std::size_t>(members) ? static_cast<int>(useful ? useful : 1) : members;
 }
 
 void set_least_multiplications(std::size_t least) { least_multiplications = least; }
 
-void Barrier::wait(int members) {
-    if (members == 1) return;
-    const int round = __atomic_load_n(&round_, __ATOMIC_RELAXED);
-    if (__atomic_add_fetch(&arrived_, 1, __ATOMIC_ACQ_REL) == members) {
-        __atomic_store_n(&arrived_, 0, __ATOMIC_RELAXED);
-        __atomic_store_n(&round_, round + 1, __ATOMIC_RELEASE);
-        return;
-    }
-    for (int looks = 0; __atomic_load_n(&round_, __ATOMIC_ACQUIRE) == round; ++looks) look_again(looks);
-}
+void set_threads(int threads) { most_threads = threads; }
 
-void run_in_team(int threads, Task task, const void* context) {
-    if (threads == 1) {
-        Barrier barrier;
-        task(context, Member{0, 1, barrier});
-        return;
-    }
-    team().run(threads, task, context);
+void run_in_team(int members, std::size_t phases, Task task, const void* context) {
+    team().run(members, phases, most_threads, task, context);
 }
 
 }  // namespace seqlm

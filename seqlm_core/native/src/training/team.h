@@ -2,7 +2,8 @@
 //
 // They are not OpenMP's. Its threads either hold their processors while they wait, and then everything else that wants
 // to run takes many times as long, or they sleep, and then it takes longer to wake them than to compute what there is
-// to do. These wait awake, but give way to whoever wants to run, and go to sleep when nothing comes for a while.
+// to do. These wait awake, but give way to whoever wants to run, and go to sleep when nothing comes for a while. What a
+// thread has not begun, since it sleeps or others run in its place, those who come take over.
 
 #pragma once
 
@@ -10,38 +11,32 @@
 
 namespace seqlm {
 
-// Where all threads of a team wait for each other.
-class Barrier {
-public:
-    void wait(int members);
-
-private:
-    alignas(64) int arrived_ = 0;
-    alignas(64) int round_ = 0;
-};
-
-// One of the threads that run a task.
+// One of those that a task is divided among. They are not the threads: a thread may do what falls to several of them,
+// and the results do not depend on who does what.
 struct Member {
     int index, members;
-    Barrier& barrier;
-
-    void wait() const { barrier.wait(members); }
 };
 
-using Task = void (*)(const void* context, const Member& member);
+// The most members that a task can have.
+constexpr int most_members = 1024;
 
-// Runs task(context, member) in each of `threads` threads, of which the calling one is the first, and returns when all
-// are done. Calls from several threads are served one after the other. Throws std::system_error where there can be no
-// more threads. A task must not throw.
-void run_in_team(int threads, Task task, const void* context);
+// What falls to a member in a phase.
+using Task = void (*)(const void* context, const Member& member, std::size_t phase);
 
-// How many of so many threads are of use to a call of so many multiplications, in which they meet so often: each should
-// have a least number of them from one meeting to the next, or meeting takes longer, and more from others on its
-// processor, than it helps. A call itself is worth some meetings, since the threads have to come, and to get from each
-// other what an earlier call has made.
-int useful_threads(int threads, std::size_t multiplications, std::size_t meetings = 0);
+// Runs task(context, member, phase) for each of so many members and phases, and returns when all is done. A phase begins
+// when all members have done with the one before. The calling thread takes part; without others it does everything.
+// Calls from several threads are served one after the other. A task must not throw.
+void run_in_team(int members, std::size_t phases, Task task, const void* context);
+
+// How many of so many members are of use to a task of so many multiplications, with so many phases: each should have a
+// least number of them in a phase, or meeting takes longer, and more from others on its processor, than it helps. A call
+// itself is worth some phases, since the threads have to come, and to get from each other what an earlier call has made.
+int useful_members(int members, std::size_t multiplications, std::size_t phases = 0);
 
 // Sets that number, at least 1.
 void set_least_multiplications(std::size_t least);
+
+// Sets how many threads compute, at least 1, however many members a task has. Not to be called while tasks run.
+void set_threads(int threads);
 
 }  // namespace seqlm

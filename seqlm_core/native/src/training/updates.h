@@ -2,8 +2,8 @@
 //
 // Included by compiled_for.h, in the namespace of one instruction set.
 
-// Calls work(parameter, range) for those parts of the parameters that are a thread's: mostly those whose gradients it
-// has added up itself.
+// Calls work(parameter, range) for those parts of the parameters that are a member's: mostly those whose gradients its
+// thread has added up itself.
 template <class Work>
 SEQLM_INLINE void for_own_parts(const Parameter* parameters, std::size_t count, const Member& member, const Work& work) {
     for (std::size_t i = 0; i < count; ++i) {
@@ -54,16 +54,20 @@ SEQLM_INLINE void update_part(const UpdateRule& rule, float rescale, const Param
 }
 
 template <UpdateRule::Kind kind>
-void update_all(const UpdateRule& rule, const Parameter* parameters, std::size_t count, double* sums, int threads) {
-    in_parallel(threads, [&](const Member& member) {
-        float rescale = rule.rescale;
-        if (rule.clip_norm > 0) {
-            double sum = 0, total = 0;
+void update_all(const UpdateRule& rule, const Parameter* parameters, std::size_t count, double* sums, int members) {
+    const bool clips = rule.clip_norm > 0;
+    in_phases(members, clips ? 2 : 1, [&](const Member& member, std::size_t phase) {
+        if (clips && phase == 0) {
+            double sum = 0;
             for_own_parts(parameters, count, member, [&](const Parameter& parameter, Range range) {
                 sum += sum_of_squares(parameter.gradient, range);
             });
             sums[member.index] = sum;
-            member.wait();
+            return;
+        }
+        float rescale = rule.rescale;
+        if (clips) {
+            double total = 0;
             for (int i = 0; i < member.members; ++i) total += sums[i];
             const double norm = std::sqrt(total);
             // Written so that a norm that is not a number makes everything so.
@@ -75,16 +79,16 @@ void update_all(const UpdateRule& rule, const Parameter* parameters, std::size_t
     });
 }
 
-void update(const UpdateRule& rule, const Parameter* parameters, std::size_t count, double* sums, int threads) {
+void update(const UpdateRule& rule, const Parameter* parameters, std::size_t count, double* sums, int members) {
     using Kind = UpdateRule::Kind;
     std::size_t size = 0;
     for (std::size_t i = 0; i < count; ++i) size += parameters[i].size;
-    threads = useful_threads(threads, 32 * size);  // a number of a parameter takes as long as so many multiplications
+    members = useful_members(members, 32 * size);  // a number of a parameter takes as long as so many multiplications
     switch (rule.kind) {
-        case Kind::sgd: return update_all<Kind::sgd>(rule, parameters, count, sums, threads);
-        case Kind::momentum: return update_all<Kind::momentum>(rule, parameters, count, sums, threads);
-        case Kind::nesterov: return update_all<Kind::nesterov>(rule, parameters, count, sums, threads);
-        case Kind::rmsprop: return update_all<Kind::rmsprop>(rule, parameters, count, sums, threads);
-        case Kind::adam: return update_all<Kind::adam>(rule, parameters, count, sums, threads);
+        case Kind::sgd: return update_all<Kind::sgd>(rule, parameters, count, sums, members);
+        case Kind::momentum: return update_all<Kind::momentum>(rule, parameters, count, sums, members);
+        case Kind::nesterov: return update_all<Kind::nesterov>(rule, parameters, count, sums, members);
+        case Kind::rmsprop: return update_all<Kind::rmsprop>(rule, parameters, count, sums, members);
+        case Kind::adam: return update_all<Kind::adam>(rule, parameters, count, sums, members);
     }
 }
