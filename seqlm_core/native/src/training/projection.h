@@ -24,12 +24,18 @@ public:
     // place of the member's.
     template <class To, class Finish>
     void forward(const To& to, std::size_t stride, const Finish& finish) {
-        const Packed weights{state_.packed.room(Packed::size(work_.inputs, columns_)), work_.inputs, columns_};
-        const std::size_t own = stride ? 0 : row_group * columns_;
-        float* const bias = state_.scratch.room(columns_ + own * static_cast<std::size_t>(members_));
-        in_phases(members_, 2, [&](const Member& member, std::size_t phase) {
-            if (phase == 0) return pack(weights, bias, part_of(columns_, member, panel));
-            float* const products = bias + columns_ + own * static_cast<std::size_t>(member.index);
+        const std::size_t size = apart(Packed::size(work_.inputs, columns_));
+        float* const packed = state_.packed.room(size * copies());
+        const std::size_t own = apart(columns_ + (stride ? 0 : row_group * columns_));
+        float* const scratch = state_.scratch.room(own * static_cast<std::size_t>(members_));
+        const Turns turns{copies() == 1, 1};
+        in_phases(members_, turns.phases(), [&](const Member& member, std::size_t phase) {
+            const Packed weights{packed + size * copy_of(member), work_.inputs, columns_};
+            if (phase == 0) pack(weights, packed_part(columns_, member));
+            if (!turns.is_one(phase)) return;
+            float* const bias = scratch + own * static_cast<std::size_t>(member.index);
+            float* const products = bias + columns_;
+            pad_bias(bias);
             const Range sequences = sequences_of(member), rows{0, work_.time * sequences.size()};
             for_runs(sequences, own_part(rows, member), [&](std::size_t, std::size_t row, std::size_t count) {
                 float* const here = stride ? to(row) : products;
@@ -48,10 +54,11 @@ public:
     // the index of the row with which it begins.
     template <class Of, class Prepare>
     void backward(const ProjectionBackward& gradients, std::size_t stride, const Of& of, const Prepare& prepare) {
-        const std::size_t inputs = padded(work_.inputs), chunk = block_depth * columns_;
-        const std::size_t own = product_scratch + row_group * inputs;
-        const std::size_t sums = work_.outputs * work_.inputs + work_.outputs;
-        const Packed weights{state_.packed.room(Packed::size(work_.outputs, inputs)), work_.outputs, inputs};
+        const std::size_t inputs = padded(work_.inputs), chunk = apart(block_depth * columns_);
+        const std::size_t own = apart(product_scratch + row_group * inputs);
+        const std::size_t sums = apart(work_.outputs * work_.inputs + work_.outputs);
+        const std::size_t size = apart(Packed::size(work_.outputs, inputs));
+        float* const packed = state_.packed.room(size * copies());
         float* const chunks = state_.scratch.room(
             2 * chunk * division_.groups + (division_.groups - 1) * sums + own * static_cast<std::size_t>(members_)
         );
@@ -60,12 +67,14 @@ public:
         // Members that share rows prepare those of a chunk for each other, and then each adds up some of the gradients.
         // A turn more than there are chunks: the second half of one comes with the first half of the one before it.
         const bool adds_groups = division_.groups > 1;
-        const Turns turns{true, division_.shares > 1 ? chunk_count() + 1 : 1};
+        const Turns turns{copies() == 1, division_.shares > 1 ? chunk_count() + 1 : 1};
         in_phases(members_, turns.phases() + (adds_groups ? 1 : 0), [&](const Member& member, std::size_t phase) {
+            const Packed weights{packed + size * copy_of(member), work_.outputs, inputs};
             if (phase == 0) {
-                const Range part = part_of(inputs, member, panel);
-                return pack_rows(work_.weight, work_.inputs, work_.inputs, weights, part.first, part.last);
+                const Range part = packed_part(inputs, member);
+                pack_rows(work_.weight, work_.inputs, work_.inputs, weights, part.first, part.last);
             }
+            if (!turns.is_one(phase)) return;
             if (adds_groups && phase == turns.phases()) {
                 for (std::size_t i = 0; i + 1 < division_.groups; ++i) {
                     const float* const other = others + i * sums;
@@ -117,14 +126,29 @@ private:
         }
     }
 
-    void pack(const Packed& weights, float* bias, Range part) const {
+    // The packed weights: one copy of each member or one for all, which is whose, and which columns a member packs.
+    std::size_t copies() const {
+        const bool are_small = work_.inputs * work_.outputs <= small_weights;
+        return division_.shares == 1 && are_small ? division_.groups : 1;
+    }
+    std::size_t copy_of(const Member& member) const {
+        return copies() > 1 ? static_cast<std::size_t>(member.index) : 0;
+    }
+    Range packed_part(std::size_t columns, const Member& member) const {
+        return copies() > 1 ? Range{0, columns} : part_of(columns, member, panel);
+    }
+
+    // For a softmax: what is no class has no probability.
+    void pad_bias(float* bias) const {
+        for (std::size_t c = 0; c < columns_; ++c) bias[c] = c < work_.outputs ? work_.bias[c] : -1e30f;
+    }
+
+    void pack(const Packed& weights, Range part) const {
         for (std::size_t column = part.first; column < part.last; column += panel) {
             const float* pointers[panel];
             for (std::size_t c = 0; c < panel; ++c) {
                 const bool is_there = column + c < work_.outputs;
                 pointers[c] = is_there ? work_.weight + (column + c) * work_.inputs : nullptr;
-                // For a softmax: what is no class has no probability.
-                if (column + c < columns_) bias[column + c] = is_there ? work_.bias[column + c] : -1e30f;
             }
             pack_panel(pointers, weights, column);
         }
