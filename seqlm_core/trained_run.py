@@ -217,8 +217,13 @@ class TrainedRun(Generic[SettingsT]):
         raise NotImplementedError
 
     def change_settings(self, settings: SettingsT) -> None:
-        """Write other settings into the run's configuration."""
-        self.config["settings"] = dataclasses.asdict(settings)
+        """Write what other settings change into the run's configuration.
+
+        The rest stays as recorded, without what was filled in: the checkpoints hold a digest of some of it.
+        """
+        before, after = dataclasses.asdict(self.settings), dataclasses.asdict(settings)
+        changed = {name: value for name, value in after.items() if value != before[name]}
+        self.config["settings"] = {**self.config["settings"], **changed}
         self.directory.write_config(self.config)
         self.settings = settings
 
