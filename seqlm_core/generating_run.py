@@ -14,7 +14,7 @@ from seqlm_core.components import build_tokenizer
 from seqlm_core.errors import RunError
 from seqlm_core.generation.chains import Search
 from seqlm_core.generation.decoding import DEFAULT_TEMPERATURE, DecodingRules
-from seqlm_core.generation.gaps import DEFAULT_MARK, cut_gapped_text
+from seqlm_core.generation.gaps import DEFAULT_MARK, MOST_TOKENS_OF_MARK, cut_gapped_text
 from seqlm_core.generation.generate import DEFAULT_LENGTH
 from seqlm_core.generation.infilling import DEFAULT_SWEEPS, InfilledText, Infiller
 from seqlm_core.generation.native_network import step_network
@@ -297,7 +297,7 @@ class GeneratingRun(TrainedRun[Settings]):
             )
         check_argument("text", text, str)
         check_argument("mark", mark, str)
-        check_argument("gap", gap, int)
+        check_argument("gap", gap, int, 1, MOST_TOKENS_OF_MARK)
         check_infilling(count, sweeps, temperature)
         search = Search(sweeps, temperature, checked_seed(0 if seed is None and temperature == 0 else seed))
         gapped = cut_gapped_text(text, mark, gap, self.tokenizer, self.vocabulary)

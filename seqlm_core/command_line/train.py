@@ -12,7 +12,7 @@ from seqlm_core.command_line.notices import be_quiet
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.command_line.report import epochs_in_words, printed_if_possible
 from seqlm_core.command_line.setting_options import given_settings, setting_options
-from seqlm_core.errors import UsageError, one_line
+from seqlm_core.errors import RunError, UsageError, one_line
 from seqlm_core.reading.unknown import MOST_UNKNOWN, percent
 from seqlm_core.settings import Settings
 
@@ -86,6 +86,8 @@ def _report(run: Any) -> None:
     best = next((record for record in reversed(epochs) if record["best"]), None)
     try:
         sample = run.sample(length=SAMPLE_LENGTH, seed=run.settings.seed).strip()
+    except RunError:  # nothing can be done with the run
+        raise
     except Exception as error:  # the figures are there all the same
         logging.getLogger("seqlm").warning("no text could be sampled: %s", one_line(error))
     else:

@@ -44,18 +44,16 @@ def cut_gapped_text(
     Args:
         text: with marks where tokens are missing; marks that follow each other are one gap.
         mark: any text that is not empty.
-        tokens_of_mark: how many tokens each mark stands for.
+        tokens_of_mark: how many tokens each mark stands for, at least 1 and at most ``MOST_TOKENS_OF_MARK``.
         tokenizer: cuts what is between the marks.
         vocabulary: of the model.
 
     Raises:
-        SettingError: the mark is empty, or stands for no token or for too many.
+        SettingError: the mark is empty.
         UsageError: the text has no mark.
     """
     if not mark:
         raise SettingError("mark", "must not be empty")
-    if not 1 <= tokens_of_mark <= MOST_TOKENS_OF_MARK:
-        raise SettingError("gap", f"must be between 1 and {MOST_TOKENS_OF_MARK}, not {tokens_of_mark}")
     *pieces, last = text.split(mark)
     if not pieces:
         raise UsageError(f"the text has no gap: the mark {mark!r} is not in it")

@@ -11,7 +11,10 @@ import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
 PROGRAMS = sorted(
-    [*(TESTS / "faults").glob("*.py"), *(TESTS / "benchmarks").glob("*.py"), TESTS / "native/sanitize.py"]
+    path
+    for folder in ("faults", "benchmarks", "native")
+    for path in (TESTS / folder).glob("*.py")
+    if "__main__" in path.read_text(encoding="utf-8")
 )
 INFILL = [
     "TEXT",

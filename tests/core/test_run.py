@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
+import shutil
 
 import pytest
 from sequence_runs import learnable
 
 import seqlm_core as seqlm
+from seqlm_core.run_directory import RunDirectory
 
 
 def options_of(registry, name):
     return {option.name: option.default for option in registry.get(name).options.__dataclass_fields__.values()}
 
 
-def test_settings_have_what_was_chosen_where_nothing_was_given(trained):
+def test_settings_have_what_was_chosen_where_nothing_was_given(trained, tmp_path):
     run = trained(cell="lstm", tokenizer="word")
     plugins = seqlm.installed_plugins()
-    for settings in (run.settings, with_recorded(run, {"tokenizer": "word", "hidden_size": 16}).settings):
+    earlier = with_recorded(run, tmp_path / "earlier", {"tokenizer": "word", "hidden_size": 16})
+    for settings in (run.settings, earlier.settings):
         assert settings.embedding_size == run.weights["input.weight"].shape[1] == 16
         assert settings.learning_rate == plugins.optimizers.get("adam").default_learning_rate
         assert settings.min_count == 2
@@ -25,15 +28,19 @@ def test_settings_have_what_was_chosen_where_nothing_was_given(trained):
         assert settings.optimizer_options == options_of(plugins.optimizers, "adam")
 
 
-def with_recorded(run, settings):
-    """Return a run as if only these settings had been recorded, as by an earlier version."""
-    earlier = seqlm.Run(run.path)
-    earlier.config["settings"] = settings
-    return earlier
+def with_recorded(run, path, settings):
+    """Return a copy of a run for which only these settings were recorded, as by an earlier version."""
+    shutil.copytree(run.path, path)
+    config = dict(run.config, settings=settings, plugins=dict(run.config["plugins"]))
+    for role in config["plugins"].keys() & settings.keys():
+        config["plugins"][role] = dict(config["plugins"][role], name=settings[role])
+    RunDirectory(path).write_config(config)
+    return seqlm.Run(path)
 
 
-def test_settings_are_told_where_the_plugin_of_an_option_is_not_here(trained):
-    run = with_recorded(trained(cell="lstm", tokenizer="word"), {"optimizer": "gone", "hidden_size": 16})
+def test_settings_are_told_where_the_plugin_of_an_option_is_not_here(trained, tmp_path):
+    recorded = {"tokenizer": "word", "optimizer": "gone", "hidden_size": 16}
+    run = with_recorded(trained(cell="lstm", tokenizer="word"), tmp_path / "earlier", recorded)
     assert run.settings.optimizer == "gone"
     assert run.settings.embedding_size == 16
 

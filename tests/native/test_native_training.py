@@ -526,7 +526,7 @@ def test_a_run_goes_on_without_the_kernels_that_it_began_with_and_says_so(short_
         parts = seqlm.resume(tmp_path / "parts", max_steps=12, quiet=True)
     assert f"begun with {NATIVE[-1]} kernels and goes on with mxnet" in caplog.text
     threads = os.environ["OMP_NUM_THREADS"]
-    assert f"computing on cpu(0) with MXNet's operators, {threads} threads" in caplog.text
+    assert f"computing on cpu(0) with MXNet's operators, {threads} thread" in caplog.text
     np.testing.assert_allclose(losses_of(parts), losses_of(whole), rtol=1e-4)
 
 
