@@ -15,11 +15,11 @@ namespace seqlm {
 
 namespace {
 
-// How long a waiting thread leaves what is another's to that one; looks without giving way to others; and looks before it
-// goes to sleep, which is longer than it takes from one operator to the next. In microseconds.
+// How long a waiting thread leaves what is another's to that one, and how long it looks before it goes to sleep, in
+// microseconds. It does not give way by sched_yield: that costs a thread its turns for
+// milliseconds, where others want to run.
 constexpr double before_taking_over = 5;
-constexpr double awake = 10;
-constexpr double before_sleeping = 1000;
+constexpr double before_sleeping = 50;
 
 using Clock = std::chrono::steady_clock;
 
@@ -192,7 +192,6 @@ private:
                 if (take_any(seen)) return;
             }
             if (waited > before_sleeping) break;
-            if (waited > awake) sched_yield();
         }
         Thread& thread = threads_[static_cast<std::size_t>(index)];
         std::unique_lock<std::mutex> lock(thread.mutex);

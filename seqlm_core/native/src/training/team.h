@@ -1,9 +1,8 @@
 // Threads that compute together.
 //
-// They are not OpenMP's. Its threads either hold their processors while they wait, and then everything else that wants
-// to run takes many times as long, or they sleep, and then it takes longer to wake them than to compute what there is
-// to do. These wait awake, but give way to whoever wants to run, and go to sleep when nothing comes for a while. What a
-// thread has not begun, since it sleeps or others run in its place, those who come take over.
+// They are not OpenMP's, of which each has to do its part, so that all wait for one that sleeps or in whose place the
+// system runs something else. Here those who have nothing to do take over what such a thread has not begun. So they can
+// go to sleep soon, and leave their processors to whoever wants to run.
 
 #pragma once
 
