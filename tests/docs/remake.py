@@ -2,8 +2,9 @@
 
 Run as ``python tests/docs/remake.py docs/tutorial.md``, with nothing else to do for the machine, since the output holds
 times; it takes some minutes and writes the page. ``--text FILE`` gives a text that the page names and the project does
-not have; without it, what is made of it stays as it is. A test makes the page in a small form, and demands that what
-it shows differs in numbers and samples alone.
+not have; without it, what is made of it stays as it is. ``--folder FOLDER`` keeps the runs and what was printed, so
+that the same command goes on where it was interrupted. A test makes the page in a small form, and demands that what it
+shows differs in numbers and samples alone.
 
 - The commands in blocks of shell are run one after the other, all of a page in one folder that has ``data``.
 - A block of text, or a table, after the comment ``<!-- output: WHAT -->`` is made of the last command, see ``OUTPUTS``;
@@ -50,10 +51,13 @@ class Page:
 
     Args:
         small: train small models for a moment.
+        printed: file of what commands printed, which are then not run again.
     """
 
-    def __init__(self, small: bool) -> None:
+    def __init__(self, small: bool, printed: Path | None = None) -> None:
         self.small = small
+        self._file = printed
+        self._printed = json.loads(printed.read_text()) if printed is not None and printed.exists() else {}
         self.output = self.errors = ""
         self.has_text = True
 
@@ -82,11 +86,15 @@ class Page:
 
     def run(self, command: str) -> None:
         """Run a command in this process, and keep what it prints."""
-        arguments = self._arguments(command)
+        arguments = shlex.split(command)[1:]
         self.has_text = all(Path(word).exists() for word in arguments if re.fullmatch(r"[\w-]+\.txt", word))
         if not self.has_text:
             print(f"not run, since its text is not here: {command}", file=sys.stderr)
             return
+        if command in self._printed:
+            self.output, self.errors = self._printed[command]
+            return
+        arguments = self._arguments(command)
         output, errors = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
             try:
@@ -95,6 +103,9 @@ class Page:
                 if end.code:
                     raise RuntimeError(f"{command} exits with {end.code}: {errors.getvalue()}") from None
         self.output, self.errors = output.getvalue(), errors.getvalue()
+        if self._file is not None:
+            self._printed[command] = [self.output, self.errors]
+            self._file.write_text(json.dumps(self._printed))
 
     def interrupt(self, command: str) -> None:
         """Run a command in a process of its own, and interrupt it when it has told how it goes."""
@@ -146,6 +157,8 @@ class Page:
     def _arguments(self, command: str) -> list[str]:
         print(f"$ {command}", file=sys.stderr)
         arguments = shlex.split(command)[1:]
+        if "--out" in arguments:  # what is left of a remake that was interrupted
+            shutil.rmtree(arguments[arguments.index("--out") + 1], ignore_errors=True)
         if self.small and arguments[0] == "train":
             arguments += (SMALL_RESUMED if "--resume" in arguments else SMALL).split()
         return arguments
@@ -185,14 +198,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make what a page shows of its commands' output.")
     parser.add_argument("page", type=Path)
     parser.add_argument("--text", type=Path, action="append", default=[], help="a text that the page names")
+    parser.add_argument("--folder", type=Path, help="where to keep the runs; else they are thrown away")
     options = parser.parse_args()
     page, texts = options.page.resolve(), [text.resolve() for text in options.text]
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(PROJECT / "data", Path(folder, "data"))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(options.folder or temporary)
+        shutil.copytree(PROJECT / "data", folder / "data", dirs_exist_ok=True)
         for text in texts:
             shutil.copy(text, folder)
         os.chdir(folder)
-        made = Page(small=False).remade(page.read_text())
+        made = Page(small=False, printed=Path("printed.json")).remade(page.read_text())
         os.chdir(PROJECT)
     page.write_text(made)
 
