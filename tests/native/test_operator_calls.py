@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +14,7 @@ from operator_calls import Operator
 
 from seqlm_core.native import GATES
 from seqlm_core.native import training as native
+from seqlm_core.native.library import load
 
 NATIVE = native.available_kernels()[1:]
 pytestmark = pytest.mark.skipif(not NATIVE, reason="the native library was not built, or is switched off")
@@ -17,9 +22,19 @@ pytestmark = pytest.mark.skipif(not NATIVE, reason="the native library was not b
 TIME, BATCH, UNITS, VOCABULARY, CLASSES = 5, 7, 20, 6, 9
 
 
+@functools.cache
+def library_of_its_own():
+    """A copy of the library. MXNet copies every message of the one that it uses at every call, and never lets go."""
+    with tempfile.TemporaryDirectory() as folder:
+        return load(
+            Path(shutil.copy(native.LIBRARY, folder)), "seqlm_training_interface", native.INTERFACE, "nothing computes"
+        )
+
+
 @contextlib.contextmanager
 def computing_with(kernels, threads):
     with native.chosen_kernels(kernels), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "_load", lambda path: library_of_its_own())
         patch.setattr(native, "LEAST_MULTIPLICATIONS", 1)
         patch.setenv("OMP_NUM_THREADS", str(threads))
         native._use(kernels)
@@ -41,7 +56,7 @@ class Call:
         random = np.random.default_rng(3)
         self.of_outputs = [random.normal(size=shape).astype(np.float32) for shape in outputs]
         self.gradients = [np.full_like(array, 77) for array in inputs.values()]
-        library = native._load(native.LIBRARY)
+        library = library_of_its_own()
         self.operator = Operator(library, name, attributes or {})
 
     def forward(self):

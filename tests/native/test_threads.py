@@ -24,9 +24,14 @@ from seqlm_core.threads import MXNETS_OWN, settle_threads, startable_threads, us
 SMALL = ["--hidden-size", "100", "--max-steps", "3", "--sample-every", "0", "--log-every", "1"]
 
 
+# Of programs that are run: what is installed is used, not what lies in the current folder, which may not be built.
+ELSEWHERE = Path(__file__).parent
+
+
 def run_seqlm(*arguments, timeout=60, **environment):
     return subprocess.run(
         [sys.executable, "-m", "seqlm_core.command_line.main", *map(str, arguments)],
+        cwd=ELSEWHERE,
         env={**os.environ, **{name: str(value) for name, value in environment.items()}},
         capture_output=True,
         text=True,
@@ -146,6 +151,7 @@ print(hashlib.sha256(b"".join(values.tobytes() for values in found.values())).he
     for most in ("5", "6", "100"):
         done = subprocess.run(
             [sys.executable, "-c", code],
+            cwd=ELSEWHERE,
             env={**environment, "LD_PRELOAD": few_threads, "MOST_THREADS": most},
             capture_output=True,
             text=True,
