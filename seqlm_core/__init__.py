@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from seqlm_core.engine.numerics import log_softmax, sigmoid
 from seqlm_core.errors import (
     NonFiniteLossError,
     PluginError,
@@ -23,21 +24,24 @@ from seqlm_core.errors import (
     UnknownNameError,
     UsageError,
 )
-from seqlm_core.hookspecs import hookimpl
-from seqlm_core.numerics import log_softmax, sigmoid
-from seqlm_core.options import NoOptions, option
-from seqlm_core.plugin_files import load_plugin
-from seqlm_core.plugins import Plugins, installed_plugins
-from seqlm_core.run import Run
-from seqlm_core.sequence_model import SequenceModel
-from seqlm_core.sequence_run import SequenceRun
+from seqlm_core.plugins.files import load_plugin
+from seqlm_core.plugins.hookspecs import hookimpl
+from seqlm_core.plugins.loading import Plugins, installed_plugins
+from seqlm_core.plugins.options import NoOptions, option
+from seqlm_core.plugins.specs import CellSpec, OptimizerSpec, States, Tokenizer, TokenizerSpec, TrainableTokenizer
+from seqlm_core.runs.language_run import LanguageRun
+from seqlm_core.runs.sequence_run import SequenceRun
 from seqlm_core.sequences.columns import read_columns
-from seqlm_core.settings import SequenceSettings, Settings
-from seqlm_core.specs import CellSpec, OptimizerSpec, States, Tokenizer, TokenizerSpec, TrainableTokenizer
+from seqlm_core.sessions.resume import resume
+from seqlm_core.sessions.sequence_model import SequenceModel
+from seqlm_core.sessions.train import train
+from seqlm_core.settings.settings import LanguageSettings, SequenceSettings
 from seqlm_core.training.extension import Extension
-from seqlm_core.training.resume import resume
-from seqlm_core.training.train import train
 from seqlm_core.version import __version__
+
+# Names of before, by which programs may know them.
+Run = LanguageRun
+Settings = LanguageSettings
 
 if TYPE_CHECKING:
     from seqlm_core.model.initialization import GateBias, GateOrthogonal
@@ -48,6 +52,8 @@ __all__ = [
     "Extension",
     "GateBias",
     "GateOrthogonal",
+    "LanguageRun",
+    "LanguageSettings",
     "NoOptions",
     "NonFiniteLossError",
     "OptimizerSpec",

@@ -32,9 +32,9 @@ def short_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(short_text: Path, tmp_path_factory: pytest.TempPathFactory):
     """Return a function that trains a small run with some settings, once for the whole session."""
-    runs: dict[str, seqlm.Run] = {}
+    runs: dict[str, seqlm.LanguageRun] = {}
 
-    def train(**settings) -> seqlm.Run:
+    def train(**settings) -> seqlm.LanguageRun:
         key = repr(sorted(settings.items()))
         if key not in runs:
             out = tmp_path_factory.mktemp("runs") / "run"

@@ -7,12 +7,12 @@ import string
 import numpy as np
 
 import seqlm_core as seqlm
-from seqlm_core.architecture import Architecture
 from seqlm_core.generation.native_network import NativeNetwork
 from seqlm_core.generation.network import StepNetwork
+from seqlm_core.model.architecture import LanguageArchitecture
 from seqlm_core.native import GATES
 from seqlm_core.native.generation import generation_library
-from seqlm_core.options import make_options
+from seqlm_core.plugins.options import make_options
 from seqlm_core.reading.vocabulary import Vocabulary
 
 
@@ -50,7 +50,9 @@ class RandomModel:
         self.options = make_options(self.spec, dict(options))
         embedding_size = units if tie_weights else embedding_size
         sides = 1 + self.spec.bidirectional
-        self.architecture = Architecture(vocabulary_size, units, layers, embedding_size, sides == 2, tie_weights)
+        self.architecture = LanguageArchitecture(
+            vocabulary_size, units, layers, embedding_size, sides == 2, tie_weights
+        )
         self.kernel = self.spec.native_kernel(self.options)
         rows = GATES[self.kernel] * units
         random = np.random.default_rng(seed)

@@ -10,16 +10,16 @@ import numpy as np
 from reference_model import STEP, gru_step, lstm_step, rnn_step
 
 import seqlm_core as seqlm
-from seqlm_core.architecture import SequenceArchitecture
-from seqlm_core.build import build_sequence_network, load_weights
-from seqlm_core.components import Components
+from seqlm_core.engine.mxnet import autograd, mx, nd
+from seqlm_core.model.architecture import SequenceArchitecture
+from seqlm_core.model.build import build_sequence_network, load_weights
 from seqlm_core.model.initialization import unique_parameters
+from seqlm_core.model.prediction import NetworkInputs
 from seqlm_core.model.sequence_network import LONGEST_SPELLING, SequenceLoss, SequenceOutputs
-from seqlm_core.mxnet import autograd, mx, nd
+from seqlm_core.plugins.components import Components
 from seqlm_core.sequences.batches import Batch, EncodedSequences
-from seqlm_core.sequences.encoders import Encoders
+from seqlm_core.sequences.codecs import Codecs
 from seqlm_core.sequences.examples import check_examples
-from seqlm_core.sequences.prediction import NetworkInputs
 
 CELLS = ["rnn", "gru", "lstm", "birnn", "bigru", "bilstm"]
 INPUTS = {
@@ -57,7 +57,7 @@ def make_examples(inputs, outputs, lengths=LENGTHS, seed=0):
 def make_encoders(inputs, outputs):
     kind = "values" if inputs == "values" else "tokens"
     examples = make_examples(inputs, outputs, lengths=[9] * 9, seed=99)
-    return Encoders.from_examples(examples, kind, outputs, by_characters=inputs == "spelt")
+    return Codecs.from_examples(examples, kind, outputs, by_characters=inputs == "spelt")
 
 
 def encoded(inputs, outputs, lengths=LENGTHS, seed=0):

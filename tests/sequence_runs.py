@@ -8,7 +8,7 @@ import signal
 import numpy as np
 
 import seqlm_core as seqlm
-from seqlm_core.training.sequence_learning import SequenceLearning
+from seqlm_core.training.tasks.sequences import SequenceLearning
 
 TOKENS = list("abcdef")
 SMALL = {

@@ -33,7 +33,7 @@ def evaluate_command(
     import seqlm_core as seqlm
 
     load_plugin_files(plugin_files)
-    evaluations = seqlm.Run(run).evaluate(*files, encoding=encoding)
+    evaluations = seqlm.LanguageRun(run).evaluate(*files, encoding=encoding)
     if as_json:
         values = [evaluation.to_json() for evaluation in evaluations]
         click.echo(json.dumps(values[0] if len(values) == 1 else values, indent=2))

@@ -74,7 +74,7 @@ def infill_command(
     if seed is None:
         seed = secrets.randbits(63) if temperature else 0
     load_plugin_files(plugin_files)
-    opened = seqlm.Run(run)
+    opened = seqlm.LanguageRun(run)
     infilled: Iterable[InfilledText] = opened.infill_each(
         text, gap=gap, mark=mark, count=count, sweeps=sweeps, temperature=temperature, seed=seed
     )

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 import click
 
-from seqlm_core.best_effort import BestEffortStream, drop_unwritten, open_missing_standard_streams
 from seqlm_core.command_line.check import check_command
 from seqlm_core.command_line.evaluate import evaluate_command
 from seqlm_core.command_line.infill import infill_command
@@ -23,7 +22,8 @@ from seqlm_core.command_line.setting_options import flag_of
 from seqlm_core.command_line.tag import tag_group
 from seqlm_core.command_line.train import train_command
 from seqlm_core.errors import SeqlmError, SettingError, TrainingInterrupted
-from seqlm_core.plugins import broken_logger
+from seqlm_core.plugins.loading import broken_logger
+from seqlm_core.storage.streams import BestEffortStream, drop_unwritten, open_missing_standard_streams
 from seqlm_core.version import __version__
 
 INTERRUPTED = 128 + signal.SIGINT

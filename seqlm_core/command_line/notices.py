@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from seqlm_core.plugins import broken_logger
+from seqlm_core.plugins.loading import broken_logger
 
 
 def be_quiet() -> None:

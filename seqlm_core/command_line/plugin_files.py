@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from seqlm_core.registry import Source
+    from seqlm_core.plugins.registry import Source
 
 plugin_option = click.option(
     "--plugin",
@@ -21,6 +21,6 @@ plugin_option = click.option(
 
 def load_plugin_files(files: Iterable[str]) -> list[Source]:
     """Load the plugins that are in files, and return the source of each."""
-    from seqlm_core.plugin_files import load_plugin
+    from seqlm_core.plugins.files import load_plugin
 
     return [load_plugin(file) for file in files]

@@ -40,7 +40,7 @@ def plugins_command(plugin_files: tuple[str, ...], as_json: bool) -> None:
 
 
 def _as_json(plugins: Any) -> dict[str, Any]:
-    from seqlm_core.options import describe_options
+    from seqlm_core.plugins.options import describe_options
 
     return {
         "plugins": [

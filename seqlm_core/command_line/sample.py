@@ -19,7 +19,7 @@ from seqlm_core.errors import UsageError
 from seqlm_core.generation.decoding import DEFAULT_TEMPERATURE
 from seqlm_core.generation.generate import DEFAULT_LENGTH
 from seqlm_core.generation.requests import LONGEST_OF_BEAM, WIDEST_BEAM
-from seqlm_core.temporary import temporary_files_told
+from seqlm_core.storage.temporary import readable_file_errors
 
 if TYPE_CHECKING:
     from seqlm_core.generation.texts import GeneratedText
@@ -132,7 +132,7 @@ def sample_command(
     if prompt_file is None and context.get_parameter_source("encoding") != click.core.ParameterSource.DEFAULT:
         raise UsageError("--encoding is that of --prompt-file, which is not given")
     load_plugin_files(plugin_files)
-    opened = seqlm.Run(run)
+    opened = seqlm.LanguageRun(run)
     prompt = _prompt(prompt, prompt_file, encoding)
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
     at_once = stream if stream is not None else count == 1 and on_terminal
@@ -185,12 +185,12 @@ def _temporary_file() -> Iterator[IO[bytes]]:
 
 
 def _keep(values: Iterable[Any], file: IO[bytes]) -> None:
-    with temporary_files_told():
+    with readable_file_errors():
         file.writelines(json.dumps(value).encode() + b"\n" for value in values)
 
 
 def _kept(file: IO[bytes]) -> Iterator[Any]:
-    with temporary_files_told():
+    with readable_file_errors():
         file.seek(0)
     yield from map(json.loads, file)
 
@@ -207,7 +207,7 @@ def _prompt(text: str | None, file: str | None, encoding: str) -> str:
     if text is not None:
         raise UsageError("--prompt and --prompt-file are two ways to give the same; leave one of them out")
     from seqlm_core.reading.text import check_encoding, read_blocks
-    from seqlm_core.texts import open_texts
+    from seqlm_core.runs.training_texts import open_texts
 
     check_encoding(encoding)
     with open_texts(file) as opened:

@@ -31,10 +31,10 @@ def score_command(
     The surprisal is in bits: minus the binary logarithm of the probability, reading from left to right.
     """
     import seqlm_core as seqlm
-    from seqlm_core.texts import check_texts
+    from seqlm_core.runs.training_texts import check_texts
 
     load_plugin_files(plugin_files)
-    opened = seqlm.Run(run)
+    opened = seqlm.LanguageRun(run)
     check_texts(files)
     for file in files:
         for scored in opened.score(file, per=per, encoding=encoding):

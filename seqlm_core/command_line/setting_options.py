@@ -1,4 +1,4 @@
-"""Command-line options made from the fields of the settings in :mod:`seqlm_core.settings`."""
+"""Command-line options made from the fields of the settings in :mod:`seqlm_core.settings.settings`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any, Callable
 
 import click
 
-from seqlm_core.options import parse_assignments
-from seqlm_core.settings import TrainingSettings, setting_types
+from seqlm_core.plugins.options import parse_assignments
+from seqlm_core.settings.settings import TrainingSettings, setting_types
 
 
 def setting_options(kind: type[TrainingSettings]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -17,7 +17,7 @@ from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_optio
 from seqlm_core.command_line.report import epochs_in_words, printed_if_possible
 from seqlm_core.command_line.setting_options import given_settings, setting_options
 from seqlm_core.errors import UsageError
-from seqlm_core.settings import SequenceSettings
+from seqlm_core.settings.settings import SequenceSettings
 
 SEQUENCES_AT_A_TIME = 1000
 
@@ -208,7 +208,7 @@ def evaluate_command(
 
 @contextmanager
 def _opened(files: list[str], validation: str | None = None) -> Iterator[Any]:
-    from seqlm_core.texts import open_texts
+    from seqlm_core.runs.training_texts import open_texts
 
     with open_texts(list(files), validation) as texts:
         yield texts
@@ -234,7 +234,7 @@ def _print_scores(kind: str, scores: dict[str, Any]) -> None:
 
 def _report(run: Any) -> None:
     """Print the figures of the best epoch, and what to do next."""
-    from seqlm_core.plugin_files import plugin_flags
+    from seqlm_core.plugins.files import plugin_flags
 
     epochs = [record for record in run.history() if record["kind"] == "epoch"]
     best = next((record for record in reversed(epochs) if record["best"]), None)

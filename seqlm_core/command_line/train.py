@@ -14,14 +14,14 @@ from seqlm_core.command_line.report import epochs_in_words, printed_if_possible
 from seqlm_core.command_line.setting_options import given_settings, setting_options
 from seqlm_core.errors import RunError, UsageError, one_line
 from seqlm_core.reading.unknown import MOST_UNKNOWN, percent
-from seqlm_core.settings import Settings
+from seqlm_core.settings.settings import LanguageSettings
 
 SAMPLE_LENGTH = 400
 
 
 @click.command("train")
 @click.argument("files", metavar="[FILE]...", nargs=-1)
-@setting_options(Settings)
+@setting_options(LanguageSettings)
 @click.option("--validation", metavar="FILE", help="Validate on this file instead of the end of the text.")
 @click.option(
     "--out", metavar="DIRECTORY", help="Where the run goes.  [default: data/models/TEXT-CELL-N, N the next free]"
@@ -60,7 +60,7 @@ def train_command(
     if resume is not None:
         if files or validation is not None or out is not None or overwrite or init_from is not None:
             raise UsageError("--resume goes on with a run's own texts, in its own directory; name no others")
-        seqlm.Run(resume)  # raises where the run is of another kind
+        seqlm.LanguageRun(resume)  # raises where the run is of another kind
         run = seqlm.resume(resume, quiet=quiet, **given)
     elif overwrite and out is None:
         raise UsageError("--overwrite needs --out, which names the run to replace")
@@ -80,7 +80,7 @@ def train_command(
 
 def _report(run: Any) -> None:
     """Print the figures of the best epoch, a sample, and what to do next."""
-    from seqlm_core.plugin_files import plugin_flags
+    from seqlm_core.plugins.files import plugin_flags
 
     epochs = [record for record in run.history() if record["kind"] == "epoch"]
     best = next((record for record in reversed(epochs) if record["best"]), None)

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from seqlm_core.architecture import SequenceArchitecture
-from seqlm_core.build import build_sequence_network, check_cells_work, weights_of
 from seqlm_core.conformance.check import Checks, demand
 from seqlm_core.conformance.small_models import (
     BATCH,
@@ -30,14 +28,16 @@ from seqlm_core.conformance.small_models import (
     with_another_token,
 )
 from seqlm_core.conformance.training import TEXT, check_learning, check_resuming, train_small
+from seqlm_core.engine.mxnet import autograd, mx, nd
 from seqlm_core.generation.decoding import DecodingRules
 from seqlm_core.generation.layer_network import LayerNetwork
 from seqlm_core.generation.native_network import NativeNetwork, step_network
 from seqlm_core.generation.network import StepNetwork
+from seqlm_core.model.architecture import SequenceArchitecture
+from seqlm_core.model.build import build_sequence_network, check_cells_work, weights_of
 from seqlm_core.model.graphs import LeftReading
 from seqlm_core.model.initialization import initialize, unique_parameters
 from seqlm_core.model.sequence_network import SequenceOutputs
-from seqlm_core.mxnet import autograd, mx, nd
 from seqlm_core.native import layer_shapes
 from seqlm_core.native.generation import generation_library
 
@@ -371,13 +371,13 @@ def a_run_keeps_it(cell: Cell) -> str:
         held_out.write_text(TEXT[:500])
         run = train_small(Path(folder), "cell", cell, epochs=1, validation=held_out)
         (expected,) = (r["validation_nats_per_token"] for r in run.history() if r["kind"] == "epoch")
-        loaded = seqlm.Run(run.path)
+        loaded = seqlm.LanguageRun(run.path)
         found = loaded.evaluate(held_out)[0].nats_per_token
         demand(
             abs(found - expected) < ROUNDING,
             f"its loss on a text is {expected:.6g} nats per token after training, and {found:.6g} when it is loaded",
         )
-        first, again = (_by_step(seqlm.Run(run.path)).sample(length=30, seed=1) for _ in range(2))
+        first, again = (_by_step(seqlm.LanguageRun(run.path)).sample(length=30, seed=1) for _ in range(2))
         loaded.network = LayerNetwork(loaded.model)
         by_layer = loaded.sample(length=30, seed=1)
     demand(first == again, f"the same seed gives two texts, {first!r} and {again!r}")

@@ -7,8 +7,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, Callable
 
-from seqlm_core.components import Component
-from seqlm_core.foreign import describe
+from seqlm_core.plugins.components import Component
+from seqlm_core.plugins.foreign import describe
 
 
 class CheckFailure(Exception):  # noqa: N818 - the failure is the plugin's

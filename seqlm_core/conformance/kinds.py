@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from seqlm_core.components import Component
 from seqlm_core.conformance.check import Check, Outcome, run_checks
 from seqlm_core.errors import UsageError
-from seqlm_core.plugins import installed_plugins
+from seqlm_core.plugins.components import Component
+from seqlm_core.plugins.loading import installed_plugins
 
 KINDS = ("cell", "tokenizer", "optimizer")
 

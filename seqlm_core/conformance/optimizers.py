@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from seqlm_core.components import Component, build_optimizer
 from seqlm_core.conformance.check import Checks, demand
 from seqlm_core.conformance.training import check_learning, check_resuming
-from seqlm_core.mxnet import gluon, mx, nd
-from seqlm_core.specs import OptimizerSpec
+from seqlm_core.engine.mxnet import gluon, mx, nd
+from seqlm_core.plugins.components import Component, build_optimizer
+from seqlm_core.plugins.specs import OptimizerSpec
 from seqlm_core.training.updates import Updates
 
 Optimizer = Component[OptimizerSpec]

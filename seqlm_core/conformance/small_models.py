@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from seqlm_core.architecture import Architecture
-from seqlm_core.build import build_language_model
-from seqlm_core.components import Component
 from seqlm_core.conformance.check import demand
+from seqlm_core.engine.mxnet import autograd, mx, nd
+from seqlm_core.model.architecture import LanguageArchitecture
+from seqlm_core.model.build import build_language_network
 from seqlm_core.model.graphs import LeftReading, RightReading, WindowLoss
 from seqlm_core.model.initialization import initialize, unique_parameters
-from seqlm_core.model.language_model import LanguageModel
-from seqlm_core.mxnet import autograd, mx, nd
-from seqlm_core.specs import CellSpec
+from seqlm_core.model.language_network import LanguageNetwork
+from seqlm_core.plugins.components import Component
+from seqlm_core.plugins.specs import CellSpec
 
 Cell = Component[CellSpec]
 
@@ -28,7 +28,7 @@ ROUNDING = 1e-6
 
 def small_model(
     cell: Cell, layers: int = 1, embedding_size: int = EMBEDDING, hidden_size: int = HIDDEN
-) -> LanguageModel:
+) -> LanguageNetwork:
     """Return a model that is not where it begins: nothing is zero any more, so that it shows what is left out."""
     model = initial_model(cell, layers, embedding_size, hidden_size)
     random = np.random.default_rng(1)
@@ -41,12 +41,12 @@ def small_model(
 
 def initial_model(
     cell: Cell, layers: int = 1, embedding_size: int = EMBEDDING, hidden_size: int = HIDDEN, seed: int = 1
-) -> LanguageModel:
+) -> LanguageNetwork:
     """Return a model as it begins."""
-    architecture = Architecture(
+    architecture = LanguageArchitecture(
         VOCABULARY, hidden_size, layers, embedding_size, cell.spec.bidirectional, tie_weights=False
     )
-    model = build_language_model(architecture, cell)
+    model = build_language_network(architecture, cell)
     initialize(model, seed, mx.cpu())
     return model
 
@@ -63,7 +63,7 @@ def with_another_token(tokens: np.ndarray, position: int) -> np.ndarray:
     return changed
 
 
-def predictions_of(model: LanguageModel, tokens: np.ndarray) -> np.ndarray:
+def predictions_of(model: LanguageNetwork, tokens: np.ndarray) -> np.ndarray:
     """Return log-probabilities ``(time, batch, vocabulary)`` with the context of both sides, where there are two."""
     read = nd.array(tokens, dtype="int32")
     left, _ = LeftReading(model, len(tokens) - 1)(read[:-1], model.begin_state(tokens.shape[1]))
@@ -75,7 +75,7 @@ def predictions_of(model: LanguageModel, tokens: np.ndarray) -> np.ndarray:
     return model.head.log_probabilities(model.combine(nd, left, right)).asnumpy()
 
 
-def loss_of(model: LanguageModel) -> Any:
+def loss_of(model: LanguageNetwork) -> Any:
     """Return a function that computes the model's mean loss on a window."""
     graph = WindowLoss(model, TIME)
     tokens = nd.array(some_tokens(TIME + 1, BATCH), dtype="int32")

@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
-from seqlm_core.components import Component
 from seqlm_core.conformance.check import CheckFailure, Checks, demand
 from seqlm_core.conformance.training import TEXT, check_learning, check_resuming, train_small
-from seqlm_core.foreign import describe
-from seqlm_core.options import option_values
-from seqlm_core.randomness import generator
+from seqlm_core.engine.randomness import generator
+from seqlm_core.plugins.components import Component
+from seqlm_core.plugins.foreign import describe
+from seqlm_core.plugins.options import option_values
+from seqlm_core.plugins.registry import THIS_PROGRAM
+from seqlm_core.plugins.specs import Tokenizer, TokenizerSpec, TrainableTokenizer
 from seqlm_core.reading.corpus import tokenize_blocks
-from seqlm_core.registry import THIS_PROGRAM
-from seqlm_core.specs import Tokenizer, TokenizerSpec, TrainableTokenizer
 
 TokenizerComponent = Component[TokenizerSpec]
 
@@ -222,8 +222,8 @@ def _shortened(text: str, problem: Callable[[str], str]) -> str:
 
 def _digest(name: str, options: dict[str, Any], files: list[str]) -> str:
     """Return a digest of the tokens of all texts, with the plugins of some files."""
-    from seqlm_core.plugin_files import load_plugin
-    from seqlm_core.plugins import installed_plugins
+    from seqlm_core.plugins.files import load_plugin
+    from seqlm_core.plugins.loading import installed_plugins
 
     for file in files:
         load_plugin(file)

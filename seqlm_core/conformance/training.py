@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqlm_core.checkpoint import load_checkpoint
-from seqlm_core.components import Component
 from seqlm_core.conformance.check import demand
-from seqlm_core.options import option_values
+from seqlm_core.plugins.components import Component
+from seqlm_core.plugins.options import option_values
+from seqlm_core.storage.checkpoint import load_checkpoint
 
 if TYPE_CHECKING:
-    from seqlm_core.run import Run
+    from seqlm_core.runs.language_run import LanguageRun
 
 SUBJECTS = ("The cat", "A dog", "My sister", "The old man", "It")
 VERBS = ("sat", "didn't sit", "slept", "sang")
@@ -27,7 +27,7 @@ SMALL = {
 }  # fmt: skip
 
 
-def train_small(folder: Path, kind: str, component: Component[Any], **settings: Any) -> Run:
+def train_small(folder: Path, kind: str, component: Component[Any], **settings: Any) -> LanguageRun:
     """Train a small model with a plugin on a small text, in a directory of ``folder``."""
     import seqlm_core as seqlm
 

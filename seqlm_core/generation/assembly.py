@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-from seqlm_core.specs import Tokenizer
+from seqlm_core.plugins.specs import Tokenizer
 
 # What stands for the rest of a character whose bytes are in tokens still to come.
 INCOMPLETE = "\ufffd"

@@ -6,9 +6,9 @@ import dataclasses
 
 import numpy as np
 
-from seqlm_core.arguments import check_argument
 from seqlm_core.errors import SettingError
 from seqlm_core.reading.vocabulary import UNKNOWN_ID
+from seqlm_core.settings.arguments import check_argument
 
 DEFAULT_TEMPERATURE = 0.5
 # Below this, all but the most probable tokens have a weight of 0, and dividing by less might overflow.

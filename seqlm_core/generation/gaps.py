@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 
 from seqlm_core.errors import SettingError, UsageError
+from seqlm_core.plugins.specs import Tokenizer
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
-from seqlm_core.specs import Tokenizer
 
 DEFAULT_MARK = "_"
 MOST_TOKENS_OF_MARK = 1000

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from seqlm_core.engine.randomness import generator
 from seqlm_core.generation.decoding import DecodingRules, draw
 from seqlm_core.generation.drawing import start_drawing
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.generation.prompts import Prompt
-from seqlm_core.randomness import generator
 from seqlm_core.reading.vocabulary import Vocabulary
 
 DEFAULT_LENGTH = 500

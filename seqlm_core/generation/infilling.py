@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 
+from seqlm_core.engine.numerics import log_softmax
 from seqlm_core.generation.chains import CHAINS, Search
 from seqlm_core.generation.gaps import GappedText, white_space_beginnings
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.generation.span import Context, Span
-from seqlm_core.numerics import log_softmax
+from seqlm_core.plugins.specs import Tokenizer
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
-from seqlm_core.specs import Tokenizer
 
 DEFAULT_SWEEPS = 6
 BOTH_SIDES_WEIGHT = 0.25

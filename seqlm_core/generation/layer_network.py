@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from seqlm_core.engine.mxnet import nd, readable_failures
 from seqlm_core.model.graphs import LeftReading, RightReading, TokenProbabilities
-from seqlm_core.model.language_model import LanguageModel
-from seqlm_core.mxnet import nd, told_failures
+from seqlm_core.model.language_network import LanguageNetwork
 
 
 class LayerNetwork:
@@ -18,7 +18,7 @@ class LayerNetwork:
         model: with its weights.
     """
 
-    def __init__(self, model: LanguageModel) -> None:
+    def __init__(self, model: LanguageNetwork) -> None:
         self._model = model
         self.bidirectional = model.backward_stack is not None
         self._read = LeftReading(model, 1, any_batch=True)
@@ -29,18 +29,18 @@ class LayerNetwork:
     def begin(self, rows: int) -> Any:
         return self._model.begin_state(rows)
 
-    @told_failures()
+    @readable_failures()
     def read(self, tokens: np.ndarray, states: Any) -> tuple[Any, Any]:
         return self._read(self._ids(tokens), states)
 
     def begin_right(self, rows: int) -> Any:
         return self._model.begin_backward_state(rows)
 
-    @told_failures()
+    @readable_failures()
     def read_right(self, tokens: np.ndarray, states: Any) -> tuple[Any, Any]:
         return self._read_right(self._ids(tokens), states)
 
-    @told_failures()
+    @readable_failures()
     def log_probabilities(self, left: Any, right: Any | None = None) -> np.ndarray:
         if right is None and self.bidirectional:
             right = nd.zeros_like(left)

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from seqlm_core.architecture import Architecture
 from seqlm_core.errors import PluginError
 from seqlm_core.generation.network import StepNetwork
+from seqlm_core.model.architecture import LanguageArchitecture
 from seqlm_core.native.generation import NativeModel, generation_library
-from seqlm_core.specs import CellSpec
+from seqlm_core.plugins.specs import CellSpec
 
 
 def step_network(
-    architecture: Architecture, cell: CellSpec, options: Any, weights: Mapping[str, np.ndarray]
+    architecture: LanguageArchitecture, cell: CellSpec, options: Any, weights: Mapping[str, np.ndarray]
 ) -> StepNetwork:
     """Return the network of a cell with a step function, computed as fast as can be.
 
@@ -55,7 +55,7 @@ class NativeNetwork(StepNetwork):
 
     def __init__(
         self,
-        architecture: Architecture,
+        architecture: LanguageArchitecture,
         cell: CellSpec,
         options: Any,
         weights: Mapping[str, np.ndarray],

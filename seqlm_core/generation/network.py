@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from seqlm_core.architecture import Architecture
+from seqlm_core.engine.numerics import log_softmax
 from seqlm_core.errors import RunError, SeqlmError
-from seqlm_core.foreign import plugin_code, plugin_failure
-from seqlm_core.numerics import log_softmax
-from seqlm_core.specs import CellSpec
+from seqlm_core.model.architecture import LanguageArchitecture
+from seqlm_core.plugins.foreign import plugin_code, plugin_failure
+from seqlm_core.plugins.specs import CellSpec
 
 # A table of what the lowest layer makes of each token is worth its memory up to this many numbers (32 MiB).
 LARGEST_TABLE = 1 << 22
@@ -65,7 +65,7 @@ class StepNetwork:
     """
 
     def __init__(
-        self, architecture: Architecture, cell: CellSpec, options: Any, weights: Mapping[str, np.ndarray]
+        self, architecture: LanguageArchitecture, cell: CellSpec, options: Any, weights: Mapping[str, np.ndarray]
     ) -> None:
         if cell.step is None:
             raise ValueError(f"cell {cell.name!r} has no step function")
@@ -123,7 +123,7 @@ class _Stack:
     def __init__(
         self,
         name: str,
-        architecture: Architecture,
+        architecture: LanguageArchitecture,
         cell: CellSpec,
         options: Any,
         weights: Mapping[str, np.ndarray],

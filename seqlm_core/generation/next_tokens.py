@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from seqlm_core.engine.numerics import log_softmax
 from seqlm_core.generation.generate import read_prompt
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.generation.prompts import Prompt
-from seqlm_core.numerics import log_softmax
 from seqlm_core.reading.vocabulary import Vocabulary
 
 

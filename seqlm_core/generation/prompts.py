@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from seqlm_core.generation.gaps import cut_before_token, fitting_tokens, white_space_beginnings
+from seqlm_core.plugins.specs import Tokenizer
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
-from seqlm_core.specs import Tokenizer
 
 logger = logging.getLogger("seqlm")
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from seqlm_core.build import LayerReading
-from seqlm_core.components import Component
+from seqlm_core.engine.mxnet import gluon, nd
+from seqlm_core.engine.randomness import generator
 from seqlm_core.errors import one_line
-from seqlm_core.foreign import check_command
-from seqlm_core.model.language_model import LanguageModel
-from seqlm_core.mxnet import gluon, nd
-from seqlm_core.randomness import generator
-from seqlm_core.specs import CellSpec
+from seqlm_core.model.build import LayerReading
+from seqlm_core.model.language_network import LanguageNetwork
+from seqlm_core.plugins.components import Component
+from seqlm_core.plugins.foreign import check_command
+from seqlm_core.plugins.specs import CellSpec
 
 logger = logging.getLogger("seqlm")
 
@@ -26,7 +26,7 @@ TOLERANCE = 1e-3
 """The layer computes in float32 and the step in float64; relative to the largest output, if that is above 1."""
 
 
-def step_problem(model: LanguageModel, cell: Component[CellSpec]) -> str | None:
+def step_problem(model: LanguageNetwork, cell: Component[CellSpec]) -> str | None:
     """Return what is wrong with the step of a plugin's cell; None where nothing is, or there is no step.
 
     The two lowest layers read three inputs, which takes as long as a look at their weights. The model stays as it is.

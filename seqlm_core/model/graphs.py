@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from seqlm_core.model.language_model import LanguageModel
-from seqlm_core.mxnet import gluon
+from seqlm_core.engine.mxnet import gluon
+from seqlm_core.model.language_network import LanguageNetwork
 
 # Each graph is always called with the same shapes.
 HYBRIDIZATION = {"static_alloc": True, "static_shape": True}
@@ -17,7 +17,7 @@ HYBRIDIZATION = {"static_alloc": True, "static_shape": True}
 class WindowLoss(gluon.HybridBlock):
     """The training loss of one window."""
 
-    def __init__(self, model: LanguageModel, sequence_length: int) -> None:
+    def __init__(self, model: LanguageNetwork, sequence_length: int) -> None:
         super().__init__()
         self.model = model
         self.sequence_length = sequence_length
@@ -75,7 +75,7 @@ class LeftReading(gluon.HybridBlock):
         any_batch: the number of streams may change from call to call.
     """
 
-    def __init__(self, model: LanguageModel, length: int, any_batch: bool = False) -> None:
+    def __init__(self, model: LanguageNetwork, length: int, any_batch: bool = False) -> None:
         super().__init__()
         self._read = model.read_left
         _register(self, model.input, model.forward_stack)
@@ -92,7 +92,7 @@ class RightReading(gluon.HybridBlock):
     Arguments as in :class:`LeftReading`.
     """
 
-    def __init__(self, model: LanguageModel, length: int, any_batch: bool = False) -> None:
+    def __init__(self, model: LanguageNetwork, length: int, any_batch: bool = False) -> None:
         super().__init__()
         self._read = model.read_right
         _register(self, model.input, model.backward_stack)
@@ -106,7 +106,7 @@ class RightReading(gluon.HybridBlock):
 class PredictionLoss(gluon.HybridBlock):
     """The loss of each prediction in nats ``(time, batch)``, given the hidden vectors of both sides."""
 
-    def __init__(self, model: LanguageModel) -> None:
+    def __init__(self, model: LanguageNetwork) -> None:
         super().__init__()
         self._combine = model.combine
         self.head = model.head
@@ -119,7 +119,7 @@ class PredictionLoss(gluon.HybridBlock):
 class TokenProbabilities(gluon.HybridBlock):
     """Log-probabilities ``(time, batch, vocabulary)`` in nats, given the hidden vectors of both sides."""
 
-    def __init__(self, model: LanguageModel) -> None:
+    def __init__(self, model: LanguageNetwork) -> None:
         super().__init__()
         self._combine = model.combine
         self.head = model.head

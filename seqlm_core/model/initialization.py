@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from seqlm_core.engine.mxnet import gluon, mx
+from seqlm_core.engine.randomness import mxnet_seed
 from seqlm_core.errors import PluginError
-from seqlm_core.mxnet import gluon, mx
-from seqlm_core.randomness import mxnet_seed
 
 
 @mx.init.register

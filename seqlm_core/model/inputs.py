@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from seqlm_core.mxnet import gluon, mx
+from seqlm_core.engine.mxnet import gluon, mx
 from seqlm_core.native import training
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+from seqlm_core.engine.mxnet import autograd, gluon, mx
 from seqlm_core.model.recurrent_layer import RecurrentLayer
 from seqlm_core.model.stack import RecurrentStack
-from seqlm_core.mxnet import autograd, gluon, mx
 
 
 class RecurrentNetwork(gluon.HybridBlock):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from seqlm_core.architecture import SequenceArchitecture
-from seqlm_core.model.encoder import SequenceEncoder
+from seqlm_core.engine.mxnet import gluon
+from seqlm_core.model.architecture import SequenceArchitecture
 from seqlm_core.model.heads import SoftmaxHead, ValueHead
 from seqlm_core.model.inputs import EmbeddingInput, ValueInput, token_input
 from seqlm_core.model.recurrent_network import RecurrentNetwork
+from seqlm_core.model.sequence_stack import SequenceEncoder
 from seqlm_core.model.spelling import SpelledInput
 from seqlm_core.model.stack import RecurrentStack
-from seqlm_core.mxnet import gluon
 
 # Of a longer token the beginning and the end are read.
 LONGEST_SPELLING = 16

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from seqlm_core.model.encoder import SequenceEncoder
+from seqlm_core.engine.mxnet import gluon
 from seqlm_core.model.inputs import EmbeddingInput, OneHotInput
-from seqlm_core.mxnet import gluon
+from seqlm_core.model.sequence_stack import SequenceEncoder
 
 
 class SpelledInput(gluon.HybridBlock):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
+from seqlm_core.engine.mxnet import gluon, mx
 from seqlm_core.errors import PluginError
-from seqlm_core.foreign import plugin_code
-from seqlm_core.mxnet import gluon, mx
+from seqlm_core.plugins.foreign import plugin_code
 
 
 class RecurrentStack(gluon.HybridBlock):

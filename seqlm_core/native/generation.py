@@ -57,7 +57,8 @@ class NativeModel:
     Args:
         library: see :func:`generation_library`.
         kernel: one of :data:`~seqlm_core.native.GATES`.
-        layers: the parameters of each layer by name, the lowest first; :class:`~seqlm_core.specs.CellSpec` says which.
+        layers: the parameters of each layer by name, the lowest first; see
+            :class:`~seqlm_core.plugins.specs.CellSpec`.
         output_weight: ``(vocabulary, units)``.
         output_bias: ``(vocabulary,)``.
         embedding: ``(vocabulary, channels)``; None where tokens are read one-hot.

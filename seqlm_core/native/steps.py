@@ -1,6 +1,7 @@
 """What the kernels compute in one time step, in NumPy: for cells that name a kernel and have no step of their own.
 
-Parameters are named and ordered as :class:`~seqlm_core.specs.CellSpec` says. Every product has a bias of its own.
+Parameters are named and ordered as :class:`~seqlm_core.plugins.specs.CellSpec` says. Every product has a bias of its
+own.
 
 - ``rnn_tanh`` and ``rnn_relu`` (Elman 1990): ``h' = f(W x + b + U h + d)``.
 - ``gru`` (Cho et al. 2014), its reset gate applied after the recurrent product: ``n = tanh(W_n x + r * (U_n h))``,
@@ -15,7 +16,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from seqlm_core.numerics import sigmoid
+from seqlm_core.engine.numerics import sigmoid
 
 
 def project(kernel: str, weights: Mapping[str, np.ndarray], inputs: np.ndarray) -> np.ndarray:

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from seqlm_core.mxnet import drained, mx
+from seqlm_core.engine.mxnet import drained, mx
+from seqlm_core.engine.threads import usable_cores
 from seqlm_core.native.library import load
-from seqlm_core.threads import usable_cores
 
 LIBRARY = Path(__file__).with_name("libseqlm_training.so")
 

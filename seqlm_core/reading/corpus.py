@@ -13,12 +13,12 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from seqlm_core.errors import PluginError, TextError
+from seqlm_core.plugins.guarded_tokenizer import tokenizer_title
+from seqlm_core.plugins.specs import Tokenizer, TrainableTokenizer
 from seqlm_core.reading.text import PathLike, TextFile, check_readable
 from seqlm_core.reading.unknown import MOST_UNKNOWN, unknown_in_words
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
-from seqlm_core.specs import Tokenizer, TrainableTokenizer
-from seqlm_core.temporary import temporary_files_told
-from seqlm_core.told_tokenizer import tokenizer_title
+from seqlm_core.storage.temporary import readable_file_errors
 
 logger = logging.getLogger("seqlm")
 
@@ -270,7 +270,7 @@ def _number_tokens(files: Iterable[Iterator[str]], tokenizer: Tokenizer, numbers
             yield block
 
     # The file has no name any more when this returns; the map keeps it alive.
-    with temporary_files_told(), tempfile.TemporaryFile(prefix="seqlm-") as file:
+    with readable_file_errors(), tempfile.TemporaryFile(prefix="seqlm-") as file:
         for blocks in files:
             for tokens in tokenize_blocks(counted(blocks), tokenizer):
                 for token in tokens:

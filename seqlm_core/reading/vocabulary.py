@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqlm_core.errors import TextError
-from seqlm_core.schema import COUNT, TEXT, check
+from seqlm_core.storage.schema import COUNT, TEXT, check
 
 UNKNOWN = "<unk>"
 UNKNOWN_ID = 0

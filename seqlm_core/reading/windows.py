@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from seqlm_core.engine.randomness import generator
 from seqlm_core.errors import TextError
-from seqlm_core.randomness import generator
 
 
 @dataclasses.dataclass(frozen=True)

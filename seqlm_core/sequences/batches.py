@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from seqlm_core.randomness import generator
+from seqlm_core.engine.randomness import generator
 from seqlm_core.reading.vocabulary import UNKNOWN_ID
-from seqlm_core.sequences.encoders import UNKNOWN_LABEL, Encoders, TokenEncoder, ValueEncoder
+from seqlm_core.sequences.codecs import UNKNOWN_LABEL, Codecs, TokenCodec, ValueCodec
 from seqlm_core.sequences.examples import Example
 
 SHORTEST_GROUP = 8
@@ -32,7 +32,7 @@ class Spellings:
     tokens: list[np.ndarray]
 
     @classmethod
-    def of(cls, sequences: Sequence[Sequence[str]], encoder: TokenEncoder, longest: int) -> Spellings:
+    def of(cls, sequences: Sequence[Sequence[str]], encoder: TokenCodec, longest: int) -> Spellings:
         """Return the spellings of tokens; of each at most ``longest`` characters are read."""
         if encoder.characters is None:
             raise TypeError("the encoder has no characters")
@@ -69,24 +69,24 @@ class EncodedSequences:
     spellings: Spellings | None = None
 
     @classmethod
-    def of_inputs(cls, inputs: Sequence[Any], encoders: Encoders, longest_spelling: int) -> EncodedSequences:
+    def of_inputs(cls, inputs: Sequence[Any], encoders: Codecs, longest_spelling: int) -> EncodedSequences:
         """Encode checked inputs."""
         encoder = encoders.inputs
         spellings = None
-        if isinstance(encoder, TokenEncoder) and encoder.characters is not None:
+        if isinstance(encoder, TokenCodec) and encoder.characters is not None:
             spellings = Spellings.of(inputs, encoder, longest_spelling)
         return cls([encoder.encode(sequence) for sequence in inputs], spellings=spellings)
 
     @classmethod
     def of_examples(
-        cls, examples: Sequence[Example], outputs: str, encoders: Encoders, longest_spelling: int
+        cls, examples: Sequence[Example], outputs: str, encoders: Codecs, longest_spelling: int
     ) -> EncodedSequences:
         """Encode checked examples; what has no target that the model knows is not counted."""
         read = cls.of_inputs([sequence for sequence, _ in examples], encoders, longest_spelling)
         encoder = encoders.outputs
         targets, counted = [], []
         for _, target in examples:
-            if isinstance(encoder, ValueEncoder):
+            if isinstance(encoder, ValueCodec):
                 values = encoder.encode(target)
                 known = ~np.isnan(values).any(axis=1)
                 targets.append(np.where(known[:, None], values, np.float32(0)))

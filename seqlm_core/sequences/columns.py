@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from seqlm_core.arguments import check_argument, checked_path
 from seqlm_core.errors import SettingError, TextError
 from seqlm_core.reading.text import PathLike, check_encoding, check_readable, read_blocks
+from seqlm_core.settings.arguments import check_argument, checked_path
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from seqlm_core.arrays import make_array
+from seqlm_core.engine.arrays import make_array
 from seqlm_core.model.recurrent_network import RecurrentNetwork
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from seqlm_core.errors import PluginError, UsageError
-from seqlm_core.foreign import told
-from seqlm_core.schema import OBJECT
+from seqlm_core.plugins.foreign import told
+from seqlm_core.storage.schema import OBJECT
 
 if TYPE_CHECKING:
     from seqlm_core.training.loop import Training
@@ -25,7 +25,7 @@ class Extension:
     name = ""
     """Under which the state is saved; needed only by extensions that have one."""
     state_kind: ClassVar[Any] = OBJECT
-    """What :meth:`restore` can be given, as :mod:`seqlm_core.schema` describes it; anything else is refused."""
+    """What :meth:`restore` can be given, as :mod:`seqlm_core.storage.schema` describes it; anything else is refused."""
 
     def on_start(self, training: Training) -> None:
         """Called once, before the first step of this process; on resuming after :meth:`restore`."""

@@ -12,15 +12,15 @@ from typing import Any, Callable
 
 import numpy as np
 
+from seqlm_core.engine.mxnet import autograd, mx
+from seqlm_core.engine.randomness import mxnet_seed
 from seqlm_core.errors import NonFiniteLossError, RunError, UsageError
 from seqlm_core.model.recurrent_network import RecurrentNetwork
-from seqlm_core.mxnet import autograd, mx
-from seqlm_core.randomness import mxnet_seed
-from seqlm_core.schema import COUNT, NUMBER, OBJECT, check
+from seqlm_core.settings.schedules import Schedule, learning_rate
+from seqlm_core.storage.schema import COUNT, NUMBER, OBJECT, check
 from seqlm_core.training.advice import clipping_advice
 from seqlm_core.training.extension import Extension, Record, hook_of, saved_state
-from seqlm_core.training.prefetch import made_ahead
-from seqlm_core.training.schedules import Schedule, learning_rate
+from seqlm_core.training.prefetch import prefetched
 from seqlm_core.training.task import Task
 from seqlm_core.training.updates import Updates
 
@@ -141,7 +141,7 @@ class Training:
     def _run_epoch(self) -> None:
         """Take the steps that are left of an epoch, or as many as there is no reason to stop."""
         rest = itertools.islice(self.task.batches(self.epoch, self.window), self.total_steps - self.step)
-        with made_ahead(rest, BATCHES_AHEAD) as batches:
+        with prefetched(rest, BATCHES_AHEAD) as batches:
             for batch in batches:
                 if self.reseed:
                     mx.random.seed(mxnet_seed(self.settings.seed, self.step, "layers"))

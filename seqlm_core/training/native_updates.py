@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, Callable
 
-from seqlm_core.arrays import CallInPlace
-from seqlm_core.mxnet import mx
+from seqlm_core.engine.arrays import CallInPlace
+from seqlm_core.engine.mxnet import mx
 from seqlm_core.native import training
 
 

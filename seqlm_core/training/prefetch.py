@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 @contextlib.contextmanager
-def made_ahead(items: Iterator[T], most: int) -> Iterator[Iterator[T]]:
+def prefetched(items: Iterator[T], most: int) -> Iterator[Iterator[T]]:
     """Give the items of an iterator, which a thread makes while those before are used.
 
     The thread is woken when half of what may wait is used up: each time it takes a processor from those who compute.

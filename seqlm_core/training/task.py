@@ -7,9 +7,9 @@ from typing import Any, Callable, Protocol
 
 import numpy as np
 
-from seqlm_core.components import Components
 from seqlm_core.model.recurrent_network import RecurrentNetwork
-from seqlm_core.run_directory import RunDirectory
+from seqlm_core.plugins.components import Components
+from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.training.extension import Extension
 
 

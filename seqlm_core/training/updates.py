@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from seqlm_core.checkpoint import layout
+from seqlm_core.engine.mxnet import mx, nd
 from seqlm_core.errors import RunError
-from seqlm_core.foreign import plugin_code, plugin_failure
-from seqlm_core.mxnet import mx, nd
-from seqlm_core.specs import OptimizerSpec
+from seqlm_core.plugins.foreign import plugin_code, plugin_failure
+from seqlm_core.plugins.specs import OptimizerSpec
+from seqlm_core.storage.checkpoint import layout
 from seqlm_core.training.native_updates import NativeUpdate, native_rule
 
 # Keeps the clipping factor finite where all gradients are zero.

@@ -28,7 +28,7 @@ Method = Callable[[str, int, str], str]
 """Returns what fills a gap, given the text before it, its length, and the text after it."""
 
 
-def infill(run: seqlm.Run, both_sides_weight: float = infilling.BOTH_SIDES_WEIGHT, sweeps: int = 6) -> Method:
+def infill(run: seqlm.LanguageRun, both_sides_weight: float = infilling.BOTH_SIDES_WEIGHT, sweeps: int = 6) -> Method:
     """Fill with the bidirectional model, as the product does."""
 
     def fill(before: str, length: int, after: str) -> str:
@@ -40,12 +40,12 @@ def infill(run: seqlm.Run, both_sides_weight: float = infilling.BOTH_SIDES_WEIGH
     return fill
 
 
-def draft(run: seqlm.Run) -> Method:
+def draft(run: seqlm.LanguageRun) -> Method:
     """Write the most probable character after the text before the gap, and again, not knowing what follows."""
     return lambda before, length, after: run.sample(before, length, temperature=0)[len(before) :]
 
 
-def rescore(run: seqlm.Run, width: int) -> Method:
+def rescore(run: seqlm.LanguageRun, width: int) -> Method:
     """Of the fillings that a beam search finds, choose the one with the most probable filling and following text.
 
     For one character a beam as wide as the vocabulary holds them all.
@@ -72,9 +72,9 @@ def rescore(run: seqlm.Run, width: int) -> Method:
     return fill
 
 
-def trained(path: Path, text: Path, settings: dict[str, object]) -> seqlm.Run:
+def trained(path: Path, text: Path, settings: dict[str, object]) -> seqlm.LanguageRun:
     """Return the run at a path, trained first if it is not there."""
-    return seqlm.Run(path) if path.exists() else seqlm.train(text, out=path, sample_every=0, **settings)
+    return seqlm.LanguageRun(path) if path.exists() else seqlm.train(text, out=path, sample_every=0, **settings)
 
 
 def measure(method: Method, text: str, length: int, places: np.ndarray) -> tuple[float, float, float]:

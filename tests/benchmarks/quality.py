@@ -21,7 +21,7 @@ import seqlm_core as seqlm
 PUBLISHED = {"nanoGPT, setting for a processor": 1.886, "nanoGPT, setting for a GPU": 1.4697}
 
 
-def curve(run: seqlm.Run) -> tuple[list[float], list[float]]:
+def curve(run: seqlm.LanguageRun) -> tuple[list[float], list[float]]:
     """Return the seconds trained, and the validation losses in nats per character, after each epoch."""
     epochs = [record for record in run.history() if record["kind"] == "epoch"]
     return [record["seconds"] for record in epochs], [record["validation_nats_per_token"] for record in epochs]
@@ -35,7 +35,7 @@ def main(runs: tuple[str, ...], picture: str) -> None:
     print("| run | " + " | ".join(f"below {loss}" for loss in PUBLISHED.values()) + " | lowest |")
     print("| --- | " + " | ".join("---" for _ in PUBLISHED) + " | --- |")
     for path in runs:
-        run = seqlm.Run(path)
+        run = seqlm.LanguageRun(path)
         seconds, losses = curve(run)
         s = run.settings
         label = f"{s.layers} x {s.hidden_size} {s.cell}, {s.epochs} epochs"

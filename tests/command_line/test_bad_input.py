@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 from seqlm_core.command_line.main import main
-from seqlm_core.files import read_json, write_json
-from seqlm_core.settings import Settings, setting_types
+from seqlm_core.settings.settings import LanguageSettings, setting_types
+from seqlm_core.storage.files import read_json, write_json
 
 TINY = ["--hidden-size", "8", "--max-steps", "5", "--sequence-length", "10", "--batch-size", "4", "--quiet"]
 COMMAND = [sys.executable, "-m", "seqlm_core.command_line.main"]
-FIELDS = dataclasses.fields(Settings)
-TYPES = setting_types(Settings)
+FIELDS = dataclasses.fields(LanguageSettings)
+TYPES = setting_types(LanguageSettings)
 
 
 @pytest.fixture(autouse=True)
@@ -252,7 +252,7 @@ def test_numbers_beyond_what_can_be_computed_are_told_without_a_half_made_run(op
 
 @pytest.mark.parametrize("device", ["gpu", "gpu:3"])
 def test_a_gpu_that_is_not_there_is_told_with_the_way_out(device, capsys, monkeypatch, short_text, out):
-    from seqlm_core.mxnet import mx
+    from seqlm_core.engine.mxnet import mx
 
     monkeypatch.setattr(mx.context, "num_gpus", lambda: 0)
     words = [f"{device} is not there", "--device cpu"]

@@ -14,7 +14,7 @@ from seqlm_core.command_line.main import main
 from seqlm_core.conformance import kinds
 from seqlm_core.conformance.check import Check, CheckFailure
 from seqlm_core.conformance.kinds import checks_of
-from seqlm_core.plugins import installed_plugins
+from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.version import __version__
 
 # A tokenizer's checks take least.

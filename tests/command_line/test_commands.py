@@ -41,7 +41,7 @@ def test_every_combination_trains_and_its_loss_falls(cell, tokenizer, optimizer,
     if optimizer == "sgd":
         options += ["--learning-rate", "0.2"]
     printed, _ = run_command(capsys, "train", sample_text, *TINY, *options)
-    run = seqlm.Run(out)
+    run = seqlm.LanguageRun(out)
     losses = [record["training_nats_per_token"] for record in run.history() if record["kind"] == "report"]
     assert losses[-1] < losses[0] - 0.1
     assert f"seqlm sample {out}" in printed
@@ -62,7 +62,7 @@ def test_train_reads_the_default_text_and_numbers_its_runs(capsys, tmp_path, mon
 def test_without_a_default_text_the_sample_text_of_the_package_is_read(capsys, tmp_path, monkeypatch, sample_text):
     monkeypatch.chdir(tmp_path)
     run_command(capsys, "train", *TINY, "--max-steps", "1", "--quiet", "--out", "run")
-    recorded = seqlm.Run("run").config["texts"]["training"][0]
+    recorded = seqlm.LanguageRun("run").config["texts"]["training"][0]
     assert recorded["bytes"] == sample_text.stat().st_size
 
 
@@ -90,14 +90,14 @@ def test_quiet_train_prints_results_alone(capsys, tmp_path, short_text):
 
 def test_several_files_are_one_text(capsys, tmp_path, short_text):
     run_command(capsys, "train", short_text, short_text, *TINY, "--quiet", "--out", tmp_path / "run")
-    config = seqlm.Run(tmp_path / "run").config
+    config = seqlm.LanguageRun(tmp_path / "run").config
     assert config["training_tokens"] + config["validation_tokens"] == 12_000
 
 
 def test_a_validation_file_is_measured_whole(capsys, tmp_path, short_text):
     options = ["--validation", short_text, "--out", tmp_path / "run", "--quiet"]
     run_command(capsys, "train", short_text, *TINY, *options)
-    run = seqlm.Run(tmp_path / "run")
+    run = seqlm.LanguageRun(tmp_path / "run")
     assert run.config["training_tokens"] == run.config["validation_tokens"] == 6000
 
 
@@ -105,7 +105,7 @@ def test_overwrite_replaces_a_run(capsys, tmp_path, short_text):
     for seed in (1, 2):
         options = ["--out", tmp_path / "run", "--overwrite", "--quiet", "--seed", seed]
         run_command(capsys, "train", short_text, *TINY, *options)
-    run = seqlm.Run(tmp_path / "run")
+    run = seqlm.LanguageRun(tmp_path / "run")
     assert run.settings.seed == 2
     assert [record["step"] for record in run.history() if record["kind"] == "report"] == [10, 20, 30, 40, 50, 60]
 
@@ -161,7 +161,7 @@ def test_evaluate_prints_an_object_for_one_file_and_a_list_for_several(capsys, t
 def test_plugin_options_reach_the_run_typed(capsys, tmp_path, short_text):
     options = ["--cell-option", "forget_bias=2", "--optimizer-option", "beta1=0.8", "--optimizer-option", "beta2=0.9"]
     run_command(capsys, "train", short_text, *TINY, *options, "--quiet", "--out", tmp_path / "run")
-    settings = seqlm.Run(tmp_path / "run").settings
+    settings = seqlm.LanguageRun(tmp_path / "run").settings
     assert settings.cell_options == {"forget_bias": 2.0}
     assert settings.optimizer_options == {"beta1": 0.8, "beta2": 0.9, "epsilon": 1e-8, "weight_decay": 0.0}
 
@@ -217,7 +217,7 @@ def test_every_setting_is_an_option_with_a_help_text(capsys):
     import dataclasses
 
     printed, _ = run_command(capsys, "train", "--help")
-    for field in dataclasses.fields(seqlm.Settings):
+    for field in dataclasses.fields(seqlm.LanguageSettings):
         flag = "--" + field.name.replace("_", "-").replace("-options", "-option")
         assert re.search(rf"^\s+{flag}\b", printed, re.MULTILINE), flag
 

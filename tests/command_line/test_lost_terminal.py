@@ -18,7 +18,7 @@ import pytest
 from conftest import SMALL
 
 import seqlm_core as seqlm
-from seqlm_core.checkpoint import load_checkpoint
+from seqlm_core.storage.checkpoint import load_checkpoint
 
 COMMAND = [sys.executable, "-m", "seqlm_core.command_line.main", "train"]
 TINY = ["--hidden-size", "8", "--sequence-length", "10", "--batch-size", "4", "--log-every", "1", "--sample-every", "5"]
@@ -123,7 +123,7 @@ def test_closing_the_terminal_saves_a_run_that_can_go_on(short_text, tmp_path):
     assert process.wait(100) == 128 + signal.SIGHUP
     _, state = load_checkpoint(out / "last.safetensors")
     assert state["training"]["step"] > 0
-    assert seqlm.Run(out).history()[-1]["step"] == state["training"]["step"]
+    assert seqlm.LanguageRun(out).history()[-1]["step"] == state["training"]["step"]
 
 
 def test_a_terminal_without_columns_is_told_in_lines(short_text, tmp_path):

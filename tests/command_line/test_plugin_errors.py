@@ -8,7 +8,7 @@ import pytest
 
 import seqlm_core as seqlm
 from seqlm_core.command_line.main import main
-from seqlm_core.foreign import plugin_code
+from seqlm_core.plugins.foreign import plugin_code
 
 HEAD = "import seqlm_core as seqlm\n\n"
 TOKENIZER = """
@@ -28,7 +28,7 @@ def seqlm_tokenizers():
 """
 OPTIMIZER = """
 def build(learning_rate, options):
-    from seqlm_core.mxnet import mx
+    from seqlm_core.engine.mxnet import mx
 
     class Descent(mx.optimizer.Optimizer):
         def create_state(self, index, weight):
@@ -45,7 +45,7 @@ def seqlm_optimizers():
 """
 CELL = """
 def build(input_size, hidden_size, options):
-    from seqlm_core.mxnet import gluon, mx
+    from seqlm_core.engine.mxnet import gluon, mx
 
     class Layer(gluon.HybridBlock):
         def begin_state(self, batch_size, ctx=None, dtype="float32"):

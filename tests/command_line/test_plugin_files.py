@@ -11,7 +11,7 @@ import pytest
 
 import seqlm_core as core
 from seqlm_core.command_line.main import cli, main
-from seqlm_core.plugins import installed_plugins
+from seqlm_core.plugins.loading import installed_plugins
 
 CELL = """
 from __future__ import annotations
@@ -186,7 +186,7 @@ def test_a_file_that_has_moved_is_the_same_plugin_and_one_that_has_changed_is_wa
 
 
 def test_an_interrupted_training_says_to_give_the_file_again(folder):
-    from seqlm_core.plugin_files import plugin_flags
+    from seqlm_core.plugins.files import plugin_flags
 
     core.load_plugin("letters.py")
     (folder / "a b.py").write_text(CELL)

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from seqlm_core.command_line.main import main
-from seqlm_core.plugins import installed_plugins
+from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.version import __version__
 
 BUILT_INS = {

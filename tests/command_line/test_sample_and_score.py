@@ -13,8 +13,8 @@ from test_commands import run_command
 
 import seqlm_core as seqlm
 from seqlm_core.command_line.main import main
+from seqlm_core.evaluation.surprisal import TokenSurprisal, line_surprisals
 from seqlm_core.generation import texts
-from seqlm_core.surprisal import TokenSurprisal, line_surprisals
 
 
 @pytest.fixture(scope="module")

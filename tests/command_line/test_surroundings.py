@@ -14,8 +14,8 @@ import pytest
 from conftest import SMALL
 
 import seqlm_core as seqlm
-from seqlm_core.files import write_atomically
-from seqlm_core.training.language_modelling import LanguageModelling
+from seqlm_core.storage.files import write_atomically
+from seqlm_core.training.tasks.language import LanguageModelling
 
 SEQLM = [sys.executable, "-m", "seqlm_core.command_line.main"]
 TINY = ["--hidden-size", "8", "--max-steps", "2", "--sequence-length", "10", "--batch-size", "4"]
@@ -98,7 +98,7 @@ def test_no_room_to_keep_standard_input_or_examples_is_told_likewise(tmp_path, m
     monkeypatch.setattr("shutil.copyfileobj", no_room)
     with pytest.raises(seqlm.SeqlmError, match=ROOM):
         train("-", tmp_path / "run")
-    monkeypatch.setattr("seqlm_core.sequence_model.write_examples", no_room)
+    monkeypatch.setattr("seqlm_core.sessions.sequence_model.write_examples", no_room)
     with pytest.raises(seqlm.SeqlmError, match=ROOM):
         seqlm.SequenceModel().train([(["a", "b"], ["x", "y"])] * 20, out=tmp_path / "run", quiet=True)
 
@@ -129,7 +129,7 @@ def test_a_checkpoint_is_not_said_to_be_whole_where_there_is_none(short_text, tm
     def no_room(path, data):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr("seqlm_core.checkpoint.write_atomically", no_room)
+    monkeypatch.setattr("seqlm_core.storage.checkpoint.write_atomically", no_room)
     out = tmp_path / "run"
     told = r"last\.safetensors cannot be written: No space left on device; nothing of the run was saved$"
     with pytest.raises(seqlm.RunError, match=told):

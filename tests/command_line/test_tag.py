@@ -15,7 +15,7 @@ from tagging import TINY, as_text, done, give_standard_input, run_cli, toy_seque
 
 import seqlm_core as seqlm
 from seqlm_core.command_line import tag
-from seqlm_core.training.sequence_learning import SequenceLearning
+from seqlm_core.training.tasks.sequences import SequenceLearning
 
 COMMAND = [sys.executable, "-m", "seqlm_core.command_line.main"]
 LEARNS = [

@@ -14,7 +14,7 @@ from tagging import TINY, as_text, done, give_standard_input, run_cli, toy_seque
 from test_bad_input import check_told, flag, refused, replaced, resealed, tree
 
 import seqlm_core as seqlm
-from seqlm_core.settings import SequenceSettings, setting_types
+from seqlm_core.settings.settings import SequenceSettings, setting_types
 
 FIELDS = dataclasses.fields(SequenceSettings)
 TYPES = setting_types(SequenceSettings)
@@ -237,7 +237,7 @@ def test_a_training_that_is_asked_for_wrongly_is_a_usage_error(given, capsys, go
 
 
 def test_a_gpu_that_is_not_there_is_told_with_the_way_out(capsys, monkeypatch, good, out):
-    from seqlm_core.mxnet import mx
+    from seqlm_core.engine.mxnet import mx
 
     monkeypatch.setattr(mx.context, "num_gpus", lambda: 0)
     words = ["gpu is not there", "--device cpu"]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 import seqlm_core as seqlm
+from seqlm_core.engine.mxnet import gluon, mx
 from seqlm_core.model.recurrent_layer import RecurrentLayer
-from seqlm_core.mxnet import gluon, mx
 
 
 class Unit(gluon.rnn.HybridRecurrentCell):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from test_numbers import BATCH, CELLS, INPUTS, TIME, losses_of, make_model, window
 
-from seqlm_core.build import weights_of
+from seqlm_core.engine.mxnet import autograd
+from seqlm_core.model.build import weights_of
 from seqlm_core.model.initialization import unique_parameters
-from seqlm_core.mxnet import autograd
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch

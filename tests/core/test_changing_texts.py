@@ -116,7 +116,7 @@ def test_a_text_that_changes_between_its_passes_is_refused(change, method, call,
 
 @pytest.mark.parametrize("change", [append, cut, replace], ids=lambda change: change.__name__)
 def test_a_text_that_changes_during_its_only_pass_is_refused(change, text, trained):
-    run = seqlm.Run(trained(cell="gru").path)
+    run = seqlm.LanguageRun(trained(cell="gru").path)
     run.tokenizer = Meddler(lambda: change(text), "tokenize", 3)
     with pytest.raises(seqlm.TextError, match=r"text\.txt changed while it was read"):
         run.evaluate(text)

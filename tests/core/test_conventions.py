@@ -25,7 +25,7 @@ def test_mxnet_is_imported_in_one_place():
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             if any(name.split(".")[0] == "mxnet" for name in names):
                 importing.add(path.relative_to(PROJECT).as_posix())
-    assert importing == {"seqlm_core/mxnet.py"}
+    assert importing == {"seqlm_core/engine/mxnet.py"}
 
 
 def test_nothing_unpickles():

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from seqlm_core.randomness import generator
+from seqlm_core.engine.randomness import generator
 from seqlm_core.training.dropout import draw_kept, dropout_masks
 
 
@@ -16,7 +16,7 @@ class Model:
 
     @property
     def device(self):
-        from seqlm_core.mxnet import mx
+        from seqlm_core.engine.mxnet import mx
 
         return mx.cpu()
 

@@ -10,8 +10,8 @@ from reference_model import ReferenceModel
 from test_numbers import VOCABULARY, make_model
 
 import seqlm_core as seqlm
-from seqlm_core.build import weights_of
-from seqlm_core.evaluation import Evaluator
+from seqlm_core.evaluation.language import LanguageEvaluator
+from seqlm_core.model.build import weights_of
 from seqlm_core.reading.corpus import TokenizedText
 
 CELLS = ["rnn", "gru", "lstm", "birnn", "bigru", "bilstm"]
@@ -31,7 +31,7 @@ def reference(model, cell):
 def test_one_stream_gives_the_likelihood_of_the_text(cell, length):
     model = make_model(cell)
     text = text_of(length)
-    evaluation = Evaluator(model, text, sequence_length=7, batch_size=1).evaluate()
+    evaluation = LanguageEvaluator(model, text, sequence_length=7, batch_size=1).evaluate()
     losses, _ = reference(model, cell).window_losses(text.ids)
     assert evaluation.nats_per_token == pytest.approx(losses.mean(), abs=1e-10)
     assert evaluation.perplexity == pytest.approx(math.exp(losses.mean()))
@@ -44,7 +44,7 @@ def test_one_stream_gives_the_likelihood_of_the_text(cell, length):
 def test_each_stream_reads_a_window_ahead_and_every_token_counts_once(cell, length):
     model = make_model(cell)
     text = text_of(length)
-    evaluator = Evaluator(model, text, sequence_length=4, batch_size=3)
+    evaluator = LanguageEvaluator(model, text, sequence_length=4, batch_size=3)
     expected = {}
     for b, start in enumerate(evaluator.starts):
         losses, _ = reference(model, cell).window_losses(text.ids[start : start + evaluator.steps + 1])
@@ -62,7 +62,7 @@ def test_each_stream_reads_a_window_ahead_and_every_token_counts_once(cell, leng
 def test_both_sides_gives_every_position_the_same_right_context(cell, tie_weights, length, batch_size):
     model = make_model(cell, tie_weights=tie_weights)
     text = text_of(length)
-    evaluator = Evaluator(model, text, sequence_length=8, batch_size=batch_size)
+    evaluator = LanguageEvaluator(model, text, sequence_length=8, batch_size=batch_size)
     model_in_numpy = reference(model, cell)
     ids = text.ids
     left, _ = model_in_numpy.read("forward", ids[:-1], model_in_numpy.begin())
@@ -75,14 +75,14 @@ def test_both_sides_gives_every_position_the_same_right_context(cell, tie_weight
 
 
 def test_unidirectional_models_have_no_both_sides_figure():
-    evaluation = Evaluator(make_model("lstm"), text_of(20), 5, 2).evaluate()
+    evaluation = LanguageEvaluator(make_model("lstm"), text_of(20), 5, 2).evaluate()
     assert evaluation.both_sides_nats_per_token is None
     assert "both_sides_nats_per_token" not in evaluation.to_json()
 
 
 def test_a_single_token_is_refused():
     with pytest.raises(seqlm.TextError, match="at least 2"):
-        Evaluator(make_model("lstm"), text_of(1), 5, 2)
+        LanguageEvaluator(make_model("lstm"), text_of(1), 5, 2)
 
 
 def test_validation_during_training_is_the_evaluate_command_of_the_same_text(trained, short_text, tmp_path):

@@ -13,17 +13,17 @@ import pytest
 from conftest import SMALL
 
 import seqlm_core as seqlm
-from seqlm_core.architecture import Architecture
-from seqlm_core.build import build_language_model
-from seqlm_core.components import Component
-from seqlm_core.evaluation import Evaluator
+from seqlm_core.engine.mxnet import autograd, mx
+from seqlm_core.evaluation.language import LanguageEvaluator
 from seqlm_core.generation.layer_network import LayerNetwork
+from seqlm_core.model.architecture import LanguageArchitecture
+from seqlm_core.model.build import build_language_network
 from seqlm_core.model.initialization import initialize
 from seqlm_core.model.recurrent_layer import RecurrentLayer
-from seqlm_core.mxnet import autograd, mx
-from seqlm_core.options import NoOptions
+from seqlm_core.plugins.components import Component
+from seqlm_core.plugins.options import NoOptions
+from seqlm_core.plugins.registry import THIS_PROGRAM
 from seqlm_core.reading.corpus import TokenizedText
-from seqlm_core.registry import THIS_PROGRAM
 
 
 class Dropping(RecurrentLayer):
@@ -95,12 +95,12 @@ def test_tags_of_a_layer_derived_from_ours_repeat(register, tmp_path):
 
 def test_no_layer_of_a_plugin_is_in_training_mode_but_in_training(short_text):
     component = Component(cell(ModeRecording), NoOptions(), THIS_PROGRAM)
-    model = build_language_model(Architecture(7, 8, 2, 0, False, False), component)
+    model = build_language_network(LanguageArchitecture(7, 8, 2, 0, False, False), component)
     initialize(model, 1, mx.cpu())
     ModeRecording.seen.clear()
 
     ids = np.random.default_rng(1).integers(1, 7, 40).astype(np.int32)
-    Evaluator(model, TokenizedText(ids, characters=39, unknown_tokens=0), 5, 4).evaluate()
+    LanguageEvaluator(model, TokenizedText(ids, characters=39, unknown_tokens=0), 5, 4).evaluate()
     network = LayerNetwork(model)
     network.read(np.array([1]), network.begin(1))
     assert len(ModeRecording.seen) >= 4
@@ -111,14 +111,14 @@ FIGURES = """
 import json, sys
 import numpy as np
 from test_figures_of_plugins import Dropping, cell
-from seqlm_core.architecture import Architecture
-from seqlm_core.build import build_language_model
-from seqlm_core.components import Component
+from seqlm_core.model.architecture import Architecture
+from seqlm_core.model.build import build_language_model
+from seqlm_core.plugins.components import Component
 from seqlm_core.model.graphs import LeftReading
 from seqlm_core.model.initialization import initialize
-from seqlm_core.mxnet import mx, nd
-from seqlm_core.options import NoOptions
-from seqlm_core.registry import THIS_PROGRAM
+from seqlm_core.engine.mxnet import mx, nd
+from seqlm_core.plugins.options import NoOptions
+from seqlm_core.plugins.registry import THIS_PROGRAM
 
 found = {}
 for kernel in ("rnn_tanh", "lstm"):

@@ -7,12 +7,12 @@ import pytest
 from test_numbers import VOCABULARY, make_model
 
 import seqlm_core as seqlm
-from seqlm_core.build import weights_of
 from seqlm_core.generation.decoding import DecodingRules, draw
 from seqlm_core.generation.generate import Uniforms, generate
 from seqlm_core.generation.layer_network import LayerNetwork
 from seqlm_core.generation.network import StepNetwork
 from seqlm_core.generation.prompts import Prompt
+from seqlm_core.model.build import weights_of
 from seqlm_core.reading.vocabulary import UNKNOWN, Vocabulary
 
 CELLS = ["rnn", "gru", "lstm", "birnn", "bigru", "bilstm"]
@@ -128,7 +128,7 @@ def test_a_run_writes_the_same_natively_and_in_numpy(trained, monkeypatch, setti
     written = []
     for native in ("1", "0"):
         monkeypatch.setenv("SEQLM_NATIVE", native)
-        run = seqlm.Run(trained(**settings).path)
+        run = seqlm.LanguageRun(trained(**settings).path)
         texts = run.generate("The ", count=3, length=500, temperature=0.9, stop="zz", seed=7)
         assert "".join(run.stream("The ", length=500, temperature=0.9, stop="zz", seed=7)) == texts[0].text
         written.append(texts)

@@ -11,7 +11,7 @@ import pytest
 from test_numbers import VOCABULARY, make_model
 
 import seqlm_core as seqlm
-from seqlm_core.build import weights_of
+from seqlm_core.engine.numerics import log_softmax
 from seqlm_core.generation.chains import Search
 from seqlm_core.generation.decoding import DecodingRules
 from seqlm_core.generation.gaps import GappedText, cut_gapped_text
@@ -20,7 +20,7 @@ from seqlm_core.generation.infilling import BOTH_SIDES_WEIGHT, FOLLOWING, Infill
 from seqlm_core.generation.layer_network import LayerNetwork
 from seqlm_core.generation.network import StepNetwork
 from seqlm_core.generation.span import Context, Span
-from seqlm_core.numerics import log_softmax
+from seqlm_core.model.build import weights_of
 from seqlm_core.reading.vocabulary import UNKNOWN, Vocabulary
 
 BIDIRECTIONAL = ["birnn", "bigru", "bilstm"]

@@ -7,12 +7,12 @@ import pytest
 from reference_model import ReferenceModel, complex_step_gradients
 
 import seqlm_core as seqlm
-from seqlm_core.architecture import Architecture
-from seqlm_core.build import build_language_model, weights_of
-from seqlm_core.components import Components
+from seqlm_core.engine.mxnet import autograd, mx, nd
+from seqlm_core.model.architecture import LanguageArchitecture
+from seqlm_core.model.build import build_language_network, weights_of
 from seqlm_core.model.graphs import WindowLoss
 from seqlm_core.model.initialization import initialize, unique_parameters
-from seqlm_core.mxnet import autograd, mx, nd
+from seqlm_core.plugins.components import Components
 
 CELLS = ["rnn", "gru", "lstm", "birnn", "bigru", "bilstm"]
 INPUTS = {
@@ -24,10 +24,10 @@ TIME, BATCH, VOCABULARY, HIDDEN = 5, 2, 6, 4
 
 
 def make_model(cell, seed=3, dtype="float64", hidden_size=HIDDEN, **settings):
-    wanted = seqlm.Settings(cell=cell, hidden_size=hidden_size, **settings)
+    wanted = seqlm.LanguageSettings(cell=cell, hidden_size=hidden_size, **settings)
     components = Components.choose(wanted, seqlm.installed_plugins())
-    architecture = Architecture.choose(wanted, components.cell.spec.bidirectional, VOCABULARY)
-    model = build_language_model(architecture, components.cell)
+    architecture = LanguageArchitecture.choose(wanted, components.cell.spec.bidirectional, VOCABULARY)
+    model = build_language_network(architecture, components.cell)
     initialize(model, seed, mx.cpu())
     model.cast(dtype)
     random = np.random.default_rng(seed)
@@ -100,9 +100,11 @@ def test_relu_and_forget_bias_options_reach_the_layer(cell):
         hidden, _ = model.forward_stack.unroll(nd.ones((3, 1, VOCABULARY)) * 5, model.begin_state(1), 3)
         assert hidden.max().asscalar() > 1  # tanh could not
     elif cell.endswith("lstm"):
-        wanted = seqlm.Settings(cell=cell, hidden_size=HIDDEN, cell_options={"forget_bias": 2.5})
+        wanted = seqlm.LanguageSettings(cell=cell, hidden_size=HIDDEN, cell_options={"forget_bias": 2.5})
         components = Components.choose(wanted, seqlm.installed_plugins())
-        model = build_language_model(Architecture.choose(wanted, cell == "bilstm", VOCABULARY), components.cell)
+        model = build_language_network(
+            LanguageArchitecture.choose(wanted, cell == "bilstm", VOCABULARY), components.cell
+        )
         initialize(model, 1, mx.cpu())
         bias = weights_of(model)["forward_stack.0.i2h_bias"]
         np.testing.assert_array_equal(bias, np.repeat([0, 2.5, 0, 0], HIDDEN))
@@ -177,9 +179,9 @@ def test_recurrent_weights_begin_orthogonal_and_depend_on_the_seed_alone(cell):
 
 
 def initial_weights(cell, seed):
-    wanted = seqlm.Settings(cell=cell, hidden_size=HIDDEN, layers=2)
+    wanted = seqlm.LanguageSettings(cell=cell, hidden_size=HIDDEN, layers=2)
     components = Components.choose(wanted, seqlm.installed_plugins())
-    architecture = Architecture.choose(wanted, components.cell.spec.bidirectional, VOCABULARY)
-    model = build_language_model(architecture, components.cell)
+    architecture = LanguageArchitecture.choose(wanted, components.cell.spec.bidirectional, VOCABULARY)
+    model = build_language_network(architecture, components.cell)
     initialize(model, seed, mx.cpu())
     return weights_of(model)

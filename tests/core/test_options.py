@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from seqlm_core.errors import PluginError, UsageError
-from seqlm_core.options import (
+from seqlm_core.plugins.options import (
     NoOptions,
     check_options_class,
     describe_options,
@@ -17,7 +17,7 @@ from seqlm_core.options import (
     option_values,
     parse_assignments,
 )
-from seqlm_core.specs import CellSpec, OptimizerSpec
+from seqlm_core.plugins.specs import CellSpec, OptimizerSpec
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,11 +12,11 @@ import pytest
 from conftest import SMALL
 
 import seqlm_core as seqlm
-from seqlm_core import replacement
-from seqlm_core.destination import check_destination
-from seqlm_core.files import write_atomically
-from seqlm_core.run_directory import RunDirectory
-from seqlm_core.training.language_modelling import LanguageModelling
+from seqlm_core.runs import replacement
+from seqlm_core.runs.destination import check_destination
+from seqlm_core.runs.directory import RunDirectory
+from seqlm_core.storage.files import write_atomically
+from seqlm_core.training.tasks.language import LanguageModelling
 
 
 def train(text, out, **changes):
@@ -47,11 +47,11 @@ def at_step(monkeypatch, steps):
 
 
 def test_a_reader_has_the_old_run_until_the_new_one_has_a_checkpoint(old, short_text, monkeypatch):
-    before, sample = tree(old), seqlm.Run(old).sample(length=20, seed=1)
+    before, sample = tree(old), seqlm.LanguageRun(old).sample(length=20, seed=1)
     seen = {}
 
     def look():
-        run = seqlm.Run(old)
+        run = seqlm.LanguageRun(old)
         there = {name: data for name, data in tree(old).items() if not name.startswith(".new-run")}
         seen[len(seen)] = run.settings.seed, there == before, run.sample(length=20, seed=1) == sample
 
@@ -90,9 +90,9 @@ def test_a_training_that_fails_before_its_first_checkpoint_leaves_the_old_run_an
         def save(path, data):
             (nothing_can_be_written if path.name == "best.safetensors" else write_atomically)(path, data)
 
-        monkeypatch.setattr("seqlm_core.checkpoint.write_atomically", save)
+        monkeypatch.setattr("seqlm_core.storage.checkpoint.write_atomically", save)
     elif fault == "disk full at first":
-        monkeypatch.setattr("seqlm_core.files.write_atomically", nothing_can_be_written)
+        monkeypatch.setattr("seqlm_core.storage.files.write_atomically", nothing_can_be_written)
     with pytest.raises(errors.get(fault, (seqlm.SeqlmError, OSError))) as caught:
         train(short_text, old, overwrite=True, seed=2)
     if fault == "disk full":
@@ -105,7 +105,7 @@ def test_ctrl_c_saves_the_new_run_which_then_has_the_place(old, short_text, monk
     with pytest.raises(seqlm.TrainingInterrupted, match=f"interrupted at step 5 and saved; go on with: .* {old}$"):
         train(short_text, old, overwrite=True, seed=2)
     assert not list(old.glob(".*"))
-    assert seqlm.Run(old).settings.seed == 2
+    assert seqlm.LanguageRun(old).settings.seed == 2
     assert seqlm.resume(old, quiet=True).history()[-1]["epoch"] == 1
 
 
@@ -120,7 +120,7 @@ def leave_a_dead_training(run):
 def test_what_a_killed_training_left_is_removed_by_the_next_owner_of_the_run(old, short_text):
     before = tree(old)
     leave_a_dead_training(old)
-    assert len(seqlm.Run(old).sample(length=5)) == 5
+    assert len(seqlm.LanguageRun(old).sample(length=5)) == 5
     seqlm.resume(old, quiet=True)
     assert tree(old) == before
     leave_a_dead_training(old)
@@ -171,7 +171,7 @@ def test_a_death_at_any_moment_of_a_replacement_leaves_one_whole_run(trained, tm
                 died = False
         with pytest.raises(seqlm.UsageError, match="holds another run"):
             check_destination(run, overwrite=False)
-        opened = seqlm.Run(run)
+        opened = seqlm.LanguageRun(run)
         found.append({"gru": "old", "lstm": "new"}[opened.settings.cell])
         assert len(opened.sample(length=3)) == 3
         opened.directory.remove_leftovers()
@@ -191,7 +191,7 @@ def test_a_replacement_that_cannot_be_finished_is_told(trained, tmp_path, monkey
 
     monkeypatch.setattr("os.rename", refuse)
     with pytest.raises(seqlm.RunError, match=r"was being replaced .* cannot be finished: .*: Permission denied"):
-        seqlm.Run(run)
+        seqlm.LanguageRun(run)
 
 
 def test_links_to_folders_are_not_taken_for_a_replacement(trained, tmp_path):
@@ -201,7 +201,7 @@ def test_links_to_folders_are_not_taken_for_a_replacement(trained, tmp_path):
     before = tree(elsewhere)
     for name in replacement.FOLDERS:
         (run / name).symlink_to(elsewhere)
-    assert seqlm.Run(run).settings.cell == "gru"
+    assert seqlm.LanguageRun(run).settings.cell == "gru"
     assert tree(elsewhere) == before
 
 

@@ -9,11 +9,11 @@ import pytest
 from conftest import SMALL
 
 import seqlm_core as seqlm
-from seqlm_core.architecture import Architecture
-from seqlm_core.build import build_language_model
-from seqlm_core.components import Component
+from seqlm_core.engine.mxnet import gluon, mx
+from seqlm_core.model.architecture import LanguageArchitecture
+from seqlm_core.model.build import build_language_network
 from seqlm_core.model.initialization import initialize
-from seqlm_core.mxnet import gluon, mx
+from seqlm_core.plugins.components import Component
 
 
 class LeakyCell(gluon.rnn.HybridRecurrentCell):
@@ -91,7 +91,7 @@ def test_a_run_of_a_cell_that_is_gone_is_told_by_name(register, short_text, tmp_
     seqlm.train(short_text, out=tmp_path / "run", quiet=True, **{**SMALL, "cell": "leaky", "max_steps": 1})
     seqlm.installed_plugins.cache_clear()
     with pytest.raises(seqlm.RunError, match="cell 'leaky' of this program, which is not to be had here"):
-        seqlm.Run(tmp_path / "run")
+        seqlm.LanguageRun(tmp_path / "run")
 
 
 class NoisyCell(LeakyCell):
@@ -141,7 +141,7 @@ def test_a_bias_without_an_initializer_begins_with_zeros_and_learns(register, na
 
     register(plugin("biased", build=build))
     component = Component.choose(seqlm.installed_plugins().cells, "biased", {})
-    model = build_language_model(Architecture(7, 16, 1, 0, False, False), component)
+    model = build_language_network(LanguageArchitecture(7, 16, 1, 0, False, False), component)
     initialize(model, 1, mx.cpu())
     assert not begun[0].offset.data().asnumpy().any()
     assert begun[0].weight.data().asnumpy().all()

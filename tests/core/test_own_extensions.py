@@ -11,8 +11,8 @@ import pytest
 from conftest import SMALL
 
 import seqlm_core as seqlm
-from seqlm_core.checkpoint import load_checkpoint
 from seqlm_core.command_line.main import main
+from seqlm_core.storage.checkpoint import load_checkpoint
 
 FEW = {**SMALL, "warmup": 0, "schedule": "constant", "checkpoint_every": "3", "log_every": 2}
 

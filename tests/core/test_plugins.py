@@ -9,8 +9,8 @@ import pytest
 from conftest import SMALL
 
 import seqlm_core as seqlm
-from seqlm_core.plugins import Plugins, find_entry_points, installed_plugins
-from seqlm_core.registry import Source
+from seqlm_core.plugins.loading import Plugins, find_entry_points, installed_plugins
+from seqlm_core.plugins.registry import Source
 
 BUILT_INS = {"rnn", "gru", "lstm", "birnn", "bigru", "bilstm", "char", "word", "sgd", "rmsprop", "adam"}
 
@@ -182,7 +182,7 @@ def test_what_a_plugin_prints_does_not_reach_standard_output_and_is_remarked_on(
 
 
 def test_a_plugin_that_is_slow_to_load_is_remarked_on(environment, monkeypatch):
-    monkeypatch.setattr("seqlm_core.plugins.SLOW_SECONDS", 0.05)
+    monkeypatch.setattr("seqlm_core.plugins.loading.SLOW_SECONDS", 0.05)
     environment.install("slow-plug", "import time; time.sleep(0.1)" + returns("cell('wave')"))
     plugins = load()
     (remark,) = plugins.remarks
@@ -371,7 +371,7 @@ def run_of_sea_plug(environment, fresh_plugins, short_text, tmp_path):
 
 def test_a_name_clash_does_not_take_the_cell_away_from_a_run(run_of_sea_plug, short_text, tmp_path, caplog):
     caplog.clear()
-    run = seqlm.Run(run_of_sea_plug.path)
+    run = seqlm.LanguageRun(run_of_sea_plug.path)
     assert run.cell.spec.summary == "of sea-plug"
     assert run.sample(length=5, seed=1) == run_of_sea_plug.sample(length=5, seed=1)
     assert seqlm.resume(run.path, quiet=True, max_steps=3).history()[-1]["step"] == 3
@@ -395,7 +395,7 @@ def test_a_run_whose_plugin_is_broken_by_now_tells_the_whole_reason(run_of_sea_p
     listing.write_text("[seqlm]\nplug = no_such_module_here\n")
     installed_plugins.cache_clear()
     with pytest.raises(seqlm.RunError) as caught:
-        seqlm.Run(run_of_sea_plug.path)
+        seqlm.LanguageRun(run_of_sea_plug.path)
     assert str(caught.value) == (
         "the run uses cell 'wave' of sea-plug 1.0, and the plugin 'plug' of sea-plug 1.0 is broken: "
         "ModuleNotFoundError: No module named 'no_such_module_here'"

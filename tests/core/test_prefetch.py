@@ -14,18 +14,18 @@ from sequence_runs import train as train_sequences
 from test_training import train
 
 import seqlm_core as seqlm
-from seqlm_core.arrays import array_of, make_array
-from seqlm_core.build import weights_of
-from seqlm_core.checkpoint import load_checkpoint, select
-from seqlm_core.components import Components
-from seqlm_core.mxnet import autograd, mx, nd
+from seqlm_core.engine.arrays import array_of, make_array
+from seqlm_core.engine.mxnet import autograd, mx, nd
+from seqlm_core.model.build import weights_of
+from seqlm_core.plugins.components import Components
 from seqlm_core.reading.corpus import read_corpus
 from seqlm_core.reading.windows import WindowPlan
 from seqlm_core.sequences.batches import TrainingBatches
-from seqlm_core.training.language_modelling import LanguageModelling, language_model_session
+from seqlm_core.settings.schedules import learning_rate
+from seqlm_core.storage.checkpoint import load_checkpoint, select
 from seqlm_core.training.loop import STEPS_AHEAD, Training
-from seqlm_core.training.prefetch import made_ahead
-from seqlm_core.training.schedules import learning_rate
+from seqlm_core.training.prefetch import prefetched
+from seqlm_core.training.tasks.language import LanguageModelling, language_model_session
 
 
 def threads():
@@ -46,7 +46,7 @@ def failing_at(place, error):
 @pytest.mark.parametrize("count", [0, 1, 2, 50])
 @pytest.mark.parametrize("most", [1, 4])
 def test_all_items_come_in_their_order(count, most):
-    with made_ahead(iter(range(count)), most) as items:
+    with prefetched(iter(range(count)), most) as items:
         assert list(items) == list(range(count))
 
 
@@ -58,7 +58,7 @@ def test_only_so_many_items_wait_for_their_use():
             made.append(number)
             yield number
 
-    with made_ahead(counted(), 3) as items:
+    with prefetched(counted(), 3) as items:
         for used, _ in enumerate(items, start=1):
             time.sleep(0.002)
             assert len(made) <= used + 3
@@ -67,7 +67,7 @@ def test_only_so_many_items_wait_for_their_use():
 def test_an_error_comes_in_its_place_with_the_traceback_of_where_it_was_raised():
     given = []
     numbers = failing_at(7, OSError("no such disk"))
-    with made_ahead(numbers, 3) as items, pytest.raises(OSError, match="no such disk") as caught:
+    with prefetched(numbers, 3) as items, pytest.raises(OSError, match="no such disk") as caught:
         given.extend(items)
     assert given == list(range(7))
     assert "failing_at" in [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
@@ -82,7 +82,7 @@ def test_leaving_early_ends_the_thread_and_makes_no_more_items():
             yield None
 
     def leave():
-        with made_ahead(endless(), 4) as items:
+        with prefetched(endless(), 4) as items:
             next(items)
             assert threads()
             raise ZeroDivisionError

@@ -57,7 +57,7 @@ def test_the_next_word_is_as_probable_as_after_the_prompt_without_the_space(run)
 def test_it_is_so_however_the_text_is_made(run, monkeypatch, native, prompt, rules):
     expected = run.generate(prompt, count=2, length=20, seed=3, **rules)
     monkeypatch.setenv("SEQLM_NATIVE", native)
-    again = seqlm.Run(run.path)
+    again = seqlm.LanguageRun(run.path)
     found = again.generate(prompt, count=2, length=20, seed=3, **rules)
     assert [text.tokens for text in found] == [text.tokens for text in expected]
     assert "".join(again.stream(prompt, length=20, seed=3, **rules)) == found[0].text

@@ -11,11 +11,11 @@ import pytest
 from conftest import SMALL
 
 import seqlm_core as seqlm
-from seqlm_core.components import Component
 from seqlm_core.conformance.check import run_checks
 from seqlm_core.conformance.kinds import checks_of
 from seqlm_core.model import initialization, recurrent_layer
-from seqlm_core.plugins import installed_plugins
+from seqlm_core.plugins.components import Component
+from seqlm_core.plugins.loading import installed_plugins
 
 PLUGINS = Path(__file__).resolve().parents[2] / "seqlm_plugins"
 SHORT = {**SMALL, "max_steps": 3, "warmup": 0}
@@ -79,16 +79,16 @@ def test_a_cell_that_names_a_kernel_generates_without_a_step_of_its_own(
     run = seqlm.train(short_text, cell="mine", layers=2, out=tmp_path / "run", quiet=True, **SHORT)
     drawn = run.sample("the ", length=60, seed=1)
     monkeypatch.setenv("SEQLM_NATIVE", "0")
-    assert seqlm.Run(run.path).sample("the ", length=60, seed=1) == drawn
+    assert seqlm.LanguageRun(run.path).sample("the ", length=60, seed=1) == drawn
     # The same through the layer, for which the cell names no kernel.
     register(None, kernel, bidirectional=bidirectional)
-    by_layer = seqlm.Run(run.path)
+    by_layer = seqlm.LanguageRun(run.path)
     assert by_layer.cell.spec.step is None
     scored = tmp_path / "scored.txt"
     scored.write_text("".join(short_text.read_text().splitlines(keepends=True)[:5]))
     expected = [line.bits for line in by_layer.score(scored)]
     register(kernel, kernel, bidirectional=bidirectional)
-    np.testing.assert_allclose([line.bits for line in seqlm.Run(run.path).score(scored)], expected, rtol=1e-4)
+    np.testing.assert_allclose([line.bits for line in seqlm.LanguageRun(run.path).score(scored)], expected, rtol=1e-4)
 
 
 def test_a_cell_whose_kernel_depends_on_its_options_goes_through_the_layer_where_there_is_none(short_text, tmp_path):

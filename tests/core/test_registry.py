@@ -5,10 +5,10 @@ import itertools
 import pytest
 
 from seqlm_core.errors import PluginError, UnknownNameError, UsageError
-from seqlm_core.hookspecs import hookimpl
-from seqlm_core.plugins import Plugins
-from seqlm_core.registry import THIS_PROGRAM, Entry, Registry, Source
-from seqlm_core.specs import CellSpec
+from seqlm_core.plugins.hookspecs import hookimpl
+from seqlm_core.plugins.loading import Plugins
+from seqlm_core.plugins.registry import THIS_PROGRAM, Entry, Registry, Source
+from seqlm_core.plugins.specs import CellSpec
 
 BUILT_IN = Source("seqlm", "0.1.0", built_in=True)
 ONE = Source("one-plug", "1.0")

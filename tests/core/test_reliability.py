@@ -18,12 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import seqlm_core as seqlm
-from seqlm_core.checkpoint import load_checkpoint
-from seqlm_core.mxnet import autograd, nd
-from seqlm_core.options import make_options, parse_assignments
+from seqlm_core.engine.mxnet import autograd, nd
+from seqlm_core.plugins.options import make_options, parse_assignments
 from seqlm_core.reading.corpus import read_corpus
-from seqlm_core.settings import make_settings
-from seqlm_core.training.language_modelling import LanguageModelling
+from seqlm_core.settings.settings import make_settings
+from seqlm_core.storage.checkpoint import load_checkpoint
+from seqlm_core.training.tasks.language import LanguageModelling
 
 FAULTS = Path(__file__).resolve().parents[1] / "faults"
 
@@ -88,14 +88,14 @@ def test_a_directory_that_is_trained_into_is_refused_to_others(trained, short_te
 
 def test_checkpoints_by_steps_are_between_the_epochs(short_text, tmp_path, monkeypatch):
     saved = []
-    original = seqlm.Run(train(short_text, tmp_path / "whole").path).directory.__class__.save
+    original = seqlm.LanguageRun(train(short_text, tmp_path / "whole").path).directory.__class__.save
 
     def save(directory, path, arrays, state):
         original(directory, path, arrays, state)
         if path.name == "last.safetensors":
             saved.append(state["training"]["step"])
 
-    monkeypatch.setattr("seqlm_core.run_directory.RunDirectory.save", save)
+    monkeypatch.setattr("seqlm_core.runs.directory.RunDirectory.save", save)
     train(short_text, tmp_path / "run", checkpoint_every="10", max_steps=25)
     assert saved == [0, 10, 20, 25, 25]  # once more after the closing evaluation, which the history then has
     saved.clear()
@@ -134,7 +134,7 @@ def test_links_are_not_followed(name, trained, tmp_path):
 
 
 def use_everything(path):
-    seqlm.Run(path).sample(length=1)
+    seqlm.LanguageRun(path).sample(length=1)
     seqlm.resume(path, quiet=True)
 
 
@@ -144,7 +144,7 @@ def test_a_damaged_last_checkpoint_leaves_the_best_usable_and_says_so(trained, t
     last.write_bytes(last.read_bytes()[:-10])
     with pytest.raises(seqlm.RunError, match=r"last\.safetensors is damaged.*its best weights are whole"):
         seqlm.resume(tmp_path / "run", quiet=True)
-    assert len(seqlm.Run(tmp_path / "run").sample(length=5)) == 5
+    assert len(seqlm.LanguageRun(tmp_path / "run").sample(length=5)) == 5
 
 
 def test_best_and_last_are_not_taken_for_each_other(trained, tmp_path):
@@ -238,7 +238,7 @@ def test_any_bytes_are_read_or_refused_as_a_text(name, data, tmp_path):
     )
 
 
-SETTINGS = [field.name for field in dataclasses.fields(seqlm.Settings)]
+SETTINGS = [field.name for field in dataclasses.fields(seqlm.LanguageSettings)]
 VALUES = st.one_of(
     st.none(),
     st.booleans(),
@@ -254,7 +254,7 @@ VALUES = st.one_of(
 @given(st.dictionaries(st.sampled_from(SETTINGS), VALUES, max_size=3))
 def test_any_settings_are_accepted_or_refused_as_such(given_settings):
     try:
-        made = make_settings(seqlm.Settings, given_settings)
+        made = make_settings(seqlm.LanguageSettings, given_settings)
     except seqlm.UsageError as error:
         assert str(error)  # noqa: PT017
     else:

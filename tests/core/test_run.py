@@ -9,7 +9,7 @@ import pytest
 from sequence_runs import learnable
 
 import seqlm_core as seqlm
-from seqlm_core.run_directory import RunDirectory
+from seqlm_core.runs.directory import RunDirectory
 
 
 def options_of(registry, name):
@@ -35,7 +35,7 @@ def with_recorded(run, path, settings):
     for role in config["plugins"].keys() & settings.keys():
         config["plugins"][role] = dict(config["plugins"][role], name=settings[role])
     RunDirectory(path).write_config(config)
-    return seqlm.Run(path)
+    return seqlm.LanguageRun(path)
 
 
 def test_settings_are_told_where_the_plugin_of_an_option_is_not_here(trained, tmp_path):
@@ -124,7 +124,7 @@ def test_a_stream_has_no_empty_piece(trained):
         (lambda run: run.score(5), "file: must be a path, not 5"),
         (lambda run: run.score_text(5), "text: must be text, not 5"),
         (lambda run: run.score_text("a", per="word"), "per must be line or token, not 'word'"),
-        (lambda run: seqlm.Run(5), "path: must be a path, not 5"),
+        (lambda run: seqlm.LanguageRun(5), "path: must be a path, not 5"),
         (lambda run: seqlm.SequenceRun(None), "path: must be a path, not None"),
         (lambda run: seqlm.resume(5), "path: must be a path, not 5"),
         (lambda run: seqlm.train(5), "a text is given by the path of its file"),

@@ -11,8 +11,8 @@ import stat
 import pytest
 
 import seqlm_core as seqlm
-from seqlm_core import files
-from seqlm_core.open_run import open_run
+from seqlm_core.runs.opening import open_run
+from seqlm_core.storage import files
 
 SECONDS = 20  # the slowest of what is waited for takes half a second
 
@@ -68,7 +68,7 @@ def soon():
 
 def use(path):
     run = open_run(path)
-    _ = run.sample(length=2) if isinstance(run, seqlm.Run) else run.predict([["the", "king"]])
+    _ = run.sample(length=2) if isinstance(run, seqlm.LanguageRun) else run.predict([["the", "king"]])
     run.history()
     seqlm.resume(path, quiet=True)
 

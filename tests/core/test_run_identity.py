@@ -11,10 +11,10 @@ import pytest
 from conftest import SMALL
 
 import seqlm_core as seqlm
-from seqlm_core.checkpoint import load_checkpoint, save_checkpoint
-from seqlm_core.files import read_json, write_json
-from seqlm_core.open_run import open_run
-from seqlm_core.run_directory import RunDirectory
+from seqlm_core.runs.directory import RunDirectory
+from seqlm_core.runs.opening import open_run
+from seqlm_core.storage.checkpoint import load_checkpoint, save_checkpoint
+from seqlm_core.storage.files import read_json, write_json
 
 
 def train_text(text, out, seed):
@@ -40,7 +40,7 @@ def pairs(short_text, tmp_path_factory):
 def use(path):
     """Read all that is in a run."""
     run = open_run(path)
-    _ = run.sample(length=2) if isinstance(run, seqlm.Run) else run.predict([["the", "king"]])
+    _ = run.sample(length=2) if isinstance(run, seqlm.LanguageRun) else run.predict([["the", "king"]])
     run.history()
     seqlm.resume(path, quiet=True)
 
@@ -92,10 +92,12 @@ def test_a_run_of_before_there_were_identities_goes_on_without_one(short_text, t
     seqlm.train(short_text, out=tmp_path / "new", quiet=True, **settings)
     shutil.copytree(tmp_path / "new", tmp_path / "old")
     without_identity(tmp_path / "old")
-    assert seqlm.Run(tmp_path / "old").sample(length=5, seed=1) == seqlm.Run(tmp_path / "new").sample(length=5, seed=1)
+    assert seqlm.LanguageRun(tmp_path / "old").sample(length=5, seed=1) == seqlm.LanguageRun(tmp_path / "new").sample(
+        length=5, seed=1
+    )
     for name in ("old", "new"):
         seqlm.resume(tmp_path / name, quiet=True, max_steps=9)
-    old, new = (seqlm.Run(tmp_path / name) for name in ("old", "new"))
+    old, new = (seqlm.LanguageRun(tmp_path / name) for name in ("old", "new"))
     assert [r["step"] for r in old.history()] == [r["step"] for r in new.history()]
     assert "run_id" not in old.config
     assert re.fullmatch("[0-9a-f]{32}", new.config["run_id"])

@@ -12,13 +12,13 @@ import pytest
 from conftest import SMALL
 
 import seqlm_core as seqlm
-from seqlm_core.architecture import Architecture
-from seqlm_core.build import build_language_model
-from seqlm_core.components import Component
+from seqlm_core.model.architecture import LanguageArchitecture
+from seqlm_core.model.build import build_language_network
 from seqlm_core.model.initialization import unique_parameters
-from seqlm_core.open_run import open_run
-from seqlm_core.parameters import check_parameters
-from seqlm_core.schema import COUNT, NUMBER, TEXT, check, one_of, optional
+from seqlm_core.model.parameters import check_parameters
+from seqlm_core.plugins.components import Component
+from seqlm_core.runs.opening import open_run
+from seqlm_core.storage.schema import COUNT, NUMBER, TEXT, check, one_of, optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "faults"))
 from hostile import Contents
@@ -34,8 +34,8 @@ BEST, LAST = "best.safetensors", "last.safetensors"
 @pytest.mark.parametrize("layers", [1, 3])
 def test_the_weights_that_are_expected_are_those_of_the_model(cell, embedding_size, tie_weights, layers):
     component = Component.choose(seqlm.installed_plugins().cells, cell, {})
-    architecture = Architecture(11, 6, layers, embedding_size, component.spec.bidirectional, tie_weights)
-    model = build_language_model(architecture, component)
+    architecture = LanguageArchitecture(11, 6, layers, embedding_size, component.spec.bidirectional, tie_weights)
+    model = build_language_network(architecture, component)
     weights = {name: np.zeros(p.shape, np.float32) for name, p in unique_parameters(model).items()}
     kernel = component.spec.native_kernel(component.options)
     assert kernel is not None

@@ -19,7 +19,7 @@ from seqlm_core.sequences.batches import (
     batches_in_order,
     group_by_length,
 )
-from seqlm_core.sequences.encoders import TokenEncoder
+from seqlm_core.sequences.codecs import TokenCodec
 
 LENGTHS = st.lists(st.integers(0, 12) | st.integers(0, 300), max_size=60)
 BATCH_SIZES = st.integers(1, 9)
@@ -154,7 +154,7 @@ def test_a_batch_is_padded_with_zeros_that_do_not_count(inputs, outputs):
 
 
 def test_of_a_long_token_the_beginning_and_the_end_are_read():
-    encoder = TokenEncoder(Vocabulary(["a"], [0, 1]), Vocabulary(list("abcdefghijkl"), [0] + [1] * 12))
+    encoder = TokenCodec(Vocabulary(["a"], [0, 1]), Vocabulary(list("abcdefghijkl"), [0] + [1] * 12))
     tokens = ["abcdefghi", "abcd" + "k" * 50 + "fghi", "abc", "a?", "", "abcdefgh"]
     spellings = Spellings.of([tokens, tokens[::-1]], encoder, longest=8)
     spelt = ["abcdfghi", "abcdfghi", "abc", "a?", "", "abcdefgh"]

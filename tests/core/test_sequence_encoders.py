@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 import seqlm_core as seqlm
 from seqlm_core.sequences.batches import EncodedSequences
-from seqlm_core.sequences.encoders import UNKNOWN_LABEL, Encoders, LabelEncoder, TokenEncoder, ValueEncoder
+from seqlm_core.sequences.codecs import UNKNOWN_LABEL, Codecs, LabelCodec, TokenCodec, ValueCodec
 from seqlm_core.sequences.examples import check_examples, check_inputs, read_examples, write_examples
 
 # Lone surrogates too, which come of undecodable bytes; but no pair of them, which JSON does not tell from a character.
@@ -89,7 +89,7 @@ def test_empty_sequences_have_any_number_of_channels():
 
 
 def through_json(encoders):
-    return Encoders.from_json(json.loads(json.dumps(encoders.to_json())))
+    return Codecs.from_json(json.loads(json.dumps(encoders.to_json())))
 
 
 @a_few
@@ -99,9 +99,9 @@ def test_tokens_and_labels_mean_the_same_after_a_round_trip(examples, by_charact
     known = {(type(label), label) for _, row in examples for label in row if label is not None}
     if len(known) < 2:
         with pytest.raises(seqlm.UsageError, match=r"empty|only label|no labels"):
-            Encoders.from_examples(examples, "tokens", "labels")
+            Codecs.from_examples(examples, "tokens", "labels")
         return
-    encoders = Encoders.from_examples(examples, "tokens", "labels", min_count=min_count, by_characters=by_characters)
+    encoders = Codecs.from_examples(examples, "tokens", "labels", min_count=min_count, by_characters=by_characters)
     again = through_json(encoders)
     assert again.to_json() == encoders.to_json()
     assert {(type(label), label) for label in again.outputs.labels} == known
@@ -118,9 +118,9 @@ def test_tokens_and_labels_mean_the_same_after_a_round_trip(examples, by_charact
 def test_the_order_is_by_count_then_by_text_and_not_by_hash():
     labels = ["b", "a", "c", "c", 10, 9, "10", "9", "9"]
     wanted = ["9", "c", "10", 10, 9, "a", "b"]
-    assert LabelEncoder.from_labels(labels).labels == LabelEncoder.from_labels(labels[::-1]).labels == wanted
+    assert LabelCodec.from_labels(labels).labels == LabelCodec.from_labels(labels[::-1]).labels == wanted
     program = (
-        "from seqlm_core.sequences.encoders import *;"
+        "from seqlm_core.sequences.codecs import *;"
         "print(LabelEncoder.from_labels({'b', 'a', 1, '1', 'x', 'yy'}).to_json(),"
         "TokenEncoder.from_sequences([{'b', 'a', '1', 'x', 'yy'}], 1, 0, True).to_json())"
     )
@@ -134,18 +134,18 @@ def test_the_order_is_by_count_then_by_text_and_not_by_hash():
 
 
 def test_what_was_not_trained_is_unknown():
-    tokens = TokenEncoder.from_sequences([["a", "b", "a", "c"], ["c", "a"]], 2, 0, by_characters=True)
+    tokens = TokenCodec.from_sequences([["a", "b", "a", "c"], ["c", "a"]], 2, 0, by_characters=True)
     assert tokens.encode(["a", "b", "c", "?"]).tolist() == [1, 0, 2, 0]
     assert tokens.size == 3
     assert "b" in tokens.characters  # though the token itself is too rare
-    assert TokenEncoder.from_sequences([["a", "b"]], 5, 0, False).encode(["a", "b"]).tolist() == [1, 2]
-    assert TokenEncoder.from_sequences([["a", "b", "a"]], 1, 1, False).encode(["a", "b"]).tolist() == [1, 0]
-    labels = LabelEncoder.from_labels(["x", None, "y", "x"])
+    assert TokenCodec.from_sequences([["a", "b"]], 5, 0, False).encode(["a", "b"]).tolist() == [1, 2]
+    assert TokenCodec.from_sequences([["a", "b", "a"]], 1, 1, False).encode(["a", "b"]).tolist() == [1, 0]
+    labels = LabelCodec.from_labels(["x", None, "y", "x"])
     assert labels.encode(["y", "x", None, "z", 1]).tolist() == [1, 0, *[UNKNOWN_LABEL] * 3]
 
 
 def test_ints_and_texts_are_different_labels_and_the_same_token():
-    labels = LabelEncoder.from_labels([1, "1", 1])
+    labels = LabelCodec.from_labels([1, "1", 1])
     assert same(labels.labels, [1, "1"])
     assert labels.encode(["1", 1, True]).tolist() == [1, 0, 0]
     assert check_inputs([[1, "1", np.int8(1)]], "tokens") == [["1"] * 3]
@@ -153,7 +153,7 @@ def test_ints_and_texts_are_different_labels_and_the_same_token():
 
 @pytest.mark.parametrize("unknown", [None, "never seen"])
 def test_targets_that_the_model_does_not_know_do_not_count(unknown):
-    encoders = Encoders.from_examples([(["a", "b"], ["x", "y"])], "tokens", "labels")
+    encoders = Codecs.from_examples([(["a", "b"], ["x", "y"])], "tokens", "labels")
     sequences = EncodedSequences.of_examples([(["b", "c"], ["y", unknown]), ([], [])], "labels", encoders, 16)
     assert [known.tolist() for known in sequences.counted] == [[True, False], []]
     assert (sequences.predictions, sequences.unknown_tokens) == (1, 1)
@@ -168,8 +168,8 @@ def test_targets_that_the_model_does_not_know_do_not_count(unknown):
 def test_values_are_standardized_channel_by_channel(values, cut, unit):
     values[0] = np.nan_to_num(values[0])  # something of each channel is there
     values *= [unit, 1, 1 / unit]
-    encoder = ValueEncoder.from_sequences([values[:cut], values[:0], values[cut:]])
-    again = ValueEncoder.from_json(json.loads(json.dumps(encoder.to_json())))
+    encoder = ValueCodec.from_sequences([values[:cut], values[:0], values[cut:]])
+    again = ValueCodec.from_json(json.loads(json.dumps(encoder.to_json())))
     assert (again.mean.tobytes(), again.scale.tobytes()) == (encoder.mean.tobytes(), encoder.scale.tobytes())
     standard = encoder.encode(values)
     assert standard.dtype == np.float32
@@ -185,7 +185,7 @@ def test_values_are_standardized_channel_by_channel(values, cut, unit):
 @pytest.mark.parametrize("constant", [0.0, 0.1, -3e7, 1e-300])
 @pytest.mark.parametrize("count", [1, 3, 10])
 def test_a_constant_channel_is_told_in_its_own_units(constant, count):
-    encoder = ValueEncoder.from_sequences([np.full((count, 1), constant)])
+    encoder = ValueCodec.from_sequences([np.full((count, 1), constant)])
     assert encoder.scale.tolist() == [1]
     assert encoder.encode(np.array([[constant], [constant + 2]])).ravel() == pytest.approx([0, 2], abs=1e-6)
 
@@ -196,4 +196,4 @@ def test_values_that_are_not_finite_numbers_are_told():
     with pytest.raises(seqlm.UsageError, match="example 1 has an infinite value at time step 2"):
         check_examples([([1.0, 2.0], [1.0, math.inf])], "values", "values")
     with pytest.raises(seqlm.UsageError, match="all of their values are nan"):
-        Encoders.from_examples(check_examples([([1.0], [math.nan])], "values", "values"), "values", "values")
+        Codecs.from_examples(check_examples([([1.0], [math.nan])], "values", "values"), "values", "values")

@@ -23,10 +23,10 @@ from sequence_reference import (
 )
 from test_own_cells import LeakyCell, plugin, register  # noqa: F401 - a fixture
 
-from seqlm_core.build import weights_of
-from seqlm_core.mxnet import gluon, nd
+from seqlm_core.engine.mxnet import gluon, nd
+from seqlm_core.model.build import weights_of
+from seqlm_core.model.prediction import Predictor
 from seqlm_core.sequences.batches import EncodedSequences
-from seqlm_core.sequences.prediction import Predictor
 
 PADDED = {"time": 7, "columns": 6}  # of four sequences, the longest of five time steps
 HUGE = 1e30

@@ -10,7 +10,7 @@ import pytest
 from sequence_runs import TOKENS, learnable, train
 
 import seqlm_core as seqlm
-from seqlm_core.sequences.scores import chunk_scores
+from seqlm_core.evaluation.scores import chunk_scores
 from seqlm_core.training.extensions.plot import Plot
 
 KINDS = [("tokens", "labels"), ("tokens", "label"), ("values", "labels"), ("values", "values")]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sequence_reference import CELLS, OUTPUTS, encoded, losses_and_gradients, make_network, outputs_of, whole_batch
 
-from seqlm_core.build import weights_of
+from seqlm_core.model.build import weights_of
 
 torch = pytest.importorskip("torch")
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence  # noqa: E402 - only where PyTorch is

@@ -13,12 +13,12 @@ from test_own_cells import plugin, register  # noqa: F401 - a fixture
 from test_training import assert_same_runs, without_times
 
 import seqlm_core as seqlm
-from seqlm_core.checkpoint import load_checkpoint
+from seqlm_core.engine.mxnet import autograd, nd
 from seqlm_core.model.initialization import unique_parameters
-from seqlm_core.mxnet import autograd, nd
 from seqlm_core.sequences.examples import read_examples
+from seqlm_core.storage.checkpoint import load_checkpoint
 from seqlm_core.training.extensions.plot import Plot
-from seqlm_core.training.sequence_learning import SequenceLearning
+from seqlm_core.training.tasks.sequences import SequenceLearning
 
 LOSSES = {"labels": "nats_per_label", "label": "nats_per_label", "values": "normalized_squared_error"}
 KINDS = [("tokens", "labels"), ("tokens", "label"), ("values", "label"), ("values", "values")]

@@ -11,8 +11,8 @@ import pytest
 from conftest import SMALL
 
 import seqlm_core as seqlm
-from seqlm_core.checkpoint import load_checkpoint
-from seqlm_core.training.language_modelling import LanguageModelling
+from seqlm_core.storage.checkpoint import load_checkpoint
+from seqlm_core.training.tasks.language import LanguageModelling
 
 CELLS = ["rnn", "gru", "lstm", "birnn", "bigru", "bilstm"]
 

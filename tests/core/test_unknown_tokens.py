@@ -12,7 +12,7 @@ from conftest import SMALL
 from tagging import done
 
 import seqlm_core as seqlm
-from seqlm_core.plotting import plot_history
+from seqlm_core.training.plotting import plot_history
 
 FAR_TOO_GOOD = "FAR TOO GOOD"
 
@@ -66,7 +66,7 @@ def runs(tmp_path_factory):
 @pytest.mark.parametrize(("unique_share", "withheld"), [(0.5, True), (0.04, False), (0.0, False)])
 def test_every_record_of_a_validation_has_the_share_of_unknown_tokens(unique_share, withheld, runs):
     out, text = runs(unique_share)
-    (record,) = [record for record in seqlm.Run(out).history() if record["kind"] == "epoch"]
+    (record,) = [record for record in seqlm.LanguageRun(out).history() if record["kind"] == "epoch"]
     _, share = shares(text)
     assert record["validation_unknown_share"] == pytest.approx(share, abs=0.02)  # the cut may halve a word
     assert (share > 0) == (unique_share > 0)
@@ -121,7 +121,7 @@ def test_evaluating_tells_the_share_and_withholds_bits(runs, tmp_path, capsys):
     values = json.loads(done(capsys, "evaluate", out, other, "--json")[0])
     assert values["unknown_share"] == unknown / 1999
     assert "bits_per_character" not in values
-    (evaluation,) = seqlm.Run(out).evaluate(other)
+    (evaluation,) = seqlm.LanguageRun(out).evaluate(other)
     assert evaluation.bits_per_character is None
     assert evaluation.nats_per_token == values["nats_per_token"]
 
@@ -158,7 +158,7 @@ def test_the_picture_tells_the_share(tmp_path, monkeypatch):
 
 def test_a_run_of_before_that_does_not_tell_its_training_part_is_reported(runs, capsys, tmp_path):
     out, _ = runs(0.04)
-    run = seqlm.Run(out)
+    run = seqlm.LanguageRun(out)
     run.config.pop("training_unknown_tokens")
     config = out / "config.json"
     kept = config.read_bytes()

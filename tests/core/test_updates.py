@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import seqlm_core as seqlm
-from seqlm_core.mxnet import gluon, mx, nd
-from seqlm_core.training.schedules import SCHEDULES, learning_rate
+from seqlm_core.engine.mxnet import gluon, mx, nd
+from seqlm_core.settings.schedules import SCHEDULES, learning_rate
 from seqlm_core.training.updates import Updates, clip_global_norm
 
 SHAPES = {"a": (3, 4), "b": (5,)}

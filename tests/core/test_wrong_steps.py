@@ -11,17 +11,17 @@ from conftest import SMALL
 from right_plugins import Unit, unit_step
 
 import seqlm_core as seqlm
-from seqlm_core.architecture import Architecture
-from seqlm_core.build import build_language_model, weights_of
 from seqlm_core.command_line.main import main
-from seqlm_core.components import Component
+from seqlm_core.engine.mxnet import mx
 from seqlm_core.generation.layer_network import LayerNetwork
 from seqlm_core.generation.network import StepNetwork
 from seqlm_core.generation.step_agreement import step_problem
+from seqlm_core.model.architecture import LanguageArchitecture
+from seqlm_core.model.build import build_language_network, weights_of
 from seqlm_core.model.initialization import initialize, unique_parameters
-from seqlm_core.mxnet import mx
-from seqlm_core.options import NoOptions
-from seqlm_core.registry import THIS_PROGRAM
+from seqlm_core.plugins.components import Component
+from seqlm_core.plugins.options import NoOptions
+from seqlm_core.plugins.registry import THIS_PROGRAM
 
 
 def no_bias_step(weights, inputs, states, options):
@@ -82,7 +82,7 @@ def test_a_wrong_step_is_told_and_texts_are_made_by_the_layer(register, step, sa
     assert "try seqlm check cell:unit" in warnings[0]
     text = run.sample(length=20, seed=1)
     caplog.clear()
-    loaded = seqlm.Run(run.path)
+    loaded = seqlm.LanguageRun(run.path)
     assert loaded.sample(length=20, seed=1) == text
     assert isinstance(loaded.network, LayerNetwork)
     assert said in caplog.text
@@ -93,7 +93,7 @@ def test_a_step_that_was_mended_is_used_again(register, short_text, tmp_path, ca
     run = seqlm.train(short_text, out=tmp_path / "run", quiet=True, **{**SMALL, "cell": "unit", "max_steps": 1})
     caplog.clear()
     register(unit_step)
-    assert isinstance(seqlm.Run(run.path).network, StepNetwork)
+    assert isinstance(seqlm.LanguageRun(run.path).network, StepNetwork)
     assert not caplog.records
 
 
@@ -105,7 +105,7 @@ def test_resuming_finds_a_step_that_became_wrong(register, short_text, tmp_path,
     register(no_bias_step)
     seqlm.resume(run.path, quiet=True, max_steps=4)
     assert "differs from the layer" in caplog.text
-    assert isinstance(seqlm.Run(run.path).network, LayerNetwork)
+    assert isinstance(seqlm.LanguageRun(run.path).network, LayerNetwork)
 
 
 def test_a_sample_that_fails_is_a_warning_and_the_training_goes_on(register, short_text, tmp_path, caplog):
@@ -142,7 +142,7 @@ def test_a_picture_that_cannot_be_written_is_a_warning(short_text, tmp_path, cap
 
 def large_model(step, layers=2, hidden_size=16):
     component = Component(unit(step), NoOptions(), THIS_PROGRAM)
-    model = build_language_model(Architecture(40, hidden_size, layers, 0, False, False), component)
+    model = build_language_network(LanguageArchitecture(40, hidden_size, layers, 0, False, False), component)
     initialize(model, 1, mx.cpu())
     return model, component
 

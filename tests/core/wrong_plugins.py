@@ -13,7 +13,7 @@ from right_plugins import Characters, Descent, Layer, Merges, Runs, Unit, unit_s
 
 import seqlm_core as seqlm
 from seqlm_core.conformance import cells, optimizers, tokenizers
-from seqlm_core.mxnet import gluon, mx
+from seqlm_core.engine.mxnet import gluon, mx
 
 
 class Wrong(NamedTuple):

@@ -12,8 +12,8 @@ import typing
 from collections.abc import Iterator
 
 import seqlm_core as seqlm
-from seqlm_core import hookspecs
-from seqlm_core.specs import Spec
+from seqlm_core.plugins import hookspecs
+from seqlm_core.plugins.specs import Spec
 
 TYPES = {"str": "`str`", "bool": "`bool`", "int": "`int`", "float": "`float`", "type": "dataclass"}
 TYPES["str | Callable[[Any], str | None] | None"] = "`str`, callable or `None`"

@@ -148,7 +148,7 @@ class Page:
             if options:
                 run = f"runs/size-{number}"
                 self.run(f"seqlm train data/input.txt {options[0]} --quiet --out {run}")
-            epochs = [record for record in seqlm.Run(run).history() if record["kind"] == "epoch"]
+            epochs = [record for record in seqlm.LanguageRun(run).history() if record["kind"] == "epoch"]
             best = min(epochs, key=lambda record: record["validation_nats_per_token"])
             loss, seconds = best["validation_nats_per_token"], epochs[-1]["seconds"]
             rows[number] = f"| {name} | {best['epoch']:g} | {loss:.4f} | {seconds:.0f} |"

@@ -15,14 +15,14 @@ import pytest
 from hook_reference import hook_reference
 
 import seqlm_core as seqlm
-from seqlm_core import hookspecs
 from seqlm_core.command_line.main import cli
 from seqlm_core.command_line.setting_options import flag_of
-from seqlm_core.evaluation import Evaluation
-from seqlm_core.options import describe_options
-from seqlm_core.plugins import Plugins, find_entry_points
-from seqlm_core.sequences.evaluation import LabelEvaluation, ValueEvaluation
-from seqlm_core.sequences.scores import ChunkScores, Score
+from seqlm_core.evaluation.language import LanguageEvaluation
+from seqlm_core.evaluation.scores import ChunkScores, Score
+from seqlm_core.evaluation.sequences import LabelEvaluation, ValueEvaluation
+from seqlm_core.plugins import hookspecs
+from seqlm_core.plugins.loading import Plugins, find_entry_points
+from seqlm_core.plugins.options import describe_options
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCS = PROJECT / "docs"
@@ -55,7 +55,7 @@ def commands_of(group: click.Group, before: str = "") -> dict[str, click.Command
 
 
 COMMANDS = commands_of(cli)
-SETTINGS_OF_COMMANDS = {"train": seqlm.Settings, "tag train": seqlm.SequenceSettings}
+SETTINGS_OF_COMMANDS = {"train": seqlm.LanguageSettings, "tag train": seqlm.SequenceSettings}
 
 
 def page(name: str) -> str:
@@ -231,7 +231,7 @@ def test_functions_take_the_documented_parameters(heading, function):
 
 
 @pytest.mark.parametrize(
-    ("heading", "kind"), [("## A run", seqlm.Run), ("### The run of a sequence model", seqlm.SequenceRun)]
+    ("heading", "kind"), [("## A run", seqlm.LanguageRun), ("### The run of a sequence model", seqlm.SequenceRun)]
 )
 def test_no_member_of_a_run_is_documented_that_it_does_not_have(heading, kind):
     text = section(page("python-api.md"), heading).partition("| Field |")[0]
@@ -244,7 +244,7 @@ def test_no_member_of_a_run_is_documented_that_it_does_not_have(heading, kind):
 @pytest.mark.parametrize(
     ("called", "kind"),
     [
-        ("An evaluation", Evaluation),
+        ("An evaluation", LanguageEvaluation),
         ("A `LabelEvaluation`", LabelEvaluation),
         ("A `Score`", Score),
         ("A `ChunkScores`", ChunkScores),

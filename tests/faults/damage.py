@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 import seqlm_core as seqlm
-from seqlm_core.open_run import open_run
+from seqlm_core.runs.opening import open_run
+from seqlm_core.runs.training_texts import TrainingTexts
 from seqlm_core.sequences.examples import read_examples
-from seqlm_core.texts import TrainingTexts
 
 TEXT = Path(__file__).resolve().parents[2] / "data" / "input.txt"
 SECONDS = 10
@@ -91,7 +91,7 @@ def contents(path: Path) -> dict[str, Any]:
         "state": state,
         "history": run.history(),
     }
-    if isinstance(run, seqlm.Run):
+    if isinstance(run, seqlm.LanguageRun):
         return {**found, "vocabulary": run.vocabulary.to_json(), "sample": run.sample("The ", length=5, seed=1)}
     texts = TrainingTexts.of_run(run.directory, run.config["texts"])
     examples = [read_examples(path, "tokens", "labels") for path in texts.training + texts.validation]

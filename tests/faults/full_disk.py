@@ -75,7 +75,7 @@ def filled(whole: Path, disk: Path) -> None:
     assert process.returncode == 1
     assert "No space left on device" in told
     assert "Traceback" not in told
-    seqlm.Run(out).directory.load(out / "last.safetensors")
+    seqlm.LanguageRun(out).directory.load(out / "last.safetensors")
     assert not list(out.glob(".*")), "a file that was being written is left behind"
     filler.unlink()
     subprocess.run(command("train", "--resume", str(out), "--quiet"), check=True, stdout=subprocess.DEVNULL)

@@ -39,9 +39,9 @@ import numpy as np
 from safetensors.numpy import save
 
 import seqlm_core as seqlm
-from seqlm_core.checkpoint import FORMAT, _digest, load_checkpoint
 from seqlm_core.command_line.main import main as seqlm_main
-from seqlm_core.files import json_digest
+from seqlm_core.storage.checkpoint import FORMAT, _digest, load_checkpoint
+from seqlm_core.storage.files import json_digest
 
 PROJECT = Path(__file__).resolve().parents[2]
 TEXT = PROJECT / "data" / "input.txt"
@@ -433,10 +433,10 @@ def preload() -> None:
     """Load what the commands need, so that no child has to; nothing of it has a thread before it computes."""
     import matplotlib.backends.backend_agg  # noqa: F401
 
-    import seqlm_core.evaluation
-    import seqlm_core.sequences.evaluation
-    import seqlm_core.training.language_modelling
-    import seqlm_core.training.sequence_learning  # noqa: F401
+    import seqlm_core.evaluation.language
+    import seqlm_core.evaluation.sequences
+    import seqlm_core.training.tasks.language
+    import seqlm_core.training.tasks.sequences  # noqa: F401
     from seqlm_core.native.training import available_kernels
     from seqlm_core.training.extensions import plot
 

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 
 import seqlm_core as seqlm
-from seqlm_core.checkpoint import load_checkpoint
-from seqlm_core.open_run import open_run
+from seqlm_core.runs.opening import open_run
+from seqlm_core.storage.checkpoint import load_checkpoint
 
 TEXT = Path(__file__).resolve().parents[2] / "data" / "input.txt"
 TAGGER = "tagger"
@@ -82,7 +82,7 @@ def loads(out: Path) -> bool:
     if run.directory.last.exists():
         run.directory.load(run.directory.last)
         run.history()
-        _ = run.sample(length=3) if isinstance(run, seqlm.Run) else run.predict([["the", "cat"]])
+        _ = run.sample(length=3) if isinstance(run, seqlm.LanguageRun) else run.predict([["the", "cat"]])
     return True
 
 

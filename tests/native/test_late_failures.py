@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import seqlm_core as seqlm
-from seqlm_core.arrays import CallInPlace
+from seqlm_core.engine.arrays import CallInPlace
+from seqlm_core.engine.mxnet import mx, nd, readable_failures
 from seqlm_core.errors import SeqlmError
-from seqlm_core.mxnet import mx, nd, told_failures
 from seqlm_core.native import training as native
 from seqlm_core.training.native_updates import NativeUpdate
 
@@ -34,7 +34,7 @@ def updated(weight=1.0, **attributes):
         ["learning_rate", "weight_decay", "mean_decay", "square_decay", "epsilon", "rescale", "clip_norm"], 0.0
     )
     call(**{"rule": "sgd", "count": 1, **numbers, "rescale": 1.0, **attributes})
-    with told_failures():
+    with readable_failures():
         return float(weights.asnumpy()[0])
 
 
@@ -100,18 +100,18 @@ def divide_by_zero(_):
 
 def test_an_operators_failure_is_one_line_of_its_own_words():
     for target in (3, 7):  # the message of the first is not told again
-        with pytest.raises(SeqlmError) as caught, told_failures():
+        with pytest.raises(SeqlmError) as caught, readable_failures():
             losses(target).asnumpy()
         assert str(caught.value) == "seqlm_softmax_loss: a target is not one of the classes"
 
 
 def test_a_failure_that_nobody_waited_for_is_told_when_the_computing_ends():
-    with pytest.raises(SeqlmError, match="a target is not one of the classes"), told_failures():
+    with pytest.raises(SeqlmError, match="a target is not one of the classes"), readable_failures():
         losses(3)
 
 
 def test_an_error_of_another_kind_is_told_itself_and_leaves_nothing_behind():
-    with pytest.raises(ZeroDivisionError), told_failures():
+    with pytest.raises(ZeroDivisionError), readable_failures():
         divide_by_zero(losses(3))
     nd.waitall()
 

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import seqlm_core as seqlm
+from seqlm_core.engine.mxnet import autograd, gluon, mx, nd
 from seqlm_core.model.heads import SoftmaxHead
 from seqlm_core.model.recurrent_layer import RecurrentLayer
-from seqlm_core.mxnet import autograd, gluon, mx, nd
 from seqlm_core.native import GATES
 from seqlm_core.native import training as native
 from seqlm_core.training.updates import Updates
@@ -511,7 +511,7 @@ def test_a_resumed_training_takes_the_kernels_that_it_began_with(kernels, short_
         seqlm.train(short_text, out=tmp_path / "whole", **settings)
         seqlm.train(short_text, out=tmp_path / "parts", **{**settings, "max_steps": 5})
     seqlm.resume(tmp_path / "parts", max_steps=12, quiet=True)
-    whole, parts = (seqlm.Run(tmp_path / name) for name in ("whole", "parts"))
+    whole, parts = (seqlm.LanguageRun(tmp_path / name) for name in ("whole", "parts"))
     assert losses_of(whole) == losses_of(parts)
 
 

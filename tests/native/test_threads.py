@@ -15,11 +15,11 @@ import pytest
 from test_native_training import NATIVE, TRAINING, Case, losses_of, needs_library
 
 import seqlm_core as seqlm
-from seqlm_core.checkpoint import load_checkpoint
+from seqlm_core.engine.threads import MXNETS_OWN, settle_threads, startable_threads, usable_cores
 from seqlm_core.errors import SeqlmError
 from seqlm_core.native import GATES
 from seqlm_core.native import training as native
-from seqlm_core.threads import MXNETS_OWN, settle_threads, startable_threads, usable_cores
+from seqlm_core.storage.checkpoint import load_checkpoint
 
 SMALL = ["--hidden-size", "100", "--max-steps", "3", "--sample-every", "0", "--log-every", "1"]
 
@@ -103,7 +103,7 @@ def test_too_few_threads_for_mxnet_are_an_error_that_says_so(monkeypatch):
 
 
 def test_one_thread_computes_where_there_are_few(monkeypatch, caplog):
-    monkeypatch.setattr("seqlm_core.threads.usable_cores", lambda: 4)
+    monkeypatch.setattr("seqlm_core.engine.threads.usable_cores", lambda: 4)
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
     failing_after(MXNETS_OWN + 2, monkeypatch)
     settle_threads()

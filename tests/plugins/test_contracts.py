@@ -17,8 +17,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import seqlm_core
-from seqlm_core.options import describe_options, make_options, option_values
-from seqlm_core.plugins import Plugins, installed_plugins
+from seqlm_core.plugins.loading import Plugins, installed_plugins
+from seqlm_core.plugins.options import describe_options, make_options, option_values
 from seqlm_core.reading.corpus import tokenize_blocks
 
 PROJECT = Path(__file__).parents[2]
@@ -90,7 +90,7 @@ def test_each_built_in_has_a_module_of_its_own():
 
 def test_listing_the_plugins_imports_neither_mxnet_nor_nltk(tmp_path):
     program = (
-        "import sys; from seqlm_core.plugins import installed_plugins; plugins = installed_plugins();"
+        "import sys; from seqlm_core.plugins.loading import installed_plugins; plugins = installed_plugins();"
         "print(sum(map(len, plugins.registries)), sorted({'mxnet', 'nltk'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import seqlm_core as seqlm
 from seqlm_core.conformance.kinds import check_plugin
-from seqlm_core.options import make_options
+from seqlm_core.plugins.options import make_options
 from seqlm_core.reading.corpus import read_corpus, tokenize_blocks
 
 SPEC = seqlm.installed_plugins().tokenizers.get("word")
@@ -169,7 +169,7 @@ def as_before_there_was_a_choice(run):
     checkpoints = {path: run.directory.load(path) for path in (run.directory.best, run.directory.last)}
     run.config["settings"]["tokenizer_options"] = {}
     run.directory.write_config({name: value for name, value in run.config.items() if name not in ("format", "digest")})
-    before = seqlm.Run(run.path)
+    before = seqlm.LanguageRun(run.path)
     for path, (arrays, state) in checkpoints.items():
         before.directory.save(path, arrays, state)
     return before
@@ -184,7 +184,7 @@ def test_a_run_of_before_reads_as_it_did_and_goes_on(chinese, tmp_path):
     assert run.evaluate(chinese) == [expected]
     assert max(map(len, run.vocabulary.tokens)) > 5
     seqlm.resume(run.path, quiet=True, epochs=2)
-    again = seqlm.Run(run.path)  # its checkpoints still belong to its configuration
+    again = seqlm.LanguageRun(run.path)  # its checkpoints still belong to its configuration
     assert again.settings.epochs == 2
     for name, array in whole.weights.items():
         np.testing.assert_array_equal(array, again.weights[name])
@@ -197,7 +197,7 @@ def test_a_tokenizer_that_needs_what_it_learnt_says_what_is_missing(chinese, tmp
     run = train(chinese, tmp_path / "run")
     (run.path / "tokenizer.json").unlink()
     with pytest.raises(seqlm.RunError, match="belongs to another run"):  # read by NLTK, it is not this model's text
-        seqlm.Run(run.path).sample(length=1)
+        seqlm.LanguageRun(run.path).sample(length=1)
 
     class Learner(type(build())):
         def restore(self, state):
@@ -213,4 +213,4 @@ def test_a_state_that_names_no_boundaries_is_refused(state, chinese, tmp_path):
     run.tokenizer.state = lambda: state
     run.directory.write_tokenizer(run.tokenizer)
     with pytest.raises(seqlm.RunError, match="cannot use"):
-        _ = seqlm.Run(run.path).tokenizer
+        _ = seqlm.LanguageRun(run.path).tokenizer

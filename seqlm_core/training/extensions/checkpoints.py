@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 
-from seqlm_core.run_directory import RunDirectory
+from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.training.extension import Extension, Record
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from seqlm_core.schema import COUNT
+from seqlm_core.storage.schema import COUNT
 from seqlm_core.training.extension import Extension, Record
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqlm_core.errors import RunError
-from seqlm_core.files import read_file, write_atomically
-from seqlm_core.run_directory import RunDirectory
-from seqlm_core.schema import COUNT, FLAG, NUMBER, PLAIN, TEXT, check, one_of
+from seqlm_core.runs.directory import RunDirectory
+from seqlm_core.storage.files import read_file, write_atomically
+from seqlm_core.storage.schema import COUNT, FLAG, NUMBER, PLAIN, TEXT, check, one_of
 from seqlm_core.training.extension import Extension, Record
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from seqlm_core.best_effort import BestEffortStream
+from seqlm_core.storage.streams import BestEffortStream
 from seqlm_core.training.extension import Extension, Record
 
 if TYPE_CHECKING:

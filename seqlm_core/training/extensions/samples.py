@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Callable
 
-from seqlm_core.build import weights_of
-from seqlm_core.components import Component
+from seqlm_core.engine.randomness import generator
 from seqlm_core.errors import one_line
 from seqlm_core.generation.decoding import DecodingRules
 from seqlm_core.generation.generate import Uniforms, generate
@@ -14,10 +13,11 @@ from seqlm_core.generation.layer_network import LayerNetwork
 from seqlm_core.generation.native_network import step_network
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.generation.prompts import Prompt
-from seqlm_core.model.language_model import LanguageModel
-from seqlm_core.randomness import generator
+from seqlm_core.model.build import weights_of
+from seqlm_core.model.language_network import LanguageNetwork
+from seqlm_core.plugins.components import Component
+from seqlm_core.plugins.specs import CellSpec
 from seqlm_core.reading.corpus import Corpus
-from seqlm_core.specs import CellSpec
 from seqlm_core.training.extension import Extension
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Samples(Extension):
 class ModelSampler:
     """Samples from a model as it is at the moment; the text depends on the weights, the seed and the step."""
 
-    def __init__(self, model: LanguageModel, cell: Component[CellSpec], corpus: Corpus, seed: int) -> None:
+    def __init__(self, model: LanguageNetwork, cell: Component[CellSpec], corpus: Corpus, seed: int) -> None:
         self.model = model
         self.cell = cell
         self.corpus = corpus

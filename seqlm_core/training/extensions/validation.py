@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from seqlm_core.errors import NonFiniteLossError
-from seqlm_core.schema import NUMBER, OBJECT, optional
+from seqlm_core.storage.schema import NUMBER, OBJECT, optional
 from seqlm_core.training.extension import Extension, Record
 
 if TYPE_CHECKING:

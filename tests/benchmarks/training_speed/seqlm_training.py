@@ -24,23 +24,23 @@ class SeqlmTraining:
 
     def __init__(self, model: Model, text: Path | None = None, losses: list[float] | None = None) -> None:
         import seqlm_core as seqlm
-        from seqlm_core.architecture import Architecture
-        from seqlm_core.components import Components
-        from seqlm_core.mxnet import mx, nd
+        from seqlm_core.engine.mxnet import mx, nd
+        from seqlm_core.model.architecture import LanguageArchitecture
+        from seqlm_core.plugins.components import Components
         from seqlm_core.reading.corpus import Corpus, TokenizedText
         from seqlm_core.reading.text import TextFile
         from seqlm_core.reading.vocabulary import Vocabulary
-        from seqlm_core.settings import Settings
-        from seqlm_core.texts import TrainingTexts
+        from seqlm_core.runs.training_texts import TrainingTexts
+        from seqlm_core.settings.settings import LanguageSettings
         from seqlm_core.training.extension import Extension
-        from seqlm_core.training.language_modelling import language_model_session, read_training_corpus
         from seqlm_core.training.loop import Training
+        from seqlm_core.training.tasks.language import language_model_session, read_training_corpus
 
         class Losses(Extension):
             def on_report(self, training: Any, record: dict[str, Any]) -> None:
                 losses.append(record["training_nats_per_token"])
 
-        wanted = Settings(
+        wanted = LanguageSettings(
             cell=model.cell,
             hidden_size=model.units,
             layers=model.layers,
@@ -69,7 +69,7 @@ class SeqlmTraining:
             corpus = Corpus(tokenizer, vocabulary, TokenizedText(ids, len(ids), 0), None)
         else:
             corpus = read_training_corpus(TrainingTexts((TextFile(text),)), components.build_tokenizer(), settings)
-        architecture = Architecture.choose(settings, False, len(corpus.vocabulary))
+        architecture = LanguageArchitecture.choose(settings, False, len(corpus.vocabulary))
         device = mx.cpu()
         session = language_model_session(corpus, components, settings, architecture, device)
         self.network = session.task.model
@@ -94,7 +94,7 @@ class SeqlmContestant(Contestant):
     """Trains with seqlm."""
 
     def __init__(self, threads: int) -> None:
-        from seqlm_core.mxnet import mx
+        from seqlm_core.engine.mxnet import mx
 
         self._mx = mx
 
@@ -114,7 +114,7 @@ class SeqlmContestant(Contestant):
         return {}
 
     def losses(self, model: Model, steps: int) -> list[float]:
-        from seqlm_core.build import load_weights
+        from seqlm_core.model.build import load_weights
 
         losses: list[float] = []
         training = SeqlmTraining(model, losses=losses)

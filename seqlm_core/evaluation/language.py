@@ -1,0 +1,183 @@
+"""How well a model predicts a text: one function, for validation during training and for ``seqlm evaluate``."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from seqlm_core.engine.arrays import array_of
+from seqlm_core.engine.mxnet import nd
+from seqlm_core.errors import TextError
+from seqlm_core.model.graphs import LeftReading, PredictionLoss, RightReading
+from seqlm_core.model.language_network import LanguageNetwork
+from seqlm_core.reading.corpus import TokenizedText
+from seqlm_core.reading.unknown import MOST_UNKNOWN
+
+MOST_RIGHT_CONTEXT = 16
+RIGHT_CONTEXT_ROWS = 1024
+"""How many positions' right contexts are read at a time, which bounds the memory that it takes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LanguageEvaluation:
+    """A model's figures on a text. Every token but the first is predicted exactly once.
+
+    Attributes:
+        nats_per_token: mean loss, reading from left to right.
+        bits_per_character: the same loss in bits over characters; comparable between tokenizers as long as no
+            token is unknown. None where more than a tenth of the tokens are.
+        perplexity: ``exp(nats_per_token)``.
+        tokens: predicted tokens.
+        characters: characters of the predicted tokens.
+        unknown_tokens: predicted tokens that are not in the vocabulary. They count as one token, ``<unk>``, so the
+            more there are, the lower are all losses.
+        unknown_share: their share of the predicted tokens.
+        both_sides_nats_per_token: mean loss of a bidirectional model that sees the text on both sides of each
+            token; a pseudo-likelihood, so nothing is derived from it. None for other models.
+    """
+
+    nats_per_token: float
+    bits_per_character: float | None
+    perplexity: float
+    tokens: int
+    characters: int
+    unknown_tokens: int
+    unknown_share: float
+    both_sides_nats_per_token: float | None = None
+
+    @property
+    def selection_loss(self) -> float:
+        """What the best epoch has the lowest of: the loss; of a bidirectional model, the mean of its two losses."""
+        both_sides = self.both_sides_nats_per_token
+        return self.nats_per_token if both_sides is None else (self.nats_per_token + both_sides) / 2
+
+    def to_record(self) -> dict[str, float]:
+        """Return what the history keeps of a validation."""
+        record = {"validation_nats_per_token": self.nats_per_token, "validation_unknown_share": self.unknown_share}
+        if self.bits_per_character is not None:
+            record["validation_bits_per_character"] = self.bits_per_character
+        if self.both_sides_nats_per_token is not None:
+            record["both_sides_nats_per_token"] = self.both_sides_nats_per_token
+        return record
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as a dictionary, those that there are."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+
+
+class LanguageEvaluator:
+    """Computes the figures of one text, again and again.
+
+    The text is read in streams side by side. Each stream but the first begins one window early, uncounted, so that
+    no prediction is made without context. For the both-sides figure every position is given the same number of
+    following tokens, half a window as on average in training and at most :data:`MOST_RIGHT_CONTEXT`; at the very
+    end of the text, as many as there are.
+
+    Args:
+        model: the language model.
+        text: what to predict; at least two tokens.
+        sequence_length: time steps of a window.
+        batch_size: the most streams.
+
+    Raises:
+        TextError: the text has fewer than two tokens, so that there is nothing to predict.
+    """
+
+    def __init__(self, model: LanguageNetwork, text: TokenizedText, sequence_length: int, batch_size: int) -> None:
+        self.model = model
+        self.text = text
+        self.predictions = len(text) - 1
+        if self.predictions < 1:
+            raise TextError(f"{text.name} has a single token, and at least 2 are needed to predict one")
+        self.length = min(sequence_length, self.predictions)
+        self.streams = min(batch_size, self.predictions // self.length)
+        # The first stream counts all of its steps, the others all but their first window.
+        steps = -(-(self.predictions + (self.streams - 1) * self.length) // self.streams)
+        self.starts = np.arange(self.streams) * (steps - self.length)
+        self.steps = steps
+        self._read_left = LeftReading(model, self.length)
+        self._loss = PredictionLoss(model)
+        self.right_context = 0
+        if model.backward_stack is not None:
+            wanted = max(1, min(sequence_length // 2, MOST_RIGHT_CONTEXT))
+            self.right_context = min(wanted, self.predictions - 1)
+            self._both_sides_loss = PredictionLoss(model)
+        if self.right_context:
+            self._read_right = RightReading(model, self.right_context)
+            self._read_end = RightReading(model, self.right_context)
+
+    def evaluate(self) -> LanguageEvaluation:
+        """Return the figures of the model as it is now."""
+        with self.model.repeatable():
+            return self._evaluate()
+
+    def _evaluate(self) -> LanguageEvaluation:
+        left_total = both_total = 0.0
+        states = self.model.begin_state(self.streams)
+        end = self._contexts_at_end() if self.right_context else None
+        for first in range(0, self.steps, self.length):
+            step = first + np.arange(self.length)[:, None]
+            positions = self.starts + step
+            counted = (step < self.steps) & ((step >= self.length) | (self.starts == 0))
+            counted &= positions < self.predictions
+            left, states = self._read_left(self._tokens(positions), states)
+            targets = self._tokens(positions + 1)
+            without_right = nd.zeros_like(left) if self.model.backward_stack is not None else None
+            left_total += _sum_counted(self._loss(left, without_right, targets), counted)
+            if self.model.backward_stack is not None:
+                right = self._right_contexts(positions, end) if end is not None else without_right
+                both_total += _sum_counted(self._both_sides_loss(left, right, targets), counted)
+        nats = left_total / self.predictions
+        told = self.text.unknown_share <= MOST_UNKNOWN
+        return LanguageEvaluation(
+            nats_per_token=nats,
+            bits_per_character=left_total / math.log(2) / self.text.characters if told else None,
+            perplexity=math.exp(nats) if nats < 700 else math.inf,
+            tokens=self.predictions,
+            characters=self.text.characters,
+            unknown_tokens=self.text.unknown_tokens,
+            unknown_share=self.text.unknown_share,
+            both_sides_nats_per_token=(
+                both_total / self.predictions if self.model.backward_stack is not None else None
+            ),
+        )
+
+    def _tokens(self, positions: np.ndarray) -> Any:
+        """Return the token ids at ``positions``; those beyond the end are the last one, and never counted."""
+        ids = np.asarray(self.text.ids[np.minimum(positions, len(self.text) - 1)])
+        return array_of(ids, np.int32, self.model.device)
+
+    def _right_contexts(self, positions: np.ndarray, end: np.ndarray) -> Any:
+        """Return the backward hidden vectors ``(time, batch, hidden)`` for the predictions at ``positions``.
+
+        The prediction at position p is of token p + 1, so its right context begins at p + 2.
+        """
+        furthest_first = np.arange(self.right_context, 0, -1)[:, None]
+        flat = positions.ravel()
+        rows = min(RIGHT_CONTEXT_ROWS, flat.size)
+        padded = np.resize(flat, -(-flat.size // rows) * rows)  # the shape stays the same, and so the graph
+        states = self.model.begin_backward_state(rows)
+        parts = [
+            self._read_right(self._tokens(part[None, :] + 1 + furthest_first), states)[0][-1].asnumpy()
+            for part in padded.reshape(-1, rows)
+        ]
+        hidden = np.concatenate(parts)[: flat.size]
+        from_end = self.predictions - 1 - flat
+        near_end = (from_end >= 0) & (from_end < self.right_context)
+        hidden[near_end] = end[from_end[near_end]]
+        shape = (*positions.shape, hidden.shape[-1])
+        return array_of(hidden.reshape(shape), self.model.dtype, self.model.device)
+
+    def _contexts_at_end(self) -> np.ndarray:
+        """Return the hidden vectors of predictions with 0, 1, 2 .. following tokens, at the end of the text."""
+        positions = len(self.text) - 1 - np.arange(self.right_context)[:, None]
+        read, _ = self._read_end(self._tokens(positions), self.model.begin_backward_state(1))
+        hidden = read[:, 0].asnumpy()
+        return np.concatenate([np.zeros_like(hidden[:1]), hidden[:-1]])
+
+
+def _sum_counted(losses: Any, counted: np.ndarray) -> float:
+    return float(np.where(counted, losses.asnumpy(), 0).sum(dtype=np.float64))

@@ -1,0 +1,160 @@
+"""How well a sequence model predicts: one function, for validation during training and for ``evaluate``."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from seqlm_core.evaluation.scores import ChunkScores, Score, accuracy, are_chunk_labels, chunk_scores, label_scores
+from seqlm_core.model.prediction import Predictor
+from seqlm_core.model.sequence_network import LONGEST_SPELLING
+from seqlm_core.sequences.batches import EncodedSequences
+from seqlm_core.sequences.codecs import Codecs, LabelCodec, ValueCodec
+from seqlm_core.sequences.examples import NOT_COUNTED, Example, Label
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelEvaluation:
+    """How well labels are predicted, a time step or a whole sequence being one prediction.
+
+    Attributes:
+        nats_per_label: mean loss; labels that were not trained are left out, as they have no probability.
+        accuracy: share of the predictions that are right; labels that were not trained count as wrong.
+        labels: precision, recall, F1 and support of each label.
+        chunks: the same of whole chunks, where labels are in a chunk scheme such as BIO; else None.
+        predictions: how many labels were predicted.
+        unknown_labels: how many of them were not trained.
+        unknown_tokens: tokens that are not in the vocabulary; 0 where values are read.
+    """
+
+    nats_per_label: float
+    accuracy: float
+    labels: dict[Label, Score]
+    chunks: ChunkScores | None
+    predictions: int
+    unknown_labels: int
+    unknown_tokens: int
+
+    @property
+    def selection_loss(self) -> float:
+        """What the best epoch has the lowest of."""
+        return self.nats_per_label
+
+    def to_record(self) -> dict[str, float]:
+        """Return what the history keeps of a validation."""
+        record = {"validation_nats_per_label": self.nats_per_label, "validation_accuracy": self.accuracy}
+        if self.chunks is not None:
+            record["validation_chunk_f1"] = self.chunks.f1
+        return record
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as plain values."""
+        values = dataclasses.asdict(self)
+        values["labels"] = {str(label): score for label, score in values["labels"].items()}
+        return values
+
+
+@dataclasses.dataclass(frozen=True)
+class ValueEvaluation:
+    """How well values are predicted.
+
+    Attributes:
+        normalized_squared_error: mean squared error, each channel in units of its variance in the training part; 1 is
+            that of always predicting the mean.
+        root_mean_squared_error: in the values' own units, over all channels.
+        mean_absolute_error: likewise.
+        predictions: time steps that count.
+    """
+
+    normalized_squared_error: float
+    root_mean_squared_error: float
+    mean_absolute_error: float
+    predictions: int
+
+    @property
+    def selection_loss(self) -> float:
+        """What the best epoch has the lowest of."""
+        return self.normalized_squared_error
+
+    def to_record(self) -> dict[str, float]:
+        """Return what the history keeps of a validation."""
+        return {
+            "validation_normalized_squared_error": self.normalized_squared_error,
+            "validation_root_mean_squared_error": self.root_mean_squared_error,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as plain values."""
+        return dataclasses.asdict(self)
+
+
+class SequenceEvaluator:
+    """Computes the figures of some examples, again and again.
+
+    Args:
+        predictor: of the model.
+        examples: checked; at least one target counts.
+        encoders: of the model.
+    """
+
+    def __init__(self, predictor: Predictor, examples: Sequence[Example], encoders: Codecs) -> None:
+        self.predictor = predictor
+        self.examples = examples
+        self.encoders = encoders
+        outputs = predictor.network.architecture.outputs
+        self.encoded = EncodedSequences.of_examples(examples, outputs, encoders, LONGEST_SPELLING)
+
+    @property
+    def predictions(self) -> int:
+        """Targets that count, labels that were not trained among them."""
+        outputs = self.predictor.network.architecture.outputs
+        if outputs == "labels":
+            return sum(label is not NOT_COUNTED for _, row in self.examples for label in row)
+        return len(self.examples) if outputs == "label" else self.encoded.predictions
+
+    def evaluate(self) -> LabelEvaluation | ValueEvaluation:
+        """Return the figures of the model as it is now."""
+        outputs = self.predictor.outputs(self.encoded)
+        if isinstance(self.encoders.outputs, ValueCodec):
+            return self._evaluate_values(outputs, self.encoders.outputs)
+        return self._evaluate_labels(outputs, self.encoders.outputs)
+
+    def _has_chunks(self, encoder: LabelCodec) -> bool:
+        return self.predictor.network.architecture.outputs == "labels" and are_chunk_labels(encoder.labels)
+
+    def _evaluate_values(self, outputs: list[np.ndarray], encoder: ValueCodec) -> ValueEvaluation:
+        predicted, true = np.concatenate(outputs), np.concatenate(self.encoded.targets or [])
+        known = np.concatenate(self.encoded.counted or [])
+        errors = (predicted[known] - true[known]).astype(np.float64)
+        own_units = errors * encoder.scale
+        return ValueEvaluation(
+            normalized_squared_error=float(np.square(errors).mean()),
+            root_mean_squared_error=math.sqrt(np.square(own_units).mean()),
+            mean_absolute_error=float(np.abs(own_units).mean()),
+            predictions=self.predictions,
+        )
+
+    def _evaluate_labels(self, outputs: list[np.ndarray], encoder: LabelCodec) -> LabelEvaluation:
+        total = 0.0
+        true: list[list[Label | None]] = []
+        predicted: list[list[Label]] = []
+        targets, counted = self.encoded.targets or [], self.encoded.counted or []
+        for (_, wanted), log_probabilities, ids, known in zip(self.examples, outputs, targets, counted):
+            rows, ids, known = np.atleast_2d(log_probabilities), np.atleast_1d(ids), np.atleast_1d(known)
+            total -= float(rows[np.arange(len(ids)), ids][known].sum(dtype=np.float64)) if len(ids) else 0.0
+            true.append(list(wanted) if isinstance(wanted, list) else [wanted])
+            predicted.append(encoder.decode(rows.argmax(axis=-1)) if len(ids) else [])
+        return LabelEvaluation(
+            # Rounding can take the log-probability of a label that is all but certain above 0.
+            nats_per_label=max(0.0, total / max(1, self.encoded.predictions)),
+            accuracy=accuracy(true, predicted),
+            labels=label_scores(true, predicted),
+            chunks=chunk_scores(true, predicted) if self._has_chunks(encoder) else None,
+            predictions=self.predictions,
+            unknown_labels=self.predictions - self.encoded.predictions,
+            unknown_tokens=self.encoded.unknown_tokens,
+        )

@@ -1,0 +1,69 @@
+"""The names and shapes of a model's parameters, those of a language model as far as they are known without MXNet.
+
+:mod:`seqlm_core.model.language_network` makes the parameters themselves; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import re
+import reprlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from seqlm_core.model.architecture import LanguageArchitecture
+from seqlm_core.native import layer_shapes
+
+
+def check_shapes(weights: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise :class:`ValueError` unless the weights have these names and shapes."""
+    for name in sorted(weights.keys() - shapes.keys()):
+        raise ValueError(f"the model has no parameter {reprlib.repr(name)}")
+    for name, shape in shapes.items():
+        if name not in weights:
+            raise ValueError(f"parameter {name!r} is missing")
+        if weights[name].shape != shape:
+            raise ValueError(f"parameter {name!r} has shape {weights[name].shape}, and must have {shape}")
+
+
+def check_parameters(weights: Mapping[str, np.ndarray], architecture: LanguageArchitecture, kernel: str | None) -> None:
+    """Compare the weights of a language model with what its architecture demands.
+
+    Args:
+        weights: by name.
+        architecture: the sizes.
+        kernel: that computes the cell's layers, see :class:`~seqlm_core.plugins.specs.CellSpec`; None where the
+            parameters of a layer are the cell's own affair.
+
+    Raises:
+        ValueError: a parameter is missing, or is one too many, or has another shape.
+    """
+    shapes = _outer_shapes(architecture)
+    layers = _layer_channels(architecture)
+    if kernel is None:
+        for name in weights:
+            layer = re.match(r"\w+_stack\.\d+\.", name)
+            if layer is not None and layer[0] in layers:
+                shapes[name] = weights[name].shape
+    else:
+        for layer_name, channels in layers.items():
+            inner = layer_shapes(kernel, architecture.hidden_size, channels)
+            shapes.update({f"{layer_name}{name}": shape for name, shape in inner.items()})
+    check_shapes(weights, shapes)
+
+
+def _outer_shapes(a: LanguageArchitecture) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all parameters but those of the recurrent layers."""
+    shapes: dict[str, tuple[int, ...]] = {"head.bias": (a.vocabulary_size,)}
+    if a.embedding_size:
+        shapes["input.weight"] = (a.vocabulary_size, a.embedding_size)
+    if not a.tie_weights:
+        shapes["head.weight"] = (a.vocabulary_size, a.hidden_size * (2 if a.bidirectional else 1))
+    return shapes
+
+
+def _layer_channels(a: LanguageArchitecture) -> dict[str, int]:
+    """Return the channels of each layer's inputs, by the beginning of its parameters' names."""
+    stacks = ["forward_stack", "backward_stack"] if a.bidirectional else ["forward_stack"]
+    lowest = a.embedding_size or a.vocabulary_size
+    return {f"{stack}.{k}.": a.hidden_size if k else lowest for stack in stacks for k in range(a.layers)}

@@ -1,0 +1,101 @@
+"""Recurrent layers that read whole sequences of unequal length, in one direction or in both."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+from seqlm_core.engine.mxnet import gluon, mx
+from seqlm_core.model.stack import RecurrentStack
+
+
+class SequenceEncoder(gluon.HybridBlock):
+    """Layers of one cell; a bidirectional cell's two directions are put side by side after every layer.
+
+    A batch holds sequences that are padded at their ends to the same number of time steps. What follows the end of a
+    sequence changes nothing before it: the forward direction reads it afterwards, and the backward direction
+    reads the sequence reversed within its length, so that it comes last there too. (MXNet's fused operator has a
+    ``use_sequence_length``, which it ignores on the CPU.)
+
+    Args:
+        build_layer: returns a layer in one direction for an input size.
+        input_size: channels of the inputs.
+        hidden_size: units of each layer and direction.
+        layers: how many.
+        bidirectional: read from both ends.
+
+    Attributes:
+        size: channels of the outputs.
+    """
+
+    def __init__(
+        self,
+        build_layer: Callable[[int], gluon.HybridBlock],
+        input_size: int,
+        hidden_size: int,
+        layers: int,
+        bidirectional: bool,
+    ) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.layers = layers
+        self.size = 2 * hidden_size if bidirectional else hidden_size
+        with self.name_scope():
+            self.forward_stack = RecurrentStack(build_layer, input_size, hidden_size, layers, self.size)
+            self.backward_stack: RecurrentStack | None = None
+            if bidirectional:
+                self.backward_stack = RecurrentStack(build_layer, input_size, hidden_size, layers, self.size)
+
+    @property
+    def stacks(self) -> dict[str, RecurrentStack]:
+        """The stacks by their name."""
+        found = {"forward_stack": self.forward_stack}
+        return found if self.backward_stack is None else {**found, "backward_stack": self.backward_stack}
+
+    def begin_state(self, batch_size: int, ctx: mx.Context, dtype: Any) -> list[list[list[Any]]]:
+        """Return the states before a sequence: for each direction, one list for each layer."""
+        return [stack.begin_state(batch_size, ctx, dtype) for stack in self.stacks.values()]
+
+    def encode(
+        self,
+        F: Any,
+        inputs: Any,
+        lengths: Any,
+        states: list[list[list[Any]]],
+        time: int,
+        masks: list[Any] | None = None,
+    ) -> Any:
+        """Return the top layer's outputs ``(time, batch, size)``; those beyond a sequence's end mean nothing.
+
+        Args:
+            F: ``mx.nd`` or ``mx.sym``.
+            inputs: ``(time, batch, input)``.
+            lengths: ``(batch,)``, at least 1.
+            states: from :meth:`begin_state`.
+            time: the number of time steps.
+            masks: dropout masks ``(time, batch, size)``, one for each layer's outputs.
+        """
+        for layer in range(self.layers):
+            inputs = self.run_layer(F, layer, inputs, lengths, states, time)
+            if masks is not None:
+                inputs = inputs * masks[layer]
+        return inputs
+
+    def run_layer(self, F: Any, layer: int, inputs: Any, lengths: Any, states: list[list[list[Any]]], time: int) -> Any:
+        """Return one layer's outputs ``(time, batch, size)``; arguments as in :meth:`encode`."""
+        outputs, _ = self.forward_stack.run_layer(layer, inputs, states[0][layer], time)
+        if self.backward_stack is None:
+            return outputs
+        read, _ = self.backward_stack.run_layer_from_end(F, layer, inputs, states[1][layer], lengths, time)
+        return F.concat(outputs, read, dim=2)
+
+    def summary(self, F: Any, outputs: Any, lengths: Any) -> Any:
+        """Return what each direction has made of a whole sequence, ``(batch, size)``, of the outputs of :meth:`encode`.
+
+        That is the forward direction's output at the last token, and the backward direction's at the first.
+        """
+        ends = F.SequenceLast(outputs, lengths, use_sequence_length=True)
+        if self.backward_stack is None:
+            return ends
+        begins = F.slice_axis(outputs, axis=0, begin=0, end=1).reshape((-3, -2))
+        forward = F.slice_axis(ends, axis=1, begin=0, end=self.hidden_size)
+        return F.concat(forward, F.slice_axis(begins, axis=1, begin=self.hidden_size, end=None), dim=1)

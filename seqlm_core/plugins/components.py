@@ -1,0 +1,222 @@
+"""The cell, tokenizer and optimizer of a training: from the registries, with their options."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any, Generic
+
+from seqlm_core.errors import PluginError, RunError, UnknownNameError
+from seqlm_core.plugins.foreign import plugin_code
+from seqlm_core.plugins.guarded_tokenizer import guarded_tokenizer
+from seqlm_core.plugins.loading import Plugins
+from seqlm_core.plugins.options import make_options, option_values
+from seqlm_core.plugins.registry import Registry, Source, SpecT
+from seqlm_core.plugins.specs import CellSpec, OptimizerSpec, Tokenizer, TokenizerSpec
+from seqlm_core.settings.settings import SettingsT, TrainingSettings
+
+logger = logging.getLogger("seqlm")
+
+
+@dataclasses.dataclass(frozen=True)
+class Component(Generic[SpecT]):
+    """What one plugin contributes to a training.
+
+    Attributes:
+        spec: what the plugin handed over.
+        options: its options, as the user set them.
+        source: the distribution that it came with.
+    """
+
+    spec: SpecT
+    options: Any
+    source: Source
+
+    @classmethod
+    def choose(
+        cls, registry: Registry[SpecT], name: str, options: Mapping[str, Any], distribution: str | None = None
+    ) -> Component[SpecT]:
+        """Look up ``name``, of a ``distribution`` if it has it, and make its options.
+
+        Raises:
+            UsageError: the name or an option is not known, or an option's value does not fit.
+        """
+        entry = registry.entry(name, distribution)
+        return cls(entry.spec, make_options(entry.spec, options), entry.source)
+
+
+@dataclasses.dataclass(frozen=True)
+class Components:
+    """What plugins contribute to one training or run.
+
+    Attributes:
+        cell: of the recurrent layers.
+        optimizer: updates the weights.
+        tokenizer: cuts the text; of language models.
+        char_cell: reads the characters of tokens; of sequence models that do.
+    """
+
+    cell: Component[CellSpec]
+    optimizer: Component[OptimizerSpec]
+    tokenizer: Component[TokenizerSpec] | None = None
+    char_cell: Component[CellSpec] | None = None
+
+    @classmethod
+    def choose(
+        cls, settings: TrainingSettings, plugins: Plugins, recorded: Mapping[str, Any] | None = None
+    ) -> Components:
+        """Look up what the settings name.
+
+        Args:
+            settings: of the training.
+            plugins: that are here.
+            recorded: the plugins of a run, by role, that has these settings or whose model is gone on with: of a name
+                that several distributions offer, its own is taken.
+
+        Raises:
+            UsageError: a name or an option is not known, or an option's value does not fit.
+        """
+        chosen = {}
+        for role, registry in _registries(plugins).items():
+            name = getattr(settings, role, None)
+            if name is not None:
+                made_with = (recorded or {}).get(role, {})
+                distribution = made_with.get("distribution") if made_with.get("name") == name else None
+                chosen[role] = Component.choose(registry, name, getattr(settings, f"{role}_options"), distribution)
+        return cls(**chosen)
+
+    @property
+    def roles(self) -> dict[str, Component[Any]]:
+        """The components that there are, by the names of the settings that chose them."""
+        there = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {role: component for role, component in there.items() if component is not None}
+
+    @property
+    def draw_from_mxnet(self) -> bool:
+        """Whether layers or optimizer may draw MXNet's own random numbers; the built-in ones do not."""
+        return any(not part.source.built_in for role, part in self.roles.items() if role != "tokenizer")
+
+    def build_tokenizer(self) -> Tokenizer:
+        """Return the tokenizer."""
+        if self.tokenizer is None:
+            raise TypeError("there is no tokenizer among these components")
+        return build_tokenizer(self.tokenizer)
+
+    def build_optimizer(self, learning_rate: float) -> Any:
+        """Return the optimizer at a learning rate.
+
+        Raises:
+            PluginError: the plugin builds none.
+        """
+        return build_optimizer(self.optimizer, learning_rate)
+
+    def resolve(self, settings: SettingsT) -> SettingsT:
+        """Return the settings with the defaults that plugins suggest, and with every option's value."""
+        suggested: dict[str, Any] = {
+            "learning_rate": settings.learning_rate or self.optimizer.spec.default_learning_rate
+        }
+        if self.tokenizer is not None:
+            suggested["min_count"] = settings.min_count or self.tokenizer.spec.default_min_count
+        options = {f"{role}_options": option_values(component.options) for role, component in self.roles.items()}
+        return settings.replace(**suggested, **options)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return name, distribution and version of each, for the run's configuration."""
+        return {
+            role: {
+                "name": component.spec.name,
+                "distribution": component.source.distribution,
+                "version": component.source.version,
+            }
+            for role, component in self.roles.items()
+        }
+
+
+def build_tokenizer(tokenizer: Component[TokenizerSpec]) -> Tokenizer:
+    """Return the tokenizer, whose errors are told as the plugin's.
+
+    Raises:
+        PluginRuntimeError: it cannot be built, or a method is missing.
+    """
+    with plugin_code(tokenizer.spec, "cannot be built"):
+        built = tokenizer.spec.build(tokenizer.options)
+    return guarded_tokenizer(built, tokenizer.spec)
+
+
+def build_optimizer(optimizer: Component[OptimizerSpec], learning_rate: float) -> Any:
+    """Return the optimizer at a learning rate.
+
+    Raises:
+        PluginError: the plugin builds none.
+    """
+    from seqlm_core.engine.mxnet import mx
+
+    name = optimizer.spec.name
+    with plugin_code(optimizer.spec, "cannot be built"):
+        built = optimizer.spec.build(learning_rate, optimizer.options)
+    if not isinstance(built, mx.optimizer.Optimizer):
+        raise PluginError(f"optimizer {name!r} built a {type(built).__name__}, not an mxnet Optimizer")
+    return built
+
+
+def check_plugins_of_run(recorded: Mapping[str, Any], plugins: Plugins, roles: Iterable[str]) -> None:
+    """Compare the plugins that a run was made with to those that are here; another version is a warning.
+
+    Args:
+        recorded: of the run, by role.
+        plugins: that are here.
+        roles: which to look at; those that the run does not have are passed over.
+
+    Raises:
+        RunError: one is not here any more.
+    """
+    for role in roles:
+        if role in recorded:
+            _check_plugin_of_run(recorded[role], _registries(plugins)[role], plugins)
+
+
+def _check_plugin_of_run(made_with: Mapping[str, Any], registry: Registry[Any], plugins: Plugins) -> None:
+    what = f"{registry.kind} {made_with['name']!r}"
+    brought_by = Source(made_with["distribution"], made_with["version"])
+    source, reason = None, ""
+    try:
+        source = registry.entry(made_with["name"], made_with["distribution"]).source
+    except UnknownNameError as error:
+        reason = str(error)
+    if source is None or source.distribution != made_with["distribution"]:
+        for broken in plugins.failed:
+            if broken.source.distribution == made_with["distribution"]:
+                raise RunError(
+                    f"the run uses {what} of {brought_by}, and the plugin {broken.name!r} of {broken.source} is "
+                    f"broken: {broken.cause}"
+                )
+    if source is None and brought_by.file is not None:
+        raise RunError(
+            f"the run was made with {what} of the plugin {brought_by.file}, which is not loaded: "
+            f"give --plugin {brought_by.file} (in Python seqlm_core.load_plugin)"
+        )
+    if source is None:
+        raise RunError(
+            f"the run uses {what} of {brought_by}, which is not to be had here: {reason}; "
+            "install it, or name it in SEQLM_PLUGINS if that is set"
+        )
+    if source.file is not None and brought_by.file is not None:  # which may lie elsewhere by now
+        if source.version != brought_by.version:
+            logger.warning("the run's %s was made with another version of %s", what, source)
+    elif source[:2] != brought_by[:2]:
+        logger.warning("the run's %s was made with %s; here it comes from %s", what, brought_by, source)
+
+
+ROLES = ("cell", "tokenizer", "char_cell", "optimizer")
+"""What plugins are chosen for; the names of settings, and of plugins in the configuration of a run."""
+
+
+def _registries(plugins: Plugins) -> dict[str, Registry[Any]]:
+    """Return where the component of each role comes from."""
+    return {
+        "cell": plugins.cells,
+        "optimizer": plugins.optimizers,
+        "tokenizer": plugins.tokenizers,
+        "char_cell": plugins.cells,
+    }

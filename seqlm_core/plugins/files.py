@@ -1,0 +1,78 @@
+"""Plugins that are not installed: each is a Python file that whoever runs the program names."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import shlex
+import sys
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from seqlm_core.errors import PluginError, UsageError
+from seqlm_core.plugins.foreign import describe
+from seqlm_core.plugins.loading import installed_plugins
+from seqlm_core.plugins.registry import Source
+from seqlm_core.reading.text import PathLike
+
+DIGEST_LENGTH = 12
+
+
+def load_plugin(path: PathLike) -> Source:
+    """Load a Python file as a plugin that is not installed, for this process.
+
+    The file is executed. One that is loaded again replaces what it registered before.
+
+    Args:
+        path: of the file, with hook implementations as in the module of an installed plugin.
+
+    Returns:
+        The source that the registries have for what it registered.
+
+    Raises:
+        UsageError: the file cannot be read.
+        PluginError: it cannot be used; nothing of it is registered then.
+    """
+    file = Path(path).resolve()
+    try:
+        text = file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"plugin {path} cannot be read: {error.strerror}") from error
+    source = Source.of_file(str(file), hashlib.blake2b(text, digest_size=16).hexdigest()[:DIGEST_LENGTH])
+    printed = io.StringIO()  # standard output belongs to the command's result
+    try:
+        with contextlib.redirect_stdout(printed):
+            installed_plugins().register(_executed(file, text), source)
+    except PluginError as error:
+        raise PluginError(f"plugin {path}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"plugin {path} cannot be loaded: {describe(error)}") from error
+    finally:
+        sys.stderr.write(printed.getvalue())
+    return source
+
+
+def plugin_flags(recorded: Mapping[str, Any]) -> str:
+    """Return what a command needs to find the plugins that a run has recorded: `` --plugin FILE`` for each file."""
+    sources = [Source(plugin["distribution"], plugin["version"]) for plugin in recorded.values()]
+    files = dict.fromkeys(source.file for source in sources if source.file is not None)
+    return "".join(f" --plugin {shlex.quote(file)}" for file in files)
+
+
+def _executed(file: Path, text: bytes) -> types.ModuleType:
+    """Return the module of a file; what is executed is ``text`` itself, not what Python may have cached of it."""
+    module = types.ModuleType(f"seqlm_plugin_{file.stem}_{hashlib.blake2b(bytes(file), digest_size=4).hexdigest()}")
+    module.__file__ = str(file)
+    before = sys.modules.get(module.__name__)
+    sys.modules[module.__name__] = module  # where dataclasses look for the names in their annotations
+    try:
+        exec(compile(text, file, "exec"), vars(module))
+    except BaseException:
+        del sys.modules[module.__name__]
+        if before is not None:
+            sys.modules[module.__name__] = before
+        raise
+    return module

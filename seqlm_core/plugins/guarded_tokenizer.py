@@ -1,0 +1,90 @@
+"""A plugin's tokenizer with its errors told as the plugin's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from seqlm_core.plugins.foreign import plugin_code, plugin_failure, plugin_title
+from seqlm_core.plugins.specs import Tokenizer, TokenizerSpec, TrainableTokenizer
+
+METHODS = ("tokenize", "detokenize", "last_cut")
+
+
+def guarded_tokenizer(tokenizer: Any, spec: TokenizerSpec) -> Tokenizer:
+    """Return the tokenizer, whose errors become those of the plugin that handed over ``spec``.
+
+    Raises:
+        PluginRuntimeError: a method is missing.
+    """
+    for name in METHODS:
+        if not callable(getattr(tokenizer, name, None)):
+            needed = ", ".join(METHODS)
+            raise plugin_failure(spec, f"its tokenizer, a {type(tokenizer).__name__}, has no {name}; it needs {needed}")
+    kind = GuardedTrainableTokenizer if isinstance(tokenizer, TrainableTokenizer) else GuardedTokenizer
+    return kind(tokenizer, spec)
+
+
+def tokenizer_title(tokenizer: Tokenizer) -> str:
+    """Return how a tokenizer is called in messages."""
+    spec = getattr(tokenizer, "seqlm_spec", None)
+    return f"tokenizer {type(tokenizer).__name__}" if spec is None else plugin_title(spec)
+
+
+class GuardedTokenizer:
+    """A tokenizer of a plugin; what else it has is that of the plugin's own, which is ``inner``."""
+
+    def __init__(self, inner: Any, spec: TokenizerSpec) -> None:
+        self.inner = inner
+        self.seqlm_spec = spec
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "inner":  # while it is copied
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
+    def tokenize(self, text: str) -> list[str]:
+        """Return the tokens of ``text`` in order."""
+        with plugin_code(self.seqlm_spec):
+            tokens = self.inner.tokenize(text)
+        if not isinstance(tokens, list):
+            raise plugin_failure(self.seqlm_spec, f"tokenize returns a {type(tokens).__name__}, not a list of texts")
+        return tokens
+
+    def detokenize(self, tokens: Sequence[str]) -> str:
+        """Return the text of ``tokens``."""
+        with plugin_code(self.seqlm_spec):
+            text = self.inner.detokenize(tokens)
+        if not isinstance(text, str):
+            raise plugin_failure(self.seqlm_spec, f"detokenize returns a {type(text).__name__}, not a text")
+        return text
+
+    def last_cut(self, text: str) -> int:
+        """Return the last position at which ``text`` may be cut."""
+        with plugin_code(self.seqlm_spec):
+            cut = self.inner.last_cut(text)
+        if not isinstance(cut, int) or not 0 <= cut <= len(text):
+            raise plugin_failure(
+                self.seqlm_spec, f"last_cut returns {cut!r}, not a position in the text, from 0 to {len(text)}"
+            )
+        return cut
+
+
+class GuardedTrainableTokenizer(GuardedTokenizer):
+    """Likewise, one that learns."""
+
+    def train(self, texts: Iterable[str]) -> None:
+        """Learn from the training part of a text."""
+        with plugin_code(self.seqlm_spec):
+            self.inner.train(texts)
+
+    def state(self) -> dict[str, Any]:
+        """Return what was learnt."""
+        with plugin_code(self.seqlm_spec):
+            state: dict[str, Any] = self.inner.state()
+        return state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Bring back what :meth:`state` returned."""
+        with plugin_code(self.seqlm_spec):
+            self.inner.restore(state)

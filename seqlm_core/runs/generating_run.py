@@ -1,0 +1,318 @@
+"""The run of a language model as far as it makes text."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seqlm_core.errors import RunError
+from seqlm_core.generation.chains import Search
+from seqlm_core.generation.decoding import DEFAULT_TEMPERATURE, DecodingRules
+from seqlm_core.generation.gaps import DEFAULT_MARK, MOST_TOKENS_OF_MARK, cut_gapped_text
+from seqlm_core.generation.generate import DEFAULT_LENGTH
+from seqlm_core.generation.infilling import DEFAULT_SWEEPS, InfilledText, Infiller
+from seqlm_core.generation.native_network import step_network
+from seqlm_core.generation.network import TextNetwork
+from seqlm_core.generation.next_tokens import NextToken, next_tokens
+from seqlm_core.generation.prompts import Prompt, cut_prompt, warn_of_unknown
+from seqlm_core.generation.requests import check_beam, check_drawing, check_infilling, checked_seed, checked_stops
+from seqlm_core.generation.texts import GeneratedText, TextGenerator
+from seqlm_core.model.architecture import LanguageArchitecture, architecture_from_json, check_chosen
+from seqlm_core.model.parameters import check_parameters
+from seqlm_core.plugins.components import build_tokenizer
+from seqlm_core.plugins.loading import installed_plugins
+from seqlm_core.plugins.specs import Tokenizer
+from seqlm_core.reading.vocabulary import Vocabulary
+from seqlm_core.runs.directory import LANGUAGE_MODEL
+from seqlm_core.runs.run import Run
+from seqlm_core.settings.arguments import check_argument
+from seqlm_core.settings.settings import LanguageSettings
+
+if TYPE_CHECKING:
+    from seqlm_core.model.language_network import LanguageNetwork
+
+
+class GeneratingRun(Run[LanguageSettings]):
+    """The model of a run, and the text that it makes; see :class:`~seqlm_core.runs.language_run.LanguageRun`."""
+
+    task = LANGUAGE_MODEL
+    settings_class = LanguageSettings
+
+    architecture: LanguageArchitecture
+
+    def _checked_architecture(self) -> LanguageArchitecture:
+        recorded = architecture_from_json(LanguageArchitecture, self.config["architecture"])
+        chosen = LanguageArchitecture.choose(
+            self._recorded_settings, self.cell.spec.bidirectional, recorded.vocabulary_size
+        )
+        check_chosen(recorded, chosen, self._recorded_settings)
+        return recorded
+
+    @property
+    def _token_embedding_size(self) -> int:
+        return self.architecture.embedding_size
+
+    @functools.cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens that the model knows."""
+        vocabulary = self.directory.read_vocabulary()
+        self._check_meaning(self.directory.vocabulary, {"vocabulary_size": len(vocabulary)})
+        return vocabulary
+
+    @functools.cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The run's tokenizer, with what it has learnt."""
+        component = self._component(installed_plugins().tokenizers, "tokenizer")
+        tokenizer = build_tokenizer(component)
+        self.directory.restore_tokenizer(tokenizer)
+        return tokenizer
+
+    @functools.cached_property
+    def model(self) -> LanguageNetwork:
+        """The language model, on the CPU."""
+        from seqlm_core.engine.mxnet import mx
+        from seqlm_core.model.build import load_weights
+
+        model = self._build_model()
+        load_weights(model, self.weights, mx.cpu())
+        return model
+
+    def _build_model(self) -> LanguageNetwork:
+        from seqlm_core.model.build import build_language_network
+
+        return build_language_network(self.architecture, self.cell)
+
+    def _check_parameters(self, weights: Mapping[str, np.ndarray]) -> None:
+        check_parameters(weights, self.architecture, self.cell.spec.native_kernel(self.cell.options))
+
+    @functools.cached_property
+    def network(self) -> TextNetwork:
+        """The model as generation uses it; without MXNet, if the cell has a step function that is right."""
+        if self.cell.spec.has_step(self.cell.options) and not self._has_wrong_step():
+            return step_network(self.architecture, self.cell.spec, self.cell.options, self.weights)
+        from seqlm_core.generation.layer_network import LayerNetwork
+
+        return LayerNetwork(self.model)
+
+    def _has_wrong_step(self) -> bool:
+        """Whether the cell's step was found to be wrong when the run was trained, and is so still; it is said."""
+        if not self.config.get("step_problem"):
+            return False
+        from seqlm_core.generation.step_agreement import step_problem, warn_of_step
+
+        problem = step_problem(self.model, self.cell)
+        if problem is not None:
+            warn_of_step(self.cell, problem)
+        return problem is not None
+
+    def sample(
+        self,
+        prompt: str = "",
+        length: int = DEFAULT_LENGTH,
+        temperature: float = DEFAULT_TEMPERATURE,
+        seed: int | None = None,
+    ) -> str:
+        """Return the prompt and a text that the model continues it with; :meth:`generate` can do more.
+
+        Args:
+            prompt: is read by the model first; what it does not know is said in a warning.
+            length: tokens to add.
+            temperature: below 1 the text is more probable, above 1 more surprising; 0 always takes the most
+                probable token.
+            seed: the same seed gives the same text; None draws one.
+
+        Raises:
+            SettingError: an argument is out of its range.
+        """
+        check_argument("prompt", prompt, str)
+        return prompt + self.generate(prompt, length=length, temperature=temperature, seed=seed)[0].text
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        count: int = 1,
+        length: int = DEFAULT_LENGTH,
+        temperature: float = DEFAULT_TEMPERATURE,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        beam: int = 0,
+        stop: str | Sequence[str] = (),
+        seed: int | None = None,
+    ) -> list[GeneratedText]:
+        """Return texts that the model continues the prompt with.
+
+        Args:
+            prompt: is read by the model first; what it does not know is said in a warning. A space at its end is the
+                beginning of the next word, where the tokenizer puts it into that word's token.
+            count: of texts; the k-th sample does not depend on it.
+            length: the most tokens of each.
+            temperature: see :class:`~seqlm_core.generation.decoding.DecodingRules` for this and the rules that follow.
+            top_k: likewise.
+            top_p: likewise.
+            min_p: likewise.
+            repetition_penalty: likewise.
+            beam: search for the most probable texts, with a beam of this width, instead of drawing; the rules and the
+                seed then have no say, and may not be given. At most 1000, and the length then at most 10,000. 0 draws.
+            stop: a text, or several, that end a text.
+            seed: the same seed gives the same texts; None draws one.
+
+        Raises:
+            SettingError: an argument is out of its range, or does not go with a beam.
+        """
+        rules = DecodingRules(repetition_penalty, temperature, top_k, top_p, min_p)
+        if beam:
+            check_beam(beam, count, length, rules, seed)
+            return self._generator.most_probable(self._prompt(prompt), count, length, beam, checked_stops(stop))
+        texts = self._sampled(prompt, count, length, rules, stop, seed)
+        return [GeneratedText.joined(pieces) for pieces in texts]
+
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        length: int = DEFAULT_LENGTH,
+        temperature: float = DEFAULT_TEMPERATURE,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        stop: str | Sequence[str] = (),
+        seed: int | None = None,
+    ) -> Iterator[str]:
+        """Yield a text that the model continues the prompt with in pieces of whole characters, as it is drawn.
+
+        Joined they are the text of :meth:`generate`, whose arguments and errors these are. However long it is, it takes
+        no more memory.
+        """
+        rules = DecodingRules(repetition_penalty, temperature, top_k, top_p, min_p)
+        texts = self._sampled(prompt, 1, length, rules, stop, seed)
+        return (piece.text for pieces in texts for piece in pieces if piece.text)
+
+    def stream_each(
+        self,
+        prompt: str = "",
+        *,
+        count: int = 1,
+        length: int = DEFAULT_LENGTH,
+        temperature: float = DEFAULT_TEMPERATURE,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        stop: str | Sequence[str] = (),
+        seed: int | None = None,
+    ) -> Iterator[Iterator[GeneratedText]]:
+        """Yield the texts of :meth:`generate`, whose arguments and errors these are, one after the other.
+
+        Each comes in pieces, as an iterator. However many and however long they are, they take no more memory.
+        """
+        rules = DecodingRules(repetition_penalty, temperature, top_k, top_p, min_p)
+        return self._sampled(prompt, count, length, rules, stop, seed)
+
+    def next_tokens(self, prompt: str = "", count: int | None = None) -> list[NextToken]:
+        """Return what may follow a prompt and how probable it is, the most probable token first.
+
+        Args:
+            prompt: is read by the model first; what it does not know is said in a warning. After none, tokens are as
+                probable as they are frequent in the training text. If it ends with a space that is the beginning of the
+                next token, only tokens that begin so are returned, with their probabilities among these.
+            count: how many tokens to return; None returns all, whose probabilities add up to 1.
+
+        Raises:
+            SettingError: an argument is out of its range.
+        """
+        if count is not None:
+            check_argument("count", count, int, minimum=1)
+        return next_tokens(self.network, self.vocabulary, self._prompt(prompt))[:count]
+
+    def _sampled(
+        self,
+        prompt: str,
+        count: int,
+        length: int,
+        rules: DecodingRules,
+        stop: str | Sequence[str],
+        seed: int | None,
+    ) -> Iterator[Iterator[GeneratedText]]:
+        check_drawing(count, length)
+        stops, seed = checked_stops(stop), checked_seed(seed)
+        return self._generator.sample(self._prompt(prompt), count, length, rules, seed, stops)
+
+    def infill(
+        self,
+        text: str,
+        *,
+        gap: int = 1,
+        mark: str = DEFAULT_MARK,
+        count: int = 1,
+        sweeps: int = DEFAULT_SWEEPS,
+        temperature: float = 0.0,
+        seed: int | None = None,
+    ) -> list[InfilledText]:
+        """Return the text with its gaps filled by a bidirectional model; see :mod:`seqlm_core.generation.infilling`.
+
+        Args:
+            text: with a mark where something is missing; what the model does not know is said in a warning.
+            gap: tokens that each mark stands for.
+            mark: what marks a gap.
+            count: of texts that are filled differently; at temperature 0 there may be fewer, and it is at most 1000.
+            sweeps: how often each missing token is drawn anew; at most 1000.
+            temperature: 0 returns the most probable fillings that were found, the best first; above 0 each is drawn.
+            seed: the same seed gives the same texts; None draws one, or is 0 at temperature 0.
+
+        Raises:
+            RunError: the model reads from the left only.
+            SettingError: an argument is out of its range.
+            UsageError: the text has no mark.
+        """
+        filled = self.infill_each(
+            text, gap=gap, mark=mark, count=count, sweeps=sweeps, temperature=temperature, seed=seed
+        )
+        return list(filled)
+
+    def infill_each(
+        self,
+        text: str,
+        *,
+        gap: int = 1,
+        mark: str = DEFAULT_MARK,
+        count: int = 1,
+        sweeps: int = DEFAULT_SWEEPS,
+        temperature: float = 0.0,
+        seed: int | None = None,
+    ) -> Iterator[InfilledText]:
+        """Yield the texts of :meth:`infill`, whose arguments and errors these are, one after the other.
+
+        Above temperature 0 they are drawn as they are asked for; however many they are, they take no more memory.
+        """
+        if not self.architecture.bidirectional:
+            cells = [entry.spec.name for entry in installed_plugins().cells if entry.spec.bidirectional]
+            raise RunError(
+                f"{self.path} holds a model of cell {self.cell.spec.name!r}, which reads from the left only; gaps are "
+                f"filled by a bidirectional one: {', '.join(cells)}"
+            )
+        check_argument("text", text, str)
+        check_argument("mark", mark, str)
+        check_argument("gap", gap, int, 1, MOST_TOKENS_OF_MARK)
+        check_infilling(count, sweeps, temperature)
+        search = Search(sweeps, temperature, checked_seed(0 if seed is None and temperature == 0 else seed))
+        gapped = cut_gapped_text(text, mark, gap, self.tokenizer, self.vocabulary)
+        warn_of_unknown(gapped.known_tokens(), self.vocabulary, "the text")
+        infiller = Infiller(self.network, self.vocabulary, self.tokenizer, self.settings.sequence_length - 1)
+        return infiller.fill(gapped, count, search)
+
+    @functools.cached_property
+    def _generator(self) -> TextGenerator:
+        return TextGenerator(self.network, self.vocabulary, self.tokenizer)
+
+    def _prompt(self, text: str) -> Prompt:
+        check_argument("prompt", text, str)
+        prompt = cut_prompt(text, self.tokenizer, self.vocabulary)
+        warn_of_unknown(prompt.tokens, self.vocabulary, "the prompt")
+        return prompt

@@ -1,0 +1,213 @@
+"""The run of a sequence model: prediction and evaluation."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import reprlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seqlm_core.errors import RunError, UsageError
+from seqlm_core.model.architecture import SequenceArchitecture, architecture_from_json, check_chosen
+from seqlm_core.plugins.components import Component
+from seqlm_core.plugins.loading import installed_plugins
+from seqlm_core.plugins.specs import CellSpec
+from seqlm_core.runs.directory import SEQUENCE_MODEL
+from seqlm_core.runs.run import Run
+from seqlm_core.runs.training_texts import TrainingTexts
+from seqlm_core.sequences.batches import EncodedSequences
+from seqlm_core.sequences.codecs import Codecs, LabelCodec, ValueCodec
+from seqlm_core.sequences.examples import INPUTS, OUTPUTS, Label, check_examples, check_inputs, read_examples
+from seqlm_core.settings.settings import SequenceSettings
+
+if TYPE_CHECKING:
+    from seqlm_core.engine.mxnet import mx
+    from seqlm_core.evaluation.sequences import LabelEvaluation, ValueEvaluation
+    from seqlm_core.model.prediction import Predictor
+    from seqlm_core.model.sequence_network import SequenceNetwork
+    from seqlm_core.sessions.session import Session
+
+logger = logging.getLogger("seqlm")
+
+
+class SequenceRun(Run[SequenceSettings]):
+    """The run of a sequence model.
+
+    Args:
+        path: the run directory.
+
+    Raises:
+        RunError: it is no run directory of a sequence model, it is damaged, or a plugin that it needs is missing.
+    """
+
+    task = SEQUENCE_MODEL
+    settings_class = SequenceSettings
+
+    architecture: SequenceArchitecture
+
+    def _checked_architecture(self) -> SequenceArchitecture:
+        recorded = architecture_from_json(SequenceArchitecture, self.config["architecture"])
+        if recorded.inputs not in INPUTS or recorded.outputs not in OUTPUTS:
+            raise ValueError(f"no model maps {reprlib.repr(recorded.inputs)} to {reprlib.repr(recorded.outputs)}")
+        char_cell = self._char_cell
+        if recorded.characters and (char_cell is None or recorded.inputs != "tokens"):
+            raise ValueError("the architecture has characters, and no cell reads them")
+        chosen = SequenceArchitecture.choose(
+            self._recorded_settings,
+            inputs=recorded.inputs,
+            outputs=recorded.outputs,
+            input_size=recorded.input_size,
+            output_size=recorded.output_size,
+            bidirectional=self.cell.spec.bidirectional,
+            characters=recorded.characters,
+            char_bidirectional=char_cell is not None and char_cell.spec.bidirectional,
+        )
+        check_chosen(recorded, chosen, self._recorded_settings)
+        return recorded
+
+    @property
+    def _token_embedding_size(self) -> int | None:
+        return self.architecture.embedding_size if self.architecture.inputs == "tokens" else None
+
+    @functools.cached_property
+    def encoders(self) -> Codecs:
+        """What the model's inputs and outputs mean."""
+        encoders = self.directory.read_encoders()
+        of_values = isinstance(encoders.outputs, ValueCodec)
+        self._check_meaning(self.directory.encoders, {**encoders.sizes, **({"outputs": "values"} if of_values else {})})
+        if not of_values and self.architecture.outputs == "values":
+            raise RunError(f"{self.directory.encoders} has labels, and the model predicts values")
+        return encoders
+
+    @property
+    def labels(self) -> list[Label]:
+        """The labels that the model knows, in the order of :meth:`probabilities`."""
+        return list(self._label_encoder.labels)
+
+    @functools.cached_property
+    def model(self) -> SequenceNetwork:
+        """The network with its weights, on the CPU."""
+        from seqlm_core.engine.mxnet import mx
+        from seqlm_core.model.build import load_weights
+
+        network = self._build_model()
+        load_weights(network, self.weights, mx.cpu())
+        return network
+
+    def _build_model(self) -> SequenceNetwork:
+        from seqlm_core.model.build import build_sequence_network
+
+        return build_sequence_network(self.architecture, self.cell, self._char_cell)
+
+    @property
+    def _char_cell(self) -> Component[CellSpec] | None:
+        if self._recorded_settings.char_cell is None:
+            return None
+        return self._component(installed_plugins().cells, "char_cell")
+
+    def predict(self, sequences: Iterable[Any]) -> list[Any]:
+        """Return what the model predicts for each sequence.
+
+        Args:
+            sequences: lists of tokens, or arrays of values ``(time, channels)`` or ``(time,)``.
+
+        Returns:
+            For each sequence a list with the most probable label of each time step; or its most probable label; or
+            its values, an array ``(time, channels)``, ``(time,)`` for a single channel.
+
+        Raises:
+            UsageError: a sequence is not of the model's kind, or is empty and its label is asked for.
+        """
+        outputs = self._outputs(sequences)
+        encoder = self.encoders.outputs
+        if isinstance(encoder, ValueCodec):
+            values = [encoder.decode(array) for array in outputs]
+            return [array[:, 0] for array in values] if encoder.size == 1 else values
+        if self.architecture.outputs == "label":
+            return [encoder.labels[array.argmax()] for array in outputs]
+        return [encoder.decode(array.argmax(axis=-1)) if len(array) else [] for array in outputs]
+
+    def probabilities(self, sequences: Iterable[Any]) -> list[np.ndarray]:
+        """Return the probability of each of :attr:`labels`.
+
+        Args:
+            sequences: as in :meth:`predict`.
+
+        Returns:
+            For each sequence an array ``(time, labels)``, or ``(labels,)`` where one label a sequence is predicted.
+
+        Raises:
+            UsageError: the model predicts values, or as in :meth:`predict`.
+        """
+        _ = self._label_encoder
+        return [np.exp(array) for array in self._outputs(sequences)]
+
+    def evaluate(self, examples: Iterable[Any]) -> LabelEvaluation | ValueEvaluation:
+        """Return the model's figures on examples.
+
+        Args:
+            examples: pairs ``(inputs, outputs)``, as in training.
+
+        Raises:
+            UsageError: an example is not of the model's kind, or nothing in them counts.
+        """
+        checked = check_examples(examples, self.architecture.inputs, self.architecture.outputs)
+        from seqlm_core.engine.mxnet import readable_failures
+        from seqlm_core.evaluation.sequences import SequenceEvaluator
+
+        with readable_failures():
+            evaluator = SequenceEvaluator(self._predictor, checked, self.encoders)
+            if not evaluator.encoded.predictions:
+                what = "has a label of the training" if evaluator.predictions else "counts"
+                raise UsageError(f"there is nothing to evaluate on: no time step of the examples {what}")
+            evaluation = evaluator.evaluate()
+        unknown = getattr(evaluation, "unknown_labels", 0)
+        if unknown:
+            logger.warning(
+                "%d of %d labels were not in the training, so the model cannot predict them",
+                unknown,
+                evaluation.predictions,
+            )
+        return evaluation
+
+    def session(self, texts: TrainingTexts, settings: SequenceSettings, device: mx.Context) -> Session:
+        from seqlm_core.training.tasks.sequences import sequence_session
+
+        training, validation = (
+            [
+                example
+                for path in paths
+                for example in read_examples(path, self.architecture.inputs, self.architecture.outputs)
+            ]
+            for paths in (texts.training, texts.validation)
+        )
+        return sequence_session(
+            training, validation, self.encoders, self.components, settings, self.architecture, device
+        )
+
+    @property
+    def _label_encoder(self) -> LabelCodec:
+        if not isinstance(self.encoders.outputs, LabelCodec):
+            raise UsageError(f"{self.path} predicts values, not labels")
+        return self.encoders.outputs
+
+    @functools.cached_property
+    def _predictor(self) -> Predictor:
+        from seqlm_core.model.prediction import Predictor
+
+        return Predictor(self.model, self.settings.batch_size)
+
+    def _outputs(self, sequences: Iterable[Any]) -> list[np.ndarray]:
+        from seqlm_core.engine.mxnet import readable_failures
+        from seqlm_core.model.sequence_network import LONGEST_SPELLING
+
+        checked = check_inputs(sequences, self.architecture.inputs)
+        if self.architecture.outputs == "label":
+            for number, sequence in enumerate(checked, 1):
+                if not len(sequence):
+                    raise UsageError(f"sequence {number} is empty, and has nothing that a label could be of")
+        with readable_failures():
+            return self._predictor.outputs(EncodedSequences.of_inputs(checked, self.encoders, LONGEST_SPELLING))

@@ -1,0 +1,76 @@
+"""Settings that depend on those of an earlier run: on resuming it, and on beginning with its weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from seqlm_core.errors import SettingError
+from seqlm_core.plugins.components import Components
+from seqlm_core.plugins.loading import installed_plugins
+from seqlm_core.runs.run import Run
+from seqlm_core.settings.settings import SettingsT, make_settings
+
+CHANGEABLE_ON_RESUME = ("epochs", "max_steps", "checkpoint_every", "log_every", "sample_every")
+
+
+def settings_like(run: Run[SettingsT], given: Mapping[str, Any], taken: Iterable[str]) -> SettingsT:
+    """Return the ``given`` settings with those that make the model's shape, named in ``taken``, of ``run``.
+
+    Raises:
+        SettingError: one of those is given, and differs.
+    """
+    theirs = {name: getattr(run.settings, name) for name in taken}
+    asked = _with_changes(run, {name: value for name, value in given.items() if name in theirs})
+    unchanged = _with_changes(run, {})  # a plugin may have an option more by now
+    for name in theirs:
+        if getattr(asked, name) != getattr(unchanged, name):
+            raise SettingError(name, f"is {theirs[name]!r} in the run to begin from, and cannot be {given[name]!r}")
+    return make_settings(type(run.settings), {**given, **theirs})
+
+
+def plugins_taken(run: Run[SettingsT] | None, taken: Iterable[str]) -> dict[str, Any]:
+    """Return the plugins of a run, by role, whose settings are among those that are ``taken`` from it."""
+    recorded = {} if run is None else run.config["plugins"]
+    return {role: recorded[role] for role in taken if role in recorded}
+
+
+def resumed_settings(run: Run[SettingsT], changes: Mapping[str, Any]) -> SettingsT:
+    """Return the settings of a resumed run.
+
+    Raises:
+        SettingError: a change would give another run than an uninterrupted one.
+    """
+    settings = run.settings
+    new = _with_changes(run, changes)
+    for name in changes:
+        if getattr(new, name) == getattr(settings, name):
+            continue
+        if name not in CHANGEABLE_ON_RESUME:
+            raise SettingError(
+                name, f"was {getattr(settings, name)!r} when the run began and cannot change on resuming"
+            )
+        if name in ("epochs", "max_steps") and settings.schedule != "constant":
+            raise SettingError(
+                name,
+                f"cannot change on resuming a run whose {settings.schedule} schedule depends on it; "
+                f"--init-from {shlex.quote(str(run.path))} begins a new run with its weights, and a run with "
+                "--schedule constant can be made longer",
+            )
+    # All others stay as they were recorded, also where a plugin has an option more by now.
+    return settings.replace(**{name: getattr(new, name) for name in changes if name in CHANGEABLE_ON_RESUME})
+
+
+def _with_changes(run: Run[SettingsT], changes: Mapping[str, Any]) -> SettingsT:
+    """Return a run's settings with some changed and all options converted; single options add to those there are."""
+    kept = dataclasses.asdict(run.settings)
+    for name, value in changes.items():
+        if value != kept.get(name):
+            kept.pop(f"{name}_options", None)  # another plugin has options of its own
+    merged = {
+        name: {**kept.get(name, {}), **value} if name.endswith("_options") else value for name, value in changes.items()
+    }
+    wanted = make_settings(type(run.settings), {**kept, **merged})
+    return Components.choose(wanted, installed_plugins(), run.config["plugins"]).resolve(wanted)

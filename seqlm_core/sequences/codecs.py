@@ -1,0 +1,277 @@
+"""What the inputs and outputs of a sequence model mean: tokens, labels and values as the network has them."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from seqlm_core.errors import UsageError
+from seqlm_core.reading.vocabulary import Vocabulary
+from seqlm_core.sequences.examples import NOT_COUNTED, Example, Label
+from seqlm_core.storage.schema import LABEL, NUMBER, OBJECT, check, one_of, optional
+
+UNKNOWN_LABEL = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenCodec:
+    """Tokens as ids, and as ids of their characters.
+
+    Attributes:
+        vocabulary: the tokens.
+        characters: of the tokens; None where tokens are read whole.
+    """
+
+    vocabulary: Vocabulary
+    characters: Vocabulary | None = None
+
+    @classmethod
+    def from_sequences(
+        cls, sequences: Iterable[Sequence[str]], min_count: int, max_vocabulary: int, by_characters: bool
+    ) -> TokenCodec:
+        """Return the encoder of training sequences.
+
+        Args:
+            sequences: of tokens.
+            min_count: tokens that occur less often are unknown; if all are, each has its place.
+            max_vocabulary: the most tokens to keep; 0 keeps all.
+            by_characters: read the characters too.
+        """
+        counts = collections.Counter(token for sequence in sequences for token in sequence)
+        if max(counts.values()) < min_count:
+            min_count = 1
+        characters: collections.Counter[str] = collections.Counter()
+        for token, count in counts.items() if by_characters else ():
+            for character in token:
+                characters[character] += count
+        return cls(
+            Vocabulary.from_counts(counts, min_count, max_vocabulary),
+            Vocabulary.from_counts(characters) if characters else None,
+        )
+
+    @property
+    def size(self) -> int:
+        """Tokens, ``<unk>`` included."""
+        return len(self.vocabulary)
+
+    def encode(self, tokens: Sequence[str]) -> np.ndarray:
+        """Return the ids of tokens, int32 ``(time,)``; 0 of those that are not in the vocabulary."""
+        return self.vocabulary.ids(tokens)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values from which :meth:`from_json` makes the same encoder."""
+        characters = None if self.characters is None else self.characters.to_json()
+        return {"vocabulary": self.vocabulary.to_json(), "characters": characters}
+
+    @classmethod
+    def from_json(cls, values: Any) -> TokenCodec:
+        """Make an encoder of what :meth:`to_json` returned; raises ``ValueError`` for anything else."""
+        check(values, {"vocabulary": OBJECT, "characters": optional(OBJECT)}, "the encoder of tokens")
+        characters = values["characters"]
+        return cls(
+            Vocabulary.from_json(values["vocabulary"]),
+            None if characters is None else Vocabulary.from_json(characters),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelCodec:
+    """Labels as ids.
+
+    Attributes:
+        labels: by falling count in the training part, then by label; the id is the place.
+    """
+
+    labels: list[Label]
+
+    @classmethod
+    def from_labels(cls, labels: Iterable[Label | None]) -> LabelCodec:
+        """Return the encoder of all labels of the training part."""
+        counts = collections.Counter(label for label in labels if label is not NOT_COUNTED)
+        return cls(sorted(counts, key=lambda label: (-counts[label], str(label), isinstance(label, int))))
+
+    @property
+    def size(self) -> int:
+        """How many labels there are."""
+        return len(self.labels)
+
+    def encode(self, labels: Iterable[Label | None]) -> np.ndarray:
+        """Return ids, int32; :data:`UNKNOWN_LABEL` of labels that were not trained, and of None."""
+        ids = {label: i for i, label in enumerate(self.labels)}
+        found = (UNKNOWN_LABEL if label is NOT_COUNTED else ids.get(label, UNKNOWN_LABEL) for label in labels)
+        return np.fromiter(found, dtype=np.int32)
+
+    def decode(self, ids: np.ndarray) -> list[Label]:
+        """Return the labels of ids ``(time,)``."""
+        return [self.labels[i] for i in ids]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values from which :meth:`from_json` makes the same encoder."""
+        return {"labels": self.labels}
+
+    @classmethod
+    def from_json(cls, values: Any) -> LabelCodec:
+        """Make an encoder of what :meth:`to_json` returned; raises ``ValueError`` for anything else."""
+        check(values, {"labels": [LABEL, ...]}, "the encoder of labels")
+        labels = values["labels"]
+        if len(set(labels)) != len(labels):
+            raise ValueError("a label occurs twice")
+        return cls(labels)
+
+
+@dataclasses.dataclass(frozen=True)
+class ValueCodec:
+    """Values in units of their standard deviation, from their mean, each channel by itself.
+
+    Attributes:
+        mean: of each channel in the training part, ``(channels,)``.
+        scale: its standard deviation; 1 where that is 0.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def from_sequences(cls, sequences: Sequence[np.ndarray]) -> ValueCodec:
+        """Return the encoder of arrays ``(time, channels)``; ``nan`` is left out.
+
+        Raises:
+            UsageError: they are too large to be computed with.
+        """
+        values = np.concatenate([sequence for sequence in sequences if len(sequence)])
+        with np.errstate(over="ignore", invalid="ignore"):
+            scale = np.nanstd(values, axis=0)
+        if not np.isfinite(scale).all():
+            raise UsageError("the values are so large that their variance cannot be computed; divide them")
+        # Rounding gives equal values a deviation that is not quite 0.
+        varies = (scale > 0) & (np.nanmax(values, axis=0) > np.nanmin(values, axis=0))
+        return cls(np.nanmean(values, axis=0), np.where(varies, scale, 1.0))
+
+    @property
+    def size(self) -> int:
+        """Channels."""
+        return len(self.mean)
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        """Return the standardized values ``(time, channels)`` as float32.
+
+        Raises:
+            UsageError: they have another number of channels, or are too far from the mean to be computed with.
+        """
+        if not len(values):
+            return np.zeros((0, self.size), dtype=np.float32)
+        if values.shape[1] != self.size:
+            raise UsageError(f"a sequence has {values.shape[1]} channels, and the model has {self.size}")
+        with np.errstate(over="ignore"):
+            standardized = ((values - self.mean) / self.scale).astype(np.float32)
+        if np.isinf(standardized).any():
+            raise UsageError(
+                f"a sequence has values up to {np.nanmax(abs(values)):.3g}, too far from those of the training"
+            )
+        return standardized
+
+    def decode(self, values: np.ndarray) -> np.ndarray:
+        """Return standardized values in their own units, as float64."""
+        return values.astype(np.float64) * self.scale + self.mean
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values from which :meth:`from_json` makes the same encoder."""
+        return {"mean": self.mean.tolist(), "scale": self.scale.tolist()}
+
+    @classmethod
+    def from_json(cls, values: Any) -> ValueCodec:
+        """Make an encoder of what :meth:`to_json` returned; raises ``ValueError`` for anything else."""
+        check(values, {"mean": [NUMBER, ...], "scale": [NUMBER, ...]}, "the encoder of values")
+        mean, scale = (np.array(values[name], dtype=np.float64) for name in ("mean", "scale"))
+        if mean.shape != scale.shape or (scale <= 0).any():
+            raise ValueError("mean and scale must be as many numbers, and scale above 0")
+        return cls(mean, scale)
+
+
+@dataclasses.dataclass(frozen=True)
+class Codecs:
+    """What a sequence model's inputs and outputs mean.
+
+    Attributes:
+        inputs: of the inputs.
+        outputs: of the outputs.
+    """
+
+    inputs: TokenCodec | ValueCodec
+    outputs: LabelCodec | ValueCodec
+
+    @classmethod
+    def from_examples(
+        cls,
+        examples: Sequence[Example],
+        inputs: str,
+        outputs: str,
+        *,
+        min_count: int = 1,
+        max_vocabulary: int = 0,
+        by_characters: bool = False,
+    ) -> Codecs:
+        """Return the encoders of the training part.
+
+        Raises:
+            UsageError: there is nothing to learn from.
+        """
+        read = [sequence for sequence, _ in examples]
+        targets = [target for _, target in examples]
+        if not any(len(sequence) for sequence in read):
+            raise UsageError("there are no examples to train on, or their sequences are empty")
+        encoder: TokenCodec | ValueCodec
+        if inputs == "tokens":
+            encoder = TokenCodec.from_sequences(read, min_count, max_vocabulary, by_characters)
+        else:
+            encoder = ValueCodec.from_sequences(read)
+        if outputs == "values":
+            if all(np.isnan(target).any(axis=1).all() for target in targets):
+                raise UsageError("no time step of the training examples counts: all of their values are nan")
+            return cls(encoder, ValueCodec.from_sequences(targets))
+        labels = LabelCodec.from_labels(targets if outputs == "label" else [x for row in targets for x in row])
+        if labels.size < 2:
+            raise UsageError(
+                f"the training examples have {labels.labels[0]!r} as their only label: nothing to learn"
+                if labels.labels
+                else "the training examples have no labels"
+            )
+        return cls(encoder, labels)
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """What they make of a model's architecture: its kinds and sizes."""
+        characters = self.inputs.characters if isinstance(self.inputs, TokenCodec) else None
+        return {
+            "inputs": _KINDS[type(self.inputs)],
+            "input_size": self.inputs.size,
+            "output_size": self.outputs.size,
+            "characters": 0 if characters is None else len(characters),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values from which :meth:`from_json` makes the same encoders."""
+        return {
+            side: {"kind": _KINDS[type(encoder)], **encoder.to_json()}
+            for side, encoder in (("inputs", self.inputs), ("outputs", self.outputs))
+        }
+
+    @classmethod
+    def from_json(cls, values: Any) -> Codecs:
+        """Make encoders of what :meth:`to_json` returned.
+
+        Raises:
+            ValueError: the values are not such encoders.
+        """
+        kinds = {"inputs": one_of("tokens", "values"), "outputs": one_of("labels", "values")}
+        check(values, {side: {"kind": kind} for side, kind in kinds.items()}, "what it holds")
+        classes = {name: kind for kind, name in _KINDS.items()}
+        inputs, outputs = (classes[values[side]["kind"]].from_json(values[side]) for side in kinds)
+        return cls(inputs, outputs)
+
+
+_KINDS: dict[Any, str] = {TokenCodec: "tokens", LabelCodec: "labels", ValueCodec: "values"}

@@ -1,0 +1,1 @@
+"""Trainings from their beginning to their end: new ones and those that go on."""

@@ -1,0 +1,111 @@
+"""Going on with a run of any kind."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from seqlm_core.engine.threads import usable_cores
+from seqlm_core.errors import RunError
+from seqlm_core.reading.text import PathLike
+from seqlm_core.runs.opening import open_run
+from seqlm_core.runs.settings_of_run import resumed_settings
+from seqlm_core.runs.training_texts import TrainingTexts
+from seqlm_core.settings.schedules import named_schedule
+from seqlm_core.storage.locking import locked
+from seqlm_core.training.extension import Extension, check_extensions, title
+
+logger = logging.getLogger("seqlm")
+
+
+def resume(path: PathLike, *, quiet: bool = False, extensions: Sequence[Extension] = (), **changes: Any) -> Any:
+    """Go on with a training that was ended early, from its last checkpoint; a finished one is left as it is.
+
+    Args:
+        path: the run directory, of a language model or a sequence model.
+        quiet: show neither progress nor samples.
+        extensions: those of the run that have a state are needed again; others may be added.
+        changes: settings that may change without changing the steps done: ``epochs`` and ``max_steps`` (with a
+            constant learning rate), ``checkpoint_every``, ``log_every``, ``sample_every``. A ``schedule`` that is a
+            function is needed again.
+
+    Returns:
+        The run: a :class:`~seqlm_core.runs.language_run.LanguageRun` or a
+        :class:`~seqlm_core.runs.sequence_run.SequenceRun`.
+
+    Raises:
+        RunError: the directory is no run or is damaged, a text is missing or has changed, or an extension is not given
+            whose state would be lost.
+        PluginError: a plugin, an extension or a schedule fails.
+        SettingError: a change would give another run than an uninterrupted one.
+        NonFiniteLossError: training went wrong; the last good checkpoint is in the run directory.
+        TrainingInterrupted: a signal ended the training, which can be resumed.
+    """
+    own_extensions = check_extensions(extensions)
+    changes, schedule = named_schedule(changes)
+    run = open_run(path)
+    settings = resumed_settings(run, changes)
+    directory = run.directory
+    if directory.best.exists() and not directory.last.exists():
+        raise RunError(f"{directory.last} is missing, so the run cannot go on; its best weights are still there to use")
+    texts = TrainingTexts.of_run(directory, run.config["texts"])
+    threads = int(run.config["threads"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(min(threads, usable_cores())))
+    from seqlm_core.engine.mxnet import compute_device, readable_failures
+    from seqlm_core.native.training import chosen_kernels, kernels_in_use
+
+    device = compute_device(settings.device)
+    kernels = run.config["kernels"]
+    with locked(directory.path), readable_failures(), chosen_kernels(kernels, threads):
+        directory.remove_leftovers()
+        _tell_of_differences(kernels, kernels_in_use(device), threads, int(os.environ["OMP_NUM_THREADS"]))
+        checkpoint = run.last_checkpoint()  # first, since a model of sizes that it does not fit may fit no memory
+        session = run.session(texts, settings, device)
+        session.extend(own_extensions, schedule)
+        session.begin(directory, quiet, checkpoint)
+        _warn_of_missing(own_extensions, run.config.get("extensions", []))
+        if session.is_finished:
+            more = (
+                "a larger --epochs or --max-steps goes on with it"
+                if session.can_be_longer
+                else "--init-from begins another with its weights"
+            )
+            logger.info("the run is finished: %d steps are done; %s", session.training.step, more)
+            return run
+        if settings != run.settings:
+            run.change_settings(settings)
+        session.run()
+    return run
+
+
+def _warn_of_missing(given: Sequence[Extension], recorded: Sequence[str]) -> None:
+    """Warn of extensions without a state that a run was begun with; of one with a state there is an error."""
+    missing = [name for name in recorded if name not in {title(extension) for extension in given}]
+    if missing:
+        logger.warning("the run was begun with extensions that are not given now: %s", ", ".join(missing))
+
+
+def _tell_of_differences(kernels: str, kernels_now: str, threads: int, threads_now: int) -> None:
+    """Tell of what makes the rest of a run other than it would have been, and of what does not though it might."""
+    from seqlm_core.native.training import MOST_MEMBERS, MXNET
+
+    if kernels_now != kernels:
+        logger.warning(
+            "the run was begun with %s kernels and goes on with %s, so it will not be the same to the bit",
+            kernels,
+            kernels_now,
+        )
+    elif threads != threads_now and (kernels == MXNET or threads > MOST_MEMBERS):
+        logger.warning(
+            "the run was begun with OMP_NUM_THREADS=%d and goes on with %d, so it will not be the same to the bit",
+            threads,
+            threads_now,
+        )
+    elif threads != threads_now:
+        logger.info(
+            "the run was begun with OMP_NUM_THREADS=%d and goes on with %d, which divide the work as it was",
+            threads,
+            threads_now,
+        )

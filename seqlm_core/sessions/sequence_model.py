@@ -1,0 +1,211 @@
+"""Models of any sequence: labels of each time step, one label a sequence, or values."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from seqlm_core.engine.randomness import generator
+from seqlm_core.errors import SettingError, UsageError
+from seqlm_core.model.architecture import SequenceArchitecture
+from seqlm_core.plugins.components import Components
+from seqlm_core.plugins.loading import installed_plugins
+from seqlm_core.reading.text import PathLike
+from seqlm_core.runs.destination import check_destination
+from seqlm_core.runs.directory import TRAINING_EXAMPLES_FILE, VALIDATION_EXAMPLES_FILE
+from seqlm_core.runs.sequence_run import SequenceRun
+from seqlm_core.runs.settings_of_run import plugins_taken, settings_like
+from seqlm_core.runs.training_texts import TrainingTexts
+from seqlm_core.sequences.codecs import Codecs, TokenCodec
+from seqlm_core.sequences.examples import INPUTS, OUTPUTS, Example, check_examples, write_examples
+from seqlm_core.settings.schedules import named_schedule
+from seqlm_core.settings.settings import SequenceSettings, make_settings
+from seqlm_core.storage.temporary import readable_file_errors
+from seqlm_core.training.extension import Extension, check_extensions
+
+FOR_TOKENS_ALONE = (
+    "embedding_size",
+    "min_count",
+    "max_vocabulary",
+    "char_cell",
+    "char_cell_options",
+    "char_hidden_size",
+)
+TAKEN_FROM_EARLIER_RUN = (
+    "cell",
+    "cell_options",
+    "hidden_size",
+    "layers",
+    "embedding_size",
+    "min_count",
+    "max_vocabulary",
+    "char_cell",
+    "char_cell_options",
+    "char_hidden_size",
+)
+
+
+class SequenceModel:
+    """A recurrent model of whole sequences, of any lengths.
+
+    A bidirectional cell reads each sequence from both ends, and its two directions are combined in every layer; so each
+    prediction is made of the whole sequence. (A language model may not do that: what it predicts is in the sequence.)
+
+    Args:
+        inputs: what a sequence is made of: ``tokens``, texts or whole numbers; or ``values``, arrays ``(time,
+            channels)``.
+        outputs: what is predicted: ``labels``, one for each time step; ``label``, one for the sequence; or ``values``
+            for each time step.
+        settings: fields of :class:`~seqlm_core.settings.settings.SequenceSettings`, such as ``cell="bigru"``.
+
+    Raises:
+        UsageError: a kind or a setting is not known, or does not fit.
+    """
+
+    def __init__(self, inputs: str = "tokens", outputs: str = "labels", **settings: Any) -> None:
+        if inputs not in INPUTS:
+            raise SettingError("inputs", f"must be one of {', '.join(INPUTS)}, not {inputs!r}")
+        if outputs not in OUTPUTS:
+            raise SettingError("outputs", f"must be one of {', '.join(OUTPUTS)}, not {outputs!r}")
+        self.inputs = inputs
+        self.outputs = outputs
+        settings, self.schedule = named_schedule(settings)
+        self.given = settings
+        self.settings = make_settings(SequenceSettings, self._with_defaults(settings))
+        self._check_settings(settings)
+        Components.choose(self.settings, installed_plugins())
+
+    def __repr__(self) -> str:
+        return f"SequenceModel({self.inputs!r}, {self.outputs!r}, cell={self.settings.cell!r})"
+
+    def train(
+        self,
+        examples: Iterable[Any],
+        validation: Iterable[Any] | None = None,
+        *,
+        name: str = "sequences",
+        out: PathLike | None = None,
+        overwrite: bool = False,
+        init_from: PathLike | None = None,
+        quiet: bool = False,
+        extensions: Sequence[Extension] = (),
+    ) -> SequenceRun:
+        """Train on examples, and return the run.
+
+        Args:
+            examples: pairs ``(inputs, outputs)``. Labels are texts or whole numbers; a label that is None, or values
+                that are ``nan``, are not trained. The run keeps the examples, so that it can be resumed.
+            validation: likewise, to choose the best epoch by. None takes a share of the examples, drawn at random,
+                which is then not trained on; an empty list validates on nothing.
+            name: what the examples are called in the name of the run's directory.
+            out: the run directory; ``data/models/NAME-CELL-N`` without it.
+            overwrite: replace the run that is in ``out``.
+            init_from: a run of the same kinds whose best weights, vocabulary, labels and sizes to begin with.
+            quiet: show no progress.
+            extensions: what else is called in the training; resuming needs those that have a state again.
+
+        Raises:
+            UsageError: an example, a setting, or ``out``, cannot be used.
+            NonFiniteLossError: training went wrong; the last good checkpoint is in the run directory.
+            TrainingInterrupted: a signal ended the training; ``seqlm.resume`` goes on with it.
+        """
+        own_extensions = check_extensions(extensions)
+        check_destination(out, overwrite)
+        training = check_examples(examples, self.inputs, self.outputs)
+        held_out = check_examples([] if validation is None else validation, self.inputs, self.outputs)
+        settings = self.settings
+        earlier = None
+        if init_from is not None:
+            earlier = SequenceRun(init_from)
+            settings = self._settings_like(earlier)
+        if settings.char_cell is None:
+            for setting in ("char_cell_options", "char_hidden_size"):
+                if self.given.get(setting):
+                    raise SettingError(setting, "is for the character cell, and none is chosen")
+        components = Components.choose(settings, installed_plugins(), plugins_taken(earlier, TAKEN_FROM_EARLIER_RUN))
+        settings = components.resolve(settings)
+        if validation is None:
+            training, held_out = self._split(training, settings)
+        if earlier is None:
+            encoders = Codecs.from_examples(
+                training,
+                self.inputs,
+                self.outputs,
+                min_count=settings.min_count,
+                max_vocabulary=settings.max_vocabulary,
+                by_characters=components.char_cell is not None,
+            )
+            architecture = self._architecture(settings, components, encoders)
+        else:
+            encoders, architecture = earlier.encoders, earlier.architecture
+        from seqlm_core.engine.mxnet import compute_device, readable_failures
+        from seqlm_core.sessions.new_run import train_into
+        from seqlm_core.training.tasks.sequences import sequence_session
+
+        device = compute_device(settings.device)
+        with readable_failures(), tempfile.TemporaryDirectory(prefix="seqlm-") as folder:
+            if earlier is not None:
+                earlier.check_weights()
+            session = sequence_session(training, held_out, encoders, components, settings, architecture, device)
+            if earlier is not None:
+                session.take_weights(earlier)
+            session.extend(own_extensions, self.schedule)
+            texts = _as_texts(Path(folder), training, held_out, name)
+            directory = train_into(session, texts, out, overwrite, quiet)
+        return SequenceRun(directory.path)
+
+    def _with_defaults(self, given: dict[str, Any]) -> dict[str, Any]:
+        values = self.outputs == "values"
+        # A forecast may not read what it forecasts, so values are predicted from one side unless the user says so.
+        defaults = {"cell": "lstm" if values else "bilstm", "dropout": 0.0 if values else 0.3}
+        return {**defaults, **{name: value for name, value in given.items() if value is not None}}
+
+    def _check_settings(self, given: dict[str, Any]) -> None:
+        if self.inputs == "values":
+            for setting in FOR_TOKENS_ALONE:
+                if given.get(setting):
+                    raise SettingError(setting, "is for tokens, and this model reads values")
+
+    def _settings_like(self, earlier: SequenceRun) -> SequenceSettings:
+        theirs = earlier.architecture.inputs, earlier.architecture.outputs
+        if theirs != (self.inputs, self.outputs):
+            raise UsageError(
+                f"{earlier.path} maps {theirs[0]} to {theirs[1]}, and cannot begin a model of {self.inputs} to "
+                f"{self.outputs}"
+            )
+        settings = settings_like(earlier, self.given, TAKEN_FROM_EARLIER_RUN)
+        return settings if settings.dropout is not None else settings.replace(dropout=self.settings.dropout)
+
+    def _architecture(
+        self, settings: SequenceSettings, components: Components, encoders: Codecs
+    ) -> SequenceArchitecture:
+        characters = encoders.inputs.characters if isinstance(encoders.inputs, TokenCodec) else None
+        return SequenceArchitecture.choose(
+            settings,
+            inputs=self.inputs,
+            outputs=self.outputs,
+            input_size=encoders.inputs.size,
+            output_size=encoders.outputs.size,
+            bidirectional=components.cell.spec.bidirectional,
+            characters=0 if characters is None else len(characters),
+            char_bidirectional=components.char_cell is not None and components.char_cell.spec.bidirectional,
+        )
+
+    def _split(self, examples: list[Example], settings: SequenceSettings) -> tuple[list[Example], list[Example]]:
+        """Return the examples to train on and those to validate on, each in the order in which they came."""
+        count = int(len(examples) * settings.validation_fraction)
+        order = generator(settings.seed, 0, "validation sequences").permutation(len(examples))
+        held_out = set(order[:count].tolist())
+        training = [example for i, example in enumerate(examples) if i not in held_out]
+        return training, [examples[i] for i in sorted(held_out)]
+
+
+def _as_texts(folder: Path, training: Sequence[Example], validation: Sequence[Example], name: str) -> TrainingTexts:
+    """Write the examples for the run to keep."""
+    kept = {TRAINING_EXAMPLES_FILE: training, VALIDATION_EXAMPLES_FILE: validation}
+    with readable_file_errors():
+        files = {file: write_examples(folder / file, examples) for file, examples in kept.items() if examples}
+    held_out = (files[VALIDATION_EXAMPLES_FILE],) if validation else ()
+    return TrainingTexts((files[TRAINING_EXAMPLES_FILE],), held_out, kept=files, name=name)

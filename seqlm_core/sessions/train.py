@@ -1,0 +1,101 @@
+"""Training a language model from a text: everything put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from seqlm_core.model.architecture import LanguageArchitecture
+from seqlm_core.plugins.components import Components
+from seqlm_core.plugins.loading import installed_plugins
+from seqlm_core.reading.text import PathLike
+from seqlm_core.runs.destination import check_destination
+from seqlm_core.runs.language_run import LanguageRun
+from seqlm_core.runs.settings_of_run import plugins_taken, settings_like
+from seqlm_core.runs.training_texts import Texts, open_texts
+from seqlm_core.settings.schedules import named_schedule
+from seqlm_core.settings.settings import LanguageSettings, make_settings
+from seqlm_core.training.extension import Extension, check_extensions
+
+TAKEN_FROM_EARLIER_RUN = (
+    "cell",
+    "cell_options",
+    "tokenizer",
+    "tokenizer_options",
+    "hidden_size",
+    "layers",
+    "embedding_size",
+    "tie_weights",
+    "min_count",
+    "max_vocabulary",
+)
+
+
+def train(
+    text: Texts = None,
+    *,
+    validation: Texts = None,
+    out: PathLike | None = None,
+    overwrite: bool = False,
+    init_from: PathLike | None = None,
+    quiet: bool = False,
+    extensions: Sequence[Extension] = (),
+    **settings: Any,
+) -> LanguageRun:
+    """Train a language model and return its run.
+
+    Args:
+        text: a file or several, read one after the other; ``-`` is standard input. Without any, ``data/input.txt``
+            of the current folder, or else the sample text that comes with the package.
+        validation: a file or several to validate on, instead of the end of the text.
+        out: the run directory; ``data/models/TEXT-CELL-N`` without it.
+        overwrite: replace the run that is in ``out``.
+        init_from: a run whose best weights, vocabulary and sizes to begin with, instead of new ones; the optimizer
+            begins afresh.
+        quiet: show neither progress nor samples.
+        extensions: what else is called in the training; resuming needs those that have a state again.
+        settings: fields of :class:`~seqlm_core.settings.settings.LanguageSettings`, such as ``cell="gru"``.
+            ``schedule`` may be a function of a step and the number of all steps, too, which resuming needs again.
+
+    Raises:
+        UsageError: a setting, or ``out``, cannot be used.
+        TextError: a text cannot be read, or there is too little of it.
+        PluginError: a plugin, an extension or a schedule cannot be used, or fails.
+        NonFiniteLossError: training went wrong; the last good checkpoint is in the run directory.
+        TrainingInterrupted: a signal ended the training, which can be resumed.
+    """
+    own_extensions = check_extensions(extensions)
+    settings, schedule = named_schedule(settings)
+    earlier = None if init_from is None else LanguageRun(init_from)
+    wanted = (
+        make_settings(LanguageSettings, settings)
+        if earlier is None
+        else settings_like(earlier, settings, TAKEN_FROM_EARLIER_RUN)
+    )
+    components = Components.choose(wanted, installed_plugins(), plugins_taken(earlier, TAKEN_FROM_EARLIER_RUN))
+    resolved = components.resolve(wanted)
+    check_destination(out, overwrite)
+    with open_texts(text, validation) as texts:
+        from seqlm_core.engine.mxnet import compute_device, readable_failures
+        from seqlm_core.sessions.new_run import train_into
+        from seqlm_core.training.tasks.language import language_model_session, read_training_corpus
+
+        device = compute_device(resolved.device)
+        with readable_failures():
+            if earlier is None:
+                corpus = read_training_corpus(texts, components.build_tokenizer(), resolved)
+            else:
+                earlier.check_weights()
+                corpus = read_training_corpus(texts, earlier.tokenizer, resolved, earlier.vocabulary)
+            if earlier is None:
+                architecture = LanguageArchitecture.choose(
+                    resolved, components.cell.spec.bidirectional, len(corpus.vocabulary)
+                )
+            else:
+                architecture = earlier.architecture
+            session = language_model_session(corpus, components, resolved, architecture, device)
+            if earlier is not None:
+                session.take_weights(earlier)
+            session.extend(own_extensions, schedule)
+            directory = train_into(session, texts, out, overwrite, quiet)
+    return LanguageRun(directory.path)

@@ -1,0 +1,1 @@
+"""What a user can set, and what is known of each setting."""

@@ -1,0 +1,1 @@
+"""What can be trained: language models, and models of whole sequences."""

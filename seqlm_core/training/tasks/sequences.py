@@ -1,0 +1,234 @@
+"""The task of learning what belongs to sequences: batches of whole sequences, their loss, and the model's figures."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any, Callable
+
+import numpy as np
+
+from seqlm_core.engine.arrays import array_of, make_array
+from seqlm_core.engine.mxnet import mx, nd
+from seqlm_core.engine.randomness import generator
+from seqlm_core.errors import RunError, UsageError
+from seqlm_core.evaluation.sequences import LabelEvaluation, SequenceEvaluator, ValueEvaluation
+from seqlm_core.model.architecture import SequenceArchitecture
+from seqlm_core.model.build import build_sequence_network, check_cells_work
+from seqlm_core.model.initialization import initialize
+from seqlm_core.model.prediction import NetworkInputs, Predictor
+from seqlm_core.model.sequence_network import LONGEST_SPELLING, SequenceLoss, SequenceNetwork
+from seqlm_core.plugins.components import Components
+from seqlm_core.runs.directory import SEQUENCE_MODEL, RunDirectory
+from seqlm_core.sequences.batches import Batch, EncodedSequences, TrainingBatches
+from seqlm_core.sequences.codecs import Codecs
+from seqlm_core.sequences.examples import Example
+from seqlm_core.sessions.session import Session
+from seqlm_core.settings.settings import SequenceSettings
+from seqlm_core.training.dropout import dropout_masks
+from seqlm_core.training.extension import Extension
+from seqlm_core.training.extensions.anomalies import is_finite
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedBatch:
+    """One training step's batch, and all that is drawn for it, as arrays on the model's device.
+
+    Attributes:
+        step: which step, from 0.
+        batch: what it was made of.
+        inputs: as the network takes them.
+        lengths: likewise, or None.
+        masks: for dropout, or None.
+        targets: int32 ``(time, batch)`` or ``(batch,)``, or values ``(time, batch, channels)``.
+        counted: 1 where a target counts, else 0, ``(time, batch)`` or ``(batch,)``.
+        predictions: how many count.
+        weights: of each prediction's loss in the mean, of the shape of ``counted``.
+    """
+
+    step: int
+    batch: Batch
+    inputs: list[Any]
+    lengths: Any | None
+    masks: list[Any] | None
+    targets: Any
+    counted: Any
+    predictions: int
+    weights: Any
+
+
+class SequenceLearning:
+    """Trains a sequence model; every batch is of whole sequences, so no state is carried over from one to the next.
+
+    Args:
+        model: an initialized network.
+        training: checked examples.
+        validation: likewise; none of them validates on nothing.
+        encoders: of the training examples, or of an earlier run.
+        settings: of the training.
+
+    Raises:
+        UsageError: nothing in the training examples counts.
+    """
+
+    name = SEQUENCE_MODEL
+    resume_command = "seqlm tag train --resume"
+
+    def __init__(
+        self,
+        model: SequenceNetwork,
+        training: Sequence[Example],
+        validation: Sequence[Example],
+        encoders: Codecs,
+        settings: SequenceSettings,
+    ) -> None:
+        self.model = model
+        self.encoders = encoders
+        self.settings = settings
+        outputs = model.architecture.outputs
+        self.loss_name = "normalized_squared_error" if outputs == "values" else "nats_per_label"
+        self.unit = "sequences" if outputs == "label" else "time steps"
+        if model.architecture.inputs == "tokens" and outputs != "label":
+            self.unit = "tokens"
+        self._training = EncodedSequences.of_examples(training, outputs, encoders, LONGEST_SPELLING)
+        self._batches = TrainingBatches(self._training, settings.batch_size)
+        if not len(self._batches):  # possible only with the labels of an earlier run
+            raise UsageError("nothing in the training examples counts: none of their labels is one of the earlier run")
+        self._predictions_per_step = self._training.predictions / len(self._batches)
+        self._inputs = NetworkInputs(model)
+        self._losses: dict[tuple[int, int], SequenceLoss] = {}
+        self._validation_sequences = len(validation)
+        self._evaluator: SequenceEvaluator | None = None
+        if validation:
+            evaluator = SequenceEvaluator(Predictor(model, settings.batch_size), validation, encoders)
+            self._evaluator = evaluator if evaluator.encoded.predictions else None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Training steps in an epoch."""
+        return len(self._batches)
+
+    @property
+    def predictions_per_step(self) -> float:
+        """Predictions that count in one training step, on average."""
+        return self._predictions_per_step
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a run's configuration tells of the task and its data."""
+        return {
+            "task": self.name,
+            "architecture": dataclasses.asdict(self.model.architecture),
+            "training_sequences": len(self._training),
+            "validation_sequences": self._validation_sequences,
+        }
+
+    def write_files(self, directory: RunDirectory) -> None:
+        """Write what the model's inputs and outputs mean."""
+        directory.write_encoders(self.encoders)
+
+    def notices(self) -> list[str]:
+        """Return what a user should know of the data before the training begins."""
+        known = [f"{len(self._training):,} sequences to train on", f"{self._validation_sequences:,} to validate on"]
+        if self.model.architecture.inputs == "tokens":
+            known.append(f"{self.encoders.inputs.size - 1:,} tokens in the vocabulary")
+        if self.model.architecture.outputs != "values":
+            known.append(f"{self.encoders.outputs.size:,} labels")
+        told = [", ".join(known)]
+        if self._validation_sequences and self._evaluator is None:
+            told.append("nothing of the validation part counts, so the training loss tells which epoch is the best")
+        return told
+
+    def watchers(self, components: Components, show: Callable[[str], None]) -> list[Extension]:
+        """Return the extensions of this task alone: none."""
+        return []
+
+    def batches(self, epoch: int, first_step: int) -> Iterator[PreparedBatch]:
+        """Yield the rest of an epoch's batches; nothing of it depends on the model's weights."""
+        batches = self._batches.read(self.settings.seed, epoch, first_step)
+        for step, batch in enumerate(batches, start=epoch * self.steps_per_epoch + first_step):
+            yield self._prepared(batch, step)
+
+    def loss(self, prepared: PreparedBatch) -> Any:
+        """Return the loss of each prediction, 0 where none is counted; call it while autograd records.
+
+        In nats; for values the squared error in units of their variance in the training part.
+        """
+        p, shape = prepared, prepared.batch.shape
+        if shape not in self._losses:
+            self._losses[shape] = SequenceLoss(self.model, shape[0])
+        states = self._inputs.states(p.batch)
+        return self._losses[shape](p.inputs, p.lengths, states, p.masks, p.targets, p.counted)
+
+    def evaluate(self) -> LabelEvaluation | ValueEvaluation | None:
+        """Return the figures on the validation part, None where there is none."""
+        return self._evaluator.evaluate() if self._evaluator else None
+
+    def first_not_finite(self, prepared: PreparedBatch) -> str | None:
+        """Return the name of the first part of the model whose outputs for a batch are not finite, or None.
+
+        Computed without dropout.
+        """
+        time, states = prepared.batch.shape[0], self._inputs.states(prepared.batch)
+        values = self.model.embed(nd, prepared.inputs, states, time)
+        if not is_finite(values):
+            return "input"
+        for layer in range(self.model.encoder.layers):
+            values = self.model.encoder.run_layer(nd, layer, values, prepared.lengths, states[0], time)
+            if not is_finite(values):
+                return f"encoder.{layer}"
+        return None
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return nothing: every batch begins afresh."""
+        return {}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Bring back what :meth:`state` returned.
+
+        Raises:
+            RunError: there is something.
+        """
+        if arrays:
+            raise RunError("the checkpoint holds recurrent states, which a sequence model has none of")
+
+    def _prepared(self, batch: Batch, step: int) -> PreparedBatch:
+        if batch.targets is None or batch.counted is None:
+            raise TypeError("the batch has no targets")
+        device, dtype, predictions = self.model.device, self.model.dtype, batch.predictions
+        inputs, lengths = self._inputs.arrays(batch)
+        random = generator(self.settings.seed, step, "dropout")
+        masks = dropout_masks(self.model, self.model.mask_sizes, self.settings.dropout or 0.0, batch.shape, random)
+        return PreparedBatch(
+            step=step,
+            batch=batch,
+            inputs=inputs,
+            lengths=lengths,
+            masks=masks,
+            targets=array_of(batch.targets, np.int32 if batch.targets.dtype == np.int32 else dtype, device),
+            counted=array_of(batch.counted, dtype, device),
+            predictions=predictions,
+            weights=make_array(batch.counted.shape, dtype, device, lambda array: array.fill(1 / predictions)),
+        )
+
+
+def sequence_session(
+    training: Sequence[Example],
+    validation: Sequence[Example],
+    encoders: Codecs,
+    components: Components,
+    settings: SequenceSettings,
+    architecture: SequenceArchitecture,
+    device: mx.Context,
+) -> Session:
+    """Return a training of a sequence model with initial weights.
+
+    Raises:
+        PluginError: a cell does not work.
+    """
+    network = build_sequence_network(architecture, components.cell, components.char_cell)
+    initialize(network, settings.seed, device)
+    names = {"encoder.": components.cell.spec.name}
+    if components.char_cell is not None:
+        names["input."] = components.char_cell.spec.name
+    check_cells_work(network, names)
+    return Session(SequenceLearning(network, training, validation, encoders, settings), components, settings, device)
