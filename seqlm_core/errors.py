@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class SeqlmError(Exception):
     """Something failed that is not a fault in seqlm; the command line prints it and exits with 1."""
 
     exit_code = 1
+
+
+# Messages name settings and arguments as Python does, within backticks, as in `learning_rate`, so that the command line
+# can spell them as its options.
 
 
 def one_line(error: BaseException) -> str:
@@ -54,7 +60,26 @@ class TextError(SeqlmError):
     """A text cannot be read, or there is too little of it."""
 
 
-class RunError(SeqlmError):
+class ResumableError(SeqlmError):
+    """Something after which a run can be resumed; the message says how.
+
+    Args:
+        message: what happened.
+        resumable: the directory of the run; None where there is none to be resumed.
+
+    Attributes:
+        message: without the line that resumes.
+        resumable: likewise.
+    """
+
+    def __init__(self, message: str, resumable: Path | None = None) -> None:
+        how = "" if resumable is None else f"; go on with: seqlm_core.resume({str(resumable)!r})"
+        super().__init__(message + how)
+        self.message = message
+        self.resumable = resumable
+
+
+class RunError(ResumableError):
     """A run directory is missing, damaged, or not usable for what was asked."""
 
 
@@ -62,14 +87,15 @@ class NonFiniteLossError(SeqlmError):
     """The training loss became infinite or not a number."""
 
 
-class TrainingInterrupted(SeqlmError):  # noqa: N818 - nothing went wrong
-    """A signal ended a training; its state is saved, and the message has the command that goes on.
+class TrainingInterrupted(ResumableError):  # noqa: N818 - nothing went wrong
+    """A signal ended a training; its state is saved, and the message says how to go on.
 
     Args:
-        message: for the user.
+        message: what happened.
         signal_number: of the signal; the command line exits with 128 more.
+        resumable: the directory of the run.
     """
 
-    def __init__(self, message: str, signal_number: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, signal_number: int, resumable: Path | None = None) -> None:
+        super().__init__(message, resumable)
         self.exit_code = 128 + signal_number

@@ -54,7 +54,7 @@ def make_examples(inputs, outputs, lengths=LENGTHS, seed=0):
     return check_examples(examples, "values" if inputs == "values" else "tokens", outputs)
 
 
-def make_encoders(inputs, outputs):
+def make_codecs(inputs, outputs):
     kind = "values" if inputs == "values" else "tokens"
     examples = make_examples(inputs, outputs, lengths=[9] * 9, seed=99)
     return Codecs.from_examples(examples, kind, outputs, by_characters=inputs == "spelt")
@@ -62,7 +62,7 @@ def make_encoders(inputs, outputs):
 
 def encoded(inputs, outputs, lengths=LENGTHS, seed=0):
     examples = make_examples(inputs, outputs, lengths, seed)
-    return EncodedSequences.of_examples(examples, outputs, make_encoders(inputs, outputs), LONGEST_SPELLING)
+    return EncodedSequences.of_examples(examples, outputs, make_codecs(inputs, outputs), LONGEST_SPELLING)
 
 
 def make_network(cell, inputs="embedded", outputs="labels", layers=1, dtype="float64", seed=3, **settings):
@@ -70,16 +70,16 @@ def make_network(cell, inputs="embedded", outputs="labels", layers=1, dtype="flo
     given = {"cell": cell, "hidden_size": HIDDEN, "layers": layers, **INPUTS[inputs], **settings}
     wanted = seqlm.SequenceSettings(**given)
     components = Components.choose(wanted, seqlm.installed_plugins())
-    encoders = make_encoders(inputs, outputs)
+    codecs = make_codecs(inputs, outputs)
     char_cell = components.char_cell
     architecture = SequenceArchitecture.choose(
         wanted,
         inputs="values" if inputs == "values" else "tokens",
         outputs=outputs,
-        input_size=encoders.inputs.size,
-        output_size=encoders.outputs.size,
+        input_size=codecs.inputs.size,
+        output_size=codecs.outputs.size,
         bidirectional=components.cell.spec.bidirectional,
-        characters=len(encoders.inputs.characters) if inputs == "spelt" else 0,
+        characters=len(codecs.inputs.characters) if inputs == "spelt" else 0,
         char_bidirectional=char_cell is not None and char_cell.spec.bidirectional,
     )
     network = build_sequence_network(architecture, components.cell, char_cell)

@@ -21,6 +21,7 @@ from seqlm_core.command_line.score import score_command
 from seqlm_core.command_line.setting_options import flag_of
 from seqlm_core.command_line.tag import tag_group
 from seqlm_core.command_line.train import train_command
+from seqlm_core.command_line.words import in_words, with_flags
 from seqlm_core.errors import SeqlmError, SettingError, TrainingInterrupted
 from seqlm_core.plugins.loading import broken_logger
 from seqlm_core.storage.streams import BestEffortStream, drop_unwritten, open_missing_standard_streams
@@ -84,12 +85,12 @@ def _run(arguments: list[str] | None) -> int:
     except click.ClickException as error:
         code = _fail(error.format_message(), error.exit_code)
     except SettingError as error:
-        code = _fail(f"{flag_of(error.setting)} {error.problem}", error.exit_code)
+        code = _fail(f"{flag_of(error.setting)} {with_flags(error.problem)}", error.exit_code)
     except TrainingInterrupted as error:
-        print(f"seqlm: {error}", file=sys.stderr)
+        print(f"seqlm: {in_words(error)}", file=sys.stderr)
         code = error.exit_code
     except SeqlmError as error:
-        code = _fail(str(error), error.exit_code)
+        code = _fail(in_words(error), error.exit_code)
     except UnicodeEncodeError as error:
         character = error.object[error.start]
         code = _fail(f"{character!a} cannot be written in {error.encoding}; PYTHONIOENCODING chooses another", 1)
@@ -123,7 +124,7 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         prefix = "seqlm: warning: " if record.levelno >= logging.WARNING else "seqlm: "
-        return prefix + record.getMessage()
+        return prefix + with_flags(record.getMessage())
 
 
 @contextlib.contextmanager

@@ -16,9 +16,9 @@ import click
 from seqlm_core.command_line.output import Fields, Items, Text, json_pieces, write
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.errors import UsageError
-from seqlm_core.generation.decoding import DEFAULT_TEMPERATURE
 from seqlm_core.generation.generate import DEFAULT_LENGTH
 from seqlm_core.generation.requests import LONGEST_OF_BEAM, WIDEST_BEAM
+from seqlm_core.settings.decoding_rules import DEFAULT_TEMPERATURE
 from seqlm_core.storage.temporary import readable_file_errors
 
 if TYPE_CHECKING:
@@ -206,11 +206,12 @@ def _prompt(text: str | None, file: str | None, encoding: str) -> str:
         return text or ""
     if text is not None:
         raise UsageError("--prompt and --prompt-file are two ways to give the same; leave one of them out")
-    from seqlm_core.reading.text import check_encoding, read_blocks
-    from seqlm_core.runs.training_texts import open_texts
+    from seqlm_core.reading.sources import open_texts
+    from seqlm_core.reading.text import read_blocks
+    from seqlm_core.settings.arguments import check_encoding
 
     check_encoding(encoding)
     with open_texts(file) as opened:
-        read = "".join(block for path in opened.training for block in read_blocks(path, encoding))
+        read = "".join(block for path in opened for block in read_blocks(path, encoding))
     # An editor, or echo, ends the last line, and the text should go on in it.
     return re.sub(r"\r?\n\Z", "", read)

@@ -31,7 +31,7 @@ def score_command(
     The surprisal is in bits: minus the binary logarithm of the probability, reading from left to right.
     """
     import seqlm_core as seqlm
-    from seqlm_core.runs.training_texts import check_texts
+    from seqlm_core.reading.sources import check_texts
 
     load_plugin_files(plugin_files)
     opened = seqlm.LanguageRun(run)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable
 
@@ -108,17 +106,19 @@ def train_command(
     elif overwrite and out is None:
         raise UsageError("--overwrite needs --out, which names the run to replace")
     else:
+        from seqlm_core.reading.sources import open_groups, path_list, text_name
+
         model = seqlm.SequenceModel("tokens", "labels", **given)
-        with _opened(list(files), validation) as texts:
+        with open_groups(files, path_list(validation)) as groups:
             examples, held_out = (
                 [
                     example
                     for path in paths
                     for example in seqlm.read_columns(path, token_column, label_column, encoding)
                 ]
-                for paths in (texts.training, texts.validation)
+                for paths in groups
             )
-            name = texts.name
+            name = text_name(files[0])
         run = model.train(
             examples,
             held_out if validation is not None else None,
@@ -149,8 +149,10 @@ def apply_command(
     load_plugin_files(plugin_files)
     tagger = _tagger(run)
     columns = Columns(token=token_column)
-    with _opened(list(files)) as texts:
-        sequences = itertools.chain.from_iterable(read_sequences(path, encoding) for path in texts.training)
+    from seqlm_core.reading.sources import open_texts
+
+    with open_texts(files) as opened:
+        sequences = itertools.chain.from_iterable(read_sequences(path, encoding) for path in opened)
         first = True
         while some := list(itertools.islice(sequences, SEQUENCES_AT_A_TIME)):
             predicted = tagger.predict([columns.tokens(sequence) for sequence in some])
@@ -184,11 +186,11 @@ def evaluate_command(
 
     load_plugin_files(plugin_files)
     tagger = _tagger(run)
-    with _opened(list(files)) as texts:
+    from seqlm_core.reading.sources import open_texts
+
+    with open_texts(files) as opened:
         examples = [
-            example
-            for path in texts.training
-            for example in seqlm.read_columns(path, token_column, label_column, encoding)
+            example for path in opened for example in seqlm.read_columns(path, token_column, label_column, encoding)
         ]
     evaluation = tagger.evaluate(examples)
     if as_json:
@@ -204,14 +206,6 @@ def evaluate_command(
     if evaluation.chunks is not None:
         click.echo()
         _print_scores("chunk", {**evaluation.chunks.types, "all chunks": evaluation.chunks})
-
-
-@contextmanager
-def _opened(files: list[str], validation: str | None = None) -> Iterator[Any]:
-    from seqlm_core.runs.training_texts import open_texts
-
-    with open_texts(list(files), validation) as texts:
-        yield texts
 
 
 def _tagger(run: str) -> Any:

@@ -29,7 +29,6 @@ from seqlm_core.conformance.small_models import (
 )
 from seqlm_core.conformance.training import TEXT, check_learning, check_resuming, train_small
 from seqlm_core.engine.mxnet import autograd, mx, nd
-from seqlm_core.generation.decoding import DecodingRules
 from seqlm_core.generation.layer_network import LayerNetwork
 from seqlm_core.generation.native_network import NativeNetwork, step_network
 from seqlm_core.generation.network import StepNetwork
@@ -40,6 +39,7 @@ from seqlm_core.model.initialization import initialize, unique_parameters
 from seqlm_core.model.sequence_network import SequenceOutputs
 from seqlm_core.native import layer_shapes
 from seqlm_core.native.generation import generation_library
+from seqlm_core.settings.decoding_rules import DecodingRules
 
 checks = Checks()
 

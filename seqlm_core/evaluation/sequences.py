@@ -98,15 +98,15 @@ class SequenceEvaluator:
     Args:
         predictor: of the model.
         examples: checked; at least one target counts.
-        encoders: of the model.
+        codecs: of the model.
     """
 
-    def __init__(self, predictor: Predictor, examples: Sequence[Example], encoders: Codecs) -> None:
+    def __init__(self, predictor: Predictor, examples: Sequence[Example], codecs: Codecs) -> None:
         self.predictor = predictor
         self.examples = examples
-        self.encoders = encoders
+        self.codecs = codecs
         outputs = predictor.network.architecture.outputs
-        self.encoded = EncodedSequences.of_examples(examples, outputs, encoders, LONGEST_SPELLING)
+        self.encoded = EncodedSequences.of_examples(examples, outputs, codecs, LONGEST_SPELLING)
 
     @property
     def predictions(self) -> int:
@@ -119,18 +119,18 @@ class SequenceEvaluator:
     def evaluate(self) -> LabelEvaluation | ValueEvaluation:
         """Return the figures of the model as it is now."""
         outputs = self.predictor.outputs(self.encoded)
-        if isinstance(self.encoders.outputs, ValueCodec):
-            return self._evaluate_values(outputs, self.encoders.outputs)
-        return self._evaluate_labels(outputs, self.encoders.outputs)
+        if isinstance(self.codecs.outputs, ValueCodec):
+            return self._evaluate_values(outputs, self.codecs.outputs)
+        return self._evaluate_labels(outputs, self.codecs.outputs)
 
-    def _has_chunks(self, encoder: LabelCodec) -> bool:
-        return self.predictor.network.architecture.outputs == "labels" and are_chunk_labels(encoder.labels)
+    def _has_chunks(self, codec: LabelCodec) -> bool:
+        return self.predictor.network.architecture.outputs == "labels" and are_chunk_labels(codec.labels)
 
-    def _evaluate_values(self, outputs: list[np.ndarray], encoder: ValueCodec) -> ValueEvaluation:
+    def _evaluate_values(self, outputs: list[np.ndarray], codec: ValueCodec) -> ValueEvaluation:
         predicted, true = np.concatenate(outputs), np.concatenate(self.encoded.targets or [])
         known = np.concatenate(self.encoded.counted or [])
         errors = (predicted[known] - true[known]).astype(np.float64)
-        own_units = errors * encoder.scale
+        own_units = errors * codec.scale
         return ValueEvaluation(
             normalized_squared_error=float(np.square(errors).mean()),
             root_mean_squared_error=math.sqrt(np.square(own_units).mean()),
@@ -138,7 +138,7 @@ class SequenceEvaluator:
             predictions=self.predictions,
         )
 
-    def _evaluate_labels(self, outputs: list[np.ndarray], encoder: LabelCodec) -> LabelEvaluation:
+    def _evaluate_labels(self, outputs: list[np.ndarray], codec: LabelCodec) -> LabelEvaluation:
         total = 0.0
         true: list[list[Label | None]] = []
         predicted: list[list[Label]] = []
@@ -147,13 +147,13 @@ class SequenceEvaluator:
             rows, ids, known = np.atleast_2d(log_probabilities), np.atleast_1d(ids), np.atleast_1d(known)
             total -= float(rows[np.arange(len(ids)), ids][known].sum(dtype=np.float64)) if len(ids) else 0.0
             true.append(list(wanted) if isinstance(wanted, list) else [wanted])
-            predicted.append(encoder.decode(rows.argmax(axis=-1)) if len(ids) else [])
+            predicted.append(codec.decode(rows.argmax(axis=-1)) if len(ids) else [])
         return LabelEvaluation(
             # Rounding can take the log-probability of a label that is all but certain above 0.
             nats_per_label=max(0.0, total / max(1, self.encoded.predictions)),
             accuracy=accuracy(true, predicted),
             labels=label_scores(true, predicted),
-            chunks=chunk_scores(true, predicted) if self._has_chunks(encoder) else None,
+            chunks=chunk_scores(true, predicted) if self._has_chunks(codec) else None,
             predictions=self.predictions,
             unknown_labels=self.predictions - self.encoded.predictions,
             unknown_tokens=self.encoded.unknown_tokens,

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from seqlm_core.engine.randomness import generator
-from seqlm_core.generation.decoding import DecodingRules
 from seqlm_core.generation.generate import Uniforms
 from seqlm_core.generation.span import Span
+from seqlm_core.settings.decoding_rules import DecodingRules
 
 GREEDY_SWEEPS = 3
 CHAINS = 32

@@ -7,9 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
-from seqlm_core.generation.decoding import DecodingRules, draw
+from seqlm_core.generation.decoding import draw, token_weights
 from seqlm_core.generation.native_network import NativeNetwork
 from seqlm_core.generation.network import TextNetwork
+from seqlm_core.settings.decoding_rules import DecodingRules
 
 # How many tokens of each text are drawn in one call. More take less time each, but come later, and those after a stop
 # text are drawn in vain. The native loop is held to about as many multiplications as take some hundredths of a second.
@@ -97,7 +98,7 @@ class StepDrawing:
                 self._seen[rows, self._last] = True
             hidden, self._states = network.read(self._last, self._states)
             log_probabilities = network.log_probabilities(hidden).astype(np.float64, copy=False)
-            self._last = draw(self._rules.weights(log_probabilities, self._seen), numbers)
+            self._last = draw(token_weights(self._rules, log_probabilities, self._seen), numbers)
             tokens.append(self._last)
             drawn_log_probabilities.append(log_probabilities[rows, self._last])
         return np.stack(tokens, axis=1), np.stack(drawn_log_probabilities, axis=1)

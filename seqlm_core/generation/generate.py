@@ -8,11 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from seqlm_core.engine.randomness import generator
-from seqlm_core.generation.decoding import DecodingRules, draw
+from seqlm_core.generation.decoding import draw, token_weights
 from seqlm_core.generation.drawing import start_drawing
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.generation.prompts import Prompt
 from seqlm_core.reading.vocabulary import Vocabulary
+from seqlm_core.settings.decoding_rules import DecodingRules
 
 DEFAULT_LENGTH = 500
 UNIFORMS_AT_A_TIME = 256
@@ -96,9 +97,9 @@ def generate(
         seen = np.isin(np.arange(len(vocabulary)), read)[None, :]
         if not read and rules.temperature:
             # A first token is drawn as it occurs: the rules are for a model's predictions, and there is none yet.
-            weights = DecodingRules(temperature=1.0).weights(prompt.bounded(log_probabilities))
+            weights = token_weights(DecodingRules(temperature=1.0), prompt.bounded(log_probabilities))
         else:
-            weights = rules.weights(prompt.bounded(log_probabilities), seen)
+            weights = token_weights(rules, prompt.bounded(log_probabilities), seen)
         last = draw(np.repeat(weights, len(texts), axis=0), uniforms.next())
         yield Drawn(texts, last[:, None], log_probabilities[0, last][:, None])
         length -= 1

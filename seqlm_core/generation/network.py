@@ -10,11 +10,9 @@ import numpy as np
 from seqlm_core.engine.numerics import log_softmax
 from seqlm_core.errors import RunError, SeqlmError
 from seqlm_core.model.architecture import LanguageArchitecture
+from seqlm_core.native.generation import LARGEST_TABLE
 from seqlm_core.plugins.foreign import plugin_code, plugin_failure
 from seqlm_core.plugins.specs import CellSpec
-
-# A table of what the lowest layer makes of each token is worth its memory up to this many numbers (32 MiB).
-LARGEST_TABLE = 1 << 22
 
 
 class TextNetwork(Protocol):

@@ -7,8 +7,8 @@ import secrets
 from collections.abc import Sequence
 
 from seqlm_core.errors import SettingError
-from seqlm_core.generation.decoding import DecodingRules
 from seqlm_core.settings.arguments import check_argument
+from seqlm_core.settings.decoding_rules import DecodingRules
 
 # A beam keeps all of its continuations until the end, and so does the search for the best of many fillings.
 WIDEST_BEAM = 1000

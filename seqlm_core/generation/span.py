@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from seqlm_core.generation.decoding import DecodingRules, draw
+from seqlm_core.generation.decoding import draw, token_weights
 from seqlm_core.generation.generate import Uniforms
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.reading.vocabulary import Vocabulary
+from seqlm_core.settings.decoding_rules import DecodingRules
 
 
 class Context(NamedTuple):
@@ -110,7 +111,7 @@ class Span:
                 sides = (hidden, others[position]) if from_left else (others[position], hidden)
                 log_probabilities = self._predict(*sides, len(texts))
                 log_probabilities[:, ~self._allowed[position]] = -np.inf
-                texts[:, position] = draw(rules.weights(log_probabilities), uniforms.next())
+                texts[:, position] = draw(token_weights(rules, log_probabilities), uniforms.next())
             if position != order[-1]:
                 hidden, states = read(texts[:, position], states)
         return passed

@@ -9,12 +9,12 @@ import numpy as np
 
 from seqlm_core.generation.assembly import Assembly
 from seqlm_core.generation.beam import beam_search
-from seqlm_core.generation.decoding import DecodingRules
 from seqlm_core.generation.generate import Uniforms, generate
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.generation.prompts import Prompt
 from seqlm_core.plugins.specs import Tokenizer
 from seqlm_core.reading.vocabulary import Vocabulary
+from seqlm_core.settings.decoding_rules import DecodingRules
 
 # How many texts are drawn side by side: with NumPy, more take longer each. Together they have at most so many tokens,
 # which are kept until the texts before them are done; a text that is drawn alone is given away as it comes.

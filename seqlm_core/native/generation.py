@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from seqlm_core.generation.decoding import DecodingRules
-from seqlm_core.generation.network import LARGEST_TABLE
 from seqlm_core.native import GATES, layer_shapes
 from seqlm_core.native.library import load
+from seqlm_core.settings.decoding_rules import DecodingRules
+
+# A table of what the lowest layer makes of each token is worth its memory up to this many numbers (32 MiB).
+LARGEST_TABLE = 1 << 22
 
 LIBRARY = Path(__file__).with_name("libseqlm_generation.so")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from seqlm_core.errors import UsageError
 from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.plugins.specs import NAME_PATTERN
-from seqlm_core.reading.text import PathLike
+from seqlm_core.settings.arguments import PathLike
 from seqlm_core.version import __version__
 
 KINDS = ("cell", "tokenizer", "optimizer")

@@ -16,7 +16,7 @@ from seqlm_core.errors import PluginError, UsageError
 from seqlm_core.plugins.foreign import describe
 from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.plugins.registry import Source
-from seqlm_core.reading.text import PathLike
+from seqlm_core.settings.arguments import PathLike
 
 DIGEST_LENGTH = 12
 

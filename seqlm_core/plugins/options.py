@@ -7,15 +7,28 @@ import difflib
 import inspect
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
 from seqlm_core.errors import PluginError, UsageError
 
-if TYPE_CHECKING:
-    from seqlm_core.plugins.specs import Spec
-
 TRUE_WORDS = ("true", "yes", "on", "1")
 FALSE_WORDS = ("false", "no", "off", "0")
+
+
+class HasOptions(Protocol):
+    """A plugin's record, as far as its options are concerned."""
+
+    @property
+    def kind(self) -> str:
+        """Such as ``cell``."""
+
+    @property
+    def name(self) -> str:
+        """By which users choose it."""
+
+    @property
+    def options(self) -> type:
+        """The dataclass of its options."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +65,7 @@ def check_options_class(options: type, where: str) -> None:
             raise PluginError(f"{where}: default of option {field.name!r} {error}") from error
 
 
-def make_options(spec: Spec, given: Mapping[str, Any]) -> Any:
+def make_options(spec: HasOptions, given: Mapping[str, Any]) -> Any:
     """Return the options of ``spec`` with the ``given`` values, texts converted to the declared types.
 
     Raises:
@@ -140,7 +153,7 @@ def _convert(kind: Any, value: Any) -> Any:
     raise ValueError(f"must be {'a whole number' if kind is int else 'a number'}, not {value!r}")
 
 
-def _unknown_option(spec: Spec, name: str, names: list[str]) -> str:
+def _unknown_option(spec: HasOptions, name: str, names: list[str]) -> str:
     if not names:
         return f"{spec.kind} {spec.name!r} has no options, so not {name!r} either"
     nearest = difflib.get_close_matches(name, names, n=1)

@@ -15,9 +15,10 @@ import numpy as np
 from seqlm_core.errors import PluginError, TextError
 from seqlm_core.plugins.guarded_tokenizer import tokenizer_title
 from seqlm_core.plugins.specs import Tokenizer, TrainableTokenizer
-from seqlm_core.reading.text import PathLike, TextFile, check_readable
+from seqlm_core.reading.text import TextFile, check_readable
 from seqlm_core.reading.unknown import MOST_UNKNOWN, unknown_in_words
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
+from seqlm_core.settings.arguments import PathLike
 from seqlm_core.storage.temporary import readable_file_errors
 
 logger = logging.getLogger("seqlm")

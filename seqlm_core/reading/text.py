@@ -11,26 +11,12 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Union
 
-from seqlm_core.errors import RunError, SettingError, TextError
-
-PathLike = Union[str, "os.PathLike[str]"]
+from seqlm_core.errors import RunError, TextError
+from seqlm_core.settings.arguments import PathLike
 
 BLOCK_BYTES = 1 << 20
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def check_encoding(encoding: str) -> None:
-    """Raise :class:`SettingError` unless ``encoding`` names a way to write text as bytes."""
-    try:
-        "".encode(encoding)
-        codecs.getincrementaldecoder(encoding)
-        known = bool(encoding)
-    except (LookupError, ValueError, TypeError):
-        known = False
-    if not known:
-        raise SettingError("encoding", f"{encoding!r} is not the name of a text encoding")
 
 
 def check_readable(path: PathLike) -> Path:

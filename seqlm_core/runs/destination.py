@@ -8,9 +8,8 @@ import shlex
 from pathlib import Path
 
 from seqlm_core.errors import UsageError
-from seqlm_core.reading.text import PathLike
 from seqlm_core.runs.directory import RunDirectory
-from seqlm_core.settings.arguments import checked_path
+from seqlm_core.settings.arguments import PathLike, checked_path
 
 DEFAULT_PARENT = Path("data/models")
 

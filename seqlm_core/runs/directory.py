@@ -16,6 +16,7 @@ from seqlm_core.errors import PluginError, RunError
 from seqlm_core.plugins.foreign import describe
 from seqlm_core.plugins.guarded_tokenizer import tokenizer_title
 from seqlm_core.plugins.specs import Tokenizer, TrainableTokenizer
+from seqlm_core.reading.sources import STANDARD_INPUT_FILE
 from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.runs import replacement
 from seqlm_core.sequences.codecs import Codecs
@@ -28,7 +29,6 @@ T = TypeVar("T")
 CONFIG_FORMAT = 2
 LANGUAGE_MODEL = "language model"
 SEQUENCE_MODEL = "sequence model"
-STANDARD_INPUT_FILE = "standard-input.txt"
 TRAINING_EXAMPLES_FILE = "training-examples.jsonl"
 VALIDATION_EXAMPLES_FILE = "validation-examples.jsonl"
 
@@ -128,7 +128,7 @@ class RunDirectory:
         return self.path / "tokenizer.json"
 
     @property
-    def encoders(self) -> Path:
+    def codecs(self) -> Path:
         """What a sequence model's inputs and outputs mean, as JSON."""
         return self.path / "encoders.json"
 
@@ -145,7 +145,7 @@ class RunDirectory:
             self.config,
             self.vocabulary,
             self.tokenizer,
-            self.encoders,
+            self.codecs,
             self.best,
             self.last,
             self.history,
@@ -161,7 +161,7 @@ class RunDirectory:
     @property
     def meanings(self) -> Path:
         """The file that gives a model's inputs and outputs their meaning."""
-        return self.vocabulary if self.read_config()["task"] == LANGUAGE_MODEL else self.encoders
+        return self.vocabulary if self.read_config()["task"] == LANGUAGE_MODEL else self.codecs
 
     @functools.cached_property
     def model_digest(self) -> str:
@@ -289,13 +289,13 @@ class RunDirectory:
             title = tokenizer_title(tokenizer)
             raise RunError(f"{title} cannot use {self.tokenizer}: {describe(error)}") from error
 
-    def write_encoders(self, encoders: Codecs) -> None:
+    def write_codecs(self, codecs: Codecs) -> None:
         """Write ``encoders.json``."""
-        self._write(self.encoders, encoders.to_json())
+        self._write(self.codecs, codecs.to_json())
 
-    def read_encoders(self) -> Codecs:
-        """Return a sequence model's encoders; raises :class:`RunError` where they are missing or damaged."""
-        return self._made(Codecs.from_json, self.encoders)
+    def read_codecs(self) -> Codecs:
+        """Return a sequence model's codecs; raises :class:`RunError` where they are missing or damaged."""
+        return self._made(Codecs.from_json, self.codecs)
 
     def _made(self, make: Callable[[Any], T], path: Path) -> T:
         """Return what ``make`` makes of the values in one of the run's JSON files."""

@@ -10,7 +10,6 @@ import numpy as np
 
 from seqlm_core.errors import RunError
 from seqlm_core.generation.chains import Search
-from seqlm_core.generation.decoding import DEFAULT_TEMPERATURE, DecodingRules
 from seqlm_core.generation.gaps import DEFAULT_MARK, MOST_TOKENS_OF_MARK, cut_gapped_text
 from seqlm_core.generation.generate import DEFAULT_LENGTH
 from seqlm_core.generation.infilling import DEFAULT_SWEEPS, InfilledText, Infiller
@@ -29,6 +28,7 @@ from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.runs.directory import LANGUAGE_MODEL
 from seqlm_core.runs.run import Run
 from seqlm_core.settings.arguments import check_argument
+from seqlm_core.settings.decoding_rules import DEFAULT_TEMPERATURE, DecodingRules
 from seqlm_core.settings.settings import LanguageSettings
 
 if TYPE_CHECKING:
@@ -152,7 +152,8 @@ class GeneratingRun(Run[LanguageSettings]):
                 beginning of the next word, where the tokenizer puts it into that word's token.
             count: of texts; the k-th sample does not depend on it.
             length: the most tokens of each.
-            temperature: see :class:`~seqlm_core.generation.decoding.DecodingRules` for this and the rules that follow.
+            temperature: this and the rules that follow are those of
+                :class:`~seqlm_core.settings.decoding_rules.DecodingRules`.
             top_k: likewise.
             top_p: likewise.
             min_p: likewise.

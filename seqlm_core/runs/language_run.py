@@ -16,16 +16,13 @@ from seqlm_core.evaluation.surprisal import (
     warn_of_unknown,
 )
 from seqlm_core.reading.corpus import read_text, warn_of_unknown_tokens
-from seqlm_core.reading.text import PathLike, check_encoding, read_blocks
+from seqlm_core.reading.sources import check_texts, open_texts
+from seqlm_core.reading.text import read_blocks
 from seqlm_core.runs.generating_run import GeneratingRun
-from seqlm_core.runs.training_texts import TrainingTexts, check_texts, open_texts
-from seqlm_core.settings.arguments import check_argument, checked_path
-from seqlm_core.settings.settings import LanguageSettings
+from seqlm_core.settings.arguments import PathLike, check_argument, check_encoding, checked_path
 
 if TYPE_CHECKING:
-    from seqlm_core.engine.mxnet import mx
     from seqlm_core.evaluation.language import LanguageEvaluation
-    from seqlm_core.sessions.session import Session
 
 
 class LanguageRun(GeneratingRun):
@@ -62,7 +59,7 @@ class LanguageRun(GeneratingRun):
         found = []
         for text in texts:
             with open_texts(text) as opened:
-                tokenized = read_text(opened.training, self.tokenizer, self.vocabulary, encoding)
+                tokenized = read_text(opened, self.tokenizer, self.vocabulary, encoding)
             warn_of_unknown_tokens(tokenized)
             s = self.settings
             with readable_failures():
@@ -108,17 +105,6 @@ class LanguageRun(GeneratingRun):
         told = warn_of_unknown(surprisals, name)
         return told if per == "token" else line_surprisals(told, self.tokenizer)
 
-    def session(self, texts: TrainingTexts, settings: LanguageSettings, device: mx.Context) -> Session:
-        from seqlm_core.training.tasks.language import language_model_session, read_training_corpus
-
-        corpus = read_training_corpus(texts, self.tokenizer, settings, self.vocabulary)
-        session = language_model_session(corpus, self.components, settings, self.architecture, device)
-        problem = session.task.describe().get("step_problem")
-        if problem != self.config.get("step_problem"):  # the plugin was changed since
-            self.config["step_problem"] = problem
-            self.directory.write_config(self.config)
-        return session
-
 
 def _check_per(per: str) -> None:
     if per not in ("line", "token"):
@@ -127,5 +113,5 @@ def _check_per(per: str) -> None:
 
 def _blocks_of(path: Path, encoding: str) -> Iterator[str]:
     with open_texts(path) as opened:
-        for file in opened.training:
+        for file in opened:
             yield from read_blocks(file, encoding)

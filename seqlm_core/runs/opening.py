@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from seqlm_core.reading.text import PathLike
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.runs.language_run import LanguageRun
 from seqlm_core.runs.run import Run
 from seqlm_core.runs.sequence_run import SequenceRun
-from seqlm_core.settings.arguments import checked_path
+from seqlm_core.settings.arguments import PathLike, checked_path
 
 KINDS: tuple[type[Run[Any]], ...] = (LanguageRun, SequenceRun)
 

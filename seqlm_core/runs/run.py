@@ -17,18 +17,15 @@ from seqlm_core.plugins.components import ROLES, Component, Components, check_pl
 from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.plugins.registry import Registry, SpecT
 from seqlm_core.plugins.specs import CellSpec
-from seqlm_core.reading.text import PathLike
 from seqlm_core.runs.directory import RunDirectory
-from seqlm_core.runs.training_texts import TrainingTexts
-from seqlm_core.settings.arguments import checked_path
+from seqlm_core.runs.history import STATE, read_history
+from seqlm_core.settings.arguments import PathLike, checked_path
 from seqlm_core.settings.settings import SettingsT, make_settings
 from seqlm_core.storage.checkpoint import Checkpoint, select
 from seqlm_core.storage.schema import check
 
 if TYPE_CHECKING:
-    from seqlm_core.engine.mxnet import mx
     from seqlm_core.model.recurrent_network import RecurrentNetwork
-    from seqlm_core.sessions.session import Session
 
 
 class Run(Generic[SettingsT]):
@@ -228,13 +225,11 @@ class Run(Generic[SettingsT]):
         self.settings = settings
 
     def history(self) -> list[dict[str, Any]]:
-        """Return the figures of the training; see :mod:`seqlm_core.training.extensions.history`.
+        """Return the figures of the training; see :mod:`seqlm_core.runs.history`.
 
         Raises:
             RunError: they are missing or damaged.
         """
-        from seqlm_core.training.extensions.history import STATE, read_history
-
         directory = self.directory
         state = directory.load(directory.last)[1] if directory.last.exists() else None
         try:
@@ -243,7 +238,3 @@ class Run(Generic[SettingsT]):
         except ValueError as error:
             raise RunError(f"{directory.last} is damaged: {error}") from error
         return read_history(directory.history, directory.run_id, state and state["history"])
-
-    def session(self, texts: TrainingTexts, settings: SettingsT, device: mx.Context) -> Session:
-        """Return a training that can go on with this run, on the texts that it was begun with."""
-        raise NotImplementedError

@@ -17,18 +17,15 @@ from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.plugins.specs import CellSpec
 from seqlm_core.runs.directory import SEQUENCE_MODEL
 from seqlm_core.runs.run import Run
-from seqlm_core.runs.training_texts import TrainingTexts
 from seqlm_core.sequences.batches import EncodedSequences
 from seqlm_core.sequences.codecs import Codecs, LabelCodec, ValueCodec
-from seqlm_core.sequences.examples import INPUTS, OUTPUTS, Label, check_examples, check_inputs, read_examples
+from seqlm_core.sequences.examples import INPUTS, OUTPUTS, Label, check_examples, check_inputs
 from seqlm_core.settings.settings import SequenceSettings
 
 if TYPE_CHECKING:
-    from seqlm_core.engine.mxnet import mx
     from seqlm_core.evaluation.sequences import LabelEvaluation, ValueEvaluation
     from seqlm_core.model.prediction import Predictor
     from seqlm_core.model.sequence_network import SequenceNetwork
-    from seqlm_core.sessions.session import Session
 
 logger = logging.getLogger("seqlm")
 
@@ -73,19 +70,19 @@ class SequenceRun(Run[SequenceSettings]):
         return self.architecture.embedding_size if self.architecture.inputs == "tokens" else None
 
     @functools.cached_property
-    def encoders(self) -> Codecs:
+    def codecs(self) -> Codecs:
         """What the model's inputs and outputs mean."""
-        encoders = self.directory.read_encoders()
-        of_values = isinstance(encoders.outputs, ValueCodec)
-        self._check_meaning(self.directory.encoders, {**encoders.sizes, **({"outputs": "values"} if of_values else {})})
+        codecs = self.directory.read_codecs()
+        of_values = isinstance(codecs.outputs, ValueCodec)
+        self._check_meaning(self.directory.codecs, {**codecs.sizes, **({"outputs": "values"} if of_values else {})})
         if not of_values and self.architecture.outputs == "values":
-            raise RunError(f"{self.directory.encoders} has labels, and the model predicts values")
-        return encoders
+            raise RunError(f"{self.directory.codecs} has labels, and the model predicts values")
+        return codecs
 
     @property
     def labels(self) -> list[Label]:
         """The labels that the model knows, in the order of :meth:`probabilities`."""
-        return list(self._label_encoder.labels)
+        return list(self._label_codec.labels)
 
     @functools.cached_property
     def model(self) -> SequenceNetwork:
@@ -122,13 +119,13 @@ class SequenceRun(Run[SequenceSettings]):
             UsageError: a sequence is not of the model's kind, or is empty and its label is asked for.
         """
         outputs = self._outputs(sequences)
-        encoder = self.encoders.outputs
-        if isinstance(encoder, ValueCodec):
-            values = [encoder.decode(array) for array in outputs]
-            return [array[:, 0] for array in values] if encoder.size == 1 else values
+        codec = self.codecs.outputs
+        if isinstance(codec, ValueCodec):
+            values = [codec.decode(array) for array in outputs]
+            return [array[:, 0] for array in values] if codec.size == 1 else values
         if self.architecture.outputs == "label":
-            return [encoder.labels[array.argmax()] for array in outputs]
-        return [encoder.decode(array.argmax(axis=-1)) if len(array) else [] for array in outputs]
+            return [codec.labels[array.argmax()] for array in outputs]
+        return [codec.decode(array.argmax(axis=-1)) if len(array) else [] for array in outputs]
 
     def probabilities(self, sequences: Iterable[Any]) -> list[np.ndarray]:
         """Return the probability of each of :attr:`labels`.
@@ -142,7 +139,7 @@ class SequenceRun(Run[SequenceSettings]):
         Raises:
             UsageError: the model predicts values, or as in :meth:`predict`.
         """
-        _ = self._label_encoder
+        _ = self._label_codec
         return [np.exp(array) for array in self._outputs(sequences)]
 
     def evaluate(self, examples: Iterable[Any]) -> LabelEvaluation | ValueEvaluation:
@@ -159,7 +156,7 @@ class SequenceRun(Run[SequenceSettings]):
         from seqlm_core.evaluation.sequences import SequenceEvaluator
 
         with readable_failures():
-            evaluator = SequenceEvaluator(self._predictor, checked, self.encoders)
+            evaluator = SequenceEvaluator(self._predictor, checked, self.codecs)
             if not evaluator.encoded.predictions:
                 what = "has a label of the training" if evaluator.predictions else "counts"
                 raise UsageError(f"there is nothing to evaluate on: no time step of the examples {what}")
@@ -173,26 +170,11 @@ class SequenceRun(Run[SequenceSettings]):
             )
         return evaluation
 
-    def session(self, texts: TrainingTexts, settings: SequenceSettings, device: mx.Context) -> Session:
-        from seqlm_core.training.tasks.sequences import sequence_session
-
-        training, validation = (
-            [
-                example
-                for path in paths
-                for example in read_examples(path, self.architecture.inputs, self.architecture.outputs)
-            ]
-            for paths in (texts.training, texts.validation)
-        )
-        return sequence_session(
-            training, validation, self.encoders, self.components, settings, self.architecture, device
-        )
-
     @property
-    def _label_encoder(self) -> LabelCodec:
-        if not isinstance(self.encoders.outputs, LabelCodec):
+    def _label_codec(self) -> LabelCodec:
+        if not isinstance(self.codecs.outputs, LabelCodec):
             raise UsageError(f"{self.path} predicts values, not labels")
-        return self.encoders.outputs
+        return self.codecs.outputs
 
     @functools.cached_property
     def _predictor(self) -> Predictor:
@@ -210,4 +192,4 @@ class SequenceRun(Run[SequenceSettings]):
                 if not len(sequence):
                     raise UsageError(f"sequence {number} is empty, and has nothing that a label could be of")
         with readable_failures():
-            return self._predictor.outputs(EncodedSequences.of_inputs(checked, self.encoders, LONGEST_SPELLING))
+            return self._predictor.outputs(EncodedSequences.of_inputs(checked, self.codecs, LONGEST_SPELLING))

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from seqlm_core.errors import SettingError
 from seqlm_core.plugins.components import Components
 from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.runs.run import Run
-from seqlm_core.settings.settings import SettingsT, make_settings
-
-CHANGEABLE_ON_RESUME = ("epochs", "max_steps", "checkpoint_every", "log_every", "sample_every")
+from seqlm_core.settings.settings import UNDER_A_CONSTANT_SCHEDULE, SettingsT, facts, make_settings, names_of
 
 
-def settings_like(run: Run[SettingsT], given: Mapping[str, Any], taken: Iterable[str]) -> SettingsT:
-    """Return the ``given`` settings with those that make the model's shape, named in ``taken``, of ``run``.
+def settings_like(run: Run[SettingsT], given: Mapping[str, Any]) -> SettingsT:
+    """Return the ``given`` settings with those of ``run`` that shape the model.
 
     Raises:
         SettingError: one of those is given, and differs.
     """
-    theirs = {name: getattr(run.settings, name) for name in taken}
+    theirs = {name: getattr(run.settings, name) for name in names_of(type(run.settings), "shapes_model")}
     asked = _with_changes(run, {name: value for name, value in given.items() if name in theirs})
     unchanged = _with_changes(run, {})  # a plugin may have an option more by now
     for name in theirs:
@@ -31,10 +29,10 @@ def settings_like(run: Run[SettingsT], given: Mapping[str, Any], taken: Iterable
     return make_settings(type(run.settings), {**given, **theirs})
 
 
-def plugins_taken(run: Run[SettingsT] | None, taken: Iterable[str]) -> dict[str, Any]:
-    """Return the plugins of a run, by role, whose settings are among those that are ``taken`` from it."""
-    recorded = {} if run is None else run.config["plugins"]
-    return {role: recorded[role] for role in taken if role in recorded}
+def plugins_taken(run: Run[SettingsT]) -> dict[str, Any]:
+    """Return the plugins of a run, by role, that shape its model."""
+    shaping = names_of(type(run.settings), "shapes_model")
+    return {role: plugin for role, plugin in run.config["plugins"].items() if role in shaping}
 
 
 def resumed_settings(run: Run[SettingsT], changes: Mapping[str, Any]) -> SettingsT:
@@ -45,14 +43,15 @@ def resumed_settings(run: Run[SettingsT], changes: Mapping[str, Any]) -> Setting
     """
     settings = run.settings
     new = _with_changes(run, changes)
+    changeable = facts(type(settings), "changeable")
     for name in changes:
         if getattr(new, name) == getattr(settings, name):
             continue
-        if name not in CHANGEABLE_ON_RESUME:
+        if name not in changeable:
             raise SettingError(
                 name, f"was {getattr(settings, name)!r} when the run began and cannot change on resuming"
             )
-        if name in ("epochs", "max_steps") and settings.schedule != "constant":
+        if changeable[name] == UNDER_A_CONSTANT_SCHEDULE and settings.schedule != "constant":
             raise SettingError(
                 name,
                 f"cannot change on resuming a run whose {settings.schedule} schedule depends on it; "
@@ -60,7 +59,7 @@ def resumed_settings(run: Run[SettingsT], changes: Mapping[str, Any]) -> Setting
                 "--schedule constant can be made longer",
             )
     # All others stay as they were recorded, also where a plugin has an option more by now.
-    return settings.replace(**{name: getattr(new, name) for name in changes if name in CHANGEABLE_ON_RESUME})
+    return settings.replace(**{name: getattr(new, name) for name in changes if name in changeable})
 
 
 def _with_changes(run: Run[SettingsT], changes: Mapping[str, Any]) -> SettingsT:

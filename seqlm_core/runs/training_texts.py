@@ -1,28 +1,28 @@
-"""Which texts a training reads: named files, standard input, or the sample text; and whether they changed."""
+"""The texts of a training: which files they are, which of them the run keeps, and whether they changed."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 import shutil
-import sys
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 from seqlm_core.errors import RunError, SeqlmError, TextError, UsageError
-from seqlm_core.reading.text import Fingerprint, PathLike, TextFile, check_readable
-from seqlm_core.runs.directory import STANDARD_INPUT_FILE, RunDirectory
-from seqlm_core.settings.arguments import checked_path
+from seqlm_core.reading.sources import (
+    STANDARD_INPUT,
+    STANDARD_INPUT_FILE,
+    Texts,
+    default_text,
+    open_groups,
+    path_list,
+    text_name,
+)
+from seqlm_core.reading.text import Fingerprint, TextFile, check_readable
+from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.storage.files import open_regular
-from seqlm_core.storage.temporary import readable_file_errors
-
-Texts = Union[PathLike, Sequence[PathLike], None]
-
-STANDARD_INPUT = "-"
-DEFAULT_TEXT = Path("data/input.txt")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,76 +104,28 @@ class TrainingTexts:
 
 
 @contextmanager
-def open_texts(texts: Texts, validation: Texts = None) -> Iterator[TrainingTexts]:
-    """Give the files to read; what comes from standard input is spooled, and removed at the end if not kept.
+def open_training_texts(texts: Texts, validation: Texts = None) -> Iterator[TrainingTexts]:
+    """Give the texts of a training; what comes from standard input is removed at the end if no run keeps it.
+
+    Args:
+        texts: to train on; the default text if there are none.
+        validation: to validate on.
 
     Raises:
         TextError: a file is missing, empty, or cannot be read.
         UsageError: standard input is named more than once.
     """
-    names: list[PathLike] = [default_text()] if texts is None else _as_list(texts)
+    names = path_list(default_text() if texts is None else texts)
     if not names:
         raise UsageError("the list of texts is empty")
-    validation_names = _as_list(validation)
-    named = check_texts([*names, *validation_names])
-    with tempfile.TemporaryDirectory(prefix="seqlm-") if STANDARD_INPUT in named else nullcontext() as folder:
-        spooled = None if folder is None else TextFile(_spool_standard_input(Path(folder)))
-
-        def files(given: list[PathLike]) -> tuple[TextFile, ...]:
-            return tuple(spooled if spooled and os.fspath(n) == STANDARD_INPUT else TextFile(n) for n in given)
-
+    validation_names = path_list(validation)
+    with open_groups(names, validation_names) as (training, held_out):
+        given = zip([*names, *validation_names], training + held_out)
+        from_standard_input = [file for name, file in given if os.fspath(name) == STANDARD_INPUT]
         yield TrainingTexts(
-            files(names),
-            files(validation_names),
-            kept={} if spooled is None else {STANDARD_INPUT_FILE: spooled},
-            cannot_be_had_again=spooled is not None,
-            name="standard-input" if os.fspath(names[0]) == STANDARD_INPUT else Path(names[0]).stem,
+            training,
+            held_out,
+            kept={STANDARD_INPUT_FILE: from_standard_input[0]} if from_standard_input else {},
+            cannot_be_had_again=bool(from_standard_input),
+            name=text_name(names[0]),
         )
-
-
-def check_texts(texts: Texts) -> list[str]:
-    """Return the names of texts after a look at each: it can be read, and standard input is named once at most."""
-    named = [os.fspath(name) for name in _as_list(texts)]
-    if named.count(STANDARD_INPUT) > 1:
-        raise UsageError("standard input (-) can be read only once")
-    for name in named:
-        if name != STANDARD_INPUT:
-            check_readable(name)
-    return named
-
-
-def default_text() -> Path:
-    """Return ``data/input.txt`` of the current folder, else the sample text that comes with the package.
-
-    Raises:
-        TextError: neither is there.
-    """
-    package = Path(__file__).resolve().parents[1]
-    for path in (DEFAULT_TEXT, package / DEFAULT_TEXT, package.parent / DEFAULT_TEXT):
-        if path.is_file():
-            return path
-    raise TextError(f"no text is named, and there is no {DEFAULT_TEXT}")
-
-
-def _as_list(texts: Texts) -> list[PathLike]:
-    if texts is None:
-        return []
-    if isinstance(texts, (str, os.PathLike)):
-        return [texts]
-    if not isinstance(texts, Iterable):
-        raise UsageError(f"a text is given by the path of its file, or by a list of paths, not by {texts!r}")
-    paths = list(texts)
-    for path in paths:
-        checked_path("path of a text", path)
-    return paths
-
-
-def _spool_standard_input(folder: Path) -> Path:
-    if sys.stdin is None:
-        raise TextError("standard input is closed")
-    path = folder / STANDARD_INPUT_FILE  # messages name it
-    with readable_file_errors(), path.open("wb") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file)
-        if not file.tell():
-            raise TextError("standard input is empty")
-    return path

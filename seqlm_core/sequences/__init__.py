@@ -1,1 +1,1 @@
-"""Sequences of any kind with what belongs to them: examples, encoders, batches, and scores."""
+"""Sequences of any kind with what belongs to them: examples, codecs, batches, and scores."""

@@ -32,10 +32,10 @@ class Spellings:
     tokens: list[np.ndarray]
 
     @classmethod
-    def of(cls, sequences: Sequence[Sequence[str]], encoder: TokenCodec, longest: int) -> Spellings:
+    def of(cls, sequences: Sequence[Sequence[str]], codec: TokenCodec, longest: int) -> Spellings:
         """Return the spellings of tokens; of each at most ``longest`` characters are read."""
-        if encoder.characters is None:
-            raise TypeError("the encoder has no characters")
+        if codec.characters is None:
+            raise TypeError("the codec has no characters")
         numbers: dict[str, int] = {}
         tokens = [
             np.array([numbers.setdefault(token, len(numbers)) for token in sequence], dtype=np.int32)
@@ -46,7 +46,7 @@ class Spellings:
         beginning = longest // 2
         for row, token in enumerate(numbers):
             read = token if len(token) <= longest else token[:beginning] + token[beginning - longest :]
-            characters[row, : len(read)] = encoder.characters.ids(read)
+            characters[row, : len(read)] = codec.characters.ids(read)
             counts[row] = max(1, len(read))
         return cls(characters, counts, tokens)
 
@@ -69,29 +69,29 @@ class EncodedSequences:
     spellings: Spellings | None = None
 
     @classmethod
-    def of_inputs(cls, inputs: Sequence[Any], encoders: Codecs, longest_spelling: int) -> EncodedSequences:
+    def of_inputs(cls, inputs: Sequence[Any], codecs: Codecs, longest_spelling: int) -> EncodedSequences:
         """Encode checked inputs."""
-        encoder = encoders.inputs
+        codec = codecs.inputs
         spellings = None
-        if isinstance(encoder, TokenCodec) and encoder.characters is not None:
-            spellings = Spellings.of(inputs, encoder, longest_spelling)
-        return cls([encoder.encode(sequence) for sequence in inputs], spellings=spellings)
+        if isinstance(codec, TokenCodec) and codec.characters is not None:
+            spellings = Spellings.of(inputs, codec, longest_spelling)
+        return cls([codec.encode(sequence) for sequence in inputs], spellings=spellings)
 
     @classmethod
     def of_examples(
-        cls, examples: Sequence[Example], outputs: str, encoders: Codecs, longest_spelling: int
+        cls, examples: Sequence[Example], outputs: str, codecs: Codecs, longest_spelling: int
     ) -> EncodedSequences:
         """Encode checked examples; what has no target that the model knows is not counted."""
-        read = cls.of_inputs([sequence for sequence, _ in examples], encoders, longest_spelling)
-        encoder = encoders.outputs
+        read = cls.of_inputs([sequence for sequence, _ in examples], codecs, longest_spelling)
+        codec = codecs.outputs
         targets, counted = [], []
         for _, target in examples:
-            if isinstance(encoder, ValueCodec):
-                values = encoder.encode(target)
+            if isinstance(codec, ValueCodec):
+                values = codec.encode(target)
                 known = ~np.isnan(values).any(axis=1)
                 targets.append(np.where(known[:, None], values, np.float32(0)))
             else:
-                ids = encoder.encode([target])[0] if outputs == "label" else encoder.encode(target)
+                ids = codec.encode([target])[0] if outputs == "label" else codec.encode(target)
                 known = ids != UNKNOWN_LABEL
                 targets.append(np.where(known, ids, 0).astype(np.int32))
             counted.append(np.asarray(known))

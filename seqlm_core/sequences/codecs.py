@@ -33,7 +33,7 @@ class TokenCodec:
     def from_sequences(
         cls, sequences: Iterable[Sequence[str]], min_count: int, max_vocabulary: int, by_characters: bool
     ) -> TokenCodec:
-        """Return the encoder of training sequences.
+        """Return the codec of training sequences.
 
         Args:
             sequences: of tokens.
@@ -63,14 +63,14 @@ class TokenCodec:
         return self.vocabulary.ids(tokens)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values from which :meth:`from_json` makes the same encoder."""
+        """Return plain values from which :meth:`from_json` makes the same codec."""
         characters = None if self.characters is None else self.characters.to_json()
         return {"vocabulary": self.vocabulary.to_json(), "characters": characters}
 
     @classmethod
     def from_json(cls, values: Any) -> TokenCodec:
-        """Make an encoder of what :meth:`to_json` returned; raises ``ValueError`` for anything else."""
-        check(values, {"vocabulary": OBJECT, "characters": optional(OBJECT)}, "the encoder of tokens")
+        """Make a codec of what :meth:`to_json` returned; raises ``ValueError`` for anything else."""
+        check(values, {"vocabulary": OBJECT, "characters": optional(OBJECT)}, "the codec of tokens")
         characters = values["characters"]
         return cls(
             Vocabulary.from_json(values["vocabulary"]),
@@ -90,7 +90,7 @@ class LabelCodec:
 
     @classmethod
     def from_labels(cls, labels: Iterable[Label | None]) -> LabelCodec:
-        """Return the encoder of all labels of the training part."""
+        """Return the codec of all labels of the training part."""
         counts = collections.Counter(label for label in labels if label is not NOT_COUNTED)
         return cls(sorted(counts, key=lambda label: (-counts[label], str(label), isinstance(label, int))))
 
@@ -110,13 +110,13 @@ class LabelCodec:
         return [self.labels[i] for i in ids]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values from which :meth:`from_json` makes the same encoder."""
+        """Return plain values from which :meth:`from_json` makes the same codec."""
         return {"labels": self.labels}
 
     @classmethod
     def from_json(cls, values: Any) -> LabelCodec:
-        """Make an encoder of what :meth:`to_json` returned; raises ``ValueError`` for anything else."""
-        check(values, {"labels": [LABEL, ...]}, "the encoder of labels")
+        """Make a codec of what :meth:`to_json` returned; raises ``ValueError`` for anything else."""
+        check(values, {"labels": [LABEL, ...]}, "the codec of labels")
         labels = values["labels"]
         if len(set(labels)) != len(labels):
             raise ValueError("a label occurs twice")
@@ -137,7 +137,7 @@ class ValueCodec:
 
     @classmethod
     def from_sequences(cls, sequences: Sequence[np.ndarray]) -> ValueCodec:
-        """Return the encoder of arrays ``(time, channels)``; ``nan`` is left out.
+        """Return the codec of arrays ``(time, channels)``; ``nan`` is left out.
 
         Raises:
             UsageError: they are too large to be computed with.
@@ -179,13 +179,13 @@ class ValueCodec:
         return values.astype(np.float64) * self.scale + self.mean
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values from which :meth:`from_json` makes the same encoder."""
+        """Return plain values from which :meth:`from_json` makes the same codec."""
         return {"mean": self.mean.tolist(), "scale": self.scale.tolist()}
 
     @classmethod
     def from_json(cls, values: Any) -> ValueCodec:
-        """Make an encoder of what :meth:`to_json` returned; raises ``ValueError`` for anything else."""
-        check(values, {"mean": [NUMBER, ...], "scale": [NUMBER, ...]}, "the encoder of values")
+        """Make a codec of what :meth:`to_json` returned; raises ``ValueError`` for anything else."""
+        check(values, {"mean": [NUMBER, ...], "scale": [NUMBER, ...]}, "the codec of values")
         mean, scale = (np.array(values[name], dtype=np.float64) for name in ("mean", "scale"))
         if mean.shape != scale.shape or (scale <= 0).any():
             raise ValueError("mean and scale must be as many numbers, and scale above 0")
@@ -215,7 +215,7 @@ class Codecs:
         max_vocabulary: int = 0,
         by_characters: bool = False,
     ) -> Codecs:
-        """Return the encoders of the training part.
+        """Return the codecs of the training part.
 
         Raises:
             UsageError: there is nothing to learn from.
@@ -224,15 +224,15 @@ class Codecs:
         targets = [target for _, target in examples]
         if not any(len(sequence) for sequence in read):
             raise UsageError("there are no examples to train on, or their sequences are empty")
-        encoder: TokenCodec | ValueCodec
+        codec: TokenCodec | ValueCodec
         if inputs == "tokens":
-            encoder = TokenCodec.from_sequences(read, min_count, max_vocabulary, by_characters)
+            codec = TokenCodec.from_sequences(read, min_count, max_vocabulary, by_characters)
         else:
-            encoder = ValueCodec.from_sequences(read)
+            codec = ValueCodec.from_sequences(read)
         if outputs == "values":
             if all(np.isnan(target).any(axis=1).all() for target in targets):
                 raise UsageError("no time step of the training examples counts: all of their values are nan")
-            return cls(encoder, ValueCodec.from_sequences(targets))
+            return cls(codec, ValueCodec.from_sequences(targets))
         labels = LabelCodec.from_labels(targets if outputs == "label" else [x for row in targets for x in row])
         if labels.size < 2:
             raise UsageError(
@@ -240,7 +240,7 @@ class Codecs:
                 if labels.labels
                 else "the training examples have no labels"
             )
-        return cls(encoder, labels)
+        return cls(codec, labels)
 
     @property
     def sizes(self) -> dict[str, Any]:
@@ -254,18 +254,18 @@ class Codecs:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values from which :meth:`from_json` makes the same encoders."""
+        """Return plain values from which :meth:`from_json` makes the same codecs."""
         return {
-            side: {"kind": _KINDS[type(encoder)], **encoder.to_json()}
-            for side, encoder in (("inputs", self.inputs), ("outputs", self.outputs))
+            side: {"kind": _KINDS[type(codec)], **codec.to_json()}
+            for side, codec in (("inputs", self.inputs), ("outputs", self.outputs))
         }
 
     @classmethod
     def from_json(cls, values: Any) -> Codecs:
-        """Make encoders of what :meth:`to_json` returned.
+        """Make codecs of what :meth:`to_json` returned.
 
         Raises:
-            ValueError: the values are not such encoders.
+            ValueError: the values are not such codecs.
         """
         kinds = {"inputs": one_of("tokens", "values"), "outputs": one_of("labels", "values")}
         check(values, {side: {"kind": kind} for side, kind in kinds.items()}, "what it holds")

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqlm_core.errors import SettingError, TextError
-from seqlm_core.reading.text import PathLike, check_encoding, check_readable, read_blocks
-from seqlm_core.settings.arguments import check_argument, checked_path
+from seqlm_core.reading.text import check_readable, read_blocks
+from seqlm_core.settings.arguments import PathLike, check_argument, check_encoding, checked_path
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import Any, Union
 import numpy as np
 
 from seqlm_core.errors import RunError, UsageError
-from seqlm_core.reading.text import Fingerprint, PathLike, TextFile, new_digest
+from seqlm_core.reading.text import Fingerprint, TextFile, new_digest
+from seqlm_core.settings.arguments import PathLike
 
 Label = Union[str, int]
 Example = tuple[Any, Any]

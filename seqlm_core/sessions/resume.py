@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from seqlm_core.engine.threads import usable_cores
 from seqlm_core.errors import RunError
-from seqlm_core.reading.text import PathLike
 from seqlm_core.runs.opening import open_run
+from seqlm_core.runs.run import Run
 from seqlm_core.runs.settings_of_run import resumed_settings
 from seqlm_core.runs.training_texts import TrainingTexts
-from seqlm_core.settings.schedules import named_schedule
+from seqlm_core.sessions.additions import split_additions
+from seqlm_core.settings.arguments import PathLike
 from seqlm_core.storage.locking import locked
-from seqlm_core.training.extension import Extension, check_extensions, title
+from seqlm_core.training.extension import Extension, title
+
+if TYPE_CHECKING:
+    from seqlm_core.sessions.job import TrainingJob
 
 logger = logging.getLogger("seqlm")
 
@@ -43,8 +47,7 @@ def resume(path: PathLike, *, quiet: bool = False, extensions: Sequence[Extensio
         NonFiniteLossError: training went wrong; the last good checkpoint is in the run directory.
         TrainingInterrupted: a signal ended the training, which can be resumed.
     """
-    own_extensions = check_extensions(extensions)
-    changes, schedule = named_schedule(changes)
+    additions, changes = split_additions(extensions, changes)
     run = open_run(path)
     settings = resumed_settings(run, changes)
     directory = run.directory
@@ -53,31 +56,40 @@ def resume(path: PathLike, *, quiet: bool = False, extensions: Sequence[Extensio
     texts = TrainingTexts.of_run(directory, run.config["texts"])
     threads = int(run.config["threads"])
     os.environ.setdefault("OMP_NUM_THREADS", str(min(threads, usable_cores())))
-    from seqlm_core.engine.mxnet import compute_device, readable_failures
-    from seqlm_core.native.training import chosen_kernels, kernels_in_use
+    from seqlm_core.engine.mxnet import readable_failures
+    from seqlm_core.native.training import chosen_kernels
+    from seqlm_core.sessions.job import job_of_run
+    from seqlm_core.sessions.session import Session
 
-    device = compute_device(settings.device)
     kernels = run.config["kernels"]
     with locked(directory.path), readable_failures(), chosen_kernels(kernels, threads):
         directory.remove_leftovers()
-        _tell_of_differences(kernels, kernels_in_use(device), threads, int(os.environ["OMP_NUM_THREADS"]))
         checkpoint = run.last_checkpoint()  # first, since a model of sizes that it does not fit may fit no memory
-        session = run.session(texts, settings, device)
-        session.extend(own_extensions, schedule)
-        session.begin(directory, quiet, checkpoint)
-        _warn_of_missing(own_extensions, run.config.get("extensions", []))
+        job = job_of_run(run, texts, settings, additions)
+        _tell_of_differences(run.config, job)
+        session = Session(job, directory, quiet, checkpoint)
+        _warn_of_missing(additions.extensions, run.config.get("extensions", []))
+        _record_step_problem(run, job)
         if session.is_finished:
             more = (
-                "a larger --epochs or --max-steps goes on with it"
+                "a larger `epochs` or `max_steps` goes on with it"
                 if session.can_be_longer
-                else "--init-from begins another with its weights"
+                else "`init_from` begins another with its weights"
             )
-            logger.info("the run is finished: %d steps are done; %s", session.training.step, more)
+            logger.info("the run is finished: %d steps are done; %s", session.step, more)
             return run
         if settings != run.settings:
             run.change_settings(settings)
         session.run()
     return run
+
+
+def _record_step_problem(run: Run[Any], job: TrainingJob) -> None:
+    """Write down whether the cell's step is found to be wrong, since its plugin may have been changed."""
+    problem = job.task.describe().get("step_problem")
+    if problem != run.config.get("step_problem"):
+        run.config["step_problem"] = problem
+        run.directory.write_config(run.config)
 
 
 def _warn_of_missing(given: Sequence[Extension], recorded: Sequence[str]) -> None:
@@ -87,10 +99,12 @@ def _warn_of_missing(given: Sequence[Extension], recorded: Sequence[str]) -> Non
         logger.warning("the run was begun with extensions that are not given now: %s", ", ".join(missing))
 
 
-def _tell_of_differences(kernels: str, kernels_now: str, threads: int, threads_now: int) -> None:
+def _tell_of_differences(config: Mapping[str, Any], job: TrainingJob) -> None:
     """Tell of what makes the rest of a run other than it would have been, and of what does not though it might."""
-    from seqlm_core.native.training import MOST_MEMBERS, MXNET
+    from seqlm_core.native.training import MOST_MEMBERS, MXNET, kernels_in_use
 
+    kernels, kernels_now = config["kernels"], kernels_in_use(job.device)
+    threads, threads_now = int(config["threads"]), int(os.environ["OMP_NUM_THREADS"])
     if kernels_now != kernels:
         logger.warning(
             "the run was begun with %s kernels and goes on with %s, so it will not be the same to the bit",

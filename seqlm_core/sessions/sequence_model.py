@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,42 +10,19 @@ from typing import Any
 
 from seqlm_core.engine.randomness import generator
 from seqlm_core.errors import SettingError, UsageError
-from seqlm_core.model.architecture import SequenceArchitecture
 from seqlm_core.plugins.components import Components
 from seqlm_core.plugins.loading import installed_plugins
-from seqlm_core.reading.text import PathLike
 from seqlm_core.runs.destination import check_destination
 from seqlm_core.runs.directory import TRAINING_EXAMPLES_FILE, VALIDATION_EXAMPLES_FILE
 from seqlm_core.runs.sequence_run import SequenceRun
 from seqlm_core.runs.settings_of_run import plugins_taken, settings_like
 from seqlm_core.runs.training_texts import TrainingTexts
-from seqlm_core.sequences.codecs import Codecs, TokenCodec
 from seqlm_core.sequences.examples import INPUTS, OUTPUTS, Example, check_examples, write_examples
-from seqlm_core.settings.schedules import named_schedule
-from seqlm_core.settings.settings import SequenceSettings, make_settings
+from seqlm_core.sessions.additions import split_additions
+from seqlm_core.settings.arguments import PathLike
+from seqlm_core.settings.settings import SequenceSettings, facts, make_settings, names_of
 from seqlm_core.storage.temporary import readable_file_errors
 from seqlm_core.training.extension import Extension, check_extensions
-
-FOR_TOKENS_ALONE = (
-    "embedding_size",
-    "min_count",
-    "max_vocabulary",
-    "char_cell",
-    "char_cell_options",
-    "char_hidden_size",
-)
-TAKEN_FROM_EARLIER_RUN = (
-    "cell",
-    "cell_options",
-    "hidden_size",
-    "layers",
-    "embedding_size",
-    "min_count",
-    "max_vocabulary",
-    "char_cell",
-    "char_cell_options",
-    "char_hidden_size",
-)
 
 
 class SequenceModel:
@@ -71,7 +49,7 @@ class SequenceModel:
             raise SettingError("outputs", f"must be one of {', '.join(OUTPUTS)}, not {outputs!r}")
         self.inputs = inputs
         self.outputs = outputs
-        settings, self.schedule = named_schedule(settings)
+        self._additions, settings = split_additions((), settings)
         self.given = settings
         self.settings = make_settings(SequenceSettings, self._with_defaults(settings))
         self._check_settings(settings)
@@ -111,49 +89,30 @@ class SequenceModel:
             NonFiniteLossError: training went wrong; the last good checkpoint is in the run directory.
             TrainingInterrupted: a signal ended the training; ``seqlm.resume`` goes on with it.
         """
-        own_extensions = check_extensions(extensions)
+        additions = dataclasses.replace(self._additions, extensions=check_extensions(extensions))
         check_destination(out, overwrite)
         training = check_examples(examples, self.inputs, self.outputs)
         held_out = check_examples([] if validation is None else validation, self.inputs, self.outputs)
-        settings = self.settings
-        earlier = None
-        if init_from is not None:
-            earlier = SequenceRun(init_from)
-            settings = self._settings_like(earlier)
-        if settings.char_cell is None:
-            for setting in ("char_cell_options", "char_hidden_size"):
-                if self.given.get(setting):
-                    raise SettingError(setting, "is for the character cell, and none is chosen")
-        components = Components.choose(settings, installed_plugins(), plugins_taken(earlier, TAKEN_FROM_EARLIER_RUN))
-        settings = components.resolve(settings)
+        earlier = None if init_from is None else SequenceRun(init_from)
+        wanted = self.settings if earlier is None else self._settings_like(earlier)
+        self._check_needs(wanted)
+        components = Components.choose(wanted, installed_plugins(), {} if earlier is None else plugins_taken(earlier))
+        settings = components.resolve(wanted)
         if validation is None:
             training, held_out = self._split(training, settings)
-        if earlier is None:
-            encoders = Codecs.from_examples(
-                training,
-                self.inputs,
-                self.outputs,
-                min_count=settings.min_count,
-                max_vocabulary=settings.max_vocabulary,
-                by_characters=components.char_cell is not None,
-            )
-            architecture = self._architecture(settings, components, encoders)
-        else:
-            encoders, architecture = earlier.encoders, earlier.architecture
-        from seqlm_core.engine.mxnet import compute_device, readable_failures
-        from seqlm_core.sessions.new_run import train_into
-        from seqlm_core.training.tasks.sequences import sequence_session
+        from seqlm_core.engine.mxnet import readable_failures
+        from seqlm_core.sessions.job import sequence_job
+        from seqlm_core.sessions.new_run import train_new_run
 
-        device = compute_device(settings.device)
         with readable_failures(), tempfile.TemporaryDirectory(prefix="seqlm-") as folder:
             if earlier is not None:
                 earlier.check_weights()
-            session = sequence_session(training, held_out, encoders, components, settings, architecture, device)
+            kinds = self.inputs, self.outputs
+            job = sequence_job(training, held_out, kinds, components, settings, additions, earlier)
             if earlier is not None:
-                session.take_weights(earlier)
-            session.extend(own_extensions, self.schedule)
+                job = job.beginning_with(earlier)
             texts = _as_texts(Path(folder), training, held_out, name)
-            directory = train_into(session, texts, out, overwrite, quiet)
+            directory = train_new_run(job, texts, out, overwrite, quiet)
         return SequenceRun(directory.path)
 
     def _with_defaults(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -164,9 +123,14 @@ class SequenceModel:
 
     def _check_settings(self, given: dict[str, Any]) -> None:
         if self.inputs == "values":
-            for setting in FOR_TOKENS_ALONE:
+            for setting in names_of(SequenceSettings, "tokens_only"):
                 if given.get(setting):
                     raise SettingError(setting, "is for tokens, and this model reads values")
+
+    def _check_needs(self, settings: SequenceSettings) -> None:
+        for setting, needed in facts(SequenceSettings, "needs").items():
+            if self.given.get(setting) and getattr(settings, needed) is None:
+                raise SettingError(setting, f"needs `{needed}`, and none is chosen")
 
     def _settings_like(self, earlier: SequenceRun) -> SequenceSettings:
         theirs = earlier.architecture.inputs, earlier.architecture.outputs
@@ -175,23 +139,8 @@ class SequenceModel:
                 f"{earlier.path} maps {theirs[0]} to {theirs[1]}, and cannot begin a model of {self.inputs} to "
                 f"{self.outputs}"
             )
-        settings = settings_like(earlier, self.given, TAKEN_FROM_EARLIER_RUN)
+        settings = settings_like(earlier, self.given)
         return settings if settings.dropout is not None else settings.replace(dropout=self.settings.dropout)
-
-    def _architecture(
-        self, settings: SequenceSettings, components: Components, encoders: Codecs
-    ) -> SequenceArchitecture:
-        characters = encoders.inputs.characters if isinstance(encoders.inputs, TokenCodec) else None
-        return SequenceArchitecture.choose(
-            settings,
-            inputs=self.inputs,
-            outputs=self.outputs,
-            input_size=encoders.inputs.size,
-            output_size=encoders.outputs.size,
-            bidirectional=components.cell.spec.bidirectional,
-            characters=0 if characters is None else len(characters),
-            char_bidirectional=components.char_cell is not None and components.char_cell.spec.bidirectional,
-        )
 
     def _split(self, examples: list[Example], settings: SequenceSettings) -> tuple[list[Example], list[Example]]:
         """Return the examples to train on and those to validate on, each in the order in which they came."""

@@ -1,32 +1,23 @@
-"""One process's work on a run: the model, the task and the extensions, put together."""
+"""One process's work on a run: the loop with its extensions, from the beginning or from the run's last checkpoint."""
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
-import platform
-import shlex
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from seqlm_core.engine.mxnet import mx
 from seqlm_core.errors import RunError, SettingError, TrainingInterrupted
 from seqlm_core.model.build import load_weights, weights_of
 from seqlm_core.model.initialization import unique_parameters
 from seqlm_core.native.training import MXNET, kernels_in_use
-from seqlm_core.plugins.components import Components
-from seqlm_core.plugins.files import plugin_flags
 from seqlm_core.runs.directory import RunDirectory
-from seqlm_core.runs.run import Run
-from seqlm_core.runs.training_texts import TrainingTexts
-from seqlm_core.settings.schedules import OF_A_USER, Schedule
-from seqlm_core.settings.settings import TrainingSettings
+from seqlm_core.sessions.job import TrainingJob
+from seqlm_core.settings.schedules import OF_A_USER
 from seqlm_core.storage.checkpoint import Checkpoint, select
 from seqlm_core.storage.schema import OBJECT, check
-from seqlm_core.training.extension import Extension, title
+from seqlm_core.training.extension import Extension
 from seqlm_core.training.extensions.anomalies import Anomalies
 from seqlm_core.training.extensions.checkpoints import Checkpoints
 from seqlm_core.training.extensions.early_stopping import EarlyStopping
@@ -34,11 +25,10 @@ from seqlm_core.training.extensions.history import History
 from seqlm_core.training.extensions.interrupts import Interrupts
 from seqlm_core.training.extensions.plot import Plot
 from seqlm_core.training.extensions.progress import Progress
+from seqlm_core.training.extensions.samples import Samples
 from seqlm_core.training.extensions.validation import Validation
-from seqlm_core.training.loop import Training
-from seqlm_core.training.task import Task
+from seqlm_core.training.loop import TrainingLoop
 from seqlm_core.training.updates import Updates
-from seqlm_core.version import __version__
 
 logger = logging.getLogger("seqlm")
 
@@ -47,208 +37,158 @@ OWN_STATES = (Validation.name, EarlyStopping.name, History.name)
 
 
 class Session:
-    """A training in this process, from the beginning or from a run's last checkpoint.
+    """A training in this process.
 
     Args:
-        task: what is trained; with an initialized model.
-        components: the plugins.
-        settings: resolved, so that nothing is left to a plugin's default.
-        device: where to compute.
+        job: what is trained, and how.
+        directory: of the run.
+        quiet: show neither progress nor samples.
+        checkpoint: to go on from; without it the training begins.
 
     Raises:
-        PluginError: a cell does not work.
+        RunError: the checkpoint does not fit.
+        SettingError: the settings say that the schedule is a user's own function, and it is not given.
     """
 
-    def __init__(self, task: Task, components: Components, settings: TrainingSettings, device: mx.Context) -> None:
-        self.task = task
-        self.components = components
-        self.settings = settings
-        self.device = device
-        self.init_from: str | None = None
-        self.own_extensions: list[Extension] = []
-        self.schedule: Schedule | None = None
-        self._checkpoints: Checkpoints | None = None
-        self.learning_rate = settings.learning_rate or components.optimizer.spec.default_learning_rate
-        self.parameters = unique_parameters(task.model)
-        optimizer = components.build_optimizer(self.learning_rate)
-        self.updates = Updates(self.parameters, optimizer, settings.clip_norm, components.optimizer.spec)
-
-    def take_weights(self, run: Run) -> None:
-        """Begin with the best weights of another run of the same architecture."""
-        load_weights(self.task.model, run.weights, self.device)
-        self.init_from = str(run.path.resolve())
-
-    def extend(self, extensions: Sequence[Extension], schedule: Schedule | None) -> None:
-        """Have a user's own extensions called, and the learning rate follow a user's own function.
-
-        Raises:
-            SettingError: the settings say that there is such a function, and it is not given.
-        """
-        self.own_extensions = list(extensions)
-        self.schedule = schedule
-        name = self.settings.schedule
-        if schedule is None and name.startswith(OF_A_USER):
+    def __init__(
+        self, job: TrainingJob, directory: RunDirectory, quiet: bool, checkpoint: Checkpoint | None = None
+    ) -> None:
+        self.job = job
+        self.directory = directory
+        settings, optimizer, schedule = job.settings, job.components.optimizer.spec, job.additions.schedule
+        if schedule is None and settings.schedule.startswith(OF_A_USER):
             raise SettingError(
                 "schedule",
-                f"is the {name!r}, which a run cannot hold; go on from Python, and give it again: "
+                f"is the {settings.schedule!r}, which a run cannot hold; go on from Python, and give it again: "
                 "seqlm_core.resume(path, schedule=...)",
             )
-
-    def write_description(self, directory: RunDirectory, texts: TrainingTexts) -> None:
-        """Write what describes a new run: its configuration, and what the model's inputs and outputs mean."""
-        self.task.write_files(directory)
-        directory.write_config(
-            {
-                **self.task.describe(),
-                "seqlm": __version__,
-                "settings": dataclasses.asdict(self.settings),
-                "plugins": self.components.to_json(),
-                "texts": texts.to_json(),
-                "init_from": self.init_from,
-                "extensions": [title(extension) for extension in self.own_extensions],
-                "versions": {
-                    "mxnet": mx.__version__,
-                    "numpy": np.__version__,
-                    "python": platform.python_version(),
-                },
-                "threads": os.environ["OMP_NUM_THREADS"],
-                "kernels": kernels_in_use(self.device),
-            }
-        )
-
-    def begin(self, directory: RunDirectory, quiet: bool, checkpoint: Checkpoint | None = None) -> None:
-        """Get ready to train in ``directory``, from its last checkpoint if one is given.
-
-        Raises:
-            RunError: the checkpoint does not fit.
-        """
-        self.directory = directory
+        learning_rate = settings.learning_rate or optimizer.default_learning_rate
+        self._parameters = unique_parameters(job.task.model)
         self._interrupts = Interrupts()
-        self._early_stopping = EarlyStopping(self.settings.patience)
-        self.training = self._training(directory, quiet)
+        self._early_stopping = EarlyStopping(settings.patience)
+        self._checkpoints = Checkpoints(directory, lambda: weights_of(job.task.model), settings.checkpoint_every)
+        self._loop = TrainingLoop(
+            job.task,
+            Updates(self._parameters, job.components.build_optimizer(learning_rate), settings.clip_norm, optimizer),
+            learning_rate,
+            settings,
+            self._extensions(quiet),
+            job.components.draw_from_mxnet,
+            schedule=schedule,
+            path=directory.place,
+        )
         if checkpoint is not None:
             self._restore(checkpoint)
 
     @property
+    def step(self) -> int:
+        """Steps done."""
+        return self._loop.step
+
+    @property
     def has_saved_steps(self) -> bool:
         """Whether the run has a checkpoint after its first step."""
-        return self._checkpoints is not None and self._checkpoints.saved_step > 0
+        return self._checkpoints.saved_step > 0
 
     @property
     def is_finished(self) -> bool:
         """Whether nothing is left to train."""
-        return self.training.step >= self.training.total_steps or self._early_stopping.is_due
+        return self._loop.step >= self._loop.total_steps or self._early_stopping.is_due
 
     @property
     def can_be_longer(self) -> bool:
         """Whether a finished run goes on if it is given more epochs."""
-        return self.settings.schedule == "constant" and not self._early_stopping.is_due
+        return self.job.settings.schedule == "constant" and not self._early_stopping.is_due
 
     def run(self) -> None:
         """Train to the end.
 
         Raises:
+            NonFiniteLossError: training went wrong; the last good checkpoint is in the run directory.
+            RunError: the run cannot be written.
             TrainingInterrupted: a signal ended the training, and its state is saved.
         """
         self._say_what_is_trained()
         try:
-            self.training.run()
+            self._loop.run()
         except OSError as error:
-            if not self.directory.path.exists():
-                raise RunError(f"{self.directory.path} was removed while it was trained into") from error
-            raise RunError(f"{self._what_failed(error)}; {self._what_is_left}") from error
+            raise self._write_failure(error) from error
         received = self._interrupts.received
-        if received is not None and self.training.stop_reason == "interrupted":
-            raise TrainingInterrupted(
-                f"interrupted at step {self.training.step} and saved; go on with: {self._resume_command}", received
-            )
+        if received is not None and self._loop.stop_reason == "interrupted":
+            raise TrainingInterrupted(f"interrupted at step {self.step} and saved", received, self.directory.place)
 
-    def _what_failed(self, error: OSError) -> str:
-        """Tell what the system refused, which may be about another file than one of the run."""
-        directory = self.directory.path
-        file = Path(os.fsdecode(error.filename)) if error.filename else directory
-        is_ours = file == directory or directory in file.parents
-        return f"{file}{' cannot be written' if is_ours else ''}: {error.strerror or error}"
+    def _extensions(self, quiet: bool) -> list[Extension]:
+        """Return all extensions: figures first, then what decides by them, then what writes them down.
 
-    @property
-    def _what_is_left(self) -> str:
-        """What a user has of the run after an error."""
-        if self.directory.replaces is not None:
-            return f"the run in {self.directory.place} is as it was"
-        if not self.directory.last.exists():
-            return "nothing of the run was saved"
-        return f"the last checkpoint is whole: mend this and go on with: {self._resume_command}"
-
-    @property
-    def _resume_command(self) -> str:
-        flags = plugin_flags(self.components.to_json())
-        return f"{self.task.resume_command} {shlex.quote(str(self.directory.place))}{flags}"
-
-    def _training(self, directory: RunDirectory, quiet: bool) -> Training:
-        settings = self.settings
-        self._checkpoints = Checkpoints(directory, lambda: weights_of(self.task.model), settings.checkpoint_every)
-        # In this order: figures first, then what decides by them, then what writes them down. Those of users may add
-        # figures, too, and change weights before they are saved.
+        Those of users may add figures, too, and change weights before they are saved.
+        """
+        job, settings = self.job, self.job.settings
         extensions: list[Extension] = [Validation(), self._early_stopping]
         if settings.detect_anomaly:
             extensions.append(Anomalies())
-        extensions += self.own_extensions
-        extensions.append(History(directory))
+        extensions += job.additions.extensions
+        extensions.append(History(self.directory))
         if not quiet:
             progress = Progress()
-            extensions += [progress, *self.task.watchers(self.components, progress.message)]
+            extensions.append(progress)
+            if job.sampler is not None and job.sample_every:
+                extensions.append(Samples(job.sample_every, job.sampler, progress.message))
         extensions += [
             self._checkpoints,
-            Plot(directory, f"{settings.cell}, {directory.place.name}", self.task.loss_name),
+            Plot(self.directory, f"{settings.cell}, {self.directory.place.name}", job.task.loss_name),
             self._interrupts,  # last, so that the signals are handled until everything is saved
         ]
-        reseed = self.components.draw_from_mxnet
-        return Training(
-            self.task,
-            self.updates,
-            self.learning_rate,
-            settings,
-            extensions,
-            reseed,
-            schedule=self.schedule,
-            path=directory.place,
-        )
+        return extensions
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         arrays, state = checkpoint
-        load_weights(self.task.model, select(arrays, "model"), self.device)
+        load_weights(self.job.task.model, select(arrays, "model"), self.job.device)
         try:
             check(state, {"training": {"extensions": dict.fromkeys(OWN_STATES, OBJECT)}}, "its state")
-            self.training.restore(state["training"])
+            self._loop.restore(state["training"])
         except ValueError as error:
             raise RunError(f"{self.directory.last} is damaged, so the run cannot go on: {error}") from error
-        self.updates.restore(select(arrays, "optimizer"), self.training.step)
-        self.task.restore(select(arrays, "task"))
+        self._loop.updates.restore(select(arrays, "optimizer"), self._loop.step)
+        self.job.task.restore(select(arrays, "task"))
+
+    def _write_failure(self, error: OSError) -> RunError:
+        """Return what is told where the system refused something, which may be about a file that is not the run's."""
+        directory = self.directory
+        if not directory.path.exists():
+            return RunError(f"{directory.path} was removed while it was trained into")
+        file = Path(os.fsdecode(error.filename)) if error.filename else directory.path
+        is_ours = file == directory.path or directory.path in file.parents
+        failed = f"{file}{' cannot be written' if is_ours else ''}: {error.strerror or error}"
+        if directory.replaces is not None:
+            return RunError(f"{failed}; the run in {directory.place} is as it was")
+        if not directory.last.exists():
+            return RunError(f"{failed}; nothing of the run was saved")
+        return RunError(f"{failed}; the last checkpoint is whole: mend this first", resumable=directory.place)
 
     def _say_what_is_trained(self) -> None:
-        s = self.settings
-        weights = sum(int(np.prod(parameter.shape)) for parameter in self.parameters.values())
+        settings, device = self.job.settings, self.job.device
+        weights = sum(int(np.prod(parameter.shape)) for parameter in self._parameters.values())
         logger.info(
             "%s with %d x %d units (%s weights); run: %s",
-            s.cell,
-            s.layers,
-            s.hidden_size,
+            settings.cell,
+            settings.layers,
+            settings.hidden_size,
             f"{weights:,}",
             self.directory.place,
         )
-        kernels, threads = kernels_in_use(self.device), os.environ["OMP_NUM_THREADS"]
+        kernels, threads = kernels_in_use(device), os.environ["OMP_NUM_THREADS"]
         logger.info(
             "computing on %s with %s, %s thread%s",
-            self.device,
+            device,
             "MXNet's operators" if kernels == MXNET else f"{kernels} kernels",
             threads,
             "" if threads == "1" else "s",
         )
-        if 2 * s.warmup > self.training.total_steps:
+        if 2 * settings.warmup > self._loop.total_steps:
             logger.info(
-                "the learning rate rises over %d steps, and there are %d: a lower --warmup may learn more",
-                s.warmup,
-                self.training.total_steps,
+                "the learning rate rises over %d steps, and there are %d: a lower `warmup` may learn more",
+                settings.warmup,
+                self._loop.total_steps,
             )
-        for notice in self.task.notices():
+        for notice in self.job.task.notices():
             logger.info("%s", notice)

@@ -5,30 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from seqlm_core.model.architecture import LanguageArchitecture
 from seqlm_core.plugins.components import Components
 from seqlm_core.plugins.loading import installed_plugins
-from seqlm_core.reading.text import PathLike
+from seqlm_core.reading.sources import Texts
 from seqlm_core.runs.destination import check_destination
 from seqlm_core.runs.language_run import LanguageRun
 from seqlm_core.runs.settings_of_run import plugins_taken, settings_like
-from seqlm_core.runs.training_texts import Texts, open_texts
-from seqlm_core.settings.schedules import named_schedule
+from seqlm_core.runs.training_texts import open_training_texts
+from seqlm_core.sessions.additions import split_additions
+from seqlm_core.settings.arguments import PathLike
 from seqlm_core.settings.settings import LanguageSettings, make_settings
-from seqlm_core.training.extension import Extension, check_extensions
-
-TAKEN_FROM_EARLIER_RUN = (
-    "cell",
-    "cell_options",
-    "tokenizer",
-    "tokenizer_options",
-    "hidden_size",
-    "layers",
-    "embedding_size",
-    "tie_weights",
-    "min_count",
-    "max_vocabulary",
-)
+from seqlm_core.training.extension import Extension
 
 
 def train(
@@ -64,38 +51,22 @@ def train(
         NonFiniteLossError: training went wrong; the last good checkpoint is in the run directory.
         TrainingInterrupted: a signal ended the training, which can be resumed.
     """
-    own_extensions = check_extensions(extensions)
-    settings, schedule = named_schedule(settings)
+    additions, settings = split_additions(extensions, settings)
     earlier = None if init_from is None else LanguageRun(init_from)
-    wanted = (
-        make_settings(LanguageSettings, settings)
-        if earlier is None
-        else settings_like(earlier, settings, TAKEN_FROM_EARLIER_RUN)
-    )
-    components = Components.choose(wanted, installed_plugins(), plugins_taken(earlier, TAKEN_FROM_EARLIER_RUN))
+    wanted = make_settings(LanguageSettings, settings) if earlier is None else settings_like(earlier, settings)
+    components = Components.choose(wanted, installed_plugins(), {} if earlier is None else plugins_taken(earlier))
     resolved = components.resolve(wanted)
     check_destination(out, overwrite)
-    with open_texts(text, validation) as texts:
-        from seqlm_core.engine.mxnet import compute_device, readable_failures
-        from seqlm_core.sessions.new_run import train_into
-        from seqlm_core.training.tasks.language import language_model_session, read_training_corpus
+    with open_training_texts(text, validation) as texts:
+        from seqlm_core.engine.mxnet import readable_failures
+        from seqlm_core.sessions.job import language_job
+        from seqlm_core.sessions.new_run import train_new_run
 
-        device = compute_device(resolved.device)
         with readable_failures():
-            if earlier is None:
-                corpus = read_training_corpus(texts, components.build_tokenizer(), resolved)
-            else:
-                earlier.check_weights()
-                corpus = read_training_corpus(texts, earlier.tokenizer, resolved, earlier.vocabulary)
-            if earlier is None:
-                architecture = LanguageArchitecture.choose(
-                    resolved, components.cell.spec.bidirectional, len(corpus.vocabulary)
-                )
-            else:
-                architecture = earlier.architecture
-            session = language_model_session(corpus, components, resolved, architecture, device)
             if earlier is not None:
-                session.take_weights(earlier)
-            session.extend(own_extensions, schedule)
-            directory = train_into(session, texts, out, overwrite, quiet)
+                earlier.check_weights()
+            job = language_job(texts, components, resolved, additions, earlier)
+            if earlier is not None:
+                job = job.beginning_with(earlier)
+            directory = train_new_run(job, texts, out, overwrite, quiet)
     return LanguageRun(directory.path)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import numbers
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 from seqlm_core.errors import SettingError
+
+PathLike = Union[str, "os.PathLike[str]"]
 
 BEYOND_ALL_NUMBERS = 2**63
 """No whole number that is asked for is as large as this."""
@@ -41,3 +44,15 @@ def checked_path(name: str, value: Any) -> Path:
     if not isinstance(path, str):
         raise SettingError(name, f"must be a path, not {value!r}")
     return Path(path)
+
+
+def check_encoding(encoding: str) -> None:
+    """Raise :class:`SettingError` unless ``encoding`` names a way to write text as bytes."""
+    try:
+        "".encode(encoding)
+        codecs.getincrementaldecoder(encoding)
+        known = bool(encoding)
+    except (LookupError, ValueError, TypeError):
+        known = False
+    if not known:
+        raise SettingError("encoding", f"{encoding!r} is not the name of a text encoding")

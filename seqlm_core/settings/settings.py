@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from seqlm_core.errors import SettingError, UsageError
-from seqlm_core.reading.text import check_encoding
+from seqlm_core.settings.arguments import check_encoding
 from seqlm_core.settings.schedules import OF_A_USER, SCHEDULES
 
 # Larger sizes fit no memory, and overflow the 32 bits in which MXNet counts.
@@ -27,38 +27,56 @@ SMALLEST_NUMBER = 1e-30
 SettingsT = TypeVar("SettingsT", bound="TrainingSettings")
 
 
-def _setting(default: Any, help: str, **limits: Any) -> Any:
-    """Return a field; ``limits`` are ``minimum``, ``maximum``, ``above``, ``below`` and ``choices``."""
+UNDER_A_CONSTANT_SCHEDULE = "under a constant schedule"
+
+
+def _setting(default: Any, help: str, **facts: Any) -> Any:
+    """Return a field with what is known of the setting.
+
+    Args:
+        default: its default.
+        help: what it is, as the command line shows it.
+        facts: the limits ``minimum``, ``maximum``, ``above``, ``below`` and ``choices``; ``shapes_model``, whether a
+            model that begins with the weights of a run takes it from that run; ``changeable``, whether it may change
+            when a run is resumed: True, or :data:`UNDER_A_CONSTANT_SCHEDULE`; ``tokens_only``, whether a model of
+            values has no use for it; ``needs``, the setting without which it has no use.
+    """
     if default == {}:
-        return dataclasses.field(default_factory=dict, metadata={"help": help, **limits})
-    return dataclasses.field(default=default, metadata={"help": help, **limits})
+        return dataclasses.field(default_factory=dict, metadata={"help": help, **facts})
+    return dataclasses.field(default=default, metadata={"help": help, **facts})
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings:
     """What a user can set of any training. ``None`` means: chosen as the help text says."""
 
-    cell: str | None = _setting(None, "Recurrent cell, one of those that 'seqlm plugins' lists.")
+    cell: str | None = _setting(None, "Recurrent cell, one of those that 'seqlm plugins' lists.", shapes_model=True)
     optimizer: str = _setting("adam", "Optimizer that updates the weights.")
-    cell_options: dict[str, Any] = _setting({}, "Option of the cell.")
+    cell_options: dict[str, Any] = _setting({}, "Option of the cell.", shapes_model=True)
     optimizer_options: dict[str, Any] = _setting({}, "Option of the optimizer.")
 
-    hidden_size: int = _setting(256, "Units in each layer and direction.", minimum=1, maximum=LARGEST_SIZE)
-    layers: int = _setting(1, "Recurrent layers.", minimum=1, maximum=100)
+    hidden_size: int = _setting(
+        256, "Units in each layer and direction.", minimum=1, maximum=LARGEST_SIZE, shapes_model=True
+    )
+    layers: int = _setting(1, "Recurrent layers.", minimum=1, maximum=100, shapes_model=True)
     embedding_size: int | None = _setting(
         None,
         "Size of token embeddings; 0 reads tokens one-hot.  [default: 0 up to 32 different tokens; above that "
         "the smaller of --hidden-size and their number]",
         minimum=0,
         maximum=LARGEST_SIZE,
+        shapes_model=True,
+        tokens_only=True,
     )
     dropout: float | None = _setting(
         None, "Share of the embeddings and of each layer's outputs dropped in training.", minimum=0, below=1
     )
 
     batch_size: int = _setting(32, "Windows read side by side.", minimum=1, maximum=LARGEST_SIZE)
-    epochs: int = _setting(40, "Passes over the training text.", minimum=1)
-    max_steps: int | None = _setting(None, "Stop after this many steps.", minimum=1)
+    epochs: int = _setting(40, "Passes over the training text.", minimum=1, changeable=UNDER_A_CONSTANT_SCHEDULE)
+    max_steps: int | None = _setting(
+        None, "Stop after this many steps.", minimum=1, changeable=UNDER_A_CONSTANT_SCHEDULE
+    )
     learning_rate: float | None = _setting(
         None, "Learning rate at its highest.  [default: as the optimizer suggests]", above=0
     )
@@ -77,8 +95,16 @@ class TrainingSettings:
         minimum=0,
     )
 
-    min_count: int | None = _setting(None, "Fewest occurrences that give a token a place in the vocabulary.", minimum=1)
-    max_vocabulary: int = _setting(0, "Most tokens in the vocabulary; 0 sets no limit.", minimum=0)
+    min_count: int | None = _setting(
+        None,
+        "Fewest occurrences that give a token a place in the vocabulary.",
+        minimum=1,
+        shapes_model=True,
+        tokens_only=True,
+    )
+    max_vocabulary: int = _setting(
+        0, "Most tokens in the vocabulary; 0 sets no limit.", minimum=0, shapes_model=True, tokens_only=True
+    )
     validation_fraction: float = _setting(
         0.1, "Share of the text, at its end, kept for validation.", minimum=0, below=1
     )
@@ -92,8 +118,11 @@ class TrainingSettings:
         "epoch",
         "When to save what resuming needs, besides the end: epoch; a number of steps, such as 100; or minutes, such as "
         "10m.",
+        changeable=True,
     )
-    log_every: int = _setting(50, "Steps between two reports of the training loss; 0 is never.", minimum=0)
+    log_every: int = _setting(
+        50, "Steps between two reports of the training loss; 0 is never.", minimum=0, changeable=True
+    )
 
     def __post_init__(self) -> None:
         types = setting_types(type(self))
@@ -116,13 +145,13 @@ class TrainingSettings:
 class LanguageSettings(TrainingSettings):
     """Everything that a user can set of the training of a language model."""
 
-    cell: str = _setting("lstm", "Recurrent cell, one of those that 'seqlm plugins' lists.")
+    cell: str = _setting("lstm", "Recurrent cell, one of those that 'seqlm plugins' lists.", shapes_model=True)
     dropout: float = _setting(
         0.3, "Share of the embeddings and of each layer's outputs dropped in training.", minimum=0, below=1
     )
-    tokenizer: str = _setting("char", "Tokenizer that cuts the text.")
-    tokenizer_options: dict[str, Any] = _setting({}, "Option of the tokenizer.")
-    tie_weights: bool = _setting(False, "Use the embeddings as the output weights too.")
+    tokenizer: str = _setting("char", "Tokenizer that cuts the text.", shapes_model=True)
+    tokenizer_options: dict[str, Any] = _setting({}, "Option of the tokenizer.", shapes_model=True)
+    tie_weights: bool = _setting(False, "Use the embeddings as the output weights too.", shapes_model=True)
     hide_right_context: float = _setting(
         0.5,
         "Bidirectional cells: share of the predictions trained without the text that follows.",
@@ -142,9 +171,11 @@ class LanguageSettings(TrainingSettings):
         "Fewest occurrences that give a token a place in the vocabulary.  [default: as the tokenizer suggests, 1 for "
         "char and 2 for word]",
         minimum=1,
+        shapes_model=True,
+        tokens_only=True,
     )
     encoding: str = _setting("utf-8", "Encoding of the text.")
-    sample_every: int = _setting(250, "Steps between two samples of text; 0 is never.", minimum=0)
+    sample_every: int = _setting(250, "Steps between two samples of text; 0 is never.", minimum=0, changeable=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -163,8 +194,11 @@ class SequenceSettings(TrainingSettings):
     cell: str | None = _setting(
         None,
         "Recurrent cell, one of those that 'seqlm plugins' lists.  [default: bilstm; lstm where values are predicted]",
+        shapes_model=True,
     )
-    hidden_size: int = _setting(128, "Units in each layer and direction.", minimum=1, maximum=LARGEST_SIZE)
+    hidden_size: int = _setting(
+        128, "Units in each layer and direction.", minimum=1, maximum=LARGEST_SIZE, shapes_model=True
+    )
     dropout: float | None = _setting(
         None,
         "Share of the embeddings and of each layer's outputs dropped in training.  [default: 0.3; 0 where values are "
@@ -173,25 +207,45 @@ class SequenceSettings(TrainingSettings):
         below=1,
     )
     batch_size: int = _setting(32, "Sequences read side by side.", minimum=1, maximum=LARGEST_SIZE)
-    epochs: int = _setting(20, "Passes over the training sequences.", minimum=1)
+    epochs: int = _setting(20, "Passes over the training sequences.", minimum=1, changeable=UNDER_A_CONSTANT_SCHEDULE)
     min_count: int = _setting(
         2,
         "Fewest occurrences that give a token a place in the vocabulary; with 1 nothing is learnt of unknown tokens.",
         minimum=1,
+        shapes_model=True,
+        tokens_only=True,
     )
     validation_fraction: float = _setting(
         0.1, "Share of the sequences, drawn at random, kept for validation.", minimum=0, below=1
     )
     char_cell: str | None = _setting(
-        None, "Also read the characters of each token, with this recurrent cell.  [default: tokens are read whole]"
+        None,
+        "Also read the characters of each token, with this recurrent cell.  [default: tokens are read whole]",
+        shapes_model=True,
+        tokens_only=True,
     )
-    char_cell_options: dict[str, Any] = _setting({}, "Option of the character cell.")
+    char_cell_options: dict[str, Any] = _setting(
+        {}, "Option of the character cell.", shapes_model=True, tokens_only=True, needs="char_cell"
+    )
     char_hidden_size: int = _setting(
         32,
         "Units of the character cell in each direction, and size of its embeddings.",
         minimum=1,
         maximum=LARGEST_SIZE,
+        shapes_model=True,
+        tokens_only=True,
+        needs="char_cell",
     )
+
+
+def facts(kind: type[TrainingSettings], name: str) -> dict[str, Any]:
+    """Return a fact, such as ``changeable``, of all settings of a kind of which it is known."""
+    return {field.name: field.metadata[name] for field in dataclasses.fields(kind) if name in field.metadata}
+
+
+def names_of(kind: type[TrainingSettings], fact: str) -> tuple[str, ...]:
+    """Return the names of the settings of a kind of which a fact is true, such as ``shapes_model``."""
+    return tuple(name for name, holds in facts(kind, fact).items() if holds)
 
 
 def make_settings(kind: type[SettingsT], given: Mapping[str, Any]) -> SettingsT:

@@ -4,16 +4,66 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from seqlm_core.errors import PluginError, UsageError
 from seqlm_core.plugins.foreign import told
 from seqlm_core.storage.schema import OBJECT
 
 if TYPE_CHECKING:
-    from seqlm_core.training.loop import Training
+    from seqlm_core.model.recurrent_network import RecurrentNetwork
+    from seqlm_core.settings.settings import TrainingSettings
+    from seqlm_core.training.task import Task
+    from seqlm_core.training.updates import Updates
 
 Record = dict[str, Any]
+
+
+class Training(Protocol):
+    """What an extension is told of the training that calls it.
+
+    Attributes:
+        settings: of the training.
+        task: what is trained: it makes the batches and their loss, and knows the model's figures.
+        updates: the optimizer on the model's parameters.
+        path: of the run.
+        step: steps done.
+        epoch: epochs done.
+        window: steps done in the epoch that is going on.
+        stop_reason: why training ends, or None while it goes on; an extension sets it to end the training after the
+            step.
+    """
+
+    settings: TrainingSettings
+    task: Task
+    updates: Updates
+    path: Path | None
+    step: int
+    epoch: int
+    window: int
+    stop_reason: str | None
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole training, if nothing ends it early."""
+
+    @property
+    def model(self) -> RecurrentNetwork:
+        """The network that is trained."""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The gluon parameters that are trained, by name; a shared one by its first name."""
+
+    def learning_rate(self, step: int) -> float:
+        """Return the learning rate of a step, from 0."""
+
+    def collect_losses(self) -> None:
+        """Fetch the losses of all steps so far, which waits for their computation."""
+
+    def state(self) -> dict[str, Any]:
+        """Return plain values from which the training goes on: its position and the extensions' states."""
 
 
 class Extension:

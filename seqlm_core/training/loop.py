@@ -16,10 +16,11 @@ from seqlm_core.engine.mxnet import autograd, mx
 from seqlm_core.engine.randomness import mxnet_seed
 from seqlm_core.errors import NonFiniteLossError, RunError, UsageError
 from seqlm_core.model.recurrent_network import RecurrentNetwork
-from seqlm_core.settings.schedules import Schedule, learning_rate
+from seqlm_core.settings.schedules import Schedule
 from seqlm_core.storage.schema import COUNT, NUMBER, OBJECT, check
 from seqlm_core.training.advice import clipping_advice
 from seqlm_core.training.extension import Extension, Record, hook_of, saved_state
+from seqlm_core.training.learning_rate import learning_rate
 from seqlm_core.training.prefetch import prefetched
 from seqlm_core.training.task import Task
 from seqlm_core.training.updates import Updates
@@ -40,11 +41,11 @@ STATE = {
     "losses_since_epoch": (NUMBER, COUNT),
     "extensions": {...: OBJECT},
 }
-"""What :meth:`Training.state` returns."""
+"""What :meth:`TrainingLoop.state` returns."""
 
 
-class Training:
-    """One training.
+class TrainingLoop:
+    """One training; what its extensions may use of it is :class:`~seqlm_core.training.extension.Training`.
 
     Args:
         task: what is trained.

@@ -17,7 +17,7 @@ def plot_history(records: Sequence[dict[str, Any]], path: Path, title: str, loss
     """Draw training and validation loss over steps, as a PNG file.
 
     Args:
-        records: of a history; see :mod:`seqlm_core.training.extensions.history`.
+        records: of a history; see :mod:`seqlm_core.runs.history`.
         path: of the picture.
         title: above it.
         loss_name: of the loss in the records, such as ``nats_per_token``.

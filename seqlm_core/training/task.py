@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Callable, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from seqlm_core.model.recurrent_network import RecurrentNetwork
-from seqlm_core.plugins.components import Components
 from seqlm_core.runs.directory import RunDirectory
-from seqlm_core.training.extension import Extension
 
 
 class Figures(Protocol):
@@ -20,25 +18,6 @@ class Figures(Protocol):
     def selection_loss(self) -> float: ...
 
     def to_record(self) -> dict[str, float]: ...
-
-
-class StepBatch(Protocol):
-    """What a task needs for one step: its data, and all that is drawn for it.
-
-    Attributes:
-        step: which step, from 0.
-        predictions: how many count.
-        weights: of each prediction's loss in the mean, an array of the losses' shape.
-    """
-
-    @property
-    def step(self) -> int: ...
-
-    @property
-    def predictions(self) -> int: ...
-
-    @property
-    def weights(self) -> Any: ...
 
 
 class Task(Protocol):
@@ -51,14 +30,12 @@ class Task(Protocol):
         unit: what one prediction is of, in the plural, such as ``tokens``.
         steps_per_epoch: batches in an epoch.
         predictions_per_step: predictions in a batch, on average.
-        resume_command: what goes on with an interrupted run, whose path follows.
     """
 
     name: str
     model: RecurrentNetwork
     loss_name: str
     unit: str
-    resume_command: str
 
     @property
     def steps_per_epoch(self) -> int: ...
@@ -67,9 +44,11 @@ class Task(Protocol):
     def predictions_per_step(self) -> float: ...
 
     def batches(self, epoch: int, first_step: int) -> Iterator[Any]:
-        """Yield the rest of an epoch's batches, each a :class:`StepBatch`; called in a thread of its own.
+        """Yield the rest of an epoch's batches; called in a thread of its own.
 
         They are made before the steps before them are done, and some are never used. So making them changes nothing.
+        A batch has at least ``step`` (from 0), ``predictions`` (how many count), and ``weights`` (of each prediction's
+        loss in the mean, an array of the losses' shape).
         """
 
     def loss(self, batch: Any) -> Any:
@@ -95,6 +74,3 @@ class Task(Protocol):
 
     def notices(self) -> list[str]:
         """Return what a user should know of the data before the training begins."""
-
-    def watchers(self, components: Components, show: Callable[[str], None]) -> list[Extension]:
-        """Return extensions of this task alone; what they have to tell during the training is given to ``show``."""

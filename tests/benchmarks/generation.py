@@ -25,10 +25,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from random_model import RandomModel, vocabulary_of
 
 import seqlm_core as seqlm
-from seqlm_core.generation.decoding import DecodingRules
 from seqlm_core.generation.prompts import Prompt
 from seqlm_core.generation.texts import TextGenerator
 from seqlm_core.native.generation import generation_library
+from seqlm_core.settings.decoding_rules import DecodingRules
 
 TEXT = Path(__file__).resolve().parents[2] / "data" / "input.txt"
 VOCABULARY = vocabulary_of(75)

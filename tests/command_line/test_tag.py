@@ -95,7 +95,7 @@ def test_several_files_and_one_to_validate_on_may_differ_in_their_layout(capsys,
 def test_another_encoding_is_read_and_kept(capsys, tmp_path):
     path = write(tmp_path / "file", "Grüße\tA\nan\tB\n", "latin-1")
     done(capsys, "tag", "train", path, *TINY, "--encoding", "latin-1", "--out", tmp_path / "run")
-    assert "Grüße" in seqlm.SequenceRun(tmp_path / "run").encoders.inputs.vocabulary
+    assert "Grüße" in seqlm.SequenceRun(tmp_path / "run").codecs.inputs.vocabulary
 
 
 def test_standard_input_is_kept_and_the_run_resumes(capsys, tmp_path, monkeypatch):
@@ -170,7 +170,7 @@ def test_a_run_begins_with_labels_vocabulary_and_sizes_of_another(capsys, tmp_pa
     given = ["tag", "train", other, "--quiet", "--init-from", tagger.path, "--max-steps", "1", "--out"]
     done(capsys, *given, tmp_path / "run", "--learning-rate", "1e-12", "--hidden-size", "16")
     run = seqlm.SequenceRun(tmp_path / "run")
-    assert run.encoders.to_json() == tagger.encoders.to_json()
+    assert run.codecs.to_json() == tagger.codecs.to_json()
     assert run.settings.hidden_size == 16
     assert run.predict(tokens_of(NEW)) == tagger.predict(tokens_of(NEW))
 

@@ -15,11 +15,11 @@ from test_numbers import VOCABULARY, make_model
 import seqlm_core as seqlm
 from seqlm_core.generation.assembly import Assembly
 from seqlm_core.generation.beam import Hypothesis, beam_search
-from seqlm_core.generation.decoding import DecodingRules
 from seqlm_core.generation.network import StepNetwork
 from seqlm_core.generation.prompts import Prompt
 from seqlm_core.model.build import weights_of
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
+from seqlm_core.settings.decoding_rules import DecodingRules
 
 LETTERS = Vocabulary(list("abcde"), [0, 5, 4, 3, 2, 1])
 

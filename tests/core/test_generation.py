@@ -7,13 +7,14 @@ import pytest
 from test_numbers import VOCABULARY, make_model
 
 import seqlm_core as seqlm
-from seqlm_core.generation.decoding import DecodingRules, draw
+from seqlm_core.generation.decoding import draw
 from seqlm_core.generation.generate import Uniforms, generate
 from seqlm_core.generation.layer_network import LayerNetwork
 from seqlm_core.generation.network import StepNetwork
 from seqlm_core.generation.prompts import Prompt
 from seqlm_core.model.build import weights_of
 from seqlm_core.reading.vocabulary import UNKNOWN, Vocabulary
+from seqlm_core.settings.decoding_rules import DecodingRules
 
 CELLS = ["rnn", "gru", "lstm", "birnn", "bigru", "bilstm"]
 INPUTS = [{"embedding_size": 0}, {"embedding_size": 3}, {"tie_weights": True}]

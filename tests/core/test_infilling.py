@@ -13,7 +13,6 @@ from test_numbers import VOCABULARY, make_model
 import seqlm_core as seqlm
 from seqlm_core.engine.numerics import log_softmax
 from seqlm_core.generation.chains import Search
-from seqlm_core.generation.decoding import DecodingRules
 from seqlm_core.generation.gaps import GappedText, cut_gapped_text
 from seqlm_core.generation.generate import Uniforms
 from seqlm_core.generation.infilling import BOTH_SIDES_WEIGHT, FOLLOWING, Infiller
@@ -22,6 +21,7 @@ from seqlm_core.generation.network import StepNetwork
 from seqlm_core.generation.span import Context, Span
 from seqlm_core.model.build import weights_of
 from seqlm_core.reading.vocabulary import UNKNOWN, Vocabulary
+from seqlm_core.settings.decoding_rules import DecodingRules
 
 BIDIRECTIONAL = ["birnn", "bigru", "bilstm"]
 LETTERS = Vocabulary(list("abcde"), [0, 5, 4, 3, 2, 1])

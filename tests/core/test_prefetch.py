@@ -21,9 +21,9 @@ from seqlm_core.plugins.components import Components
 from seqlm_core.reading.corpus import read_corpus
 from seqlm_core.reading.windows import WindowPlan
 from seqlm_core.sequences.batches import TrainingBatches
-from seqlm_core.settings.schedules import learning_rate
 from seqlm_core.storage.checkpoint import load_checkpoint, select
-from seqlm_core.training.loop import STEPS_AHEAD, Training
+from seqlm_core.training.learning_rate import learning_rate
+from seqlm_core.training.loop import STEPS_AHEAD, TrainingLoop
 from seqlm_core.training.prefetch import prefetched
 from seqlm_core.training.tasks.language import LanguageModelling, language_model_session
 
@@ -173,14 +173,14 @@ def test_no_more_batches_are_made_than_there_are_steps(short_text, tmp_path, mon
 
 
 def test_reports_are_made_of_losses_that_are_fetched_late(short_text, tmp_path, monkeypatch):
-    late, notify = [], Training._notify
+    late, notify = [], TrainingLoop._notify
 
     def watched(training, event, *arguments):
         if event == "on_report":
             late.append(training.step - arguments[0]["step"])
         notify(training, event, *arguments)
 
-    monkeypatch.setattr(Training, "_notify", watched)
+    monkeypatch.setattr(TrainingLoop, "_notify", watched)
     one = train(short_text, tmp_path / "1", log_every=1, epochs=1)
     assert STEPS_AHEAD == 4
     assert late == [4, 3, 2] * 10 + [2, 1, 0]  # three at a time, and at the end of the epoch all

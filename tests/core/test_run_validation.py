@@ -168,7 +168,7 @@ def state(*keys, value):
     return alter
 
 
-def encoders(*keys, change):
+def codecs(*keys, change):
     def alter(run):
         values = run.json["encoders.json"]
         for inner in keys[:-1]:
@@ -220,14 +220,14 @@ NONSENSE = {
     "weights too many": ("text", added, READ_BY_ALL, "no parameter 'forward_stack.0.extra'"),
     "labels' weights too many": ("labels", added, READ_BY_ALL, "no parameter 'forward_stack.0.extra'"),
     "labels' weights not a number": ("labels", weights(lambda a: a * math.nan), READ_BY_ALL, "not finite"),
-    "labels twice": ("labels", encoders("outputs", "labels", change=lambda a: [*a[:-1], a[0]]), READ_BY_ALL, "twice"),
-    "more labels": ("labels", encoders("outputs", "labels", change=lambda a: [*a, "new"]), READ_BY_ALL,
+    "labels twice": ("labels", codecs("outputs", "labels", change=lambda a: [*a[:-1], a[0]]), READ_BY_ALL, "twice"),
+    "more labels": ("labels", codecs("outputs", "labels", change=lambda a: [*a, "new"]), READ_BY_ALL,
                     r"encoders\.json does not fit config\.json: it makes the model's output_size"),
-    "labels that are lists": ("labels", encoders("outputs", "labels", change=lambda a: [[x] for x in a]), READ_BY_ALL,
+    "labels that are lists": ("labels", codecs("outputs", "labels", change=lambda a: [[x] for x in a]), READ_BY_ALL,
                               "must be a text or a whole number"),
-    "inputs that are labels": ("labels", encoders("inputs", "kind", change=lambda a: "labels"), READ_BY_ALL,
+    "inputs that are labels": ("labels", codecs("inputs", "kind", change=lambda a: "labels"), READ_BY_ALL,
                                "must be one of tokens, values"),
-    "no characters": ("labels", encoders("inputs", "characters", change=lambda a: None), READ_BY_ALL,
+    "no characters": ("labels", codecs("inputs", "characters", change=lambda a: None), READ_BY_ALL,
                       "makes the model's characters 0"),
     "more characters than sizes": ("labels", sizes(characters=99), READ_BY_ALL, "characters"),
     "an optimizer's array of another shape": ("text", optimizer_array(lambda a: a[:-1]), RESUME, "optimizer"),

@@ -154,9 +154,9 @@ def test_a_batch_is_padded_with_zeros_that_do_not_count(inputs, outputs):
 
 
 def test_of_a_long_token_the_beginning_and_the_end_are_read():
-    encoder = TokenCodec(Vocabulary(["a"], [0, 1]), Vocabulary(list("abcdefghijkl"), [0] + [1] * 12))
+    codec = TokenCodec(Vocabulary(["a"], [0, 1]), Vocabulary(list("abcdefghijkl"), [0] + [1] * 12))
     tokens = ["abcdefghi", "abcd" + "k" * 50 + "fghi", "abc", "a?", "", "abcdefgh"]
-    spellings = Spellings.of([tokens, tokens[::-1]], encoder, longest=8)
+    spellings = Spellings.of([tokens, tokens[::-1]], codec, longest=8)
     spelt = ["abcdfghi", "abcdfghi", "abc", "a?", "", "abcdefgh"]
     assert spellings.counts.tolist() == [8, 8, 3, 2, 1, 8]
     for row, text in zip(spellings.characters, spelt):

@@ -149,9 +149,9 @@ def test_figures_of_values_are_those_of_the_predictions(run_of):
     assert figures.predictions == known.sum() < len(known)
     assert figures.root_mean_squared_error == pytest.approx(np.sqrt(np.mean(errors[known] ** 2)), rel=1e-5)
     assert figures.mean_absolute_error == pytest.approx(np.abs(errors[known]).mean(), rel=1e-5)
-    in_units = errors[known] / run.encoders.outputs.scale
+    in_units = errors[known] / run.codecs.outputs.scale
     assert figures.normalized_squared_error == pytest.approx(np.mean(in_units**2), rel=1e-5)
-    always_the_mean = ((wanted - run.encoders.outputs.mean)[known] / run.encoders.outputs.scale) ** 2
+    always_the_mean = ((wanted - run.codecs.outputs.mean)[known] / run.codecs.outputs.scale) ** 2
     assert always_the_mean.mean() == pytest.approx(1, abs=0.3)
 
 

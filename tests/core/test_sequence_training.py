@@ -133,7 +133,7 @@ def test_the_validation_sequences_are_drawn_by_the_seed_and_not_trained_on(tmp_p
         assert (len(training), len(held_out)) == (15, 5)
         assert sorted(training + held_out) == sorted(examples)
         assert [e for e in examples if e in training] == training  # in the order in which they came
-        assert set(run.encoders.inputs.vocabulary.tokens[1:]) == {token for tokens, _ in training for token in tokens}
+        assert set(run.codecs.inputs.vocabulary.tokens[1:]) == {token for tokens, _ in training for token in tokens}
         parts[seed] = held_out
     assert parts[1] != parts[2]
     assert parts[1] != examples[-5:]
@@ -190,7 +190,7 @@ def test_a_training_begins_with_the_weights_and_meanings_of_another(tmp_path):
     examples = [(["a", "never seen"], ["small", "never trained"])] * 8
     settings = {"init_from": earlier.path, "learning_rate": 1e-12, "max_steps": 1}
     run = train(examples, tmp_path / "run", **{**settings, "hidden_size": 6})
-    assert run.encoders.to_json() == earlier.encoders.to_json()
+    assert run.codecs.to_json() == earlier.codecs.to_json()
     assert run.architecture == earlier.architecture
     for name, array in earlier.weights.items():
         np.testing.assert_allclose(run.weights[name], array, atol=1e-6)

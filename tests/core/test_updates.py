@@ -7,7 +7,8 @@ import pytest
 
 import seqlm_core as seqlm
 from seqlm_core.engine.mxnet import gluon, mx, nd
-from seqlm_core.settings.schedules import SCHEDULES, learning_rate
+from seqlm_core.settings.schedules import SCHEDULES
+from seqlm_core.training.learning_rate import learning_rate
 from seqlm_core.training.updates import Updates, clip_global_norm
 
 SHAPES = {"a": (3, 4), "b": (5,)}

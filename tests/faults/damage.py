@@ -95,7 +95,7 @@ def contents(path: Path) -> dict[str, Any]:
         return {**found, "vocabulary": run.vocabulary.to_json(), "sample": run.sample("The ", length=5, seed=1)}
     texts = TrainingTexts.of_run(run.directory, run.config["texts"])
     examples = [read_examples(path, "tokens", "labels") for path in texts.training + texts.validation]
-    return {**found, "encoders": run.encoders.to_json(), "examples": examples, "labels": run.predict([["The", "king"]])}
+    return {**found, "encoders": run.codecs.to_json(), "examples": examples, "labels": run.predict([["The", "king"]])}
 
 
 def train_language_model(out: Path, **settings: Any) -> None:

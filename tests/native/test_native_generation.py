@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from random_model import RandomModel, vocabulary_of
 
 import seqlm_core as seqlm
-from seqlm_core.generation.decoding import DecodingRules
 from seqlm_core.generation.drawing import NATIVE_POSITIONS
 from seqlm_core.generation.generate import Uniforms, generate
 from seqlm_core.generation.native_network import NativeNetwork, step_network
@@ -22,6 +21,7 @@ from seqlm_core.generation.prompts import Prompt
 from seqlm_core.generation.texts import GeneratedText, TextGenerator
 from seqlm_core.native import generation as native
 from seqlm_core.reading.vocabulary import UNKNOWN_ID
+from seqlm_core.settings.decoding_rules import DecodingRules
 
 CELLS = ["rnn", "gru", "lstm", "birnn", "bigru", "bilstm"]
 INPUTS = {"one-hot": {}, "embedded": {"embedding_size": 5}, "tied": {"tie_weights": True}}

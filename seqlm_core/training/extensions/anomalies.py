@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from seqlm_core.errors import NonFiniteLossError
 from seqlm_core.training.advice import clipping_advice
-from seqlm_core.training.extension import Extension
-
-if TYPE_CHECKING:
-    from seqlm_core.training.loop import Training
+from seqlm_core.training.extension import Extension, Training
 
 
 class Anomalies(Extension):

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable
 
 import numpy as np
 
 from seqlm_core.runs.directory import RunDirectory
-from seqlm_core.training.extension import Extension, Record
-
-if TYPE_CHECKING:
-    from seqlm_core.training.loop import Training
+from seqlm_core.training.extension import Extension, Record, Training
 
 
 class Checkpoints(Extension):

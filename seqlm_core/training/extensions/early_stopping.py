@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from seqlm_core.storage.schema import COUNT
-from seqlm_core.training.extension import Extension, Record
-
-if TYPE_CHECKING:
-    from seqlm_core.training.loop import Training
+from seqlm_core.training.extension import Extension, Record, Training
 
 
 class EarlyStopping(Extension):

@@ -6,12 +6,9 @@ import signal
 import threading
 from collections.abc import Iterable
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from seqlm_core.training.extension import Extension
-
-if TYPE_CHECKING:
-    from seqlm_core.training.loop import Training
+from seqlm_core.training.extension import Extension, Training
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

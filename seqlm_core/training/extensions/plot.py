@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
 
 from seqlm_core.errors import NonFiniteLossError, one_line
 from seqlm_core.runs.directory import RunDirectory
-from seqlm_core.training.extension import Extension, Record
-from seqlm_core.training.extensions.history import read_history
+from seqlm_core.runs.history import read_history
+from seqlm_core.training.extension import Extension, Record, Training
 from seqlm_core.training.plotting import plot_history
-
-if TYPE_CHECKING:
-    from seqlm_core.training.loop import Training
 
 logger = logging.getLogger("seqlm")
 

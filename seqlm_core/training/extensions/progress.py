@@ -6,15 +6,12 @@ import math
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tqdm import tqdm
 
 from seqlm_core.storage.streams import BestEffortStream
-from seqlm_core.training.extension import Extension, Record
-
-if TYPE_CHECKING:
-    from seqlm_core.training.loop import Training
+from seqlm_core.training.extension import Extension, Record, Training
 
 SECONDS_BETWEEN_LINES = 5.0
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Callable
+from typing import Callable
 
 from seqlm_core.engine.randomness import generator
 from seqlm_core.errors import one_line
-from seqlm_core.generation.decoding import DecodingRules
 from seqlm_core.generation.generate import Uniforms, generate
 from seqlm_core.generation.layer_network import LayerNetwork
 from seqlm_core.generation.native_network import step_network
@@ -18,10 +17,8 @@ from seqlm_core.model.language_network import LanguageNetwork
 from seqlm_core.plugins.components import Component
 from seqlm_core.plugins.specs import CellSpec
 from seqlm_core.reading.corpus import Corpus
-from seqlm_core.training.extension import Extension
-
-if TYPE_CHECKING:
-    from seqlm_core.training.loop import Training
+from seqlm_core.settings.decoding_rules import DecodingRules
+from seqlm_core.training.extension import Extension, Training
 
 logger = logging.getLogger("seqlm")
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from seqlm_core.errors import NonFiniteLossError
 from seqlm_core.storage.schema import NUMBER, OBJECT, optional
-from seqlm_core.training.extension import Extension, Record
-
-if TYPE_CHECKING:
-    from seqlm_core.training.loop import Training
+from seqlm_core.training.extension import Extension, Record, Training
 
 
 class Validation(Extension):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 
@@ -27,13 +27,11 @@ from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.reading.windows import WindowPlan
 from seqlm_core.runs.directory import LANGUAGE_MODEL, RunDirectory
 from seqlm_core.runs.training_texts import TrainingTexts
-from seqlm_core.sessions.session import Session
 from seqlm_core.settings.settings import LanguageSettings
 from seqlm_core.storage.checkpoint import layout
 from seqlm_core.training.dropout import dropout_masks
-from seqlm_core.training.extension import Extension
 from seqlm_core.training.extensions.anomalies import is_finite
-from seqlm_core.training.extensions.samples import ModelSampler, Samples
+from seqlm_core.training.extensions.samples import ModelSampler
 
 TO_KNOW_MORE = "try a lower --min-count, another --tokenizer, or more text"
 
@@ -86,7 +84,6 @@ class LanguageModelling:
     name = LANGUAGE_MODEL
     loss_name = "nats_per_token"
     unit = "tokens"
-    resume_command = "seqlm train --resume"
 
     def __init__(self, model: LanguageNetwork, corpus: Corpus, settings: LanguageSettings) -> None:
         if model.backward_stack is not None and settings.sequence_length < 2:
@@ -147,14 +144,6 @@ class LanguageModelling:
         if streams < wanted:
             notices.append(f"the text is short: {streams} windows side by side instead of {wanted}")
         return notices
-
-    def watchers(self, components: Components, show: Callable[[str], None]) -> list[Extension]:
-        """Return the extensions of this task alone: samples of text, which are given to ``show``."""
-        s = self.settings
-        if not s.sample_every:
-            return []
-        cell = components.cell if self.step_problem is None else without_step(components.cell)
-        return [Samples(s.sample_every, ModelSampler(self.model, cell, self.corpus, s.seed), show)]
 
     def batches(self, epoch: int, first_window: int) -> Iterator[Window]:
         """Yield the rest of an epoch's windows; nothing of it depends on the model's weights and states."""
@@ -272,14 +261,14 @@ class LanguageModelling:
         return array_of(drawn >= self.settings.hide_right_context, self.model.dtype, self.model.device)
 
 
-def language_model_session(
+def language_task(
     corpus: Corpus,
     components: Components,
     settings: LanguageSettings,
     architecture: LanguageArchitecture,
     device: mx.Context,
-) -> Session:
-    """Return a training of a language model with initial weights.
+) -> LanguageModelling:
+    """Return what trains a language model, with initial weights.
 
     Raises:
         PluginError: the cell does not work.
@@ -291,7 +280,13 @@ def language_model_session(
     task.step_problem = step_problem(model, components.cell)
     if task.step_problem is not None:
         warn_of_step(components.cell, task.step_problem)
-    return Session(task, components, settings, device)
+    return task
+
+
+def sampler(task: LanguageModelling, components: Components) -> ModelSampler:
+    """Return what samples text from the model that is trained, through its layer where the cell's step is wrong."""
+    cell = components.cell if task.step_problem is None else without_step(components.cell)
+    return ModelSampler(task.model, cell, task.corpus, task.settings.seed)
 
 
 def read_training_corpus(

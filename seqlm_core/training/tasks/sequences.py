@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 
@@ -23,10 +23,8 @@ from seqlm_core.runs.directory import SEQUENCE_MODEL, RunDirectory
 from seqlm_core.sequences.batches import Batch, EncodedSequences, TrainingBatches
 from seqlm_core.sequences.codecs import Codecs
 from seqlm_core.sequences.examples import Example
-from seqlm_core.sessions.session import Session
 from seqlm_core.settings.settings import SequenceSettings
 from seqlm_core.training.dropout import dropout_masks
-from seqlm_core.training.extension import Extension
 from seqlm_core.training.extensions.anomalies import is_finite
 
 
@@ -64,7 +62,7 @@ class SequenceLearning:
         model: an initialized network.
         training: checked examples.
         validation: likewise; none of them validates on nothing.
-        encoders: of the training examples, or of an earlier run.
+        codecs: of the training examples, or of an earlier run.
         settings: of the training.
 
     Raises:
@@ -72,25 +70,24 @@ class SequenceLearning:
     """
 
     name = SEQUENCE_MODEL
-    resume_command = "seqlm tag train --resume"
 
     def __init__(
         self,
         model: SequenceNetwork,
         training: Sequence[Example],
         validation: Sequence[Example],
-        encoders: Codecs,
+        codecs: Codecs,
         settings: SequenceSettings,
     ) -> None:
         self.model = model
-        self.encoders = encoders
+        self.codecs = codecs
         self.settings = settings
         outputs = model.architecture.outputs
         self.loss_name = "normalized_squared_error" if outputs == "values" else "nats_per_label"
         self.unit = "sequences" if outputs == "label" else "time steps"
         if model.architecture.inputs == "tokens" and outputs != "label":
             self.unit = "tokens"
-        self._training = EncodedSequences.of_examples(training, outputs, encoders, LONGEST_SPELLING)
+        self._training = EncodedSequences.of_examples(training, outputs, codecs, LONGEST_SPELLING)
         self._batches = TrainingBatches(self._training, settings.batch_size)
         if not len(self._batches):  # possible only with the labels of an earlier run
             raise UsageError("nothing in the training examples counts: none of their labels is one of the earlier run")
@@ -100,7 +97,7 @@ class SequenceLearning:
         self._validation_sequences = len(validation)
         self._evaluator: SequenceEvaluator | None = None
         if validation:
-            evaluator = SequenceEvaluator(Predictor(model, settings.batch_size), validation, encoders)
+            evaluator = SequenceEvaluator(Predictor(model, settings.batch_size), validation, codecs)
             self._evaluator = evaluator if evaluator.encoded.predictions else None
 
     @property
@@ -124,23 +121,19 @@ class SequenceLearning:
 
     def write_files(self, directory: RunDirectory) -> None:
         """Write what the model's inputs and outputs mean."""
-        directory.write_encoders(self.encoders)
+        directory.write_codecs(self.codecs)
 
     def notices(self) -> list[str]:
         """Return what a user should know of the data before the training begins."""
         known = [f"{len(self._training):,} sequences to train on", f"{self._validation_sequences:,} to validate on"]
         if self.model.architecture.inputs == "tokens":
-            known.append(f"{self.encoders.inputs.size - 1:,} tokens in the vocabulary")
+            known.append(f"{self.codecs.inputs.size - 1:,} tokens in the vocabulary")
         if self.model.architecture.outputs != "values":
-            known.append(f"{self.encoders.outputs.size:,} labels")
+            known.append(f"{self.codecs.outputs.size:,} labels")
         told = [", ".join(known)]
         if self._validation_sequences and self._evaluator is None:
             told.append("nothing of the validation part counts, so the training loss tells which epoch is the best")
         return told
-
-    def watchers(self, components: Components, show: Callable[[str], None]) -> list[Extension]:
-        """Return the extensions of this task alone: none."""
-        return []
 
     def batches(self, epoch: int, first_step: int) -> Iterator[PreparedBatch]:
         """Yield the rest of an epoch's batches; nothing of it depends on the model's weights."""
@@ -211,16 +204,16 @@ class SequenceLearning:
         )
 
 
-def sequence_session(
+def sequence_task(
     training: Sequence[Example],
     validation: Sequence[Example],
-    encoders: Codecs,
+    codecs: Codecs,
     components: Components,
     settings: SequenceSettings,
     architecture: SequenceArchitecture,
     device: mx.Context,
-) -> Session:
-    """Return a training of a sequence model with initial weights.
+) -> SequenceLearning:
+    """Return what trains a sequence model, with initial weights.
 
     Raises:
         PluginError: a cell does not work.
@@ -231,4 +224,4 @@ def sequence_session(
     if components.char_cell is not None:
         names["input."] = components.char_cell.spec.name
     check_cells_work(network, names)
-    return Session(SequenceLearning(network, training, validation, encoders, settings), components, settings, device)
+    return SequenceLearning(network, training, validation, codecs, settings)

@@ -26,6 +26,7 @@ class SeqlmTraining:
         import seqlm_core as seqlm
         from seqlm_core.engine.mxnet import mx, nd
         from seqlm_core.model.architecture import LanguageArchitecture
+        from seqlm_core.model.initialization import unique_parameters
         from seqlm_core.plugins.components import Components
         from seqlm_core.reading.corpus import Corpus, TokenizedText
         from seqlm_core.reading.text import TextFile
@@ -33,8 +34,9 @@ class SeqlmTraining:
         from seqlm_core.runs.training_texts import TrainingTexts
         from seqlm_core.settings.settings import LanguageSettings
         from seqlm_core.training.extension import Extension
-        from seqlm_core.training.loop import Training
-        from seqlm_core.training.tasks.language import language_model_session, read_training_corpus
+        from seqlm_core.training.loop import TrainingLoop
+        from seqlm_core.training.tasks.language import language_task, read_training_corpus
+        from seqlm_core.training.updates import Updates
 
         class Losses(Extension):
             def on_report(self, training: Any, record: dict[str, Any]) -> None:
@@ -71,12 +73,22 @@ class SeqlmTraining:
             corpus = read_training_corpus(TrainingTexts((TextFile(text),)), components.build_tokenizer(), settings)
         architecture = LanguageArchitecture.choose(settings, False, len(corpus.vocabulary))
         device = mx.cpu()
-        session = language_model_session(corpus, components, settings, architecture, device)
-        self.network = session.task.model
+        task = language_task(corpus, components, settings, architecture, device)
+        self.network = task.model
         self.device = device
         watchers = [] if losses is None else [Losses()]
-        self._loop = Training(
-            session.task, session.updates, LEARNING_RATE, settings, watchers, components.draw_from_mxnet
+        self._loop = TrainingLoop(
+            task,
+            Updates(
+                unique_parameters(task.model),
+                components.build_optimizer(LEARNING_RATE),
+                settings.clip_norm,
+                components.optimizer.spec,
+            ),
+            LEARNING_RATE,
+            settings,
+            watchers,
+            components.draw_from_mxnet,
         )
         self._settings = settings
         self._wait = nd.waitall

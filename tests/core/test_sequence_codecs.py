@@ -88,8 +88,8 @@ def test_empty_sequences_have_any_number_of_channels():
         check_inputs([[], [[1.0, 2.0]], [1.0]], "values")
 
 
-def through_json(encoders):
-    return Codecs.from_json(json.loads(json.dumps(encoders.to_json())))
+def through_json(codecs):
+    return Codecs.from_json(json.loads(json.dumps(codecs.to_json())))
 
 
 @a_few
@@ -101,18 +101,18 @@ def test_tokens_and_labels_mean_the_same_after_a_round_trip(examples, by_charact
         with pytest.raises(seqlm.UsageError, match=r"empty|only label|no labels"):
             Codecs.from_examples(examples, "tokens", "labels")
         return
-    encoders = Codecs.from_examples(examples, "tokens", "labels", min_count=min_count, by_characters=by_characters)
-    again = through_json(encoders)
-    assert again.to_json() == encoders.to_json()
+    codecs = Codecs.from_examples(examples, "tokens", "labels", min_count=min_count, by_characters=by_characters)
+    again = through_json(codecs)
+    assert again.to_json() == codecs.to_json()
     assert {(type(label), label) for label in again.outputs.labels} == known
-    one, other = (EncodedSequences.of_examples(examples, "labels", e, 16) for e in (encoders, again))
+    one, other = (EncodedSequences.of_examples(examples, "labels", e, 16) for e in (codecs, again))
     for name in ("inputs", "targets", "counted"):
         for a, b in zip(getattr(one, name), getattr(other, name)):
             np.testing.assert_array_equal(a, b)
     assert (one.spellings is None) == (other.spellings is None)
     for (_, labels), ids, counted in zip(examples, one.targets, one.counted):
         assert counted.tolist() == [label is not None for label in labels]
-        assert same(encoders.outputs.decode(ids[counted]), [label for label in labels if label is not None])
+        assert same(codecs.outputs.decode(ids[counted]), [label for label in labels if label is not None])
 
 
 def test_the_order_is_by_count_then_by_text_and_not_by_hash():
@@ -153,8 +153,8 @@ def test_ints_and_texts_are_different_labels_and_the_same_token():
 
 @pytest.mark.parametrize("unknown", [None, "never seen"])
 def test_targets_that_the_model_does_not_know_do_not_count(unknown):
-    encoders = Codecs.from_examples([(["a", "b"], ["x", "y"])], "tokens", "labels")
-    sequences = EncodedSequences.of_examples([(["b", "c"], ["y", unknown]), ([], [])], "labels", encoders, 16)
+    codecs = Codecs.from_examples([(["a", "b"], ["x", "y"])], "tokens", "labels")
+    sequences = EncodedSequences.of_examples([(["b", "c"], ["y", unknown]), ([], [])], "labels", codecs, 16)
     assert [known.tolist() for known in sequences.counted] == [[True, False], []]
     assert (sequences.predictions, sequences.unknown_tokens) == (1, 1)
 
@@ -168,26 +168,26 @@ def test_targets_that_the_model_does_not_know_do_not_count(unknown):
 def test_values_are_standardized_channel_by_channel(values, cut, unit):
     values[0] = np.nan_to_num(values[0])  # something of each channel is there
     values *= [unit, 1, 1 / unit]
-    encoder = ValueCodec.from_sequences([values[:cut], values[:0], values[cut:]])
-    again = ValueCodec.from_json(json.loads(json.dumps(encoder.to_json())))
-    assert (again.mean.tobytes(), again.scale.tobytes()) == (encoder.mean.tobytes(), encoder.scale.tobytes())
-    standard = encoder.encode(values)
+    codec = ValueCodec.from_sequences([values[:cut], values[:0], values[cut:]])
+    again = ValueCodec.from_json(json.loads(json.dumps(codec.to_json())))
+    assert (again.mean.tobytes(), again.scale.tobytes()) == (codec.mean.tobytes(), codec.scale.tobytes())
+    standard = codec.encode(values)
     assert standard.dtype == np.float32
     np.testing.assert_array_equal(np.isnan(standard), np.isnan(values))
     varies = np.nanmax(values, axis=0) > np.nanmin(values, axis=0)
     # A constant channel is told in its own units, so that large values are rounded by more.
-    tolerance = 1e-6 + 1e-15 * np.nanmax(np.abs(values) / encoder.scale, axis=0)
+    tolerance = 1e-6 + 1e-15 * np.nanmax(np.abs(values) / codec.scale, axis=0)
     assert (np.abs(np.nanmean(standard, axis=0)) < tolerance).all()
     assert (np.abs(np.nanstd(standard, axis=0) - varies) < tolerance).all()
-    assert (np.nanmax(np.abs(encoder.decode(standard) - values) / encoder.scale, axis=0) < tolerance).all()
+    assert (np.nanmax(np.abs(codec.decode(standard) - values) / codec.scale, axis=0) < tolerance).all()
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, -3e7, 1e-300])
 @pytest.mark.parametrize("count", [1, 3, 10])
 def test_a_constant_channel_is_told_in_its_own_units(constant, count):
-    encoder = ValueCodec.from_sequences([np.full((count, 1), constant)])
-    assert encoder.scale.tolist() == [1]
-    assert encoder.encode(np.array([[constant], [constant + 2]])).ravel() == pytest.approx([0, 2], abs=1e-6)
+    codec = ValueCodec.from_sequences([np.full((count, 1), constant)])
+    assert codec.scale.tolist() == [1]
+    assert codec.encode(np.array([[constant], [constant + 2]])).ravel() == pytest.approx([0, 2], abs=1e-6)
 
 
 def test_values_that_are_not_finite_numbers_are_told():

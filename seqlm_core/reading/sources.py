@@ -1,0 +1,109 @@
+"""Where texts come from: named files, standard input, or the sample text."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Union
+
+from seqlm_core.errors import TextError, UsageError
+from seqlm_core.reading.text import TextFile, check_readable
+from seqlm_core.settings.arguments import PathLike, checked_path
+from seqlm_core.storage.temporary import readable_file_errors
+
+Texts = Union[PathLike, Sequence[PathLike], None]
+
+STANDARD_INPUT = "-"
+STANDARD_INPUT_FILE = "standard-input.txt"
+DEFAULT_TEXT = Path("data/input.txt")
+
+
+@contextmanager
+def open_texts(texts: Texts) -> Iterator[tuple[TextFile, ...]]:
+    """Give the files of one or several texts; what comes from standard input is removed at the end.
+
+    Raises:
+        TextError: a file is missing, empty, or cannot be read.
+        UsageError: standard input is named more than once.
+    """
+    with open_groups(path_list(texts)) as (files,):
+        yield files
+
+
+@contextmanager
+def open_groups(*groups: Sequence[PathLike]) -> Iterator[list[tuple[TextFile, ...]]]:
+    """Give the files of several groups of texts, of which one text at most comes from standard input.
+
+    Standard input is copied to a temporary file of the name :data:`STANDARD_INPUT_FILE`, which is removed at the end if
+    it is still there.
+
+    Raises:
+        TextError: a file is missing, empty, or cannot be read.
+        UsageError: standard input is named more than once.
+    """
+    named = check_texts([path for group in groups for path in group])
+    with tempfile.TemporaryDirectory(prefix="seqlm-") if STANDARD_INPUT in named else nullcontext() as folder:
+        copy = None if folder is None else TextFile(_copy_of_standard_input(Path(folder)))
+        yield [
+            tuple(copy if copy and os.fspath(name) == STANDARD_INPUT else TextFile(name) for name in group)
+            for group in groups
+        ]
+
+
+def check_texts(texts: Texts) -> list[str]:
+    """Return the names of texts after a look at each: it can be read, and standard input is named once at most."""
+    named = [os.fspath(name) for name in path_list(texts)]
+    if named.count(STANDARD_INPUT) > 1:
+        raise UsageError("standard input (-) can be read only once")
+    for name in named:
+        if name != STANDARD_INPUT:
+            check_readable(name)
+    return named
+
+
+def default_text() -> Path:
+    """Return ``data/input.txt`` of the current folder, else the sample text that comes with the package.
+
+    Raises:
+        TextError: neither is there.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for path in (DEFAULT_TEXT, package / DEFAULT_TEXT, package.parent / DEFAULT_TEXT):
+        if path.is_file():
+            return path
+    raise TextError(f"no text is named, and there is no {DEFAULT_TEXT}")
+
+
+def text_name(path: PathLike) -> str:
+    """Return a short name for a text."""
+    return "standard-input" if os.fspath(path) == STANDARD_INPUT else Path(path).stem
+
+
+def path_list(texts: Texts) -> list[PathLike]:
+    """Return the paths of texts; raise :class:`UsageError` where they are none."""
+    if texts is None:
+        return []
+    if isinstance(texts, (str, os.PathLike)):
+        return [texts]
+    if not isinstance(texts, Iterable):
+        raise UsageError(f"a text is given by the path of its file, or by a list of paths, not by {texts!r}")
+    paths = list(texts)
+    for path in paths:
+        checked_path("path of a text", path)
+    return paths
+
+
+def _copy_of_standard_input(folder: Path) -> Path:
+    if sys.stdin is None:
+        raise TextError("standard input is closed")
+    path = folder / STANDARD_INPUT_FILE  # messages name it
+    with readable_file_errors(), path.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+        if not file.tell():
+            raise TextError("standard input is empty")
+    return path

@@ -1,0 +1,72 @@
+"""The figures of a training as ``history.jsonl`` holds them, and whether they are whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from seqlm_core.errors import RunError
+from seqlm_core.storage.files import read_file
+from seqlm_core.storage.schema import COUNT, FLAG, NUMBER, PLAIN, TEXT, check, one_of
+
+CHECK_LENGTH = 16
+STATE = {"lines": COUNT, "digest": TEXT, "seconds": NUMBER}
+"""What a checkpoint knows of the history."""
+_RECORD = {"step": COUNT, "epoch": NUMBER, "learning_rate": NUMBER, "seconds": NUMBER, ...: PLAIN}
+_RECORDS = {"report": _RECORD, "epoch": {**_RECORD, "best": FLAG}}
+_FIGURES = ("training_", "validation_", "both_sides_")
+
+
+def new_digest(run_id: str | None) -> hashlib.blake2b:
+    """Return the digest of the history of a run before its first record."""
+    return hashlib.blake2b((run_id or "").encode(), digest_size=16)
+
+
+def verified_records(path: Path, lines: list[bytes], digest: hashlib.blake2b) -> list[dict[str, Any]]:
+    """Return the records of whole lines; each line's ``check`` is the digest of all records up to it.
+
+    Raises:
+        RunError: a line is not what it was.
+    """
+    records: list[dict[str, Any]] = []
+    for line in lines:
+        try:
+            record = dict(json.loads(line))
+            written = record.pop("check")
+            digest.update(json.dumps(record).encode())
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise RunError(f"{path} is damaged") from error
+        if written != digest.hexdigest()[:CHECK_LENGTH]:
+            damaged = "is damaged or was altered" if records else "is damaged, or of another run than config.json"
+            raise RunError(f"{path} {damaged}: line {len(records) + 1} does not match its check")
+        try:
+            check(record, {"kind": one_of(*_RECORDS)}, "the record")
+            check(record, _RECORDS[record["kind"]], "the record")
+            check(record, {name: NUMBER for name in record if name.startswith(_FIGURES)}, "the record")
+        except ValueError as error:
+            raise RunError(f"{path} is damaged: line {len(records) + 1}: {error}") from error
+        records.append(record)
+    return records
+
+
+def read_history(path: Path, run_id: str | None, state: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Return the records of a history, oldest first; a last line that was cut off is left out.
+
+    Args:
+        path: of the file.
+        run_id: the run's identity; None of runs that have none.
+        state: of the extension, from a checkpoint; the lines that it knows of are compared with its digest.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    lines = read_file(path).splitlines(keepends=True)
+    digest = new_digest(run_id)
+    whole = [line for line in lines if line.endswith(b"\n")]
+    known = state["lines"] if state is not None else 0
+    records = verified_records(path, whole[:known], digest)
+    if state is not None and digest.hexdigest() != state["digest"]:
+        raise RunError(f"{path} is damaged or was altered: it is not what the checkpoint knows of")
+    return records + verified_records(path, whole[known:], digest)
