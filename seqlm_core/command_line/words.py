@@ -25,7 +25,8 @@ def in_words(error: SeqlmError) -> str:
 def resume_command(path: Path) -> str:
     """Return the command that resumes a run."""
     from seqlm_core.plugins.files import plugin_flags
-    from seqlm_core.runs.directory import LANGUAGE_MODEL, RunDirectory
+    from seqlm_core.runs.config import LANGUAGE_MODEL
+    from seqlm_core.runs.directory import RunDirectory
 
     config = RunDirectory(path).read_config()
     command = "seqlm train" if config["task"] == LANGUAGE_MODEL else "seqlm tag train"

@@ -20,7 +20,7 @@ from seqlm_core.plugins.foreign import describe
 from seqlm_core.plugins.options import option_values
 from seqlm_core.plugins.registry import THIS_PROGRAM
 from seqlm_core.plugins.specs import Tokenizer, TokenizerSpec, TrainableTokenizer
-from seqlm_core.reading.corpus import tokenize_blocks
+from seqlm_core.reading.tokenizing import tokenize_blocks
 
 TokenizerComponent = Component[TokenizerSpec]
 

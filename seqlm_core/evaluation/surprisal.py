@@ -13,7 +13,7 @@ import numpy as np
 
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.plugins.specs import Tokenizer
-from seqlm_core.reading.corpus import tokenize_blocks
+from seqlm_core.reading.tokenizing import tokenize_blocks
 from seqlm_core.reading.unknown import MOST_UNKNOWN, unknown_in_words
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 

@@ -67,7 +67,7 @@ class WindowLoss(gluon.HybridBlock):
 
 
 class LeftReading(gluon.HybridBlock):
-    """Hidden vectors and states after reading from left to right; see :meth:`LanguageModel.read_left`.
+    """Hidden vectors and states after reading from left to right; see :meth:`LanguageNetwork.read_left`.
 
     Args:
         model: to read with.
@@ -87,7 +87,7 @@ class LeftReading(gluon.HybridBlock):
 
 
 class RightReading(gluon.HybridBlock):
-    """Hidden vectors and states after reading from right to left; see :meth:`LanguageModel.read_right`.
+    """Hidden vectors and states after reading from right to left; see :meth:`LanguageNetwork.read_right`.
 
     Arguments as in :class:`LeftReading`.
     """

@@ -12,10 +12,10 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from seqlm_core.errors import PluginError, TextError
-from seqlm_core.plugins.guarded_tokenizer import tokenizer_title
+from seqlm_core.errors import TextError
 from seqlm_core.plugins.specs import Tokenizer, TrainableTokenizer
 from seqlm_core.reading.text import TextFile, check_readable
+from seqlm_core.reading.tokenizing import tokenize_blocks
 from seqlm_core.reading.unknown import MOST_UNKNOWN, unknown_in_words
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 from seqlm_core.settings.arguments import PathLike
@@ -172,45 +172,10 @@ def warn_of_unknown_tokens(text: TokenizedText, mend: str = "") -> None:
         logger.warning("%s; bits per character are not comparable then", told)
 
 
-def tokenize_blocks(blocks: Iterable[str], tokenizer: Tokenizer) -> Iterator[list[str]]:
-    """Yield the tokens of a text that comes in blocks; the same tokens as if it had come in one."""
-    rest = ""
-    first = True
-    for block in blocks:
-        rest += block
-        cut = tokenizer.last_cut(rest)
-        if cut:
-            tokens = tokenizer.tokenize(rest[:cut])
-            if first:
-                _check_lossless(tokenizer, rest[:cut], tokens)
-            first = False
-            yield tokens
-            rest = rest[cut:]
-    if rest:
-        tokens = tokenizer.tokenize(rest)
-        if first:
-            _check_lossless(tokenizer, rest, tokens)
-        yield tokens
-
-
 def _train(tokenizer: Tokenizer, files: Iterable[Iterator[str]]) -> None:
     """Let a tokenizer that can learn do so."""
     if isinstance(tokenizer, TrainableTokenizer):
         tokenizer.train(itertools.chain.from_iterable(files))
-
-
-def _check_lossless(tokenizer: Tokenizer, text: str, tokens: list[str]) -> None:
-    """Raise :class:`PluginError` if the tokens, joined, are not the text: all figures would be of another one."""
-    joined = tokenizer.detokenize(tokens)
-    if joined != text:
-        differing = (place for place, (one, other) in enumerate(zip(joined, text)) if one != other)
-        same = next(differing, min(len(joined), len(text)))
-        start = max(0, same - 10)
-        raise PluginError(
-            f"{tokenizer_title(tokenizer)} loses text: {text[start : same + 10]!r} is {joined[start : same + 10]!r} "
-            "after tokenize and detokenize; keep everything in the tokens, white space and capitals too, such as a "
-            "space as the first character of the token that it stands before"
-        )
 
 
 def _whole(files: Sequence[TextFile], encoding: str) -> Iterator[Iterator[str]]:

@@ -19,43 +19,18 @@ from seqlm_core.plugins.specs import Tokenizer, TrainableTokenizer
 from seqlm_core.reading.sources import STANDARD_INPUT_FILE
 from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.runs import replacement
+from seqlm_core.runs.config import LANGUAGE_MODEL, check_config
 from seqlm_core.sequences.codecs import Codecs
 from seqlm_core.storage.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seqlm_core.storage.files import json_digest, read_json, write_json
-from seqlm_core.storage.schema import ANYTHING, COUNT, OBJECT, TEXT, check, one_of, text_like
+from seqlm_core.storage.schema import ANYTHING, TEXT, check
 
 T = TypeVar("T")
 
 CONFIG_FORMAT = 2
-LANGUAGE_MODEL = "language model"
-SEQUENCE_MODEL = "sequence model"
 TRAINING_EXAMPLES_FILE = "training-examples.jsonl"
 VALIDATION_EXAMPLES_FILE = "validation-examples.jsonl"
 
-_PLUGIN = {"name": TEXT, "distribution": TEXT, "version": TEXT}
-_TEXT_FILE = {"path": TEXT, "bytes": COUNT, "digest": TEXT}
-_CONFIG = {
-    "run_id?": text_like("[0-9a-f]{32}", "32 digits in hexadecimal"),
-    "task": one_of(LANGUAGE_MODEL, SEQUENCE_MODEL),
-    "settings": OBJECT,
-    "architecture": OBJECT,
-    "plugins": {"cell": _PLUGIN, "optimizer": _PLUGIN, ...: _PLUGIN},
-    "texts": {"training": [_TEXT_FILE, ...], "validation": [_TEXT_FILE]},
-    "threads": text_like("[1-9][0-9]{0,8}", "a number of threads, as a text"),
-    "kernels": TEXT,
-    "extensions?": [TEXT],
-}
-"""What the configuration of any run holds that something reads; settings and architecture have checks of their own."""
-_CONFIG_OF_TASK: dict[str, dict[Any, Any]] = {
-    LANGUAGE_MODEL: {
-        "plugins": {"tokenizer": _PLUGIN},
-        "training_tokens": COUNT,
-        "training_unknown_tokens?": COUNT,
-        "validation_tokens": COUNT,
-        "validation_unknown_tokens?": COUNT,
-    },
-    SEQUENCE_MODEL: {},
-}
 _CHECKPOINT_STATE = {"file": TEXT, "model": TEXT, "run_id?": TEXT}
 
 
@@ -243,8 +218,7 @@ class RunDirectory:
                 f"{self.config} has format {config.get('format')!r}, and this version of seqlm reads {CONFIG_FORMAT}"
             )
         try:
-            check(config, _CONFIG, "the configuration")
-            check(config, _CONFIG_OF_TASK[config["task"]], "the configuration")
+            check_config(config)
         except ValueError as error:
             raise RunError(f"{self.config} is damaged: {error}") from error
         return config

@@ -25,7 +25,7 @@ from seqlm_core.plugins.components import build_tokenizer
 from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.plugins.specs import Tokenizer
 from seqlm_core.reading.vocabulary import Vocabulary
-from seqlm_core.runs.directory import LANGUAGE_MODEL
+from seqlm_core.runs.config import LANGUAGE_MODEL
 from seqlm_core.runs.run import Run
 from seqlm_core.settings.arguments import check_argument
 from seqlm_core.settings.decoding_rules import DEFAULT_TEMPERATURE, DecodingRules

@@ -15,7 +15,7 @@ from seqlm_core.model.architecture import SequenceArchitecture, architecture_fro
 from seqlm_core.plugins.components import Component
 from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.plugins.specs import CellSpec
-from seqlm_core.runs.directory import SEQUENCE_MODEL
+from seqlm_core.runs.config import SEQUENCE_MODEL
 from seqlm_core.runs.run import Run
 from seqlm_core.sequences.batches import EncodedSequences
 from seqlm_core.sequences.codecs import Codecs, LabelCodec, ValueCodec

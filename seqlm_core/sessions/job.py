@@ -18,9 +18,10 @@ from seqlm_core.runs.training_texts import TrainingTexts
 from seqlm_core.sequences.codecs import Codecs, TokenCodec
 from seqlm_core.sequences.examples import Example, read_examples
 from seqlm_core.sessions.additions import Additions
+from seqlm_core.sessions.training_corpus import read_training_corpus
 from seqlm_core.settings.settings import LanguageSettings, SequenceSettings, TrainingSettings
 from seqlm_core.training.task import Task
-from seqlm_core.training.tasks.language import language_task, read_training_corpus, sampler
+from seqlm_core.training.tasks.language import language_task, sampler
 from seqlm_core.training.tasks.sequences import sequence_task
 
 

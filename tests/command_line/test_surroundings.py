@@ -120,8 +120,8 @@ def test_a_file_of_others_is_not_said_to_be_one_that_cannot_be_written(short_tex
     with pytest.raises(seqlm.RunError) as caught:
         train(short_text, out, checkpoint_every="1")
     assert str(caught.value) == (
-        "/usr/lib/fonts.dat: Permission denied; the last checkpoint is whole: mend this and go on with: "
-        f"seqlm train --resume {out}"
+        "/usr/lib/fonts.dat: Permission denied; the last checkpoint is whole: mend this first; go on with: "
+        f"seqlm_core.resume({str(out)!r})"
     )
 
 

@@ -15,6 +15,7 @@ from test_numbers import VOCABULARY, make_model
 import seqlm_core as seqlm
 from seqlm_core.generation.assembly import Assembly
 from seqlm_core.generation.beam import Hypothesis, beam_search
+from seqlm_core.generation.decoding import token_weights
 from seqlm_core.generation.network import StepNetwork
 from seqlm_core.generation.prompts import Prompt
 from seqlm_core.model.build import weights_of
@@ -55,7 +56,7 @@ def test_the_rules_keep_what_their_definitions_say(scores, temperature, top_k, t
     tempered = np.exp(log_probabilities / temperature)
     tempered[UNKNOWN_ID] = 0
     expected = kept_by_definition(tempered / tempered.sum(), top_k, top_p, min_p)
-    weights = DecodingRules(1.0, temperature, top_k, top_p, min_p).weights(log_probabilities[None, :])[0]
+    weights = token_weights(DecodingRules(1.0, temperature, top_k, top_p, min_p), log_probabilities[None, :])[0]
     found = {token: w / weights.sum() for token, w in enumerate(weights) if w > 0}
     assert found.keys() == expected.keys()
     assert found == pytest.approx(expected)
@@ -64,14 +65,14 @@ def test_the_rules_keep_what_their_definitions_say(scores, temperature, top_k, t
 def test_the_repetition_penalty_multiplies_the_log_probabilities_of_what_was_seen():
     log_probabilities = np.log([[0.1, 0.5, 0.2, 0.2]])
     seen = np.array([[False, True, False, True]])
-    weights = DecodingRules(repetition_penalty=1.5, temperature=1.0).weights(log_probabilities, seen)[0]
+    weights = token_weights(DecodingRules(repetition_penalty=1.5, temperature=1.0), log_probabilities, seen)[0]
     assert weights[1:] / weights[2] == pytest.approx([0.5**1.5 / 0.2, 1, 0.2**1.5 / 0.2])
 
 
 def test_a_share_of_nearly_all_keeps_all():
     scores = np.random.default_rng(1).normal(size=(1000, 60))
     rules = DecodingRules(temperature=1.0, top_p=1 - 2**-53)
-    assert (rules.weights(scores)[:, UNKNOWN_ID + 1 :] > 0).all()
+    assert (token_weights(rules, scores)[:, UNKNOWN_ID + 1 :] > 0).all()
 
 
 @pytest.mark.parametrize(

@@ -111,8 +111,8 @@ FIGURES = """
 import json, sys
 import numpy as np
 from test_figures_of_plugins import Dropping, cell
-from seqlm_core.model.architecture import Architecture
-from seqlm_core.model.build import build_language_model
+from seqlm_core.model.architecture import LanguageArchitecture
+from seqlm_core.model.build import build_language_network
 from seqlm_core.plugins.components import Component
 from seqlm_core.model.graphs import LeftReading
 from seqlm_core.model.initialization import initialize
@@ -129,7 +129,7 @@ for kernel in ("rnn_tanh", "lstm"):
         elsewhere = [nd.zeros((n,)) for n in np.random.default_rng(number).integers(1, 5000, number % 9)]
         nd.waitall()
         component = Component(spec, NoOptions(), THIS_PROGRAM)
-        model = build_language_model(Architecture(60, 16, 2, 0, False, False), component)
+        model = build_language_network(LanguageArchitecture(60, 16, 2, 0, False, False), component)
         initialize(model, 1, mx.cpu())
         with model.repeatable():
             outputs, states = LeftReading(model, 20)(tokens, model.begin_state(1))

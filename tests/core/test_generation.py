@@ -7,7 +7,7 @@ import pytest
 from test_numbers import VOCABULARY, make_model
 
 import seqlm_core as seqlm
-from seqlm_core.generation.decoding import draw
+from seqlm_core.generation.decoding import draw, token_weights
 from seqlm_core.generation.generate import Uniforms, generate
 from seqlm_core.generation.layer_network import LayerNetwork
 from seqlm_core.generation.network import StepNetwork
@@ -46,7 +46,7 @@ def test_step_functions_predict_as_the_training_network_does(cell, layers, setti
 def weights_of_probabilities(probabilities, **rules):
     with np.errstate(divide="ignore"):
         log_probabilities = np.log(np.atleast_2d(probabilities))
-    return DecodingRules(**{"temperature": 1.0, **rules}).weights(log_probabilities)
+    return token_weights(DecodingRules(**{"temperature": 1.0, **rules}), log_probabilities)
 
 
 def test_draws_follow_the_distribution():

@@ -13,6 +13,7 @@ from test_numbers import VOCABULARY, make_model
 import seqlm_core as seqlm
 from seqlm_core.engine.numerics import log_softmax
 from seqlm_core.generation.chains import Search
+from seqlm_core.generation.decoding import token_weights
 from seqlm_core.generation.gaps import GappedText, cut_gapped_text
 from seqlm_core.generation.generate import Uniforms
 from seqlm_core.generation.infilling import BOTH_SIDES_WEIGHT, FOLLOWING, Infiller
@@ -134,17 +135,6 @@ def test_only_the_nearest_following_tokens_are_judged():
     assert found.log_probability == pytest.approx(log_softmax(scores).max(), abs=1e-9)
 
 
-class RecordingRules:
-    """Decoding rules that remember the log-probabilities that they were asked about."""
-
-    def __init__(self):
-        self.seen = []
-
-    def weights(self, log_probabilities):
-        self.seen.append(log_probabilities.copy())
-        return DecodingRules(temperature=1.0).weights(log_probabilities)
-
-
 def whole_span(network, allowed, before=(1, 2, 3), after=(2, 5, 1)):
     left, right = reading(network, before), reading(network, after, from_left=False)
     return Span(network, LETTERS, allowed, left, right)
@@ -158,23 +148,30 @@ ANY = np.array([False] + [True] * (VOCABULARY - 1))
 
 
 @pytest.mark.parametrize("cell", BIDIRECTIONAL)
-def test_a_sweep_draws_each_token_given_everything_else(cell):
+def test_a_sweep_draws_each_token_given_everything_else(cell, monkeypatch):
+    asked = []  # the log-probabilities of each draw
+
+    def recorded(rules, log_probabilities):
+        asked.append(log_probabilities.copy())
+        return token_weights(rules, log_probabilities)
+
+    monkeypatch.setattr("seqlm_core.generation.span.token_weights", recorded)
     network = step_network(cell)
     before, after = [1, 2, 3], [2, 5, 1]
     missing = [0, 1, 3]  # the token at 2 is known
     span = whole_span(network, dict.fromkeys(missing, ANY), before, after)
     rows = 4
     texts = np.tile([0, 0, 4, 0], (rows, 1))
-    rules, uniforms = RecordingRules(), random_numbers(rows)
+    rules, uniforms = DecodingRules(temperature=1.0), random_numbers(rows)
     passed = span.draft(texts, rules, uniforms)
     for row, position in itertools.product(range(rows), missing):
         so_far = [*before, *texts[row, :position]]
         expected = network.log_probabilities(reading(network, so_far).hidden)[0]
-        seen = rules.seen[missing.index(position)][row]
+        seen = asked[missing.index(position)][row]
         np.testing.assert_allclose(seen[1:], expected[1:], atol=1e-9)
         assert seen[0] == -np.inf
     for from_left in (False, True, False, True):
-        rules.seen.clear()
+        asked.clear()
         earlier = texts.copy()
         passed = span.sweep(texts, passed, rules, uniforms, from_left)
         assert (texts[:, 2] == 4).all()
@@ -185,7 +182,7 @@ def test_a_sweep_draws_each_token_given_everything_else(cell):
             for drawn in order[:turn]:
                 text[drawn] = texts[row, drawn]
             expected = conditional(network, [*before, *text, *after], len(before) + position)
-            np.testing.assert_allclose(rules.seen[turn][row][1:], expected[1:], atol=1e-9)
+            np.testing.assert_allclose(asked[turn][row][1:], expected[1:], atol=1e-9)
 
 
 def test_chains_come_to_the_distribution_that_enumeration_predicts():

@@ -17,6 +17,7 @@ import seqlm_core as seqlm
 from seqlm_core.engine.arrays import array_of, make_array
 from seqlm_core.engine.mxnet import autograd, mx, nd
 from seqlm_core.model.build import weights_of
+from seqlm_core.model.initialization import unique_parameters
 from seqlm_core.plugins.components import Components
 from seqlm_core.reading.corpus import read_corpus
 from seqlm_core.reading.windows import WindowPlan
@@ -25,7 +26,8 @@ from seqlm_core.storage.checkpoint import load_checkpoint, select
 from seqlm_core.training.learning_rate import learning_rate
 from seqlm_core.training.loop import STEPS_AHEAD, TrainingLoop
 from seqlm_core.training.prefetch import prefetched
-from seqlm_core.training.tasks.language import LanguageModelling, language_model_session
+from seqlm_core.training.tasks.language import LanguageModelling, language_task
+from seqlm_core.training.updates import Updates
 
 
 def threads():
@@ -101,8 +103,11 @@ def test_a_training_has_the_numbers_of_a_plain_loop(cell, short_text, tmp_path):
     run = train(short_text, tmp_path / "run", **given, log_every=1)
     components = Components.choose(run.settings, seqlm.installed_plugins())
     corpus = read_corpus([short_text], run.tokenizer, validation_fraction=run.settings.validation_fraction)
-    session = language_model_session(corpus, components, run.settings, run.architecture, mx.cpu())
-    task, losses = session.task, []
+    task = language_task(corpus, components, run.settings, run.architecture, mx.cpu())
+    optimizer = components.build_optimizer(run.settings.learning_rate)
+    parameters = unique_parameters(task.model)
+    updates = Updates(parameters, optimizer, run.settings.clip_norm, components.optimizer.spec)
+    losses = []
     for epoch in range(2):  # 33 steps each
         for batch in task.batches(epoch, 0):
             if batch.step < 40:
@@ -110,7 +115,7 @@ def test_a_training_has_the_numbers_of_a_plain_loop(cell, short_text, tmp_path):
                     loss = task.loss(batch).mean()
                 loss.backward()
                 s = run.settings
-                session.updates.step(learning_rate(s.learning_rate, s.schedule, s.warmup, batch.step, 40))
+                updates.step(learning_rate(s.learning_rate, s.schedule, s.warmup, batch.step, 40))
                 losses.append(loss.asscalar())
     told = [record["training_nats_per_token"] for record in run.history() if record["kind"] == "report"]
     np.testing.assert_allclose(told, losses, rtol=1e-5)

@@ -121,8 +121,8 @@ def test_the_order_is_by_count_then_by_text_and_not_by_hash():
     assert LabelCodec.from_labels(labels).labels == LabelCodec.from_labels(labels[::-1]).labels == wanted
     program = (
         "from seqlm_core.sequences.codecs import *;"
-        "print(LabelEncoder.from_labels({'b', 'a', 1, '1', 'x', 'yy'}).to_json(),"
-        "TokenEncoder.from_sequences([{'b', 'a', '1', 'x', 'yy'}], 1, 0, True).to_json())"
+        "print(LabelCodec.from_labels({'b', 'a', 1, '1', 'x', 'yy'}).to_json(),"
+        "TokenCodec.from_sequences([{'b', 'a', '1', 'x', 'yy'}], 1, 0, True).to_json())"
     )
     told = {
         subprocess.run(

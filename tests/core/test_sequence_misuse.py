@@ -214,7 +214,7 @@ def test_a_validation_part_may_be_any_iterable_and_of_any_labels(validation, tmp
         ("tokens", "labels", {"sequence_length": 3}, "no setting 'sequence_length'"),
         ("tokens", "labels", {"cell": 3}, "cell: must be text"),
         ("tokens", "labels", {"char_cell": "gru", "char_cell_options": {"x": 1}}, "'x'"),
-        ("tokens", "labels", {"char_hidden_size": 3}, "char_hidden_size: is for the character cell"),
+        ("tokens", "labels", {"char_hidden_size": 3}, "char_hidden_size: needs `char_cell`, and none is chosen"),
         ("values", "labels", {"char_cell": "gru"}, "char_cell: is for tokens"),
         ("values", "labels", {"min_count": 2}, "min_count: is for tokens"),
     ],

@@ -54,7 +54,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(cell, at, short_text, tmp_pat
     whole = train(short_text, tmp_path / "whole", **settings)
     with monkeypatch.context() as patch:
         interrupt_at(patch, at)
-        with pytest.raises(seqlm.TrainingInterrupted, match=r"seqlm train --resume .*/part") as caught:
+        with pytest.raises(seqlm.TrainingInterrupted, match=r"seqlm_core\.resume\('.*/part'\)$") as caught:
             train(short_text, tmp_path / "part", **settings)
     assert caught.value.exit_code == 130
     assert_same_runs(whole, seqlm.resume(tmp_path / "part", quiet=True))

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import seqlm_core
 from seqlm_core.plugins.loading import Plugins, installed_plugins
 from seqlm_core.plugins.options import describe_options, make_options, option_values
-from seqlm_core.reading.corpus import tokenize_blocks
+from seqlm_core.reading.tokenizing import tokenize_blocks
 
 PROJECT = Path(__file__).parents[2]
 ARGUMENTS = {"cell": 3, "tokenizer": 1, "optimizer": 2}

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import seqlm_core as seqlm
 from seqlm_core.conformance.kinds import check_plugin
 from seqlm_core.plugins.options import make_options
-from seqlm_core.reading.corpus import read_corpus, tokenize_blocks
+from seqlm_core.reading.corpus import read_corpus
+from seqlm_core.reading.tokenizing import tokenize_blocks
 
 SPEC = seqlm.installed_plugins().tokenizers.get("word")
 # A poem of Li Bai, twenty characters with their punctuation, in an order that changes from line to line.

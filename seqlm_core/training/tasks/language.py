@@ -20,20 +20,15 @@ from seqlm_core.model.graphs import WindowLoss
 from seqlm_core.model.initialization import initialize
 from seqlm_core.model.language_network import LanguageNetwork
 from seqlm_core.plugins.components import Components
-from seqlm_core.plugins.specs import Tokenizer
-from seqlm_core.reading.corpus import Corpus, read_corpus, warn_of_unknown_tokens
-from seqlm_core.reading.unknown import MOST_UNKNOWN
-from seqlm_core.reading.vocabulary import Vocabulary
+from seqlm_core.reading.corpus import Corpus
 from seqlm_core.reading.windows import WindowPlan
-from seqlm_core.runs.directory import LANGUAGE_MODEL, RunDirectory
-from seqlm_core.runs.training_texts import TrainingTexts
+from seqlm_core.runs.config import LANGUAGE_MODEL
+from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.settings.settings import LanguageSettings
 from seqlm_core.storage.checkpoint import layout
 from seqlm_core.training.dropout import dropout_masks
 from seqlm_core.training.extensions.anomalies import is_finite
 from seqlm_core.training.extensions.samples import ModelSampler
-
-TO_KNOW_MORE = "try a lower --min-count, another --tokenizer, or more text"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -287,34 +282,3 @@ def sampler(task: LanguageModelling, components: Components) -> ModelSampler:
     """Return what samples text from the model that is trained, through its layer where the cell's step is wrong."""
     cell = components.cell if task.step_problem is None else without_step(components.cell)
     return ModelSampler(task.model, cell, task.corpus, task.settings.seed)
-
-
-def read_training_corpus(
-    texts: TrainingTexts, tokenizer: Tokenizer, settings: LanguageSettings, vocabulary: Vocabulary | None = None
-) -> Corpus:
-    """Read the texts of a training, and warn of tokens that are not in the vocabulary.
-
-    Args:
-        texts: to read.
-        tokenizer: cuts them; with what it has learnt, if there is a vocabulary.
-        settings: of the training.
-        vocabulary: that exists; without it, one is made of the texts.
-
-    Raises:
-        TextError: a text cannot be read, or consists of one symbol only.
-    """
-    corpus = read_corpus(
-        texts.training,
-        tokenizer,
-        encoding=settings.encoding,
-        validation_fraction=settings.validation_fraction,
-        validation_paths=texts.validation,
-        min_count=settings.min_count or 1,
-        max_vocabulary=settings.max_vocabulary,
-        vocabulary=vocabulary,
-    )
-    if corpus.training.unknown_share > MOST_UNKNOWN:  # a few are what the model learns of unknown tokens from
-        warn_of_unknown_tokens(corpus.training, TO_KNOW_MORE)
-    if corpus.validation is not None:
-        warn_of_unknown_tokens(corpus.validation, TO_KNOW_MORE)
-    return corpus

@@ -19,7 +19,8 @@ from seqlm_core.model.initialization import initialize
 from seqlm_core.model.prediction import NetworkInputs, Predictor
 from seqlm_core.model.sequence_network import LONGEST_SPELLING, SequenceLoss, SequenceNetwork
 from seqlm_core.plugins.components import Components
-from seqlm_core.runs.directory import SEQUENCE_MODEL, RunDirectory
+from seqlm_core.runs.config import SEQUENCE_MODEL
+from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.sequences.batches import Batch, EncodedSequences, TrainingBatches
 from seqlm_core.sequences.codecs import Codecs
 from seqlm_core.sequences.examples import Example

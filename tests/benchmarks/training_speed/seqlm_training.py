@@ -32,10 +32,11 @@ class SeqlmTraining:
         from seqlm_core.reading.text import TextFile
         from seqlm_core.reading.vocabulary import Vocabulary
         from seqlm_core.runs.training_texts import TrainingTexts
+        from seqlm_core.sessions.training_corpus import read_training_corpus
         from seqlm_core.settings.settings import LanguageSettings
         from seqlm_core.training.extension import Extension
         from seqlm_core.training.loop import TrainingLoop
-        from seqlm_core.training.tasks.language import language_task, read_training_corpus
+        from seqlm_core.training.tasks.language import language_task
         from seqlm_core.training.updates import Updates
 
         class Losses(Extension):

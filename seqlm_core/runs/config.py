@@ -1,0 +1,42 @@
+"""What ``config.json`` of a run holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from seqlm_core.storage.schema import COUNT, OBJECT, TEXT, check, one_of, text_like
+
+LANGUAGE_MODEL = "language model"
+SEQUENCE_MODEL = "sequence model"
+
+_PLUGIN = {"name": TEXT, "distribution": TEXT, "version": TEXT}
+_TEXT_FILE = {"path": TEXT, "bytes": COUNT, "digest": TEXT}
+_CONFIG = {
+    "run_id?": text_like("[0-9a-f]{32}", "32 digits in hexadecimal"),
+    "task": one_of(LANGUAGE_MODEL, SEQUENCE_MODEL),
+    "settings": OBJECT,
+    "architecture": OBJECT,
+    "plugins": {"cell": _PLUGIN, "optimizer": _PLUGIN, ...: _PLUGIN},
+    "texts": {"training": [_TEXT_FILE, ...], "validation": [_TEXT_FILE]},
+    "threads": text_like("[1-9][0-9]{0,8}", "a number of threads, as a text"),
+    "kernels": TEXT,
+    "extensions?": [TEXT],
+}
+"""What the configuration of any run holds that something reads; settings and architecture have checks of their own."""
+_CONFIG_OF_TASK: dict[str, dict[Any, Any]] = {
+    LANGUAGE_MODEL: {
+        "plugins": {"tokenizer": _PLUGIN},
+        "training_tokens": COUNT,
+        "training_unknown_tokens?": COUNT,
+        "validation_tokens": COUNT,
+        "validation_unknown_tokens?": COUNT,
+    },
+    SEQUENCE_MODEL: {},
+}
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Raise :class:`ValueError` unless a configuration holds what is read of it, in the right types."""
+    check(config, _CONFIG, "the configuration")
+    check(config, _CONFIG_OF_TASK[config["task"]], "the configuration")

@@ -1,0 +1,43 @@
+"""The corpus of a training: its texts read, with a warning where much of them is unknown."""
+
+from __future__ import annotations
+
+from seqlm_core.plugins.specs import Tokenizer
+from seqlm_core.reading.corpus import Corpus, read_corpus, warn_of_unknown_tokens
+from seqlm_core.reading.unknown import MOST_UNKNOWN
+from seqlm_core.reading.vocabulary import Vocabulary
+from seqlm_core.runs.training_texts import TrainingTexts
+from seqlm_core.settings.settings import LanguageSettings
+
+TO_KNOW_MORE = "try a lower --min-count, another --tokenizer, or more text"
+
+
+def read_training_corpus(
+    texts: TrainingTexts, tokenizer: Tokenizer, settings: LanguageSettings, vocabulary: Vocabulary | None = None
+) -> Corpus:
+    """Read the texts of a training, and warn of tokens that are not in the vocabulary.
+
+    Args:
+        texts: to read.
+        tokenizer: cuts them; with what it has learnt, if there is a vocabulary.
+        settings: of the training.
+        vocabulary: that exists; without it, one is made of the texts.
+
+    Raises:
+        TextError: a text cannot be read, or consists of one symbol only.
+    """
+    corpus = read_corpus(
+        texts.training,
+        tokenizer,
+        encoding=settings.encoding,
+        validation_fraction=settings.validation_fraction,
+        validation_paths=texts.validation,
+        min_count=settings.min_count or 1,
+        max_vocabulary=settings.max_vocabulary,
+        vocabulary=vocabulary,
+    )
+    if corpus.training.unknown_share > MOST_UNKNOWN:  # a few are what the model learns of unknown tokens from
+        warn_of_unknown_tokens(corpus.training, TO_KNOW_MORE)
+    if corpus.validation is not None:
+        warn_of_unknown_tokens(corpus.validation, TO_KNOW_MORE)
+    return corpus
