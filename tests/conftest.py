@@ -16,6 +16,33 @@ SAMPLE_TEXT = Path(__file__).resolve().parents[1] / "data" / "input.txt"
 SMALL = {"hidden_size": 16, "sequence_length": 20, "batch_size": 8, "dropout": 0.1, "log_every": 10, "sample_every": 0}
 
 
+class OfTheseSpecs:
+    """A plugin that offers records."""
+
+    def __init__(self, *specs):
+        self._specs = specs
+
+    @seqlm.hookimpl
+    def seqlm_cells(self):
+        return [spec for spec in self._specs if spec.kind == "cell"]
+
+    @seqlm.hookimpl
+    def seqlm_tokenizers(self):
+        return [spec for spec in self._specs if spec.kind == "tokenizer"]
+
+    @seqlm.hookimpl
+    def seqlm_optimizers(self):
+        return [spec for spec in self._specs if spec.kind == "optimizer"]
+
+
+@pytest.fixture
+def register_specs():
+    """Give the function that registers records, and forget them afterwards."""
+    seqlm.installed_plugins.cache_clear()
+    yield lambda *specs: seqlm.installed_plugins().register(OfTheseSpecs(*specs))
+    seqlm.installed_plugins.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def sample_text() -> Path:
     return SAMPLE_TEXT
