@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from native_libraries import require_library
 
 # Several test processes share the machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -14,6 +15,49 @@ import seqlm_core as seqlm
 
 SAMPLE_TEXT = Path(__file__).resolve().parents[1] / "data" / "input.txt"
 SMALL = {"hidden_size": 16, "sequence_length": 20, "batch_size": 8, "dropout": 0.1, "log_every": 10, "sample_every": 0}
+
+
+@pytest.fixture(scope="session")
+def generation_library():
+    """For tests of the native loop that generates text."""
+    from seqlm_core.native.generation import generation_library
+
+    require_library("generation", generation_library() is not None)
+
+
+@pytest.fixture(scope="session")
+def training_library():
+    """For tests of the native operators that train."""
+    from seqlm_core.native.training import available_kernels
+
+    require_library("training", len(available_kernels()) > 1)
+
+
+class OfTheseSpecs:
+    """A plugin that offers records."""
+
+    def __init__(self, *specs):
+        self._specs = specs
+
+    @seqlm.hookimpl
+    def seqlm_cells(self):
+        return [spec for spec in self._specs if spec.kind == "cell"]
+
+    @seqlm.hookimpl
+    def seqlm_tokenizers(self):
+        return [spec for spec in self._specs if spec.kind == "tokenizer"]
+
+    @seqlm.hookimpl
+    def seqlm_optimizers(self):
+        return [spec for spec in self._specs if spec.kind == "optimizer"]
+
+
+@pytest.fixture
+def register_specs():
+    """Give the function that registers records, and forget them afterwards."""
+    seqlm.installed_plugins.cache_clear()
+    yield lambda *specs: seqlm.installed_plugins().register(OfTheseSpecs(*specs))
+    seqlm.installed_plugins.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -59,10 +59,13 @@ class Checks:
     """The checks of one kind of plugin, in the order in which they are run.
 
     Used as a decorator: ``@checks(demand, look_at)`` adds the function below it.
+
+    Args:
+        parts: checks to begin with.
     """
 
-    def __init__(self) -> None:
-        self.all: list[Check] = []
+    def __init__(self, *parts: Checks) -> None:
+        self.all: list[Check] = [check for part in parts for check in part.all]
 
     def __call__(
         self, demand: str, look_at: str

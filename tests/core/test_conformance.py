@@ -17,9 +17,8 @@ import seqlm_core as seqlm
 from seqlm_core.conformance import cells, tokenizers, training
 from seqlm_core.conformance.check import Check, CheckFailure, Outcome, describe, run_checks
 from seqlm_core.conformance.kinds import KINDS, check_plugin, checks_of, parse_plugin
-from seqlm_core.plugins import foreign
 from seqlm_core.plugins.components import Component
-from seqlm_core.plugins.loading import installed_plugins
+from seqlm_core.plugins.loading import foreign, installed_plugins
 from seqlm_core.plugins.options import make_options
 from seqlm_core.plugins.registry import THIS_PROGRAM
 
@@ -33,7 +32,7 @@ BUILT_IN = [
 ]
 WRONG_IN_PROCESSES = """
 import seqlm_core as seqlm
-from seqlm_core.plugins import foreign
+from seqlm_core.plugins.loading import foreign
 
 class Tokenizer:
     def __init__(self):
@@ -58,33 +57,6 @@ def seqlm_tokenizers():
 """
 
 
-class Plugin:
-    """Offers records."""
-
-    def __init__(self, *specs):
-        self._specs = specs
-
-    @seqlm.hookimpl
-    def seqlm_cells(self):
-        return [spec for spec in self._specs if spec.kind == "cell"]
-
-    @seqlm.hookimpl
-    def seqlm_tokenizers(self):
-        return [spec for spec in self._specs if spec.kind == "tokenizer"]
-
-    @seqlm.hookimpl
-    def seqlm_optimizers(self):
-        return [spec for spec in self._specs if spec.kind == "optimizer"]
-
-
-@pytest.fixture
-def register():
-    """Give the function that registers records, and forget them afterwards."""
-    installed_plugins.cache_clear()
-    yield lambda *specs: installed_plugins().register(Plugin(*specs))
-    installed_plugins.cache_clear()
-
-
 def the_check(function):
     return next(check for check in ALL_CHECKS if check.run is function)
 
@@ -103,8 +75,8 @@ def test_there_is_a_wrong_plugin_for_every_check():
 
 
 @pytest.mark.parametrize("wrong", [pytest.param(wrong, id=wrong.spec.name) for wrong in WRONG])
-def test_a_wrong_plugin_is_found_and_told_of(register, wrong):
-    register(wrong.spec)
+def test_a_wrong_plugin_is_found_and_told_of(register_specs, wrong):
+    register_specs(wrong.spec)
     check = the_check(wrong.check)
     outcome = outcome_of(check, wrong.spec)
     assert not outcome.passed
@@ -114,7 +86,7 @@ def test_a_wrong_plugin_is_found_and_told_of(register, wrong):
 
 
 @pytest.mark.parametrize(("source", "passed"), [(WRONG_IN_PROCESSES, False), ("", True)], ids=["set", "tuple"])
-def test_tokens_that_differ_from_process_to_process_are_found(tmp_path, monkeypatch, register, source, passed):
+def test_tokens_that_differ_from_process_to_process_are_found(tmp_path, monkeypatch, register_specs, source, passed):
     source = source or re.sub(r"\{(\"on\".*)\}", r"(\1)", WRONG_IN_PROCESSES)
     install(tmp_path, monkeypatch, "endings", source)
     component = Component.choose(installed_plugins().tokenizers, "endings", {})
@@ -123,7 +95,7 @@ def test_tokens_that_differ_from_process_to_process_are_found(tmp_path, monkeypa
     assert passed or outcome.detail == "three processes cut the same texts in different ways"
 
 
-def test_a_tokenizer_that_fails_in_another_process_is_told_of(tmp_path, monkeypatch, register):
+def test_a_tokenizer_that_fails_in_another_process_is_told_of(tmp_path, monkeypatch, register_specs):
     source = WRONG_IN_PROCESSES + "\nimport sys\nassert 'pytest' in sys.modules, 'works in tests only'\n"
     install(tmp_path, monkeypatch, "endings", source)
     component = Component.choose(installed_plugins().tokenizers, "endings", {})
@@ -161,8 +133,8 @@ def test_a_built_in_passes_every_check(kind, name):
 
 
 @pytest.mark.parametrize("spec", [pytest.param(spec, id=spec.name) for spec in RIGHT])
-def test_a_right_plugin_passes_every_check(register, spec):
-    register(spec)
+def test_a_right_plugin_passes_every_check(register_specs, spec):
+    register_specs(spec)
     outcomes = list(check_plugin(spec.kind, spec.name))
     assert [str(outcome) for outcome in outcomes if not outcome.passed] == []
     assert [outcome.demand for outcome in outcomes] == [check.demand for check in checks_of(spec.kind)]
@@ -176,7 +148,7 @@ def plugins_in_the_documentation():
 @pytest.mark.parametrize(
     ("source", "module"), [pytest.param(*found, id=found[1]) for found in plugins_in_the_documentation()]
 )
-def test_the_plugins_in_the_documentation_pass_every_check(register, tmp_path, monkeypatch, source, module):
+def test_the_plugins_in_the_documentation_pass_every_check(register_specs, tmp_path, monkeypatch, source, module):
     (tmp_path / f"{module}.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, module, raising=False)
@@ -197,7 +169,7 @@ def test_the_documentation_has_a_cell_a_tokenizer_and_an_optimizer():
 
 def test_a_cell_that_only_runs_in_float32_is_told_so():
     spec = next(spec for spec in RIGHT if spec.name == "onlyfloat32")
-    outcome = outcome_of(the_check(cells.gradients_are_right), spec)
+    outcome = outcome_of(the_check(cells.computation.gradients_are_right), spec)
     assert re.fullmatch(r"largest relative error \S+, in float32, as it does not run in float64", outcome.detail)
 
 
@@ -342,7 +314,7 @@ def test_the_texts_are_always_the_same_ones_and_of_all_kinds():
 # Which plugin is checked
 
 
-def test_options_are_passed_on(register):
+def test_options_are_passed_on(register_specs):
     seen = []
 
     @dataclasses.dataclass(frozen=True)
@@ -353,7 +325,7 @@ def test_options_are_passed_on(register):
         seen.append(options.slope)
         return Unit(input_size, hidden_size)
 
-    register(seqlm.CellSpec("listed", "right", build, Options))
+    register_specs(seqlm.CellSpec("listed", "right", build, Options))
     next(check_plugin("cell", "listed", {"slope": "0.5"}))
     assert set(seen) == {0.5}
     next(check_plugin("cell", "listed"))

@@ -56,36 +56,19 @@ def cell(build, bidirectional=False):
     )
 
 
-class Plugin:
-    def __init__(self, spec):
-        self.spec = spec
-
-    @seqlm.hookimpl
-    def seqlm_cells(self):
-        return self.spec
-
-
-@pytest.fixture
-def register():
-    """Give the function that registers a cell, and forget it afterwards."""
-    seqlm.installed_plugins.cache_clear()
-    yield lambda spec: seqlm.installed_plugins().register(Plugin(spec))
-    seqlm.installed_plugins.cache_clear()
-
-
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_dropout_of_a_layer_derived_from_ours_is_off_while_figures_are_taken(
-    register, bidirectional, short_text, tmp_path
+    register_specs, bidirectional, short_text, tmp_path
 ):
-    register(cell(Dropping, bidirectional))
+    register_specs(cell(Dropping, bidirectional))
     settings = {**SMALL, "cell": "derived", "max_steps": 3, "quiet": True, "dropout": 0.0}
     run = seqlm.train(short_text, out=tmp_path / "run", **settings)
     first, second = (run.evaluate(short_text)[0] for _ in range(2))
     assert first == second
 
 
-def test_tags_of_a_layer_derived_from_ours_repeat(register, tmp_path):
-    register(cell(Dropping))
+def test_tags_of_a_layer_derived_from_ours_repeat(register_specs, tmp_path):
+    register_specs(cell(Dropping))
     examples = [(list("abcab"), list("xyzxy")), (list("ccab"), list("zzxy"))] * 4
     model = seqlm.SequenceModel(cell="derived", hidden_size=8, epochs=1, batch_size=2, log_every=0)
     run = model.train(examples, [], out=tmp_path / "run", quiet=True)

@@ -48,23 +48,6 @@ def unit(step):
     return seqlm.CellSpec("unit", "one unit", lambda size, hidden, options: Unit(size, hidden), step=step)
 
 
-class Plugin:
-    def __init__(self, spec):
-        self.spec = spec
-
-    @seqlm.hookimpl
-    def seqlm_cells(self):
-        return self.spec
-
-
-@pytest.fixture
-def register():
-    """Give the function that registers a cell with a step, and forget it afterwards."""
-    seqlm.installed_plugins.cache_clear()
-    yield lambda step: seqlm.installed_plugins().register(Plugin(unit(step)))
-    seqlm.installed_plugins.cache_clear()
-
-
 @pytest.mark.parametrize(
     ("step", "said"),
     [
@@ -72,8 +55,8 @@ def register():
         (raising_step, "the step of cell 'unit' of this program raises RuntimeError: no such gate"),
     ],
 )
-def test_a_wrong_step_is_told_and_texts_are_made_by_the_layer(register, step, said, short_text, tmp_path, caplog):
-    register(step)
+def test_a_wrong_step_is_told_and_texts_are_made_by_the_layer(register_specs, step, said, short_text, tmp_path, caplog):
+    register_specs(unit(step))
     settings = {**SMALL, "cell": "unit", "max_steps": 4, "sample_every": 2}
     run = seqlm.train(short_text, out=tmp_path / "run", **settings)
     warnings = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
@@ -88,35 +71,35 @@ def test_a_wrong_step_is_told_and_texts_are_made_by_the_layer(register, step, sa
     assert said in caplog.text
 
 
-def test_a_step_that_was_mended_is_used_again(register, short_text, tmp_path, caplog):
-    register(no_bias_step)
+def test_a_step_that_was_mended_is_used_again(register_specs, short_text, tmp_path, caplog):
+    register_specs(unit(no_bias_step))
     run = seqlm.train(short_text, out=tmp_path / "run", quiet=True, **{**SMALL, "cell": "unit", "max_steps": 1})
     caplog.clear()
-    register(unit_step)
+    register_specs(unit(unit_step))
     assert isinstance(seqlm.LanguageRun(run.path).network, StepNetwork)
     assert not caplog.records
 
 
-def test_resuming_finds_a_step_that_became_wrong(register, short_text, tmp_path, caplog):
-    register(unit_step)
+def test_resuming_finds_a_step_that_became_wrong(register_specs, short_text, tmp_path, caplog):
+    register_specs(unit(unit_step))
     settings = {**SMALL, "cell": "unit", "quiet": True, "schedule": "constant"}
     run = seqlm.train(short_text, out=tmp_path / "run", max_steps=2, **settings)
     assert not caplog.records
-    register(no_bias_step)
+    register_specs(unit(no_bias_step))
     seqlm.resume(run.path, quiet=True, max_steps=4)
     assert "differs from the layer" in caplog.text
     assert isinstance(seqlm.LanguageRun(run.path).network, LayerNetwork)
 
 
-def test_a_sample_that_fails_is_a_warning_and_the_training_goes_on(register, short_text, tmp_path, caplog):
-    register(FailsLater())
+def test_a_sample_that_fails_is_a_warning_and_the_training_goes_on(register_specs, short_text, tmp_path, caplog):
+    register_specs(unit(FailsLater()))
     run = seqlm.train(short_text, out=tmp_path / "run", **{**SMALL, "cell": "unit", "max_steps": 4, "sample_every": 1})
     assert run.history()[-1]["step"] == 4
     assert caplog.text.count("RuntimeError: too many calls") == 3
 
 
-def test_the_sample_at_the_end_may_fail(register, short_text, tmp_path, capsys):
-    register(FailsLater())
+def test_the_sample_at_the_end_may_fail(register_specs, short_text, tmp_path, capsys):
+    register_specs(unit(FailsLater()))
     options = "--cell unit --hidden-size 16 --max-steps 2 --sequence-length 20 --batch-size 8 --quiet"
     with pytest.raises(SystemExit) as exit_:
         main(["train", str(short_text), "--out", str(tmp_path / "run"), *options.split()])

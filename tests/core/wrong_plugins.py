@@ -13,6 +13,7 @@ from right_plugins import Characters, Descent, Layer, Merges, Runs, Unit, unit_s
 
 import seqlm_core as seqlm
 from seqlm_core.conformance import cells, optimizers, tokenizers
+from seqlm_core.conformance.cells import computation, context, generation, layers, training
 from seqlm_core.engine.mxnet import gluon, mx
 
 
@@ -38,7 +39,7 @@ def wrong(check: Callable[[Any], str], said: str, **fields: Any) -> Callable[[An
 
     def add(build: Any) -> Any:
         name = re.sub(r"(?<!^)(?=[A-Z])", "-", build.__name__).lower().replace("_", "-")
-        if check.__module__ == cells.__name__:
+        if check.__module__.startswith(f"{cells.__name__}."):
             spec = seqlm.CellSpec(name, "wrong", lambda size, hidden, options: build(size, hidden), **fields)
         elif check.__module__ == tokenizers.__name__:
             spec = seqlm.TokenizerSpec(name, "wrong", lambda options: build(), **fields)
@@ -54,25 +55,25 @@ def wrong(check: Callable[[Any], str], said: str, **fields: Any) -> Callable[[An
 # Cells: shapes and types
 
 
-@wrong(cells.layers_have_the_right_shapes, r"outputs have shape \(1, 6, 5\) instead of \(6, 1, 5\)")
+@wrong(layers.layers_have_the_right_shapes, r"outputs have shape \(1, 6, 5\) instead of \(6, 1, 5\)")
 class BatchFirst(Layer):
     def after(self, F, outputs, states):
         return F.swapaxes(outputs, 0, 1), states
 
 
-@wrong(cells.layers_have_the_right_shapes, "outputs are float16 instead of float32")
+@wrong(layers.layers_have_the_right_shapes, "outputs are float16 instead of float32")
 class HalfPrecision(Layer):
     def after(self, F, outputs, states):
         return F.cast(outputs, "float16"), states
 
 
-@wrong(cells.layers_have_the_right_shapes, "outputs are float64 instead of float32")
+@wrong(layers.layers_have_the_right_shapes, "outputs are float64 instead of float32")
 class DoublePrecision(Layer):
     def after(self, F, outputs, states):
         return F.cast(outputs, "float64"), states
 
 
-@wrong(cells.layers_have_the_right_shapes, r"a state has shape \(1, 3, 5\), and its first axis must be batch, 3")
+@wrong(layers.layers_have_the_right_shapes, r"a state has shape \(1, 3, 5\), and its first axis must be batch, 3")
 class TimeFirstStates(Layer):
     """Hands out states as MXNet's fused operator takes them."""
 
@@ -86,7 +87,7 @@ class TimeFirstStates(Layer):
         return outputs, [state.expand_dims(0) for state in states]
 
 
-@wrong(cells.layers_have_the_right_shapes, "returns states of other shapes than it begins with")
+@wrong(layers.layers_have_the_right_shapes, "returns states of other shapes than it begins with")
 class BeginsForOneRow(Layer):
     def begin_state(self, batch_size, ctx=None, dtype="float32"):
         return [mx.nd.zeros((1, self.hidden_size), ctx=ctx, dtype=dtype)]
@@ -96,13 +97,13 @@ class BeginsForOneRow(Layer):
         return inputs, [F.broadcast_add(F.zeros_like(rows), states[0])]
 
 
-@wrong(cells.layers_have_the_right_shapes, r"returns outputs of shape \(2, 2, 4\) instead of \(2, 2, 5\)")
+@wrong(layers.layers_have_the_right_shapes, r"returns outputs of shape \(2, 2, 4\) instead of \(2, 2, 5\)")
 class ReturnsItsInput(Unit):
     def after(self, F, x, h):
         return x, [h]
 
 
-@wrong(cells.layers_have_the_right_shapes, r"MXNetError: .*Incompatible attr")
+@wrong(layers.layers_have_the_right_shapes, r"MXNetError: .*Incompatible attr")
 class AddsItsInput(Unit):
     """A residual connection, which needs as many inputs as units."""
 
@@ -110,18 +111,18 @@ class AddsItsInput(Unit):
         return x + h, [h]
 
 
-@wrong(cells.layers_have_the_right_shapes, "does not know its shape: give it the input size")
+@wrong(layers.layers_have_the_right_shapes, "does not know its shape: give it the input size")
 def no_input_size(input_size, hidden_size):
     return gluon.rnn.GRUCell(hidden_size)
 
 
-@wrong(cells.layers_have_the_right_shapes, "built a type, not a gluon HybridBlock")
+@wrong(layers.layers_have_the_right_shapes, "built a type, not a gluon HybridBlock")
 def returns_the_class(input_size, hidden_size):
     return Unit
 
 
 @wrong(
-    cells.layers_have_the_right_shapes,
+    layers.layers_have_the_right_shapes,
     r"^AttributeError: .*'hiden_size' \(wrong_plugins.py, line \d+\)",
 )
 class Misspelt(Unit):
@@ -130,7 +131,7 @@ class Misspelt(Unit):
         self.size = self.hiden_size
 
 
-@wrong(cells.layers_have_the_right_shapes, r"(?i)KeyError|not been initialized")
+@wrong(layers.layers_have_the_right_shapes, r"(?i)KeyError|not been initialized")
 class UnregisteredParameter(Unit):
     """Parameters in a list are none of the layer's."""
 
@@ -156,12 +157,12 @@ class FromNumPy(mx.init.Initializer):
         array[:] = self._draw(size=array.shape)
 
 
-@wrong(cells.the_seed_decides_the_weights, r"parameter forward_stack\.0\.i2h differs between two models of the same")
+@wrong(layers.the_seed_decides_the_weights, r"parameter forward_stack\.0\.i2h differs between two models of the same")
 class DrawsFromNumPy(Unit):
     weight_init = FromNumPy(np.random.normal)
 
 
-@wrong(cells.the_seed_decides_the_weights, "no parameter of the layer differs between two models of different seeds")
+@wrong(layers.the_seed_decides_the_weights, "no parameter of the layer differs between two models of different seeds")
 class AlwaysTheSameWeights(Unit):
     weight_init = FromNumPy(lambda size: np.random.default_rng(0).normal(size=size))
 
@@ -170,7 +171,7 @@ class AlwaysTheSameWeights(Unit):
 
 
 @wrong(
-    cells.figures_repeat,
+    layers.figures_repeat,
     r"^outputs of the layer in windows differ by [\d.]+ from call to call: something is drawn, or drops out, while",
 )
 class DropsOutAlways(Layer):
@@ -178,7 +179,7 @@ class DropsOutAlways(Layer):
         return F.Dropout(outputs, p=0.3, mode="always"), states
 
 
-@wrong(cells.figures_repeat, r"^outputs of the layer in windows differ by [\d.]+ from call to call")
+@wrong(layers.figures_repeat, r"^outputs of the layer in windows differ by [\d.]+ from call to call")
 class NoisyAlways(Unit):
     def after(self, F, x, h):
         h = h + F.random.normal_like(h, scale=0.1)
@@ -188,13 +189,13 @@ class NoisyAlways(Unit):
 # Cells: states and time
 
 
-@wrong(cells.states_carry_over, r"outputs differ by 0\.\d+")
+@wrong(context.states_carry_over, r"outputs differ by 0\.\d+")
 class ForgetsItsStates(Layer):
     def before(self, F, inputs, states):
         return inputs, [F.zeros_like(state) for state in states]
 
 
-@wrong(cells.states_carry_over, r"outputs differ by 0\.\d+")
+@wrong(context.states_carry_over, r"outputs differ by 0\.\d+")
 class ReturnsTheBeginStates(Layer):
     def before(self, F, inputs, states):
         self.begun_with = states
@@ -204,7 +205,7 @@ class ReturnsTheBeginStates(Layer):
         return outputs, [state * 1 for state in self.begun_with]
 
 
-@wrong(cells.states_carry_over, r"outputs differ by 0\.\d+")
+@wrong(context.states_carry_over, r"outputs differ by 0\.\d+")
 class RoundsItsStates(Layer):
     """A state in half precision is not quite the one that goes on."""
 
@@ -212,7 +213,7 @@ class RoundsItsStates(Layer):
         return outputs, [F.round(state * 8) / 8 for state in states]
 
 
-@wrong(cells.no_prediction_sees_its_target, r"the prediction of token \d moves by [\d.e-]+ nats with token \d")
+@wrong(context.no_prediction_sees_its_target, r"the prediction of token \d moves by [\d.e-]+ nats with token \d")
 class ReadsFromTheRight(Layer):
     def before(self, F, inputs, states):
         return F.reverse(inputs, axis=0), states
@@ -221,7 +222,7 @@ class ReadsFromTheRight(Layer):
         return F.reverse(outputs, axis=0), states
 
 
-@wrong(cells.no_prediction_sees_its_target, r"the prediction of token 1 moves by")
+@wrong(context.no_prediction_sees_its_target, r"the prediction of token 1 moves by")
 class CentredOverTime(Layer):
     def after(self, F, outputs, states):
         return F.broadcast_sub(outputs, F.mean(outputs, axis=0, keepdims=True)), states
@@ -233,29 +234,29 @@ class OneStepAhead(Layer):
         return F.concat(ahead, F.slice_axis(outputs, axis=0, begin=-1, end=None), dim=0), states
 
 
-@wrong(cells.no_prediction_sees_its_target, r"the prediction of token 1 moves by [\d.e-]+ nats with token 1")
+@wrong(context.no_prediction_sees_its_target, r"the prediction of token 1 moves by [\d.e-]+ nats with token 1")
 class OneStepAheadFromTheLeft(OneStepAhead):
     pass
 
 
-@wrong(cells.no_prediction_sees_its_target, r"the prediction of token \d moves by", bidirectional=True)
+@wrong(context.no_prediction_sees_its_target, r"the prediction of token \d moves by", bidirectional=True)
 class OneStepAheadFromBothSides(OneStepAhead):
     pass
 
 
-@wrong(cells.predictions_depend_on_the_context, "the prediction of token 1 does not depend on token 0")
+@wrong(context.predictions_depend_on_the_context, "the prediction of token 1 does not depend on token 0")
 class IgnoresItsInput(Unit):
     def total(self, F, x, h, i2h, h2h, bias):
         return super().total(F, x * 0, h, i2h, h2h, bias)
 
 
-@wrong(cells.predictions_depend_on_the_context, "the prediction of token 2 does not depend on token 0")
+@wrong(context.predictions_depend_on_the_context, "the prediction of token 2 does not depend on token 0")
 class IgnoresItsState(Unit):
     def total(self, F, x, h, i2h, h2h, bias):
         return super().total(F, x, h * 0, i2h, h2h, bias)
 
 
-@wrong(cells.predictions_depend_on_the_context, r"the prediction of token \d does not depend", bidirectional=True)
+@wrong(context.predictions_depend_on_the_context, r"the prediction of token \d does not depend", bidirectional=True)
 class IgnoresItsStateOnBothSides(IgnoresItsState):
     pass
 
@@ -263,14 +264,14 @@ class IgnoresItsStateOnBothSides(IgnoresItsState):
 # Cells: batches
 
 
-@wrong(cells.rows_are_independent, r"outputs differ by [\d.]+")
+@wrong(context.rows_are_independent, r"outputs differ by [\d.]+")
 class NormalizedOverTheBatch(Unit):
     def after(self, F, x, h):
         h = F.broadcast_sub(h, F.mean(h, axis=0, keepdims=True))
         return h, [h]
 
 
-@wrong(cells.rows_are_independent, r"outputs differ by \d\.\d+")
+@wrong(context.rows_are_independent, r"outputs differ by \d\.\d+")
 class KnowsOneRow(Layer):
     """Reshapes as if there were one row only, and so mixes the rows of several."""
 
@@ -278,7 +279,7 @@ class KnowsOneRow(Layer):
         return F.reshape(F.swapaxes(outputs, 0, 1), shape=(-1, 0, 0)).reshape_like(outputs), states
 
 
-@wrong(cells.padding_changes_nothing, r"log-probabilities differ by 0\.\d+")
+@wrong(context.padding_changes_nothing, r"log-probabilities differ by 0\.\d+")
 class DividesByTheLength(Layer):
     """Another window length, other outputs."""
 
@@ -289,14 +290,14 @@ class DividesByTheLength(Layer):
 # Cells: hybridization
 
 
-@wrong(cells.hybridized_equals_imperative, r"outputs differ by 0\.\d+")
+@wrong(computation.hybridized_equals_imperative, r"outputs differ by 0\.\d+")
 class BranchesOnF(Unit):
     def after(self, F, x, h):
         h = h if F is mx.nd else h / 2
         return h, [h]
 
 
-@wrong(cells.hybridized_equals_imperative, r"outputs differ by \d\.\d+")
+@wrong(computation.hybridized_equals_imperative, r"outputs differ by \d\.\d+")
 class CountsItsCalls(Unit):
     calls = 0
 
@@ -309,7 +310,7 @@ class CountsItsCalls(Unit):
 
 
 @wrong(
-    cells.gradients_are_right,
+    computation.gradients_are_right,
     r"1 layers: along a random direction the gradient of \S+ gives -?[\d.e-]+, and finite differences give -?[\d.e-]+",
 )
 class BlocksTheGradient(Unit):
@@ -317,7 +318,7 @@ class BlocksTheGradient(Unit):
         return super().total(F, x, F.BlockGrad(h), i2h, h2h, bias)
 
 
-@wrong(cells.gradients_are_right, r"along a random direction the gradient of")
+@wrong(computation.gradients_are_right, r"along a random direction the gradient of")
 class BlocksTheGradientInFloat32(BlocksTheGradient):
     """Does not run in float64, so that the check has to do with coarser differences."""
 
@@ -325,7 +326,7 @@ class BlocksTheGradientInFloat32(BlocksTheGradient):
         return F.cast(h, "float32"), [F.cast(h, "float32")]
 
 
-@wrong(cells.gradients_are_right, "1 layers: the loss does not depend on parameter forward_stack.0.spare")
+@wrong(computation.gradients_are_right, "1 layers: the loss does not depend on parameter forward_stack.0.spare")
 class UnusedParameter(Unit):
     def __init__(self, input_size, hidden_size):
         super().__init__(input_size, hidden_size)
@@ -336,7 +337,7 @@ class UnusedParameter(Unit):
         return super().hybrid_forward(F, x, states, **parameters)
 
 
-@wrong(cells.gradients_are_right, r"RuntimeError: Cannot get gradient .* grad_req='null'")
+@wrong(computation.gradients_are_right, r"RuntimeError: Cannot get gradient .* grad_req='null'")
 class FixedParameter(Unit):
     """The optimizer asks every parameter for its gradient."""
 
@@ -350,18 +351,18 @@ class FixedParameter(Unit):
         return F.broadcast_mul(h, scale), after
 
 
-@wrong(cells.learns, r"the loss goes from \d\.\d+ to \d\.\d+ nats per token within 8 epochs; .* leads to 2\.\d+")
+@wrong(training.learns, r"the loss goes from \d\.\d+ to \d\.\d+ nats per token within 8 epochs; .* leads to 2\.\d+")
 class HardlyMoves(Unit):
     def after(self, F, x, h):
         return h / 1000, [h]
 
 
-@wrong(cells.learns, r"the loss goes from")
+@wrong(training.learns, r"the loss goes from")
 class ForgetsEveryToken(IgnoresItsInput):
     """Learns how often each token occurs, and nothing else."""
 
 
-@wrong(cells.resumes, r"\S+ differs by [\d.e-]+ after an epoch more")
+@wrong(training.resumes, r"\S+ differs by [\d.e-]+ after an epoch more")
 class BeginsAtRandom(Unit):
     def begin_state(self, **kwargs):
         return [mx.nd.array(np.random.normal(size=state.shape)) for state in super().begin_state(**kwargs)]
@@ -383,7 +384,9 @@ def swapped_gates(weights, inputs, states, options):
 
 
 @wrong(
-    cells.both_ways_to_generate_agree, r"1 layers, batch 1: log-probabilities differ by .* tokens", step=swapped_gates
+    generation.both_ways_to_generate_agree,
+    r"1 layers, batch 1: log-probabilities differ by .* tokens",
+    step=swapped_gates,
 )
 class GatesInAnotherOrder(Layer):
     mode = "gru"
@@ -394,7 +397,7 @@ def one_layer_step(weights, inputs, states, options):
     return (hidden + inputs if hidden.shape == inputs.shape else hidden), after
 
 
-@wrong(cells.both_ways_to_generate_agree, "2 layers, batch 1: log-probabilities differ by", step=one_layer_step)
+@wrong(generation.both_ways_to_generate_agree, "2 layers, batch 1: log-probabilities differ by", step=one_layer_step)
 class StepForOneLayer(Unit):
     pass
 
@@ -403,7 +406,7 @@ def one_row_step(weights, inputs, states, options):
     return unit_step(weights, inputs, tuple(state[:1] for state in states), options)
 
 
-@wrong(cells.both_ways_to_generate_agree, "1 layers, batch 3: log-probabilities differ by", step=one_row_step)
+@wrong(generation.both_ways_to_generate_agree, "1 layers, batch 3: log-probabilities differ by", step=one_row_step)
 class StepForOneRow(Unit):
     pass
 
@@ -413,7 +416,7 @@ def many_rows_step(weights, inputs, states, options):
     return hidden, tuple(state - state.mean() if len(state) == 1 else state for state in after)
 
 
-@wrong(cells.both_ways_to_generate_agree, "1 layers, batch 1: log-probabilities differ by", step=many_rows_step)
+@wrong(generation.both_ways_to_generate_agree, "1 layers, batch 1: log-probabilities differ by", step=many_rows_step)
 class StepForManyRows(Unit):
     pass
 
@@ -422,7 +425,7 @@ def no_bias_step(weights, inputs, states, options):
     return unit_step({**weights, "bias": weights["bias"] * 0}, inputs, states, options)
 
 
-@wrong(cells.both_ways_to_generate_agree, "1 layers, batch 1: log-probabilities differ by", step=no_bias_step)
+@wrong(generation.both_ways_to_generate_agree, "1 layers, batch 1: log-probabilities differ by", step=no_bias_step)
 class StepWithoutBias(Unit):
     """Which is zero when it begins."""
 
@@ -431,7 +434,11 @@ def no_states_step(weights, inputs, states, options):
     return unit_step(weights, inputs, states, options)[0], ()
 
 
-@wrong(cells.both_ways_to_generate_agree, r"log-probabilities differ by .* nats after 2 tokens", step=no_states_step)
+@wrong(
+    generation.both_ways_to_generate_agree,
+    r"log-probabilities differ by .* nats after 2 tokens",
+    step=no_states_step,
+)
 class StepThatForgets(Unit):
     pass
 
@@ -442,7 +449,7 @@ def transposed_step(weights, inputs, states, options):
 
 
 @wrong(
-    cells.both_ways_to_generate_agree,
+    generation.both_ways_to_generate_agree,
     r"1 layers, batch 1: a state of the step function has shape \(5, 1\), and its first axis must be batch",
     step=transposed_step,
 )
@@ -460,7 +467,7 @@ def projected_step(weights, projected, states, options):
 
 
 @wrong(
-    cells.both_ways_to_generate_agree,
+    generation.both_ways_to_generate_agree,
     "1 layers, batch 1: log-probabilities differ by",
     step=projected_step,
     project=unit_projection,
@@ -474,7 +481,7 @@ def misnamed_step(weights, inputs, states, options):
 
 
 @wrong(
-    cells.both_ways_to_generate_agree,
+    generation.both_ways_to_generate_agree,
     r"^KeyError: 'i2h_weight' \(wrong_plugins.py, line \d+\)$",
     step=misnamed_step,
 )
@@ -483,7 +490,7 @@ class StepWithAnotherName(Unit):
 
 
 @wrong(
-    cells.native_drawing_agrees,
+    generation.native_drawing_agrees,
     r"the layer's parameters are .*, and kernel rnn_tanh needs \{'i2h_weight'",
     step=unit_step,
     native="rnn_tanh",
@@ -493,7 +500,8 @@ class NamesTheKernelOfOtherParameters(Unit):
 
 
 @wrong(
-    cells.a_run_keeps_it, r"its loss on a text is [\d.]+ nats per token after training, and [\d.]+ when it is loaded"
+    generation.a_run_keeps_it,
+    r"its loss on a text is [\d.]+ nats per token after training, and [\d.]+ when it is loaded",
 )
 class DrawsInBuild(Unit):
     def __init__(self, input_size, hidden_size):
@@ -504,7 +512,7 @@ class DrawsInBuild(Unit):
         return h * self.scale, [h]
 
 
-@wrong(cells.a_run_keeps_it, "the step function writes '.*', and the layer '", step=no_states_step)
+@wrong(generation.a_run_keeps_it, "the step function writes '.*', and the layer '", step=no_states_step)
 class WritesAnotherText(Unit):
     pass
 

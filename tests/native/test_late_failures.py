@@ -15,13 +15,12 @@ from seqlm_core.native import training as native
 from seqlm_core.training.native_updates import NativeUpdate
 
 NATIVE = native.available_kernels()[1:]
-pytestmark = pytest.mark.skipif(not NATIVE, reason="the native library was not built, or is switched off")
 
 TRAINING = {"hidden_size": 8, "sequence_length": 5, "batch_size": 4, "sample_every": 0, "warmup": 0, "quiet": True}
 
 
 @pytest.fixture(autouse=True)
-def _native_kernels():
+def _native_kernels(training_library):
     with native.chosen_kernels(NATIVE[-1]):
         yield
 

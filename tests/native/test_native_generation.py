@@ -30,7 +30,7 @@ VOCABULARY = vocabulary_of(30)
 PROMPT = [1, 2, 3]
 
 LIBRARY = native.generation_library()
-needs_library = pytest.mark.skipif(LIBRARY is None, reason="the native library was not built, or is switched off")
+needs_library = pytest.mark.usefixtures("generation_library")
 all_rules = st.builds(
     DecodingRules,
     repetition_penalty=st.sampled_from([1.0, 1.0, 1.3, 0.8]),

@@ -17,7 +17,6 @@ from seqlm_core.native import training as native
 from seqlm_core.native.library import load
 
 NATIVE = native.available_kernels()[1:]
-pytestmark = pytest.mark.skipif(not NATIVE, reason="the native library was not built, or is switched off")
 
 TIME, BATCH, UNITS, VOCABULARY, CLASSES = 5, 7, 20, 6, 9
 
@@ -42,7 +41,7 @@ def computing_with(kernels, threads):
 
 
 @pytest.fixture(autouse=True, params=[1, 3])
-def threads(request):
+def threads(training_library, request):
     with computing_with(NATIVE[-1], request.param):
         yield request.param
 

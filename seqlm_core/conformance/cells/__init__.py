@@ -1,0 +1,6 @@
+"""What a recurrent cell has to do: the checks, in the order in which they are run."""
+
+from seqlm_core.conformance.cells import computation, context, generation, layers, training
+from seqlm_core.conformance.check import Checks
+
+checks = Checks(layers.checks, context.checks, computation.checks, training.checks, generation.checks)
