@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from seqlm_core.errors import RunError
 from seqlm_core.storage.schema import COUNT, OBJECT, TEXT, check, one_of, text_like
 
+CONFIG_FORMAT = 2
 LANGUAGE_MODEL = "language model"
 SEQUENCE_MODEL = "sequence model"
 
@@ -36,7 +39,16 @@ _CONFIG_OF_TASK: dict[str, dict[Any, Any]] = {
 }
 
 
-def check_config(config: Mapping[str, Any]) -> None:
-    """Raise :class:`ValueError` unless a configuration holds what is read of it, in the right types."""
-    check(config, _CONFIG, "the configuration")
-    check(config, _CONFIG_OF_TASK[config["task"]], "the configuration")
+def check_config(config: Mapping[str, Any], path: Path) -> None:
+    """Look whether a configuration is of this format, and holds what is read of it, in the right types.
+
+    Raises:
+        RunError: it is not; with ``path``, where it was read.
+    """
+    if config.get("format") != CONFIG_FORMAT:
+        raise RunError(f"{path} has format {config.get('format')!r}, and this version of seqlm reads {CONFIG_FORMAT}")
+    try:
+        check(config, _CONFIG, "the configuration")
+        check(config, _CONFIG_OF_TASK[config["task"]], "the configuration")
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}") from error

@@ -19,7 +19,7 @@ from seqlm_core.plugins.specs import Tokenizer, TrainableTokenizer
 from seqlm_core.reading.sources import STANDARD_INPUT_FILE
 from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.runs import replacement
-from seqlm_core.runs.config import LANGUAGE_MODEL, check_config
+from seqlm_core.runs.config import CONFIG_FORMAT, LANGUAGE_MODEL, check_config
 from seqlm_core.sequences.codecs import Codecs
 from seqlm_core.storage.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from seqlm_core.storage.files import json_digest, read_json, write_json
@@ -27,7 +27,6 @@ from seqlm_core.storage.schema import ANYTHING, TEXT, check
 
 T = TypeVar("T")
 
-CONFIG_FORMAT = 2
 TRAINING_EXAMPLES_FILE = "training-examples.jsonl"
 VALIDATION_EXAMPLES_FILE = "validation-examples.jsonl"
 
@@ -213,14 +212,7 @@ class RunDirectory:
             there = "has no config.json" if self.path.is_dir() else there
             raise RunError(f"{self.path} is not a run directory: it {there}")
         config = read_json(self.config)
-        if config.get("format") != CONFIG_FORMAT:
-            raise RunError(
-                f"{self.config} has format {config.get('format')!r}, and this version of seqlm reads {CONFIG_FORMAT}"
-            )
-        try:
-            check_config(config)
-        except ValueError as error:
-            raise RunError(f"{self.config} is damaged: {error}") from error
+        check_config(config, self.config)
         return config
 
     def write_vocabulary(self, vocabulary: Vocabulary) -> None:

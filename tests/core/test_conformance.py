@@ -17,8 +17,9 @@ import seqlm_core as seqlm
 from seqlm_core.conformance import cells, tokenizers, training
 from seqlm_core.conformance.check import Check, CheckFailure, Outcome, describe, run_checks
 from seqlm_core.conformance.kinds import KINDS, check_plugin, checks_of, parse_plugin
+from seqlm_core.plugins import foreign
 from seqlm_core.plugins.components import Component
-from seqlm_core.plugins.loading import foreign, installed_plugins
+from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.plugins.options import make_options
 from seqlm_core.plugins.registry import THIS_PROGRAM
 
@@ -32,7 +33,7 @@ BUILT_IN = [
 ]
 WRONG_IN_PROCESSES = """
 import seqlm_core as seqlm
-from seqlm_core.plugins.loading import foreign
+from seqlm_core.plugins import foreign
 
 class Tokenizer:
     def __init__(self):
