@@ -78,7 +78,7 @@ class RandomModel:
     def step_network(self) -> StepNetwork:
         return StepNetwork(self.architecture, self.spec, self.options, self.weights)
 
-    def native_network(self, instruction_set: int | None = None) -> NativeNetwork:
+    def native_network(self, instruction_set: str | None = None) -> NativeNetwork:
         return NativeNetwork(
             self.architecture,
             self.spec,

@@ -13,7 +13,7 @@ from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_optio
 from seqlm_core.command_line.report import epochs_in_words, printed_if_possible
 from seqlm_core.command_line.setting_options import given_settings, setting_options
 from seqlm_core.errors import RunError, UsageError, one_line
-from seqlm_core.reading.unknown import MOST_UNKNOWN, percent
+from seqlm_core.reading.unknown import percent
 from seqlm_core.settings.settings import LanguageSettings
 
 SAMPLE_LENGTH = 400
@@ -96,26 +96,21 @@ def _report(run: Any) -> None:
     if best is None:  # interrupted before there was any epoch, and resumed to no more
         return
     click.echo(f"best epoch   {epochs_in_words(best['epoch'])} of {epochs_in_words(epochs[-1]['epoch'])}")
-    share = _unknown_share(run, "training")
+    unknown = run.config.get("training_unknown_tokens", 0)  # runs of before do not tell
+    share = unknown / max(1, run.config["training_tokens"] - 1)
     note = f" ({percent(share)} of the tokens are unknown)" if share else ""
     click.echo(f"training     {best['training_nats_per_token']:.4f} nats per token{note}")
     if "validation_nats_per_token" in best:
-        share = _unknown_share(run, "validation")
+        share = best.get("validation_unknown_share", 0)  # runs of before do not tell
         told = f"{best['validation_nats_per_token']:.4f} nats per token"
-        if share > MOST_UNKNOWN:
-            told += f" (bits per character withheld: {percent(share)} of the tokens are unknown)"
-        else:
+        if "validation_bits_per_character" in best:
             told += f", {best['validation_bits_per_character']:.4f} bits per character"
             told += f" (not comparable: {percent(share)} of the tokens are unknown)" if share else ""
+        else:
+            told += f" (bits per character withheld: {percent(share)} of the tokens are unknown)"
         click.echo(f"validation   {told}")
     if "both_sides_nats_per_token" in best:
         click.echo(f"both sides   {best['both_sides_nats_per_token']:.4f} nats per token")
     click.echo(f"time         {epochs[-1]['seconds']:.1f} s")
     click.echo(f"run          {run.path}")
     click.echo(f"sample it    seqlm sample {shlex.quote(str(run.path))}{plugin_flags(run.config['plugins'])}")
-
-
-def _unknown_share(run: Any, part: str) -> float:
-    """Return the share of unknown tokens among those that are predicted; 0 where a run of before does not tell."""
-    unknown: int = run.config.get(f"{part}_unknown_tokens", 0)
-    return unknown / max(1, run.config[f"{part}_tokens"] - 1)

@@ -61,7 +61,7 @@ class NativeNetwork(StepNetwork):
         weights: Mapping[str, np.ndarray],
         library: ctypes.CDLL,
         kernel: str,
-        instruction_set: int | None = None,
+        instruction_set: str | None = None,
     ) -> None:
         super().__init__(architecture, cell, options, weights)
         prefixes = [f"forward_stack.{layer}." for layer in range(architecture.layers)]

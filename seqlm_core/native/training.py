@@ -18,19 +18,20 @@ import numpy as np
 
 from seqlm_core.engine.mxnet import drained, mx
 from seqlm_core.engine.threads import usable_cores
-from seqlm_core.native.library import load
+from seqlm_core.native.library import Functions, instruction_sets, is_switched_off, library_path, load
 
-LIBRARY = Path(__file__).with_name("libseqlm_training.so")
+LIBRARY = library_path("training")
 
 # The interface that is described here; the library has a number of its own, in case it was built from other sources.
-INTERFACE = 4
+INTERFACE = 5
+_FUNCTIONS: Functions = {
+    "seqlm_configure": (None, [ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_size_t]),
+}
 
 MXNET = "mxnet"
 MOST_MEMBERS = 1024
 """The most among which the kernels divide the work of a call. The results depend on it, and not on how many threads do
 what falls to these members; unless it is chosen, it is the number of threads."""
-INSTRUCTION_SETS = ("portable", "avx2", "avx512")
-"""What the kernels are compiled for, the slowest first."""
 
 LEAST_MULTIPLICATIONS = 120_000
 """Of a thread between two meetings of the threads, of which there is one at every time step where they share units.
@@ -40,7 +41,7 @@ tokens a second, and lstm, which has just enough, rose from 27,000 to 29,000."""
 
 @functools.cache
 def _load(path: Path) -> ctypes.CDLL | None:
-    library = load(path, "seqlm_training_interface", INTERFACE, "MXNet's operators compute")
+    library = load(path, INTERFACE, _FUNCTIONS, "MXNet's operators compute")
     if library is not None:
         mx.library.load(os.fspath(path.resolve()), verbose=False)
     return library
@@ -48,13 +49,10 @@ def _load(path: Path) -> ctypes.CDLL | None:
 
 def available_kernels() -> list[str]:
     """Return the kernels that can be used here, the slowest first: ``mxnet``, ``native portable`` and so on."""
-    if os.environ.get("SEQLM_NATIVE") == "0":
-        return [MXNET]
-    library = _load(LIBRARY)
+    library = None if is_switched_off() else _load(LIBRARY)
     if library is None:
         return [MXNET]
-    names = INSTRUCTION_SETS[: library.seqlm_training_instruction_sets()]
-    return [MXNET, *(f"native {name}" for name in names)]
+    return [MXNET, *(f"native {name}" for name in instruction_sets(library))]
 
 
 _in_use: str | None = None
@@ -88,13 +86,12 @@ def _use(kernels: str, members: int | None = None) -> str:
     global _in_use
     library = None if kernels == MXNET else _load(LIBRARY)
     if library is not None:
-        instruction_set = INSTRUCTION_SETS.index(kernels.split()[1])
         threads = int(os.environ["OMP_NUM_THREADS"])
-        library.seqlm_training_configure(
+        library.seqlm_configure(
             min(members or threads, MOST_MEMBERS),
             min(threads, usable_cores()),
-            ctypes.c_size_t(LEAST_MULTIPLICATIONS),
-            instruction_set,
+            LEAST_MULTIPLICATIONS,
+            instruction_sets(library).index(kernels.split()[1]),
         )
     _in_use = kernels
     return kernels

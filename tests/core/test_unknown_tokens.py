@@ -12,6 +12,7 @@ from conftest import SMALL
 from tagging import done
 
 import seqlm_core as seqlm
+from seqlm_core.storage.files import read_json, write_json
 from seqlm_core.training.plotting import plot_history
 
 FAR_TOO_GOOD = "FAR TOO GOOD"
@@ -72,6 +73,20 @@ def test_every_record_of_a_validation_has_the_share_of_unknown_tokens(unique_sha
     assert (share > 0) == (unique_share > 0)
     assert ("validation_bits_per_character" in record) == (not withheld)
     assert record["best"]
+
+
+def test_a_run_whose_configuration_does_not_tell_of_unknown_tokens_reports_what_its_records_tell(tmp_path, capsys):
+    text = write(tmp_path / "half.txt", 0.5)
+    settings = ["--tokenizer", "word", "--hidden-size", 8, "--max-steps", 3, "--batch-size", 4, "--warmup", 0]
+    done(capsys, "train", text, *settings, "--schedule", "constant", "--quiet", "--out", tmp_path / "run")
+    config = read_json(tmp_path / "run" / "config.json")
+    for part in ("training", "validation"):
+        del config[f"{part}_unknown_tokens"]
+    write_json(tmp_path / "run" / "config.json", config)
+    printed, _ = done(capsys, "train", "--resume", tmp_path / "run", "--max-steps", 4, "--quiet")
+    (line,) = [line for line in printed.splitlines() if line.startswith("validation ")]
+    assert told_percent(line) == pytest.approx(100 * shares(text)[1], abs=2)
+    assert "bits per character withheld" in line
 
 
 def test_a_training_of_which_half_is_unknown_is_warned_of_loudly(tmp_path, capsys):

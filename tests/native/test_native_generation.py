@@ -20,6 +20,7 @@ from seqlm_core.generation.network import StepNetwork
 from seqlm_core.generation.prompts import Prompt
 from seqlm_core.generation.texts import GeneratedText, TextGenerator
 from seqlm_core.native import generation as native
+from seqlm_core.native.library import instruction_sets
 from seqlm_core.reading.vocabulary import UNKNOWN_ID
 from seqlm_core.settings.decoding_rules import DecodingRules
 
@@ -89,7 +90,7 @@ def test_the_library_is_there_where_a_compiler_is():
 def test_log_probabilities_are_those_of_the_step_network(cell, layers, inputs):
     for units in SIZES:
         model = RandomModel(cell, units, layers, **INPUTS[inputs])
-        for instruction_set in range(LIBRARY.seqlm_instruction_sets()):
+        for instruction_set in instruction_sets(LIBRARY):
             network = model.native_network(instruction_set)
             tokens, found = drawn(network, length=60, rules=DecodingRules(temperature=3.0))
             np.testing.assert_allclose(found[0], log_probabilities_of(model.step_network(), tokens[0]), atol=1e-5)
@@ -101,6 +102,15 @@ def test_each_activation_of_the_simple_network_has_its_kernel():
     assert model.kernel == "rnn_relu"
     tokens, found = drawn(model.native_network(), length=60)
     np.testing.assert_allclose(found[0], log_probabilities_of(model.step_network(), tokens[0]), atol=1e-5)
+
+
+@needs_library
+@pytest.mark.parametrize("options", [(), (("activation", "relu"),)])
+def test_what_is_not_a_number_is_not_hidden(options):
+    model = RandomModel("rnn", options=options)
+    model.weights["forward_stack.0.h2h_bias"][3] = np.nan
+    _, found = drawn(model.native_network(), length=3)
+    assert np.isnan(found).all()
 
 
 @needs_library
@@ -274,8 +284,8 @@ def test_what_does_not_fit_is_refused_before_the_library_is_called():
             draw(**wrong)
     with pytest.raises(ValueError, match="a token is not from 0 to 29"):
         model.read([30], model.begin(1))
-    with pytest.raises(IndexError, match="instruction sets"):
-        RandomModel().native_network(instruction_set=9)
+    with pytest.raises(LookupError, match=r"instruction sets portable.* not avx9"):
+        RandomModel().native_network(instruction_set="avx9")
 
 
 @needs_library

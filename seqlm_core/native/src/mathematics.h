@@ -19,6 +19,8 @@ namespace seqlm {
 // Float: float, or a vector of them; Bits: an unsigned integer of 32 bits, or as many of them.
 template <class Float, class Bits>
 struct Mathematics {
+    using Number = Float;
+
     // exp(x) in two parts: power * (1 + rest), where power is a power of two.
     struct Exponential {
         Float power;

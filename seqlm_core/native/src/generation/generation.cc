@@ -6,7 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <iterator>
 
+#include "../exported.h"
+#include "../instruction_sets.h"
 #include "decoding.h"
 #include "network.h"
 
@@ -67,29 +70,13 @@ struct Functions {
 
 SEQLM_FUNCTIONS(portable, )
 
-#if defined(__GNUC__) && defined(__x86_64__)
-
-SEQLM_FUNCTIONS(avx2, __attribute__((target("avx2,fma"))))
-SEQLM_FUNCTIONS(
-    avx512, __attribute__((target("avx2,fma,avx512f,avx512vl,avx512bw,avx512dq,prefer-vector-width=512")))
-)
-
-// How many of the instruction sets below this processor has.
-int instruction_sets() {
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 1;
-    const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-                            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
-    return has_avx512 ? 3 : 2;
-}
+#if defined(SEQLM_X86_64)
+SEQLM_FUNCTIONS(avx2, __attribute__((target(SEQLM_AVX2))))
+SEQLM_FUNCTIONS(avx512, __attribute__((target(SEQLM_AVX512))))
 
 constexpr Functions functions[] = {portable, avx2, avx512};
-
 #else
-
-int instruction_sets() { return 1; }
-
 constexpr Functions functions[] = {portable};
-
 #endif
 
 struct Model {
@@ -99,18 +86,19 @@ struct Model {
 
 }  // namespace
 
-#define SEQLM_EXPORT extern "C" __attribute__((visibility("default")))
-
 // The number of this interface. It changes whenever the interface does.
-SEQLM_EXPORT int seqlm_generation_interface() { return 1; }
+SEQLM_EXPORT int seqlm_interface() { return 2; }
 
-// How many instruction sets there are to choose from, from 0 (portable) on. The last is the fastest.
-SEQLM_EXPORT int seqlm_instruction_sets() { return instruction_sets(); }
+// The name of an instruction set that the functions can be chosen for, from 0 on, the slowest first; null beyond the last.
+SEQLM_EXPORT const char* seqlm_instruction_set(std::size_t number) {
+    return seqlm::instruction_set_name(number, std::size(functions));
+}
 
-// Makes a model of weights, which are copied; see Network. Returns null where there is no memory for it.
+// Makes a model of weights, which are copied; see Network. Returns null where there is no memory for it, or no cell of
+// this name.
 SEQLM_EXPORT void* seqlm_new_model(
-    int instruction_set,
-    int kernel,
+    std::size_t instruction_set,
+    const char* cell,
     std::size_t vocabulary,
     std::size_t units,
     std::size_t layers,
@@ -120,7 +108,9 @@ SEQLM_EXPORT void* seqlm_new_model(
     const float* output_weight,
     const float* output_bias
 ) try {
-    const seqlm::Sizes sizes{static_cast<seqlm::Kernel>(kernel), vocabulary, units, layers, channels};
+    const seqlm::CellFacts* const found = seqlm::cell_named(cell);
+    if (!found) return nullptr;
+    const seqlm::Sizes sizes{found->kind, vocabulary, units, layers, channels};
     return new Model{Network(sizes, inputs, layer_weights, output_weight, output_bias), functions[instruction_set]};
 } catch (const std::exception&) {
     return nullptr;

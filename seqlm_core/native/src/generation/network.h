@@ -7,13 +7,13 @@
 #include <cstdint>
 #include <vector>
 
-#include "cells.h"
 #include "matrix.h"
+#include "step.h"
 
 namespace seqlm {
 
 struct Sizes {
-    Kernel kernel;
+    CellKind cell;
     std::size_t vocabulary, units, layers;
     std::size_t channels;  // of the embeddings; 0 where the lowest layer's product with each token is known
 };
@@ -38,7 +38,7 @@ public:
     )
         : sizes_(sizes),
           output_(output_weight, output_bias, 1, sizes.vocabulary, sizes.units) {
-        const std::size_t gates = gates_of(sizes.kernel);
+        const std::size_t gates = gates_of(sizes.cell);
         const std::size_t parts = sizes.channels ? 1 : gates, part = sizes.channels ? sizes.channels : sizes.units;
         input_stride_ = parts * padded(part);
         inputs_ = Array(sizes.vocabulary * input_stride_);
@@ -56,7 +56,7 @@ public:
     std::size_t vocabulary() const { return sizes_.vocabulary; }
 
     // Numbers in the states of one text: for each layer its states, each padded.
-    std::size_t state_size() const { return sizes_.layers * states_of(sizes_.kernel) * padded(sizes_.units); }
+    std::size_t state_size() const { return sizes_.layers * states_of(sizes_.cell) * padded(sizes_.units); }
 
     Scratch scratch() const {
         const std::size_t gates = from_hidden_.front().outputs();
@@ -74,21 +74,15 @@ public:
                 from_input = scratch.from_input.data();
             }
             from_hidden_[layer](states, scratch.from_hidden.data());
-            const float* from_hidden = scratch.from_hidden.data();
-            switch (sizes_.kernel) {
-                case Kernel::rnn_tanh: step_rnn_tanh(from_input, from_hidden, states, size); break;
-                case Kernel::rnn_relu: step_rnn_relu(from_input, from_hidden, states, size); break;
-                case Kernel::gru: step_gru(from_input, from_hidden, states, size); break;
-                case Kernel::lstm: step_lstm(from_input, from_hidden, states, states + size, size); break;
-            }
+            step(sizes_.cell, from_input, scratch.from_hidden.data(), states, size);
             below = states;
-            states += states_of(sizes_.kernel) * size;
+            states += states_of(sizes_.cell) * size;
         }
     }
 
     // Scores all tokens by the output of the uppermost layer.
     SEQLM_INLINE void predict(const float* states, Scratch& scratch) const {
-        const float* hidden = states + (sizes_.layers - 1) * states_of(sizes_.kernel) * padded(sizes_.units);
+        const float* hidden = states + (sizes_.layers - 1) * states_of(sizes_.cell) * padded(sizes_.units);
         float* scores = scratch.scores.data();
         output_(hidden, scores);
         const float highest = largest_of(scores, output_.outputs());

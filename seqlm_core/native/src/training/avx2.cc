@@ -1,7 +1,7 @@
 #include "standard_headers.h"
 
-#if defined(SEQLM_X86_64)
-#pragma GCC target("avx2,fma")
+#if defined(SEQLM_HAS_AVX)
+SEQLM_COMPILE_FOR(SEQLM_AVX2)
 #define SEQLM_INSTRUCTION_SET avx2
 #define SEQLM_LANES 8
 #define SEQLM_TILE_VECTORS 2

@@ -8,16 +8,14 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../cells/cells.h"
+#include "../instruction_sets.h"
 #include "memory.h"
 
 namespace seqlm {
 
-enum class Cell { rnn_tanh, rnn_relu, gru, lstm };
-
-inline constexpr std::size_t gates_of(Cell cell) { return cell == Cell::lstm ? 4 : cell == Cell::gru ? 3 : 1; }
-
 struct LayerSizes {
-    Cell cell;
+    CellKind cell;
     std::size_t time, batch, units;
     bool reverse;  // read each sequence from its end
 
@@ -133,8 +131,9 @@ struct Kernels {
     void (*update)(const UpdateRule&, const Parameter*, std::size_t count, double* sums, int members);
 };
 
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)
-#define SEQLM_X86_64
+// Clang cannot choose an instruction set for the rest of a file.
+#if defined(SEQLM_X86_64) && !defined(__clang__)
+#define SEQLM_HAS_AVX
 #endif
 
 namespace portable {
@@ -146,5 +145,14 @@ extern const Kernels kernels;
 namespace avx512 {
 extern const Kernels kernels;
 }
+
+// Of each instruction set that they are compiled for.
+constexpr const Kernels* all_kernels[] = {
+    &portable::kernels,
+#if defined(SEQLM_HAS_AVX)
+    &avx2::kernels,
+    &avx512::kernels,
+#endif
+};
 
 }  // namespace seqlm

@@ -91,8 +91,10 @@ public:
 private:
     static constexpr std::size_t cell_columns = Cell::gates * lanes;  // those of a block of units
     static constexpr std::size_t kept_size = Cell::kept * lanes;
-    static_assert(Cell::blocks * cell_columns % panel == 0, "the chunks of the weights are whole panels");
-    static_assert(row_group * Cell::blocks * cell_columns <= chunk_size, "there is room for one");
+    // The weights are packed by chunks of so many blocks that all of their gates fill whole panels, of 2 or 4 vectors.
+    static constexpr std::size_t chunk_blocks = Cell::gates % 4 == 0 ? 1 : 4;
+    static_assert(chunk_blocks * cell_columns % panel == 0, "the chunks of the weights are whole panels");
+    static_assert(row_group * chunk_blocks * cell_columns <= chunk_size, "there is room for one");
 
     // What reaches the inputs may differ from what reaches h. Two of each: one is filled while others read the other.
     static constexpr std::size_t rings = Cell::reaches_back ? 4 : 2;
@@ -210,10 +212,10 @@ private:
     bool units_are_shared() const { return division_.shares > 1; }
 
     void read(const Packed& weights, const float* bias, float* products, const Member& member, Range steps) {
-        const Share own = share(member, Cell::blocks * lanes);
+        const Share own = share(member, chunk_blocks * lanes);
         // As many blocks at a time as there is room for their products with a group of rows.
         const std::size_t rows_at_once = smaller(row_group, own.sequences.size());
-        const std::size_t blocks_at_once = chunk_size / (rows_at_once * cell_columns) / Cell::blocks * Cell::blocks;
+        const std::size_t blocks_at_once = chunk_size / (rows_at_once * cell_columns) / chunk_blocks * chunk_blocks;
         for (std::size_t step = steps.first; step < steps.last; ++step) {
             const float* before = hidden_before(step);
             for (std::size_t first = own.units.first / lanes; first < own.units.last / lanes; first += blocks_at_once) {
@@ -332,7 +334,7 @@ private:
         const std::size_t carried = (sequence - own.sequences.first) * padded(units_) + block * lanes;
         float* const hidden = work.hidden(own.group) + carried;
         float* const carried_memory = work.memory(own.group) + carried;
-        CellGradient<Cell::gates> to{};
+        typename Cell::Gradient to{};
         if (step < end) {
             const bool is_last = step + 1 == end;
             const float* const keep = kept(own, step, sequence, block);
@@ -435,10 +437,10 @@ private:
 template <class Work>
 SEQLM_INLINE void with_cell(const LayerForward& layer, LayerState& state, int members, const Work& work) {
     switch (layer.sizes.cell) {
-        case Cell::rnn_tanh: return work(Layer<Rnn<false>>(layer, state, members));
-        case Cell::rnn_relu: return work(Layer<Rnn<true>>(layer, state, members));
-        case Cell::gru: return work(Layer<Gru>(layer, state, members));
-        case Cell::lstm: return work(Layer<Lstm>(layer, state, members));
+        case CellKind::rnn_tanh: return work(Layer<Rnn<OfVector, false>>(layer, state, members));
+        case CellKind::rnn_relu: return work(Layer<Rnn<OfVector, true>>(layer, state, members));
+        case CellKind::gru: return work(Layer<Gru<OfVector>>(layer, state, members));
+        case CellKind::lstm: return work(Layer<Lstm<OfVector>>(layer, state, members));
     }
 }
 

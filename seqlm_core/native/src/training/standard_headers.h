@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "../mathematics.h"
+#include "../cells/cells.h"
 #include "kernels.h"
 #include "team.h"
 

@@ -1,0 +1,40 @@
+// The instruction sets for which loops are compiled, the slowest first. Each has all that those before it have.
+
+#pragma once
+
+#include <cstddef>
+
+// For the attribute `target` and, by SEQLM_COMPILE_FOR, for the rest of a file.
+#define SEQLM_AVX2 "avx2,fma"
+#define SEQLM_AVX512 "avx2,fma,avx512f,avx512vl,avx512bw,avx512dq,prefer-vector-width=512"
+
+#define SEQLM_COMPILE_FOR(what) SEQLM_PRAGMA(GCC target(what))
+#define SEQLM_PRAGMA(words) _Pragma(#words)
+
+// Who compiles can choose an instruction set for a function.
+#if defined(__GNUC__) && defined(__x86_64__)
+#define SEQLM_X86_64
+#endif
+
+namespace seqlm {
+
+constexpr const char* instruction_sets[] = {"portable", "avx2", "avx512"};
+
+// How many of them this processor has.
+inline std::size_t usable_instruction_sets() {
+#if defined(SEQLM_X86_64)
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 1;
+    const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
+    return has_avx512 ? 3 : 2;
+#else
+    return 1;
+#endif
+}
+
+// The name of one of them, of those that a library has been compiled for; null where this processor has no more.
+inline const char* instruction_set_name(std::size_t number, std::size_t compiled) {
+    return number < compiled && number < usable_instruction_sets() ? instruction_sets[number] : nullptr;
+}
+
+}  // namespace seqlm
