@@ -170,10 +170,12 @@ def has_a_say_in_bits() -> dict[str, str]:
 
 
 def processor() -> str:
-    """Return maker, family and model, by which MXNet's operators choose their instructions."""
+    """Return maker, family, model and vector instructions, by which MXNet's operators choose how they compute."""
     described = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     found = [re.search(rf"^{name}\s*: (.*)$", described, re.MULTILINE) for name in ("vendor_id", "cpu family", "model")]
-    return " ".join(match[1] if match else "?" for match in found)
+    flags = re.search(r"^flags\s*: (.*)$", described, re.MULTILINE)
+    vectors = [name for name in ("avx2", "avx512f") if flags and name in flags[1].split()]
+    return " ".join([*(match[1] if match else "?" for match in found), *vectors])
 
 
 def compiler() -> str:
