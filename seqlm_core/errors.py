@@ -1,4 +1,8 @@
-"""Errors that a user can mend: each says in one or two lines what is wrong, where, and the mend."""
+"""Errors that a user can mend: each says in one or two lines what is wrong, where, and the mend.
+
+Messages name settings and arguments as Python does, within backticks, as in `learning_rate`. The command line shows
+these names as its options. What Python and the command line mend in different ways is an attribute of the error.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,6 @@ class SeqlmError(Exception):
     """Something failed that is not a fault in seqlm; the command line prints it and exits with 1."""
 
     exit_code = 1
-
-
-# Messages name settings and arguments as Python does, within backticks, as in `learning_rate`, so that the command line
-# can spell them as its options.
 
 
 def one_line(error: BaseException) -> str:
@@ -61,15 +61,15 @@ class TextError(SeqlmError):
 
 
 class ResumableError(SeqlmError):
-    """Something after which a run can be resumed; the message says how.
+    """Something happened after which a run can be resumed; the message says how.
 
     Args:
         message: what happened.
-        resumable: the directory of the run; None where there is none to be resumed.
+        resumable: the directory of the run; None if there is no run to resume.
 
     Attributes:
-        message: without the line that resumes.
-        resumable: likewise.
+        message: what happened, without how to resume the run.
+        resumable: the directory of the run; None if there is no run to resume.
     """
 
     def __init__(self, message: str, resumable: Path | None = None) -> None:
@@ -81,6 +81,28 @@ class ResumableError(SeqlmError):
 
 class RunError(ResumableError):
     """A run directory is missing, damaged, or not usable for what was asked."""
+
+
+class PluginNotLoadedError(RunError):
+    """A run needs a plugin that is in a file, which has not been loaded; the message says how to load it.
+
+    Args:
+        message: what is missing.
+        file: the path of the file.
+
+    Attributes:
+        message: what is missing, without how to load it.
+        file: the path of the file.
+    """
+
+    def __init__(self, message: str, file: str) -> None:
+        super().__init__(f"{message}: seqlm_core.load_plugin({file!r})")
+        self.message = message
+        self.file = file
+
+
+class RunExistsError(ResumableError, UsageError):
+    """A new run would go where another run is, which can be resumed."""
 
 
 class NonFiniteLossError(SeqlmError):

@@ -7,10 +7,10 @@ import sys
 
 import click
 
+from seqlm_core.command_line.assignments import parse_assignments
 from seqlm_core.command_line.notices import be_quiet
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.errors import SeqlmError, UsageError
-from seqlm_core.plugins.options import parse_assignments
 
 
 @click.command("check")

@@ -1,4 +1,4 @@
-"""The ``seqlm`` command itself: its subcommands, and how errors are told."""
+"""The entry of the ``seqlm`` command: it runs the command line and reports errors."""
 
 from __future__ import annotations
 
@@ -11,54 +11,13 @@ from collections.abc import Iterator
 
 import click
 
-from seqlm_core.command_line.check import check_command
-from seqlm_core.command_line.evaluate import evaluate_command
-from seqlm_core.command_line.infill import infill_command
-from seqlm_core.command_line.new_plugin import new_plugin_command
-from seqlm_core.command_line.plugins import plugins_command
-from seqlm_core.command_line.sample import sample_command
-from seqlm_core.command_line.score import score_command
-from seqlm_core.command_line.setting_options import flag_of
-from seqlm_core.command_line.tag import tag_group
-from seqlm_core.command_line.train import train_command
+from seqlm_core.command_line.commands import cli
 from seqlm_core.command_line.words import in_words, with_flags
-from seqlm_core.errors import SeqlmError, SettingError, TrainingInterrupted
+from seqlm_core.errors import SeqlmError, TrainingInterrupted
 from seqlm_core.plugins.loading import broken_logger
 from seqlm_core.storage.streams import BestEffortStream, drop_unwritten, open_missing_standard_streams
-from seqlm_core.version import __version__
 
 INTERRUPTED = 128 + signal.SIGINT
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
-@click.version_option(__version__, prog_name="seqlm")
-@click.option(
-    "--traceback",
-    "with_traceback",
-    is_flag=True,
-    help="Before an error, show the lines of code that led to it; of use to who writes a plugin.",
-)
-@click.pass_context
-def cli(context: click.Context, with_traceback: bool) -> None:
-    """Train recurrent models of sequences: language models that write text, and taggers."""
-    if with_traceback:
-        context.ensure_object(list).append(True)
-    if context.invoked_subcommand is None:
-        click.echo(context.get_help())
-
-
-for command in (
-    train_command,
-    sample_command,
-    infill_command,
-    evaluate_command,
-    score_command,
-    tag_group,
-    plugins_command,
-    check_command,
-    new_plugin_command,
-):
-    cli.add_command(command)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -84,8 +43,6 @@ def _run(arguments: list[str] | None) -> int:
         code = INTERRUPTED
     except click.ClickException as error:
         code = _fail(error.format_message(), error.exit_code)
-    except SettingError as error:
-        code = _fail(f"{flag_of(error.setting)} {with_flags(error.problem)}", error.exit_code)
     except TrainingInterrupted as error:
         print(f"seqlm: {in_words(error)}", file=sys.stderr)
         code = error.exit_code

@@ -1,9 +1,10 @@
-"""The option ``--plugin`` of the commands that use plugins."""
+"""The option ``--plugin`` of the commands that use plugins in files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,3 +25,17 @@ def load_plugin_files(files: Iterable[str]) -> list[Source]:
     from seqlm_core.plugins.files import load_plugin
 
     return [load_plugin(file) for file in files]
+
+
+def plugin_flag(file: str) -> str:
+    """Return what a command needs to find the plugin in a file: `` --plugin FILE``."""
+    return f" --plugin {shlex.quote(file)}"
+
+
+def plugin_flags(recorded: Mapping[str, Any]) -> str:
+    """Return what a command needs to find the plugins that a run has recorded: `` --plugin FILE`` for each file."""
+    from seqlm_core.plugins.registry import Source
+
+    sources = [Source(plugin["distribution"], plugin["version"]) for plugin in recorded.values()]
+    files = dict.fromkeys(source.file for source in sources if source.file is not None)
+    return "".join(map(plugin_flag, files))

@@ -7,7 +7,7 @@ from typing import Any, Callable
 
 import click
 
-from seqlm_core.plugins.options import parse_assignments
+from seqlm_core.command_line.assignments import parse_assignments
 from seqlm_core.settings.settings import TrainingSettings, setting_types
 
 

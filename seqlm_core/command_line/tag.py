@@ -11,7 +11,7 @@ from typing import Any, Callable
 import click
 
 from seqlm_core.command_line.notices import be_quiet
-from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
+from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_flags, plugin_option
 from seqlm_core.command_line.report import epochs_in_words, printed_if_possible
 from seqlm_core.command_line.setting_options import given_settings, setting_options
 from seqlm_core.errors import UsageError
@@ -228,8 +228,6 @@ def _print_scores(kind: str, scores: dict[str, Any]) -> None:
 
 def _report(run: Any) -> None:
     """Print the figures of the best epoch, and what to do next."""
-    from seqlm_core.plugins.files import plugin_flags
-
     epochs = [record for record in run.history() if record["kind"] == "epoch"]
     best = next((record for record in reversed(epochs) if record["best"]), None)
     if best is None:  # interrupted before there was any epoch, and resumed to no more

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from seqlm_core.command_line.notices import be_quiet
-from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
+from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_flags, plugin_option
 from seqlm_core.command_line.report import epochs_in_words, printed_if_possible
 from seqlm_core.command_line.setting_options import given_settings, setting_options
 from seqlm_core.errors import RunError, UsageError, one_line
@@ -80,8 +80,6 @@ def train_command(
 
 def _report(run: Any) -> None:
     """Print the figures of the best epoch, a sample, and what to do next."""
-    from seqlm_core.plugins.files import plugin_flags
-
     epochs = [record for record in run.history() if record["kind"] == "epoch"]
     best = next((record for record in reversed(epochs) if record["best"]), None)
     try:

@@ -129,5 +129,5 @@ def compute_device(name: str) -> mx.Context:
     index = int(name.partition(":")[2] or 0)
     if index >= count:
         found = f"{count} found" if count else "none found, or this MXNet is built without CUDA"
-        raise SeqlmError(f"--device {name} is not there ({found}); use --device cpu")
+        raise SeqlmError(f"`device` {name} is not there ({found}); use `device` cpu")
     return mx.gpu(index)

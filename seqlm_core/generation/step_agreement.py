@@ -16,7 +16,6 @@ from seqlm_core.errors import one_line
 from seqlm_core.model.build import LayerReading
 from seqlm_core.model.language_network import LanguageNetwork
 from seqlm_core.plugins.components import Component
-from seqlm_core.plugins.foreign import check_command
 from seqlm_core.plugins.specs import CellSpec
 
 logger = logging.getLogger("seqlm")
@@ -53,11 +52,11 @@ def step_problem(model: LanguageNetwork, cell: Component[CellSpec]) -> str | Non
 def warn_of_step(cell: Component[CellSpec], problem: str) -> None:
     """Say that texts are generated through the layer, and why."""
     logger.warning(
-        "the step of cell %r of %s %s: texts are made by the layer, which is slower; try %s",
+        "the step of cell %r of %s %s: texts are made by the layer, which is slower; try seqlm check cell:%s",
         cell.spec.name,
         cell.source,
         problem,
-        check_command(cell.spec),
+        cell.spec.name,
     )
 
 

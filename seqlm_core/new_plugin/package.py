@@ -60,7 +60,7 @@ def new_plugin(name: str, kind: str, parent: PathLike = ".") -> Path:
             path.parent.mkdir(exist_ok=True)
             path.write_text(_filled(template, values), encoding="utf-8")
     except FileExistsError as error:
-        raise UsageError(f"{directory} exists already; remove it, or choose another name or --directory") from error
+        raise UsageError(f"{directory} exists already; remove it, or choose another name or `parent`") from error
     except OSError as error:
         raise UsageError(f"{error.filename or directory} cannot be written: {error.strerror}") from error
     return directory

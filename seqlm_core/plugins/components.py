@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, Generic
 
-from seqlm_core.errors import PluginError, RunError, UnknownNameError
+from seqlm_core.errors import PluginError, PluginNotLoadedError, RunError, UnknownNameError
 from seqlm_core.plugins.foreign import plugin_code
 from seqlm_core.plugins.guarded_tokenizer import guarded_tokenizer
 from seqlm_core.plugins.loading import Plugins
@@ -192,9 +192,8 @@ def _check_plugin_of_run(made_with: Mapping[str, Any], registry: Registry[Any], 
                     f"broken: {broken.cause}"
                 )
     if source is None and brought_by.file is not None:
-        raise RunError(
-            f"the run was made with {what} of the plugin {brought_by.file}, which is not loaded: "
-            f"give --plugin {brought_by.file} (in Python seqlm_core.load_plugin)"
+        raise PluginNotLoadedError(
+            f"the run was made with {what} of the plugin {brought_by.file}, which is not loaded", brought_by.file
         )
     if source is None:
         raise RunError(

@@ -5,12 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import shlex
 import sys
 import types
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from seqlm_core.errors import PluginError, UsageError
 from seqlm_core.plugins.foreign import describe
@@ -53,13 +50,6 @@ def load_plugin(path: PathLike) -> Source:
     finally:
         sys.stderr.write(printed.getvalue())
     return source
-
-
-def plugin_flags(recorded: Mapping[str, Any]) -> str:
-    """Return what a command needs to find the plugins that a run has recorded: `` --plugin FILE`` for each file."""
-    sources = [Source(plugin["distribution"], plugin["version"]) for plugin in recorded.values()]
-    files = dict.fromkeys(source.file for source in sources if source.file is not None)
-    return "".join(f" --plugin {shlex.quote(file)}" for file in files)
 
 
 def _executed(file: Path, text: bytes) -> types.ModuleType:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import shlex
 import sysconfig
 import traceback
 from collections.abc import Iterator
@@ -75,31 +74,16 @@ def plugin_failure(spec: Any, problem: BaseException | str, what: str = "fails")
         code = getattr(spec.build, "__code__", None)
         place = None if code is None else f"{code.co_filename}:{code.co_firstlineno}"
     at = f" ({place})" if place else ""
-    return PluginRuntimeError(
-        f"{plugin_title(spec)} {what}: {problem}{at}; try {check_command(spec)} (seqlm --traceback shows all of it)"
-    )
+    return PluginRuntimeError(f"{plugin_title(spec)} {what}: {problem}{at}; try seqlm check {spec.kind}:{spec.name}")
 
 
 def plugin_title(spec: Any) -> str:
     """Return kind and name of a plugin, and what brought it unless it is built in."""
-    source = _source(spec)
-    brought_by = "" if source is None or source.built_in else f" of {source}"
-    return f"{spec.kind}:{spec.name}{brought_by}"
-
-
-def check_command(spec: Any) -> str:
-    """Return the command that checks a plugin."""
-    source = _source(spec)
-    flags = "" if source is None or source.file is None else f" --plugin {shlex.quote(source.file)}"
-    return f"seqlm check {spec.kind}:{spec.name}{flags}"
-
-
-def _source(spec: Any) -> Any:
-    """Return what brought a plugin; None where it is not registered."""
     from seqlm_core.plugins.loading import installed_plugins
 
-    registry = next(registry for registry in installed_plugins().registries if registry.kind == spec.kind)
-    return next((entry.source for entry in registry if entry.spec.name == spec.name), None)
+    source = installed_plugins().source_of(spec.kind, spec.name)
+    brought_by = "" if source is None or source.built_in else f" of {source}"
+    return f"{spec.kind}:{spec.name}{brought_by}"
 
 
 def _foreign_frame(error: BaseException) -> traceback.FrameSummary | None:

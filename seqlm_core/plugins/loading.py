@@ -27,7 +27,7 @@ from seqlm_core.version import __version__
 
 logger = logging.getLogger("seqlm")
 broken_logger = logging.getLogger("seqlm.broken_plugins")
-"""Warns of broken plugins; ``seqlm plugins``, which lists them, and ``--quiet`` silence it."""
+"""Warns of broken plugins; ``seqlm plugins``, which lists them, and quiet commands silence it."""
 
 ENTRY_POINT_GROUP = "seqlm"
 BUILT_IN_DISTRIBUTION = "seqlm"
@@ -71,6 +71,11 @@ class Plugins:
         """The plugins that failed, and the single names that are taken or contested."""
         refused = [refusal for registry in self.registries for refusal in registry.refused()]
         return self.failed + [BrokenPlugin(entry.spec.name, entry.source, cause) for entry, cause in refused]
+
+    def source_of(self, kind: str, name: str) -> Source | None:
+        """Return what brought the plugin of this kind and name; None where none is registered."""
+        entries = [entry for registry in self.registries if registry.kind == kind for entry in registry]
+        return next((entry.source for entry in entries if entry.spec.name == name), None)
 
     def register(self, plugin: object, source: Source = THIS_PROGRAM) -> None:
         """Add what ``plugin``, a module or an object with hook implementations, has to offer.

@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import inspect
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
 from seqlm_core.errors import PluginError, UsageError
@@ -85,24 +85,6 @@ def make_options(spec: HasOptions, given: Mapping[str, Any]) -> Any:
         return spec.options(**values)
     except ValueError as error:
         raise UsageError(f"options of {spec.kind} {spec.name!r}: {error}") from error
-
-
-def parse_assignments(texts: Iterable[str], flag: str) -> dict[str, str]:
-    """Turn ``["NAME=VALUE", ...]`` into a dictionary.
-
-    Raises:
-        UsageError: a text has no ``=``, or a name is given twice.
-    """
-    given: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not name or not equals:
-            raise UsageError(f"{flag} {text!r} must be written NAME=VALUE")
-        name = name.replace("-", "_")
-        if name in given:
-            raise UsageError(f"{flag} {name} is given twice")
-        given[name] = value
-    return given
 
 
 def describe_options(options: type) -> list[dict[str, Any]]:

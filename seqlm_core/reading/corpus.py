@@ -110,7 +110,7 @@ def read_corpus(
         held_out = _number_tokens(_part(files, lengths, encoding, cut, end), tokenizer, numbers)
         if len(training.ids) < 2 and numbers:
             raise TextError(
-                f"{_names(paths)} is so short that --validation-fraction {validation_fraction} leaves "
+                f"{_names(paths)} is so short that `validation_fraction` {validation_fraction} leaves "
                 f"{len(training.ids)} tokens to train on"
             )
     for file in files:

@@ -189,19 +189,19 @@ def _decoded(blocks: Iterator[bytes], path: Path, encoding: str) -> Iterator[str
         except UnicodeError as error:
             at = bytes_before - undecoded + getattr(error, "start", 0)
             raise TextError(
-                f"{path} is not {encoding}: byte {at} cannot be decoded; give its real encoding with --encoding"
+                f"{path} is not {encoding}: byte {at} cannot be decoded; give its real encoding with `encoding`"
             ) from error
         nul = text.find("\0")
         if nul >= 0:
             raise TextError(
                 f"{path} holds a NUL at character {characters_before + nul}: it is no text file, or needs another "
-                "--encoding"
+                "`encoding`"
             )
         surrogate = None if text.isascii() else LONE_SURROGATE.search(text)
         if surrogate:
             raise TextError(
                 f"{path} holds half of a character (a lone surrogate) at character "
-                f"{characters_before + surrogate.start()}: it is damaged, or needs another --encoding"
+                f"{characters_before + surrogate.start()}: it is damaged, or needs another `encoding`"
             )
         if text:
             yield text

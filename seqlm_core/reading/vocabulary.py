@@ -43,7 +43,7 @@ class Vocabulary:
         if max_vocabulary:
             kept = kept[:max_vocabulary]
         if not kept:
-            raise TextError(f"no token occurs {min_count} times or more in the training text; lower --min-count")
+            raise TextError(f"no token occurs {min_count} times or more in the training text; lower `min_count`")
         known = [counts[token] for token in kept]
         return cls(kept, [sum(counts.values()) - sum(known), *known])
 

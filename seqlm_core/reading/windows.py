@@ -39,7 +39,7 @@ class WindowPlan:
         if most < 1:
             raise TextError(
                 f"{name} has {tokens} tokens to train on, fewer than the {sequence_length + 1} of one window; lower "
-                "--sequence-length or --validation-fraction, or give more text"
+                "`sequence_length` or `validation_fraction`, or give more text"
             )
         return cls(tokens, sequence_length, min(batch_size, most))
 

@@ -55,8 +55,8 @@ def resumed_settings(run: Run[SettingsT], changes: Mapping[str, Any]) -> Setting
             raise SettingError(
                 name,
                 f"cannot change on resuming a run whose {settings.schedule} schedule depends on it; "
-                f"--init-from {shlex.quote(str(run.path))} begins a new run with its weights, and a run with "
-                "--schedule constant can be made longer",
+                f"`init_from` {shlex.quote(str(run.path))} begins a new run with its weights, and a run with "
+                "`schedule` constant can be made longer",
             )
     # All others stay as they were recorded, also where a plugin has an option more by now.
     return settings.replace(**{name: getattr(new, name) for name in changes if name in changeable})

@@ -9,7 +9,7 @@ from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.runs.training_texts import TrainingTexts
 from seqlm_core.settings.settings import LanguageSettings
 
-TO_KNOW_MORE = "try a lower --min-count, another --tokenizer, or more text"
+TO_KNOW_MORE = "try a lower `min_count`, another `tokenizer`, or more text"
 
 
 def read_training_corpus(

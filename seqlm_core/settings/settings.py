@@ -62,7 +62,7 @@ class TrainingSettings:
     embedding_size: int | None = _setting(
         None,
         "Size of token embeddings; 0 reads tokens one-hot.  [default: 0 up to 32 different tokens; above that "
-        "the smaller of --hidden-size and their number]",
+        "the smaller of the hidden size and their number]",
         minimum=0,
         maximum=LARGEST_SIZE,
         shapes_model=True,

@@ -37,7 +37,7 @@ def save_checkpoint(path: Path, arrays: dict[str, np.ndarray], state: dict[str, 
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise NonFiniteLossError(
-                f"{name} is not finite any more, so no checkpoint is written; try a lower --learning-rate"
+                f"{name} is not finite any more, so no checkpoint is written; try a lower `learning_rate`"
             )
     text = json.dumps(state, sort_keys=True)
     metadata = {"format": FORMAT, "state": text, "digest": _digest(arrays, text)}

@@ -31,7 +31,7 @@ def locked(directory: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise RunError(
-                f"another process is training into {directory}; wait for it, or name another --out"
+                f"another process is training into {directory}; wait for it, or name another `out`"
             ) from error
         yield
     finally:

@@ -197,7 +197,7 @@ class TrainingLoop:
             if not math.isfinite(loss):
                 raise NonFiniteLossError(
                     f"the training loss is {loss} at step {step}; "
-                    f"try a lower --learning-rate, {clipping_advice(self.settings.clip_norm)} or a longer --warmup"
+                    f"try a lower `learning_rate`, {clipping_advice(self.settings.clip_norm)} or a longer `warmup`"
                 )
             self._since_report.add(loss, predictions)
             self._since_epoch.add(loss, predictions)

@@ -98,7 +98,7 @@ class ChoosingWordTokenizer(WordTokenizer):
             self.cut_by("unicode")
             logger.info(
                 "words are cut by Unicode's word boundaries, since %.1f %% of the characters are of scripts without "
-                "spaces, or punctuation marks that --tokenizer-option boundaries=nltk leaves on words",
+                "spaces, or punctuation marks that `tokenizer_options` boundaries=nltk leaves on words",
                 100 * left / characters,
             )
 

@@ -288,9 +288,14 @@ def test_an_empty_out_is_a_usage_error(capsys, tmp_path, short_text, monkeypatch
 
 def test_a_run_is_not_replaced_unasked(capsys, copied, short_text):
     before = tree(copied)
-    words = [f"--out {copied}", f"--resume {copied}", "--overwrite"]
+    words = [f"--out {copied} holds another run, which --overwrite would", f"seqlm train --resume {copied}"]
     refused(capsys, 2, words, "train", short_text, *TINY, "--out", copied)
     assert tree(copied) == before
+
+
+def test_a_damaged_run_is_not_replaced_unasked_either(capsys, copied, short_text):
+    (copied / "config.json").write_text("{}")
+    refused(capsys, 2, [f"--out {copied}", "--overwrite"], "train", short_text, *TINY, "--out", copied)
 
 
 def test_overwriting_does_not_remove_the_text_that_is_read(capsys, copied, short_text):

@@ -133,11 +133,22 @@ def test_a_run_is_used_with_the_file_given_again_and_refused_without_it(seqlm, f
     path = folder / "wave.py"
     assert err.splitlines()[-1] == (
         f"seqlm: error: the run was made with cell 'waves' of the plugin {path}, which is not loaded: "
-        f"give --plugin {path} (in Python seqlm_core.load_plugin)"
+        f"give --plugin {path}"
     )
     code, out, err = seqlm(*arguments, "--plugin", "wave.py")
     assert code == 0, err
     assert out
+
+
+def test_python_says_how_to_load_the_file_that_a_run_needs(folder, run):
+    core.installed_plugins.cache_clear()
+    path = folder / "wave.py"
+    with pytest.raises(core.RunError) as caught:
+        core.LanguageRun("run").sample(length=3)
+    assert str(caught.value) == (
+        f"the run was made with cell 'waves' of the plugin {path}, which is not loaded: "
+        f"seqlm_core.load_plugin('{path}')"
+    )
 
 
 def test_a_tagger_is_trained_applied_and_evaluated_with_a_file(seqlm, folder):
@@ -186,7 +197,7 @@ def test_a_file_that_has_moved_is_the_same_plugin_and_one_that_has_changed_is_wa
 
 
 def test_an_interrupted_training_says_to_give_the_file_again(folder):
-    from seqlm_core.plugins.files import plugin_flags
+    from seqlm_core.command_line.plugin_files import plugin_flags
 
     core.load_plugin("letters.py")
     (folder / "a b.py").write_text(CELL)

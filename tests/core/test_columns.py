@@ -157,7 +157,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
         read_columns(tmp_path)
     with pytest.raises(seqlm.TextError, match=r"train\.tsv is empty"):
         read_columns(write(tmp_path / "train.tsv", ""))
-    with pytest.raises(seqlm.TextError, match=r"train\.tsv is not utf-8: byte 4 cannot be decoded.*--encoding"):
+    with pytest.raises(seqlm.TextError, match=r"train\.tsv is not utf-8: byte 4 cannot be decoded.*`encoding`"):
         read_columns(write(tmp_path / "train.tsv", "a O\né O\n", "latin-1"))
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGES = ["seqlm_core", "seqlm_plugins"]
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
 def modules():
@@ -26,6 +28,17 @@ def test_mxnet_is_imported_in_one_place():
             if any(name.split(".")[0] == "mxnet" for name in names):
                 importing.add(path.relative_to(PROJECT).as_posix())
     assert importing == {"seqlm_core/engine/mxnet.py"}
+
+
+def test_the_core_speaks_python_and_names_no_option_of_the_command_line():
+    naming = []
+    for path in modules():
+        if "command_line" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                naming += [f"{path}:{node.lineno}: {option}" for option in OPTION.findall(node.value)]
+    assert naming == []
 
 
 def test_nothing_unpickles():

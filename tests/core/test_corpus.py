@@ -96,7 +96,7 @@ def test_a_byte_order_mark_is_left_out_and_line_ends_are_kept(tmp_path):
 def test_the_first_undecodable_byte_is_named(tmp_path, position):
     path = tmp_path / "text.txt"
     path.write_bytes(b"a" * position + b"\xff" + b"b" * 10)
-    with pytest.raises(seqlm.TextError, match=f"byte {position} cannot be decoded.*--encoding"):
+    with pytest.raises(seqlm.TextError, match=f"byte {position} cannot be decoded.*`encoding`"):
         read_corpus([path], tokenizer())
 
 
@@ -152,7 +152,7 @@ def test_a_text_of_one_symbol_is_refused(tmp_path):
 
 def test_no_token_frequent_enough_is_refused_with_the_option(tmp_path):
     path = write(tmp_path / "text.txt", "abcdef")
-    with pytest.raises(seqlm.TextError, match="--min-count"):
+    with pytest.raises(seqlm.TextError, match="`min_count`"):
         read_corpus([path], tokenizer(), min_count=2)
 
 

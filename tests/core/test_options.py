@@ -7,6 +7,7 @@ from typing import Literal
 
 import pytest
 
+from seqlm_core.command_line.assignments import parse_assignments
 from seqlm_core.errors import PluginError, UsageError
 from seqlm_core.plugins.options import (
     NoOptions,
@@ -15,7 +16,6 @@ from seqlm_core.plugins.options import (
     make_options,
     option,
     option_values,
-    parse_assignments,
 )
 from seqlm_core.plugins.specs import CellSpec, OptimizerSpec
 

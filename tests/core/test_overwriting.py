@@ -13,10 +13,12 @@ from conftest import SMALL
 
 import seqlm_core as seqlm
 from seqlm_core.runs import replacement
+from seqlm_core.runs.destination import check_destination
 from seqlm_core.runs.directory import RunDirectory
-from seqlm_core.runs.new_run import check_destination
 from seqlm_core.storage.files import write_atomically
 from seqlm_core.training.tasks.language import LanguageModelling
+
+HOLDS_ANOTHER = r"^`out` .* holds another run, which `overwrite` would replace; go on with: seqlm_core\.resume\('.*'\)$"
 
 
 def train(text, out, **changes):
@@ -165,12 +167,12 @@ def test_a_death_at_any_moment_of_a_replacement_leaves_one_whole_run(trained, tm
         with monkeypatch.context() as patch:
             die_before(patch, len(found) + 1)
             try:
-                RunDirectory(run / ".new-run", replaces=run).settle()
+                RunDirectory(run / ".new-run", replaces=run).take_place()
             except Died:
                 died = True
             else:
                 died = False
-        with pytest.raises(seqlm.UsageError, match="holds another run"):
+        with pytest.raises(seqlm.UsageError, match=HOLDS_ANOTHER):
             check_destination(run, overwrite=False)
         opened = seqlm.LanguageRun(run)
         found.append({"gru": "old", "lstm": "new"}[opened.settings.cell])

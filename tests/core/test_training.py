@@ -141,8 +141,8 @@ def test_more_epochs_go_on_where_a_constant_rate_allows_it(short_text, tmp_path)
         ({"hidden_size": 32}, "hidden_size: was 16 when the run began"),
         (
             {"epochs": 9},
-            "epochs: cannot change on resuming a run whose cosine schedule depends on it; --init-from .*/run begins "
-            "a new run with its weights, and a run with --schedule constant can be made longer",
+            "epochs: cannot change on resuming a run whose cosine schedule depends on it; `init_from` .*/run begins "
+            "a new run with its weights, and a run with `schedule` constant can be made longer",
         ),
     ],
 )
@@ -232,8 +232,8 @@ def test_max_steps_ends_within_an_epoch_and_still_validates(short_text, tmp_path
 
 
 NOT_FINITE = (
-    r"at step \d+; try a lower --learning-rate, a --clip-norm such as 1 \(with 0 nothing is clipped\) or a longer "
-    "--warmup"
+    r"at step \d+; try a lower `learning_rate`, a `clip_norm` such as 1 \(with 0 nothing is clipped\) or a longer "
+    "`warmup`"
 )
 
 

@@ -19,14 +19,14 @@ class Anomalies(Extension):
         step = training.step + 1
         if layer is not None:
             raise NonFiniteLossError(
-                f"the outputs of {layer} are not finite at step {step}; try a lower --learning-rate or "
+                f"the outputs of {layer} are not finite at step {step}; try a lower `learning_rate` or "
                 f"{clipping_advice(training.settings.clip_norm)}"
             )
         # Gradients go from the head down, and so does the search for the first that went bad.
         for name, parameter in reversed(list(zip(training.updates.names, training.updates.parameters))):
             if not is_finite(parameter.list_grad()[0]):
                 raise NonFiniteLossError(
-                    f"the gradient of {name} is not finite at step {step}; try a lower --learning-rate, "
+                    f"the gradient of {name} is not finite at step {step}; try a lower `learning_rate`, "
                     f"{clipping_advice(training.settings.clip_norm)} or shorter sequences"
                 )
 

@@ -36,7 +36,7 @@ class Validation(Extension):
             loss = evaluation.selection_loss
         if not math.isfinite(loss):
             raise NonFiniteLossError(
-                f"the validation loss is {loss} after step {record['step']}; try a lower --learning-rate"
+                f"the validation loss is {loss} after step {record['step']}; try a lower `learning_rate`"
             )
         record["best"] = comparable and (self.lowest is None or loss < self.lowest)
         if record["best"]:

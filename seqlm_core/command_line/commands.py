@@ -1,0 +1,47 @@
+"""The ``seqlm`` command and its subcommands."""
+
+from __future__ import annotations
+
+import click
+
+from seqlm_core.command_line.check import check_command
+from seqlm_core.command_line.evaluate import evaluate_command
+from seqlm_core.command_line.infill import infill_command
+from seqlm_core.command_line.new_plugin import new_plugin_command
+from seqlm_core.command_line.plugins import plugins_command
+from seqlm_core.command_line.sample import sample_command
+from seqlm_core.command_line.score import score_command
+from seqlm_core.command_line.tag import tag_group
+from seqlm_core.command_line.train import train_command
+from seqlm_core.version import __version__
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
+@click.version_option(__version__, prog_name="seqlm")
+@click.option(
+    "--traceback",
+    "with_traceback",
+    is_flag=True,
+    help="Before an error, show the lines of code that led to it; of use to who writes a plugin.",
+)
+@click.pass_context
+def cli(context: click.Context, with_traceback: bool) -> None:
+    """Train recurrent models of sequences: language models that write text, and taggers."""
+    if with_traceback:
+        context.ensure_object(list).append(True)
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+for command in (
+    train_command,
+    sample_command,
+    infill_command,
+    evaluate_command,
+    score_command,
+    tag_group,
+    plugins_command,
+    check_command,
+    new_plugin_command,
+):
+    cli.add_command(command)
