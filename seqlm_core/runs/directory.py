@@ -42,11 +42,13 @@ class RunDirectory:
         new_id: of a run that is being begun there; None for the run that is there.
         replaces: of a new run that is not yet in the place of the old one, the directory of the old one. Then ``path``
             is a folder within it. See :mod:`seqlm_core.runs.replacement`.
+        has_saved_steps: whether this process has saved the run after a step.
     """
 
     path: Path
     new_id: str | None = None
     replaces: Path | None = None
+    has_saved_steps: bool = False
 
     @classmethod
     def of_new_run(cls, path: Path) -> RunDirectory:
@@ -173,8 +175,9 @@ class RunDirectory:
             raise RunError(f"{path} belongs to another run than {self.config.name} and {self.meanings.name} beside it")
         return arrays, state
 
-    def take_place(self) -> None:
-        """Put a new run in the place of the one that it replaces, which goes; nothing is done to any other."""
+    def settle(self) -> None:
+        """Note that steps are saved; a new run then takes the place of the one that it replaces, which goes."""
+        self.has_saved_steps = True
         if self.replaces is not None:
             replacement.decide(self.replaces)
             self.path, self.replaces = self.replaces, None

@@ -12,8 +12,8 @@ from seqlm_core.engine.randomness import generator
 from seqlm_core.errors import SettingError, UsageError
 from seqlm_core.plugins.components import Components
 from seqlm_core.plugins.loading import installed_plugins
-from seqlm_core.runs.destination import check_destination
 from seqlm_core.runs.directory import TRAINING_EXAMPLES_FILE, VALIDATION_EXAMPLES_FILE
+from seqlm_core.runs.new_run import check_destination
 from seqlm_core.runs.sequence_run import SequenceRun
 from seqlm_core.runs.settings_of_run import plugins_taken, settings_like
 from seqlm_core.runs.training_texts import TrainingTexts

@@ -66,7 +66,6 @@ class Session:
         self._parameters = unique_parameters(job.task.model)
         self._interrupts = Interrupts()
         self._early_stopping = EarlyStopping(settings.patience)
-        self._checkpoints = Checkpoints(directory, lambda: weights_of(job.task.model), settings.checkpoint_every)
         self._loop = TrainingLoop(
             job.task,
             Updates(self._parameters, job.components.build_optimizer(learning_rate), settings.clip_norm, optimizer),
@@ -84,11 +83,6 @@ class Session:
     def step(self) -> int:
         """Steps done."""
         return self._loop.step
-
-    @property
-    def has_saved_steps(self) -> bool:
-        """Whether the run has a checkpoint after its first step."""
-        return self._checkpoints.saved_step > 0
 
     @property
     def is_finished(self) -> bool:
@@ -134,7 +128,7 @@ class Session:
             if job.sampler is not None and job.sample_every:
                 extensions.append(Samples(job.sample_every, job.sampler, progress.message))
         extensions += [
-            self._checkpoints,
+            Checkpoints(self.directory, lambda: weights_of(job.task.model), settings.checkpoint_every),
             Plot(self.directory, f"{settings.cell}, {self.directory.place.name}", job.task.loss_name),
             self._interrupts,  # last, so that the signals are handled until everything is saved
         ]

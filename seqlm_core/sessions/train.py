@@ -8,8 +8,8 @@ from typing import Any
 from seqlm_core.plugins.components import Components
 from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.reading.sources import Texts
-from seqlm_core.runs.destination import check_destination
 from seqlm_core.runs.language_run import LanguageRun
+from seqlm_core.runs.new_run import check_destination
 from seqlm_core.runs.settings_of_run import plugins_taken, settings_like
 from seqlm_core.runs.training_texts import open_training_texts
 from seqlm_core.sessions.additions import split_additions

@@ -13,8 +13,8 @@ from conftest import SMALL
 
 import seqlm_core as seqlm
 from seqlm_core.runs import replacement
-from seqlm_core.runs.destination import check_destination
 from seqlm_core.runs.directory import RunDirectory
+from seqlm_core.runs.new_run import check_destination
 from seqlm_core.storage.files import write_atomically
 from seqlm_core.training.tasks.language import LanguageModelling
 
@@ -167,7 +167,7 @@ def test_a_death_at_any_moment_of_a_replacement_leaves_one_whole_run(trained, tm
         with monkeypatch.context() as patch:
             die_before(patch, len(found) + 1)
             try:
-                RunDirectory(run / ".new-run", replaces=run).take_place()
+                RunDirectory(run / ".new-run", replaces=run).settle()
             except Died:
                 died = True
             else:

@@ -27,14 +27,14 @@ class Checkpoints(Extension):
         self.weights = weights
         self._steps = int(every) if every.isdigit() else 0
         self._seconds = 60 * float(every[:-1]) if every.endswith("m") else 0.0
-        self.saved_step = -1
+        self._saved_step = -1
         self._saved_time = time.monotonic()
         self._closing_state: dict[str, Any] | None = None
 
     def on_start(self, training: Training) -> None:
         if not self.directory.last.exists():  # so that there is something to resume from whenever the process dies
             self._save_last(training)
-        self.saved_step = training.step
+        self._saved_step = training.step
 
     def on_closing(self, training: Training) -> None:
         # What follows is no part of the training, should it be resumed to more steps.
@@ -51,11 +51,11 @@ class Checkpoints(Extension):
     def on_step_end(self, training: Training) -> None:
         due_by_steps = self._steps and training.step % self._steps == 0
         due_by_time = self._seconds and time.monotonic() - self._saved_time >= self._seconds
-        if (due_by_steps or due_by_time) and self.saved_step != training.step:
+        if (due_by_steps or due_by_time) and self._saved_step != training.step:
             self._save_last(training)
 
     def on_finish(self, training: Training) -> None:
-        if self.saved_step != training.step or self._closing_state is not None:
+        if self._saved_step != training.step or self._closing_state is not None:
             self._save_last(training)
 
     def _save_best(self, record: Record) -> None:
@@ -71,10 +71,10 @@ class Checkpoints(Extension):
         now = training.state()
         state = {"training": self._closing_state or now, "history": now["extensions"]["history"]}
         self.directory.save(self.directory.last, arrays, state)
-        self.saved_step = training.step
+        self._saved_step = training.step
         self._saved_time = time.monotonic()
         if training.step > 0:
-            self.directory.take_place()
+            self.directory.settle()
 
 
 def _grouped(group: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,0 +1,151 @@
+"""The directory of a new run: where it goes, how it is made, and what an error leaves of it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from seqlm_core.errors import RunError, RunExistsError, UsageError
+from seqlm_core.runs import replacement
+from seqlm_core.runs.directory import RunDirectory
+from seqlm_core.runs.training_texts import TrainingTexts
+from seqlm_core.settings.arguments import PathLike, checked_path
+from seqlm_core.storage.locking import locked
+
+DEFAULT_PARENT = Path("data/models")
+
+
+def check_destination(out: PathLike | None, overwrite: bool) -> None:
+    """Find out, before a long text is read, whether a run may be written to ``out``.
+
+    Raises:
+        UsageError: it holds another run, or other files.
+    """
+    if out is None:
+        return
+    path = checked_path("out", out)
+    if not os.fspath(out):
+        raise UsageError("`out` must name a directory, not nothing")
+    directory = RunDirectory(path)
+    if directory.path.exists() and not directory.path.is_dir():
+        raise UsageError(f"`out` {out} is a file, not a directory")
+    directory.recover()
+    if directory.config.exists():
+        if not overwrite:
+            raise RunExistsError(f"`out` {out} holds another run, which `overwrite` would replace", directory.path)
+    elif directory.path.is_dir() and not all(directory.owns(path) for path in directory.path.iterdir()):
+        raise UsageError(f"`out` {out} holds other files and no run; name a new or an empty directory")
+
+
+@contextlib.contextmanager
+def new_run_directory(texts: TrainingTexts, cell: str, out: PathLike | None, overwrite: bool) -> Iterator[RunDirectory]:
+    """Give the locked directory of a new run; after an error it is removed, unless there is something worth keeping.
+
+    Args:
+        texts: what is trained on.
+        cell: the name of the cell.
+        out: the directory; ``data/models/TEXT-CELL-N`` without it.
+        overwrite: replace the run that is there.
+
+    Raises:
+        UsageError: ``out`` cannot be used.
+    """
+    directory = _make_directory(out, _run_name(texts.name, cell))
+    with locked(directory.path):
+        directory.remove_leftovers()
+        check_destination(out, overwrite)  # again, now that nobody else can change the answer
+        directory = _begin(directory, texts)
+        try:
+            yield directory
+        except BaseException as error:
+            if _is_to_be_removed(directory, texts, error):
+                _remove(directory)
+            raise
+
+
+def _make_directory(out: PathLike | None, name: str) -> RunDirectory:
+    """Make the directory of a new run.
+
+    Args:
+        out: where; None makes ``data/models/NAME-N`` with the next free number.
+        name: for the directory's name, made of text and cell.
+
+    Raises:
+        UsageError: it cannot be made.
+    """
+    try:
+        if out is None:
+            return RunDirectory.of_new_run(_next_free(DEFAULT_PARENT, name))
+        directory = RunDirectory.of_new_run(Path(out))
+        directory.path.mkdir(parents=True, exist_ok=True)
+        return directory
+    except OSError as error:
+        raise UsageError(f"`out` {out or DEFAULT_PARENT} cannot be written to: {error.strerror}") from error
+
+
+def _run_name(text: str, cell: str) -> str:
+    """Return a name for a run on a text of that name with that cell."""
+    stem = re.sub(r"[^\w.-]+", "-", text).strip("-.") or "text"
+    return f"{stem}-{cell}"
+
+
+def _next_free(parent: Path, name: str) -> Path:
+    parent.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        path = parent / f"{name}-{number}"
+        try:
+            path.mkdir()
+            return path
+        except FileExistsError:
+            number += 1
+
+
+def _begin(directory: RunDirectory, texts: TrainingTexts) -> RunDirectory:
+    """Return where a new run begins: in the directory, or, if there is a run already, in a folder for its replacement.
+
+    Raises:
+        UsageError: a text belongs to the run that is replaced, or the directory may not be written to.
+    """
+    replaced = {path.resolve() for path in directory.files}
+    for text in texts.training + texts.validation:
+        if text.path.resolve() in replaced:
+            raise UsageError(f"{text.path} belongs to the run that `overwrite` would replace; copy it elsewhere first")
+    for path in directory.files:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder, and a run has a file of that name; move it away")
+    try:
+        if directory.config.exists():
+            directory = dataclasses.replace(directory, path=replacement.stage(directory.path), replaces=directory.path)
+        else:
+            replacement.remove_files(directory.path, directory.names)
+        directory.history.touch()
+    except OSError as error:
+        if directory.replaces is not None:
+            replacement.discard(directory.replaces)
+        raise UsageError(f"`out` {directory.place} cannot be written to: {error.strerror}") from error
+    return directory
+
+
+def _is_to_be_removed(directory: RunDirectory, texts: TrainingTexts, error: BaseException) -> bool:
+    """Whether an error has left nothing of a run that is worth keeping."""
+    if directory.replaces is not None:
+        return True  # the old run is there as it was
+    if directory.has_saved_steps or texts.cannot_be_had_again or not isinstance(error, Exception):
+        return False
+    # Where the disk is full, say, a run that was begun can go on.
+    return not isinstance(error, RunError) or not directory.last.exists()
+
+
+def _remove(directory: RunDirectory) -> None:
+    """Remove the run's files, and the directory if nothing else is in it."""
+    if directory.replaces is not None:
+        replacement.discard(directory.replaces)
+    elif directory.path.is_dir():
+        replacement.remove_files(directory.path, directory.names)
+        if not any(directory.path.iterdir()):
+            directory.path.rmdir()
