@@ -28,9 +28,9 @@ def generation_library():
 @pytest.fixture(scope="session")
 def training_library():
     """For tests of the native operators that train."""
-    from seqlm_core.native.training import available_kernels
+    from seqlm_core.native.training import available_backends
 
-    require_library("training", len(available_kernels()) > 1)
+    require_library("training", len(available_backends()) > 1)
 
 
 class OfTheseSpecs:

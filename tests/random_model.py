@@ -53,8 +53,8 @@ class RandomModel:
         self.architecture = LanguageArchitecture(
             vocabulary_size, units, layers, embedding_size, sides == 2, tie_weights
         )
-        self.kernel = self.spec.native_kernel(self.options)
-        rows = GATES[self.kernel] * units
+        self.formula = self.spec.native_formula(self.options)
+        rows = GATES[self.formula] * units
         random = np.random.default_rng(seed)
 
         def normal(scale: float, *shape: int) -> np.ndarray:
@@ -85,6 +85,6 @@ class RandomModel:
             self.options,
             self.weights,
             generation_library(),
-            self.kernel,
+            self.formula,
             instruction_set,
         )

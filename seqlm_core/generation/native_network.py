@@ -28,12 +28,12 @@ def step_network(
 
     Raises:
         RunError: a parameter is missing.
-        PluginError: the cell names a native kernel that does not fit its layers.
+        PluginError: the cell names a native formula that does not fit its layers.
     """
-    library, kernel = generation_library(), cell.native_kernel(options)
-    if library is None or kernel is None:
+    library, formula = generation_library(), cell.native_formula(options)
+    if library is None or formula is None:
         return StepNetwork(architecture, cell, options, weights)
-    return NativeNetwork(architecture, cell, options, weights, library, kernel)
+    return NativeNetwork(architecture, cell, options, weights, library, formula)
 
 
 class NativeNetwork(StepNetwork):
@@ -45,12 +45,12 @@ class NativeNetwork(StepNetwork):
         options: of the cell.
         weights: the model's parameters by name.
         library: that holds the native loop.
-        kernel: that computes the cell's layers.
+        formula: that computes the cell's layers.
         instruction_set: see :class:`~seqlm_core.native.generation.NativeModel`.
 
     Raises:
         RunError: a parameter is missing.
-        PluginError: the kernel does not fit the cell's layers.
+        PluginError: the formula does not fit the cell's layers.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class NativeNetwork(StepNetwork):
         options: Any,
         weights: Mapping[str, np.ndarray],
         library: ctypes.CDLL,
-        kernel: str,
+        formula: str,
         instruction_set: str | None = None,
     ) -> None:
         super().__init__(architecture, cell, options, weights)
@@ -70,7 +70,7 @@ class NativeNetwork(StepNetwork):
         try:
             self.native = NativeModel(
                 library,
-                kernel,
+                formula,
                 [{k[len(p) :]: array for k, array in weights.items() if k.startswith(p)} for p in prefixes],
                 # A bidirectional model has weights for the other direction beside those for this one.
                 output[:, : architecture.hidden_size],
@@ -79,4 +79,4 @@ class NativeNetwork(StepNetwork):
                 instruction_set,
             )
         except ValueError as error:
-            raise PluginError(f"cell {cell.name!r}: the native kernel {kernel} does not fit it: {error}") from error
+            raise PluginError(f"cell {cell.name!r}: the native formula {formula} does not fit it: {error}") from error

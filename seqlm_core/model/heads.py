@@ -42,8 +42,11 @@ class SoftmaxHead(gluon.HybridBlock):
         return self(hidden)
 
     def hybrid_forward(self, F: Any, hidden: Any, targets: Any = None, *, weight: Any, bias: Any) -> Any:
-        if targets is not None and training.serve(self.weight):
-            weight, bias = training.added_to(F, self.weight, weight), training.added_to(F, self.bias, bias)
+        if targets is not None and training.computes_natively(self.weight):
+            weight, bias = (
+                training.with_own_gradient(F, self.weight, weight),
+                training.with_own_gradient(F, self.bias, bias),
+            )
             return training.softmax_loss(F, hidden, weight, bias, targets)
         scores = F.FullyConnected(hidden, weight, bias, num_hidden=self.classes, flatten=False)
         log_probabilities = F.log_softmax(scores, axis=-1)

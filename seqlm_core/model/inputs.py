@@ -44,8 +44,8 @@ class EmbeddingInput(gluon.HybridBlock):
     def vectors(self, tokens: Any) -> Any:
         """Return the vectors of all tokens ``(vocabulary, embedding)``, in the graph of ``tokens`` if there is one."""
         if isinstance(tokens, mx.sym.Symbol):
-            return training.added_to(mx.sym, self.weight, self.weight.var())
-        return training.added_to(mx.nd, self.weight, self.weight.data(tokens.context))
+            return training.with_own_gradient(mx.sym, self.weight, self.weight.var())
+        return training.with_own_gradient(mx.nd, self.weight, self.weight.data(tokens.context))
 
     def hybrid_forward(self, F: Any, tokens: Any, weight: Any) -> Any:
         return F.Embedding(tokens, weight, input_dim=self.vocabulary_size, output_dim=self.size)

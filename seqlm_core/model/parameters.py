@@ -26,13 +26,15 @@ def check_shapes(weights: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[i
             raise ValueError(f"parameter {name!r} has shape {weights[name].shape}, and must have {shape}")
 
 
-def check_parameters(weights: Mapping[str, np.ndarray], architecture: LanguageArchitecture, kernel: str | None) -> None:
+def check_parameters(
+    weights: Mapping[str, np.ndarray], architecture: LanguageArchitecture, formula: str | None
+) -> None:
     """Compare the weights of a language model with what its architecture demands.
 
     Args:
         weights: by name.
         architecture: the sizes.
-        kernel: that computes the cell's layers, see :class:`~seqlm_core.plugins.specs.CellSpec`; None where the
+        formula: that computes the cell's layers, see :class:`~seqlm_core.plugins.specs.CellSpec`; None where the
             parameters of a layer are the cell's own affair.
 
     Raises:
@@ -40,14 +42,14 @@ def check_parameters(weights: Mapping[str, np.ndarray], architecture: LanguageAr
     """
     shapes = _outer_shapes(architecture)
     layers = _layer_channels(architecture)
-    if kernel is None:
+    if formula is None:
         for name in weights:
             layer = re.match(r"\w+_stack\.\d+\.", name)
             if layer is not None and layer[0] in layers:
                 shapes[name] = weights[name].shape
     else:
         for layer_name, channels in layers.items():
-            inner = layer_shapes(kernel, architecture.hidden_size, channels)
+            inner = layer_shapes(formula, architecture.hidden_size, channels)
             shapes.update({f"{layer_name}{name}": shape for name, shape in inner.items()})
     check_shapes(weights, shapes)
 

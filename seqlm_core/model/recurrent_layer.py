@@ -17,21 +17,21 @@ class RecurrentLayer(gluon.HybridBlock):
     candidate, output; for ``gru`` reset, update, candidate.
 
     Args:
-        kernel: ``rnn_tanh``, ``rnn_relu``, ``gru`` or ``lstm``.
+        formula: ``rnn_tanh``, ``rnn_relu``, ``gru`` or ``lstm``.
         input_size: channels of the input.
         hidden_size: units.
         bias_initializer: for ``i2h_bias``; zeros without it.
     """
 
-    def __init__(self, kernel: str, input_size: int, hidden_size: int, bias_initializer: Any | None = None) -> None:
+    def __init__(self, formula: str, input_size: int, hidden_size: int, bias_initializer: Any | None = None) -> None:
         super().__init__()
-        self.kernel = kernel
+        self.formula = formula
         self.hidden_size = hidden_size
-        self.rows = rows = GATES[kernel] * hidden_size
+        self.rows = rows = GATES[formula] * hidden_size
         with self.name_scope():
             self.i2h_weight = self.params.get("i2h_weight", shape=(rows, input_size))
             self.h2h_weight = self.params.get(
-                "h2h_weight", shape=(rows, hidden_size), init=GateOrthogonal(GATES[kernel])
+                "h2h_weight", shape=(rows, hidden_size), init=GateOrthogonal(GATES[formula])
             )
             self.i2h_bias = self.params.get("i2h_bias", shape=(rows,), init=bias_initializer or "zeros")
             self.h2h_bias = self.params.get("h2h_bias", shape=(rows,), init="zeros")
@@ -41,11 +41,11 @@ class RecurrentLayer(gluon.HybridBlock):
         """Whether the native kernels compute, and so :meth:`read_tokens` and :meth:`read_from_end` can be called."""
         # What a subclass makes of inputs is not known to hold for tokens, or from the end.
         is_as_here = type(self).hybrid_forward is RecurrentLayer.hybrid_forward
-        return is_as_here and training.serve(self.h2h_weight)
+        return is_as_here and training.computes_natively(self.h2h_weight)
 
     def begin_state(self, batch_size: int, ctx: mx.Context | None = None, dtype: Any = "float32") -> list[Any]:
         """Return zero states ``(batch, hidden)``: hidden, and for ``lstm`` cell."""
-        count = 2 if self.kernel == "lstm" else 1
+        count = 2 if self.formula == "lstm" else 1
         return [mx.nd.zeros((batch_size, self.hidden_size), ctx=ctx, dtype=dtype) for _ in range(count)]
 
     def read_tokens(self, tokens: Any, states: list[Any], embedding: Any | None) -> tuple[Any, list[Any]]:
@@ -96,10 +96,10 @@ class RecurrentLayer(gluon.HybridBlock):
         ``vectors`` are those of all tokens, and the inputs are then ids of tokens: see :meth:`read_tokens`. With
         ``lengths``, sequences are read from their ends: see :meth:`read_from_end`.
         """
-        if not training.serve(self.h2h_weight):
+        if not training.computes_natively(self.h2h_weight):
             return self._fused(F, inputs, states, i2h_weight, h2h_weight, i2h_bias, h2h_bias)
         i2h_weight, h2h_weight, i2h_bias, h2h_bias = (
-            training.added_to(F, parameter, array)
+            training.with_own_gradient(F, parameter, array)
             for parameter, array in [
                 (self.i2h_weight, i2h_weight),
                 (self.h2h_weight, h2h_weight),
@@ -110,13 +110,13 @@ class RecurrentLayer(gluon.HybridBlock):
         if vectors is None:
             products = training.projection(F, inputs, i2h_weight, i2h_bias)
             return training.recurrent_layer(
-                F, self.kernel, products, h2h_weight, h2h_bias, states, lengths=lengths, reverse=lengths is not None
+                F, self.formula, products, h2h_weight, h2h_bias, states, lengths=lengths, reverse=lengths is not None
             )
         if vectors:
             table = training.projection(F, vectors[0], i2h_weight, i2h_bias)
         else:
             table = F.broadcast_add(F.transpose(i2h_weight), i2h_bias.expand_dims(0))
-        return training.recurrent_layer(F, self.kernel, table, h2h_weight, h2h_bias, states, tokens=inputs)
+        return training.recurrent_layer(F, self.formula, table, h2h_weight, h2h_bias, states, tokens=inputs)
 
     def _fused(
         self, F: Any, inputs: Any, states: list[Any], i2h_weight: Any, h2h_weight: Any, i2h_bias: Any, h2h_bias: Any
@@ -128,7 +128,7 @@ class RecurrentLayer(gluon.HybridBlock):
             *[state.expand_dims(0) for state in states],
             state_size=self.hidden_size,
             num_layers=1,
-            mode=self.kernel,
+            mode=self.formula,
             state_outputs=True,
         )
         return outputs, [state.reshape((-3, -2)) for state in new_states]

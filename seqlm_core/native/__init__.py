@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
-"""The kernels, each of which computes a recurrent layer, and how many gates each has."""
+"""The formulas of cells that native code knows, by name, and how many gates each has."""
 
 
-def layer_shapes(kernel: str, units: int, channels: int) -> dict[str, tuple[int, ...]]:
-    """Return the names and shapes of the parameters of a layer that a kernel computes."""
-    rows = GATES[kernel] * units
+def layer_shapes(formula: str, units: int, channels: int) -> dict[str, tuple[int, ...]]:
+    """Return the names and shapes of the parameters of a layer with a formula."""
+    rows = GATES[formula] * units
     return {"i2h_weight": (rows, channels), "i2h_bias": (rows,), "h2h_weight": (rows, units), "h2h_bias": (rows,)}

@@ -53,7 +53,7 @@ class NativeModel:
 
     Args:
         library: see :func:`generation_library`.
-        kernel: one of :data:`~seqlm_core.native.GATES`.
+        formula: one of :data:`~seqlm_core.native.GATES`.
         layers: the parameters of each layer by name, the lowest first; see
             :class:`~seqlm_core.plugins.specs.CellSpec`.
         output_weight: ``(vocabulary, units)``.
@@ -72,7 +72,7 @@ class NativeModel:
     def __init__(
         self,
         library: ctypes.CDLL,
-        kernel: str,
+        formula: str,
         layers: Sequence[Mapping[str, np.ndarray]],
         output_weight: np.ndarray,
         output_bias: np.ndarray,
@@ -91,7 +91,7 @@ class NativeModel:
         channels = vocabulary if embedding is None else embedding.shape[1]
         parameters = []
         for number, layer in enumerate(layers):
-            shapes = layer_shapes(kernel, units, units if number else channels)
+            shapes = layer_shapes(formula, units, units if number else channels)
             if not shapes.keys() <= layer.keys():
                 raise ValueError(f"a layer has parameters {', '.join(sorted(layer))}, and not {', '.join(shapes)}")
             parameters += [_floats(name, layer[name], shapes[name]) for name in _PARAMETERS]
@@ -109,7 +109,7 @@ class NativeModel:
         self._library = library
         self._model = library.seqlm_new_model(
             available.index(chosen),
-            kernel.encode(),
+            formula.encode(),
             vocabulary,
             units,
             len(layers),

@@ -1,4 +1,4 @@
-"""What the kernels compute in one time step, in NumPy: for cells that name a kernel and have no step of their own.
+"""The native formulas in one time step, in NumPy: for cells that name a formula and have no step of their own.
 
 Parameters are named and ordered as :class:`~seqlm_core.plugins.specs.CellSpec` says. Every product has a bias of its
 own.
@@ -19,19 +19,19 @@ import numpy as np
 from seqlm_core.engine.numerics import sigmoid
 
 
-def project(kernel: str, weights: Mapping[str, np.ndarray], inputs: np.ndarray) -> np.ndarray:
+def project(formula: str, weights: Mapping[str, np.ndarray], inputs: np.ndarray) -> np.ndarray:
     """Return what a layer makes of ``inputs (batch, channels)`` before the recurrence: ``(batch, gates * hidden)``."""
-    if kernel == "gru":
+    if formula == "gru":
         return inputs @ weights["i2h_weight"].T + weights["i2h_bias"]
     return inputs @ weights["i2h_weight"].T + (weights["i2h_bias"] + weights["h2h_bias"])
 
 
 def step(
-    kernel: str, weights: Mapping[str, np.ndarray], projected: np.ndarray, states: tuple[np.ndarray, ...]
+    formula: str, weights: Mapping[str, np.ndarray], projected: np.ndarray, states: tuple[np.ndarray, ...]
 ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
     """Return the output ``(batch, hidden)`` and the new states, from what :func:`project` returned."""
     size = weights["h2h_weight"].shape[1]
-    if kernel == "lstm":
+    if formula == "lstm":
         hidden, memory = states or (np.zeros((len(projected), size)), np.zeros((len(projected), size)))
         gates = projected + hidden @ weights["h2h_weight"].T
         candidate = np.tanh(gates[:, 2 * size : 3 * size])
@@ -39,7 +39,7 @@ def step(
         memory = gates[:, size : 2 * size] * memory + gates[:, :size] * candidate
         hidden = gates[:, 3 * size :] * np.tanh(memory)
         return hidden, (hidden, memory)
-    if kernel == "gru":
+    if formula == "gru":
         hidden = states[0] if states else np.zeros((len(projected), size))
         from_hidden = hidden @ weights["h2h_weight"].T + weights["h2h_bias"]
         gates = sigmoid(projected[:, : 2 * size] + from_hidden[:, : 2 * size])
@@ -48,5 +48,5 @@ def step(
         hidden = candidate + update * (hidden - candidate)
         return hidden, (hidden,)
     total = projected + states[0] @ weights["h2h_weight"].T if states else projected
-    hidden = np.tanh(total) if kernel == "rnn_tanh" else np.maximum(total, 0)
+    hidden = np.tanh(total) if formula == "rnn_tanh" else np.maximum(total, 0)
     return hidden, (hidden,)

@@ -47,8 +47,8 @@ def _load(path: Path) -> ctypes.CDLL | None:
     return library
 
 
-def available_kernels() -> list[str]:
-    """Return the kernels that can be used here, the slowest first: ``mxnet``, ``native portable`` and so on."""
+def available_backends() -> list[str]:
+    """Return who can compute here, the slowest first: ``mxnet``, ``native portable`` and so on."""
     library = None if is_switched_off() else _load(LIBRARY)
     if library is None:
         return [MXNET]
@@ -58,22 +58,22 @@ def available_kernels() -> list[str]:
 _in_use: str | None = None
 
 
-def kernels_in_use(device: mx.Context) -> str:
-    """Return the name of the kernels that compute on this device."""
+def backend_in_use(device: mx.Context) -> str:
+    """Return the name of the backend that computes on this device."""
     if device.device_type != "cpu":
         return MXNET
-    return _in_use if _in_use is not None else _use(available_kernels()[-1])
+    return _in_use if _in_use is not None else _use(available_backends()[-1])
 
 
 @contextlib.contextmanager
-def chosen_kernels(name: str, members: int | None = None) -> Iterator[None]:
-    """Compute with these kernels what is made meanwhile, if they are available, else with the fastest.
+def chosen_backend(name: str, members: int | None = None) -> Iterator[None]:
+    """Compute what is made meanwhile with this backend, if it is available, else with the fastest.
 
     Args:
-        name: as in :func:`available_kernels`.
+        name: as in :func:`available_backends`.
         members: among how many the work is divided, at most :data:`MOST_MEMBERS`; None is as many as there are threads.
     """
-    available = available_kernels()
+    available = available_backends()
     _use(name if name in available else available[-1], members)
     try:
         with drained():
@@ -82,29 +82,29 @@ def chosen_kernels(name: str, members: int | None = None) -> Iterator[None]:
         _use(available[-1])
 
 
-def _use(kernels: str, members: int | None = None) -> str:
+def _use(backend: str, members: int | None = None) -> str:
     global _in_use
-    library = None if kernels == MXNET else _load(LIBRARY)
+    library = None if backend == MXNET else _load(LIBRARY)
     if library is not None:
         threads = int(os.environ["OMP_NUM_THREADS"])
         library.seqlm_configure(
             min(members or threads, MOST_MEMBERS),
             min(threads, usable_cores()),
             LEAST_MULTIPLICATIONS,
-            instruction_sets(library).index(kernels.split()[1]),
+            instruction_sets(library).index(backend.split()[1]),
         )
-    _in_use = kernels
-    return kernels
+    _in_use = backend
+    return backend
 
 
-def serve(parameter: Any) -> bool:
+def computes_natively(parameter: Any) -> bool:
     """Whether the native kernels compute what this gluon parameter, which has values, is part of."""
-    return np.dtype(parameter.dtype) == np.float32 and kernels_in_use(parameter.list_ctx()[0]) != MXNET
+    return np.dtype(parameter.dtype) == np.float32 and backend_in_use(parameter.list_ctx()[0]) != MXNET
 
 
 def recurrent_layer(
     F: Any,
-    kernel: str,
+    formula: str,
     inputs: Any,
     weight: Any,
     bias: Any,
@@ -118,7 +118,7 @@ def recurrent_layer(
 
     Args:
         F: ``mx.nd`` or ``mx.sym``.
-        kernel: one of :data:`~seqlm_core.native.GATES`.
+        formula: one of :data:`~seqlm_core.native.GATES`.
         inputs: what the layer's input weights and bias make of its inputs, ``(time, batch, gates * hidden)``; or of
             each token of a vocabulary, ``(vocabulary, gates * hidden)``.
         weight: ``(gates * hidden, hidden)``.
@@ -132,12 +132,12 @@ def recurrent_layer(
     Returns:
         The outputs ``(time, batch, hidden)`` and the states after the last time step of each sequence.
     """
-    # See added_to; the states are small.
+    # See with_own_gradient; the states are small.
     arguments = [inputs, weight, bias, *[F.identity(state) for state in states]]
     arguments += [array for array in (tokens, lengths) if array is not None]
     outputs, *after = F.seqlm_layer(
         *arguments,
-        cell=kernel,
+        cell=formula,
         tokens=int(tokens is not None),
         lengths=int(lengths is not None),
         reverse=int(reverse),
@@ -170,7 +170,7 @@ def softmax_loss(F: Any, hidden: Any, weight: Any, bias: Any, targets: Any) -> A
     return F.seqlm_softmax_loss(hidden, weight, bias, targets)
 
 
-def added_to(F: Any, parameter: Any, array: Any) -> Any:
+def with_own_gradient(F: Any, parameter: Any, array: Any) -> Any:
     """Return a parameter's array for a native operator; a copy where its gradients are added up.
 
     An operator of our own is not told to add to a gradient (``grad_req`` is ``add``) and overwrites it. The gradients

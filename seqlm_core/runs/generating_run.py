@@ -86,7 +86,7 @@ class GeneratingRun(Run[LanguageSettings]):
         return build_language_network(self.architecture, self.cell)
 
     def _check_parameters(self, weights: Mapping[str, np.ndarray]) -> None:
-        check_parameters(weights, self.architecture, self.cell.spec.native_kernel(self.cell.options))
+        check_parameters(weights, self.architecture, self.cell.spec.native_formula(self.cell.options))
 
     @functools.cached_property
     def network(self) -> TextNetwork:

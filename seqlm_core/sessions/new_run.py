@@ -9,7 +9,7 @@ import platform
 import numpy as np
 
 from seqlm_core.engine.mxnet import mx
-from seqlm_core.native.training import kernels_in_use
+from seqlm_core.native.training import backend_in_use
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.runs.new_run import new_run_directory
 from seqlm_core.runs.training_texts import TrainingTexts
@@ -61,6 +61,6 @@ def _describe(job: TrainingJob, directory: RunDirectory, texts: TrainingTexts) -
                 "python": platform.python_version(),
             },
             "threads": os.environ["OMP_NUM_THREADS"],
-            "kernels": kernels_in_use(job.device),
+            "kernels": backend_in_use(job.device),
         }
     )

@@ -57,12 +57,12 @@ def resume(path: PathLike, *, quiet: bool = False, extensions: Sequence[Extensio
     threads = int(run.config["threads"])
     os.environ.setdefault("OMP_NUM_THREADS", str(min(threads, usable_cores())))
     from seqlm_core.engine.mxnet import readable_failures
-    from seqlm_core.native.training import chosen_kernels
+    from seqlm_core.native.training import chosen_backend
     from seqlm_core.sessions.job import job_of_run
     from seqlm_core.sessions.session import Session
 
-    kernels = run.config["kernels"]
-    with locked(directory.path), readable_failures(), chosen_kernels(kernels, threads):
+    backend = run.config["kernels"]
+    with locked(directory.path), readable_failures(), chosen_backend(backend, threads):
         directory.remove_leftovers()
         checkpoint = run.last_checkpoint()  # first, since a model of sizes that it does not fit may fit no memory
         job = job_of_run(run, texts, settings, additions)
@@ -101,17 +101,17 @@ def _warn_of_missing(given: Sequence[Extension], recorded: Sequence[str]) -> Non
 
 def _tell_of_differences(config: Mapping[str, Any], job: TrainingJob) -> None:
     """Tell of what makes the rest of a run other than it would have been, and of what does not though it might."""
-    from seqlm_core.native.training import MOST_MEMBERS, MXNET, kernels_in_use
+    from seqlm_core.native.training import MOST_MEMBERS, MXNET, backend_in_use
 
-    kernels, kernels_now = config["kernels"], kernels_in_use(job.device)
+    backend, backend_now = config["kernels"], backend_in_use(job.device)
     threads, threads_now = int(config["threads"]), int(os.environ["OMP_NUM_THREADS"])
-    if kernels_now != kernels:
+    if backend_now != backend:
         logger.warning(
             "the run was begun with %s kernels and goes on with %s, so it will not be the same to the bit",
-            kernels,
-            kernels_now,
+            backend,
+            backend_now,
         )
-    elif threads != threads_now and (kernels == MXNET or threads > MOST_MEMBERS):
+    elif threads != threads_now and (backend == MXNET or threads > MOST_MEMBERS):
         logger.warning(
             "the run was begun with OMP_NUM_THREADS=%d and goes on with %d, so it will not be the same to the bit",
             threads,

@@ -11,7 +11,7 @@ import numpy as np
 from seqlm_core.errors import RunError, SettingError, TrainingInterrupted
 from seqlm_core.model.build import load_weights, weights_of
 from seqlm_core.model.initialization import unique_parameters
-from seqlm_core.native.training import MXNET, kernels_in_use
+from seqlm_core.native.training import MXNET, backend_in_use
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.sessions.job import TrainingJob
 from seqlm_core.settings.schedules import OF_A_USER
@@ -170,11 +170,11 @@ class Session:
             f"{weights:,}",
             self.directory.place,
         )
-        kernels, threads = kernels_in_use(device), os.environ["OMP_NUM_THREADS"]
+        backend, threads = backend_in_use(device), os.environ["OMP_NUM_THREADS"]
         logger.info(
             "computing on %s with %s, %s thread%s",
             device,
-            "MXNet's operators" if kernels == MXNET else f"{kernels} kernels",
+            "MXNet's operators" if backend == MXNET else f"{backend} kernels",
             threads,
             "" if threads == "1" else "s",
         )

@@ -83,7 +83,7 @@ def native_rule(optimizer: mx.optimizer.Optimizer, parameters: Sequence[Any]) ->
         and all(parameter.lr_mult == parameter.wd_mult == 1 for parameter in parameters)
         and all(parameter.list_data()[0].stype == "default" for parameter in parameters)
         and all(parameter.list_grad()[0].stype == "default" for parameter in parameters)
-        and all(training.serve(parameter) for parameter in parameters)
+        and all(training.computes_natively(parameter) for parameter in parameters)
     )
     return find(optimizer) if find is not None and plain else None
 

@@ -14,5 +14,5 @@ def seqlm_cells() -> seqlm.CellSpec:
         rnn.build,
         rnn.RNNOptions,
         bidirectional=True,
-        native=rnn.kernel,
+        native=rnn.formula,
     )

@@ -13,14 +13,14 @@ class RNNOptions:
     activation: Literal["tanh", "relu"] = seqlm.option("tanh", "What f is.")
 
 
-def kernel(options: RNNOptions) -> str:
+def formula(options: RNNOptions) -> str:
     return f"rnn_{options.activation}"
 
 
 def build(input_size: int, hidden_size: int, options: RNNOptions) -> Any:
-    return seqlm.RecurrentLayer(kernel(options), input_size, hidden_size)
+    return seqlm.RecurrentLayer(formula(options), input_size, hidden_size)
 
 
 @seqlm.hookimpl
 def seqlm_cells() -> seqlm.CellSpec:
-    return seqlm.CellSpec("rnn", "simple recurrent network", build, RNNOptions, native=kernel)
+    return seqlm.CellSpec("rnn", "simple recurrent network", build, RNNOptions, native=formula)

@@ -23,13 +23,13 @@ import seqlm_core as seqlm
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    kernel: str = seqlm.option("rnn_tanh", "The kernel.")
+    formula: str = seqlm.option("rnn_tanh", "The formula.")
 
 
 def build(input_size, hidden_size, options):
     from seqlm_core.model.recurrent_layer import RecurrentLayer
 
-    return RecurrentLayer(options.kernel, input_size, hidden_size)
+    return RecurrentLayer(options.formula, input_size, hidden_size)
 
 
 print("loaded")

@@ -29,8 +29,8 @@ from seqlm_core.reading.corpus import TokenizedText
 class Dropping(RecurrentLayer):
     """A built-in layer that drops half of its outputs in training."""
 
-    def __init__(self, input_size, hidden_size, kernel="lstm"):
-        super().__init__(kernel, input_size, hidden_size)
+    def __init__(self, input_size, hidden_size, formula="lstm"):
+        super().__init__(formula, input_size, hidden_size)
 
     def hybrid_forward(self, F, inputs, states, **parameters):
         outputs, states = super().hybrid_forward(F, inputs, states, **parameters)
@@ -104,8 +104,8 @@ from seqlm_core.plugins.options import NoOptions
 from seqlm_core.plugins.registry import THIS_PROGRAM
 
 found = {}
-for kernel in ("rnn_tanh", "lstm"):
-    spec = cell(lambda size, hidden: Dropping(size, hidden, kernel))
+for formula in ("rnn_tanh", "lstm"):
+    spec = cell(lambda size, hidden: Dropping(size, hidden, formula))
     tokens = nd.array(np.random.default_rng(7).integers(0, 60, (20, 1)), dtype="int32")
     read = set()
     for number in range(25):
@@ -117,12 +117,12 @@ for kernel in ("rnn_tanh", "lstm"):
         with model.repeatable():
             outputs, states = LeftReading(model, 20)(tokens, model.begin_state(1))
         read.add(outputs.asnumpy().tobytes())
-    found[kernel] = len(read)
+    found[formula] = len(read)
 print(json.dumps(found))
 """
 
 
-def test_figures_repeat_wherever_in_memory_a_model_without_native_kernels_lies():
+def test_figures_repeat_wherever_in_memory_a_model_without_native_formulas_lies():
     environment = {**os.environ, "SEQLM_NATIVE": "0", "PYTHONPATH": str(Path(__file__).parent)}
     environment["PYTHONPATH"] += os.pathsep + str(Path(__file__).parents[1])
     done = subprocess.run(

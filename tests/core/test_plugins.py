@@ -346,7 +346,7 @@ import seqlm_core as seqlm
 def build(input_size, hidden_size, options):
     from seqlm_core.model.recurrent_layer import RecurrentLayer
 
-    return RecurrentLayer("KERNEL", input_size, hidden_size)
+    return RecurrentLayer("FORMULA", input_size, hidden_size)
 
 @seqlm.hookimpl
 def seqlm_cells():
@@ -354,8 +354,8 @@ def seqlm_cells():
 """
 
 
-def install_wave(environment, distribution, kernel="rnn_tanh"):
-    environment.install(distribution, LAYER.replace("KERNEL", kernel).replace("DISTRIBUTION", distribution))
+def install_wave(environment, distribution, formula="rnn_tanh"):
+    environment.install(distribution, LAYER.replace("FORMULA", formula).replace("DISTRIBUTION", distribution))
     installed_plugins.cache_clear()
 
 

@@ -1,4 +1,4 @@
-"""The layers of the built-in cells by their public names, and cells that name a native kernel and have no step."""
+"""The layers of the built-in cells by their public names, and cells that name a native formula and have no step."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def fresh_plugins(monkeypatch):
     installed_plugins.cache_clear()
 
 
-def register(native, kernel="lstm", **more):
+def register(native, formula="lstm", **more):
     class Plugin:
         @seqlm.hookimpl
         def seqlm_cells(self):
             return seqlm.CellSpec(
                 "mine",
                 "mine",
-                lambda size, hidden, options: seqlm.RecurrentLayer(kernel, size, hidden),
+                lambda size, hidden, options: seqlm.RecurrentLayer(formula, size, hidden),
                 native=native,
                 **more,
             )
@@ -69,36 +69,36 @@ def register(native, kernel="lstm", **more):
 
 
 @pytest.mark.parametrize(
-    ("kernel", "bidirectional"),
+    ("formula", "bidirectional"),
     [("lstm", False), ("gru", False), ("rnn_tanh", False), ("rnn_relu", False), ("gru", True)],
 )
-def test_a_cell_that_names_a_kernel_generates_without_a_step_of_its_own(
-    short_text, tmp_path, monkeypatch, kernel, bidirectional
+def test_a_cell_that_names_a_formula_generates_without_a_step_of_its_own(
+    short_text, tmp_path, monkeypatch, formula, bidirectional
 ):
-    register(kernel, kernel, bidirectional=bidirectional)
+    register(formula, formula, bidirectional=bidirectional)
     run = seqlm.train(short_text, cell="mine", layers=2, out=tmp_path / "run", quiet=True, **SHORT)
     drawn = run.sample("the ", length=60, seed=1)
     monkeypatch.setenv("SEQLM_NATIVE", "0")
     assert seqlm.LanguageRun(run.path).sample("the ", length=60, seed=1) == drawn
-    # The same through the layer, for which the cell names no kernel.
-    register(None, kernel, bidirectional=bidirectional)
+    # The same through the layer, for which the cell names no formula.
+    register(None, formula, bidirectional=bidirectional)
     by_layer = seqlm.LanguageRun(run.path)
     assert by_layer.cell.spec.step is None
     scored = tmp_path / "scored.txt"
     scored.write_text("".join(short_text.read_text().splitlines(keepends=True)[:5]))
     expected = [line.bits for line in by_layer.score(scored)]
-    register(kernel, kernel, bidirectional=bidirectional)
+    register(formula, formula, bidirectional=bidirectional)
     np.testing.assert_allclose([line.bits for line in seqlm.LanguageRun(run.path).score(scored)], expected, rtol=1e-4)
 
 
-def test_a_cell_whose_kernel_depends_on_its_options_goes_through_the_layer_where_there_is_none(short_text, tmp_path):
+def test_a_cell_whose_formula_depends_on_its_options_goes_through_the_layer_where_there_is_none(short_text, tmp_path):
     register(lambda options: None)
     run = seqlm.train(short_text, cell="mine", out=tmp_path / "run", quiet=True, **SHORT)
     assert len(run.sample(length=5, seed=1)) == 5
     assert not run.cell.spec.has_step(run.cell.options)
 
 
-def test_the_check_tells_of_a_kernel_that_is_not_what_the_layer_computes():
+def test_the_check_tells_of_a_formula_that_is_not_what_the_layer_computes():
     register("rnn_relu", "rnn_tanh")
     (check,) = [
         check for check in checks_of("cell") if "NumPy step function" in check.demand and "layer" in check.demand

@@ -37,18 +37,18 @@ def test_the_weights_that_are_expected_are_those_of_the_model(cell, embedding_si
     architecture = LanguageArchitecture(11, 6, layers, embedding_size, component.spec.bidirectional, tie_weights)
     model = build_language_network(architecture, component)
     weights = {name: np.zeros(p.shape, np.float32) for name, p in unique_parameters(model).items()}
-    kernel = component.spec.native_kernel(component.options)
-    assert kernel is not None
-    for known in (kernel, None):
+    formula = component.spec.native_formula(component.options)
+    assert formula is not None
+    for known in (formula, None):
         check_parameters(weights, architecture, known)
     for name, array in weights.items():
         for wrong in ({**weights, name: array[:-1]}, {**weights, name: array[None]}):
             with pytest.raises(ValueError, match=f"'{name}' has shape"):
-                check_parameters(wrong, architecture, kernel)
+                check_parameters(wrong, architecture, formula)
         with pytest.raises(ValueError, match=f"'{name}' is missing"):
-            check_parameters({k: v for k, v in weights.items() if k != name}, architecture, kernel)
+            check_parameters({k: v for k, v in weights.items() if k != name}, architecture, formula)
         with pytest.raises(ValueError, match=f"no parameter '{name}x'"):
-            check_parameters({**weights, f"{name}x": array}, architecture, kernel)
+            check_parameters({**weights, f"{name}x": array}, architecture, formula)
     for stranger in (
         f"forward_stack.{layers}.h2h_weight",
         "forward_stack.00.h2h_weight",
@@ -56,7 +56,7 @@ def test_the_weights_that_are_expected_are_those_of_the_model(cell, embedding_si
         "x",
         "",
     ):
-        for known in (kernel, None):
+        for known in (formula, None):
             with pytest.raises(ValueError, match="no parameter"):
                 check_parameters({**weights, stranger: np.zeros(3, np.float32)}, architecture, known)
 

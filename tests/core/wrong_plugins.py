@@ -491,11 +491,11 @@ class StepWithAnotherName(Unit):
 
 @wrong(
     generation.native_drawing_agrees,
-    r"the layer's parameters are .*, and kernel rnn_tanh needs \{'i2h_weight'",
+    r"the layer's parameters are .*, and formula rnn_tanh needs \{'i2h_weight'",
     step=unit_step,
     native="rnn_tanh",
 )
-class NamesTheKernelOfOtherParameters(Unit):
+class NamesTheFormulaOfOtherParameters(Unit):
     pass
 
 

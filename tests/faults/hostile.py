@@ -437,10 +437,10 @@ def preload() -> None:
     import seqlm_core.evaluation.sequences
     import seqlm_core.training.tasks.language
     import seqlm_core.training.tasks.sequences  # noqa: F401
-    from seqlm_core.native.training import available_kernels
+    from seqlm_core.native.training import available_backends
     from seqlm_core.training.extensions import plot
 
-    available_kernels()
+    available_backends()
     plot.plot_history = lambda *arguments: None  # takes longer than all else, and its failures are warnings
 
 
@@ -449,7 +449,7 @@ def use_libraries(folder: Path) -> None:
     from seqlm_core.native import generation, training
 
     generation.LIBRARY, training.LIBRARY = (folder / f"libseqlm_{n}.so" for n in ("generation", "training"))
-    if generation.generation_library() is None or len(training.available_kernels()) < 2:
+    if generation.generation_library() is None or len(training.available_backends()) < 2:
         sys.exit("the libraries cannot be used")
 
 

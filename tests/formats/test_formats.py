@@ -15,7 +15,7 @@ from make import KINDS, RUNS
 from safetensors.numpy import load_file
 
 import seqlm_core as seqlm
-from seqlm_core.native.training import MXNET, available_kernels
+from seqlm_core.native.training import MXNET, available_backends
 from seqlm_core.runs.opening import open_run
 
 FOLDERS = sorted(path for path in RUNS.iterdir() if path.is_dir())
@@ -67,7 +67,7 @@ def computes_to_the_bit(folder, expected):
     if config["kernels"] == MXNET:
         same_threads = config["threads"] == os.environ["OMP_NUM_THREADS"]
         return same_threads and here["processor"] == expected["bits"]["processor"]
-    return config["kernels"] in available_kernels() and here == expected["bits"]
+    return config["kernels"] in available_backends() and here == expected["bits"]
 
 
 def expectations(folder):
@@ -94,14 +94,14 @@ def test_a_run_of_any_version_goes_on_to_the_end_that_it_had_then(folder, copied
     agree({**make.use(folder.name, open_run(run.path)), "history": make.figures(run)}, expected["finished"])
 
 
-@pytest.mark.parametrize("kernels", [MXNET, "native portable", "native avx2"])
+@pytest.mark.parametrize("backend", [MXNET, "native portable", "native avx2"])
 @pytest.mark.parametrize("kind", ["characters", "tagger"])
-def test_a_run_goes_on_within_rounding_where_other_kernels_compute(kind, kernels, copied, monkeypatch):
-    """What the tolerance is for, tried with the kernels that are here."""
-    if kernels not in available_kernels():
-        pytest.skip("these kernels are not here")
+def test_a_run_goes_on_within_rounding_where_another_backend_computes(kind, backend, copied, monkeypatch):
+    """What the tolerance is for, tried with the backends that are here."""
+    if backend not in available_backends():
+        pytest.skip("this backend is not here")
     folder = FOLDERS[-1] / kind
-    monkeypatch.setattr("seqlm_core.native.training.available_kernels", lambda: list(dict.fromkeys([MXNET, kernels])))
+    monkeypatch.setattr("seqlm_core.native.training.available_backends", lambda: list(dict.fromkeys([MXNET, backend])))
     run = seqlm.resume(copied(folder), quiet=True)
     found = make.final_weights(run.path)
     for name, array in load_file(folder / "finished.safetensors").items():

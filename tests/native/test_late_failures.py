@@ -14,14 +14,14 @@ from seqlm_core.errors import SeqlmError
 from seqlm_core.native import training as native
 from seqlm_core.training.native_updates import NativeUpdate
 
-NATIVE = native.available_kernels()[1:]
+NATIVE = native.available_backends()[1:]
 
 TRAINING = {"hidden_size": 8, "sequence_length": 5, "batch_size": 4, "sample_every": 0, "warmup": 0, "quiet": True}
 
 
 @pytest.fixture(autouse=True)
-def _native_kernels(training_library):
-    with native.chosen_kernels(NATIVE[-1]):
+def _native_formulas(training_library):
+    with native.chosen_backend(NATIVE[-1]):
         yield
 
 

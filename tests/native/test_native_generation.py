@@ -97,9 +97,9 @@ def test_log_probabilities_are_those_of_the_step_network(cell, layers, inputs):
 
 
 @needs_library
-def test_each_activation_of_the_simple_network_has_its_kernel():
+def test_each_activation_of_the_simple_network_has_its_formula():
     model = RandomModel("rnn", options=(("activation", "relu"),))
-    assert model.kernel == "rnn_relu"
+    assert model.formula == "rnn_relu"
     tokens, found = drawn(model.native_network(), length=60)
     np.testing.assert_allclose(found[0], log_probabilities_of(model.step_network(), tokens[0]), atol=1e-5)
 
@@ -233,7 +233,7 @@ def test_it_can_be_switched_off(monkeypatch):
     assert type(step_network(*arguments)) is StepNetwork
 
 
-def test_a_cell_without_a_kernel_is_computed_by_numpy():
+def test_a_cell_without_a_formula_is_computed_by_numpy():
     model = RandomModel()
     spec = dataclasses.replace(model.spec, native=lambda options: None)
     assert type(step_network(model.architecture, spec, model.options, model.weights)) is StepNetwork
@@ -290,11 +290,11 @@ def test_what_does_not_fit_is_refused_before_the_library_is_called():
 
 @needs_library
 @pytest.mark.parametrize("name", ["i2h_weight", "i2h_bias", "h2h_weight", "h2h_bias"])
-def test_a_kernel_that_does_not_fit_its_cell_is_named(name):
+def test_a_formula_that_does_not_fit_its_cell_is_named(name):
     model = RandomModel(layers=2)
     key = f"forward_stack.1.{name}"
     model.weights[key] = model.weights[key][:-1]
-    with pytest.raises(seqlm.PluginError, match=f"cell 'lstm': the native kernel lstm does not fit it: {name} has"):
+    with pytest.raises(seqlm.PluginError, match=f"cell 'lstm': the native formula lstm does not fit it: {name} has"):
         model.native_network()
     del model.weights[key]
     with pytest.raises(seqlm.PluginError, match="a layer has parameters"):
@@ -309,10 +309,10 @@ def test_a_kernel_that_does_not_fit_its_cell_is_named(name):
         ([], RandomModel, "native must be"),
     ],
 )
-def test_a_cell_cannot_name_a_kernel_that_is_not_there(native_field, step, message):
+def test_a_cell_cannot_name_a_formula_that_is_not_there(native_field, step, message):
     with pytest.raises(seqlm.PluginError, match=message):
         seqlm.CellSpec("cell", "summary", RandomModel, step=step, native=native_field).validate()
     if step:
         spec = seqlm.CellSpec("cell", "summary", RandomModel, step=step, native=lambda options: native_field)
         with pytest.raises(seqlm.PluginError, match=message):
-            spec.native_kernel(seqlm.NoOptions())
+            spec.native_formula(seqlm.NoOptions())

@@ -21,10 +21,10 @@ from seqlm_core.native import GATES
 from seqlm_core.native import training as native
 from seqlm_core.training.updates import Updates
 
-AVAILABLE = native.available_kernels()
+AVAILABLE = native.available_backends()
 NATIVE = AVAILABLE[1:]
 needs_library = pytest.mark.usefixtures("training_library")
-kernels = st.sampled_from(NATIVE or [native.MXNET])
+backends = st.sampled_from(NATIVE or [native.MXNET])
 cells = st.sampled_from(sorted(GATES))
 sizes = st.integers(1, 40) | st.sampled_from([64, 100, 104])
 
@@ -39,8 +39,8 @@ PARAMETERS = ["i2h_weight", "h2h_weight", "i2h_bias", "h2h_bias"]
 
 @contextlib.contextmanager
 def using(name, threads=1):
-    """Compute with these kernels and so many threads, however little there is to do."""
-    with native.chosen_kernels(name), pytest.MonkeyPatch.context() as patch:
+    """Compute with a backend and so many threads, however little there is to do."""
+    with native.chosen_backend(name), pytest.MonkeyPatch.context() as patch:
         patch.setattr(native, "LEAST_MULTIPLICATIONS", 1)
         patch.setenv("OMP_NUM_THREADS", str(threads))
         native._use(name)
@@ -58,10 +58,10 @@ def assert_close(found, expected, share=1e-4):
 class Case:
     """A layer's sizes, weights, inputs, states, and the gradients of its outputs, all random."""
 
-    def __init__(self, seed, kernel, units, channels, time, batch):
+    def __init__(self, seed, formula, units, channels, time, batch):
         self.random = np.random.default_rng(seed)
-        self.kernel, self.units, self.channels, self.time, self.batch = kernel, units, channels, time, batch
-        rows = GATES[kernel] * units
+        self.formula, self.units, self.channels, self.time, self.batch = formula, units, channels, time, batch
+        rows = GATES[formula] * units
         self.weights = {
             "i2h_weight": self.normal(rows, channels) / np.sqrt(channels),
             "h2h_weight": self.normal(rows, units) / np.sqrt(units),
@@ -69,7 +69,7 @@ class Case:
             "h2h_bias": self.normal(rows) / 10,
         }
         self.inputs = self.normal(time, batch, channels)
-        count = 2 if kernel == "lstm" else 1
+        count = 2 if formula == "lstm" else 1
         self.states = {f"state {k}": self.normal(batch, units) / 2 for k in range(count)}
         self.factors = [self.normal(time, batch, units), *(self.normal(batch, units) for _ in range(count))]
         self.lengths = np.full(batch, time)
@@ -78,7 +78,7 @@ class Case:
         return self.random.normal(size=shape)
 
     def layer(self, dtype="float32"):
-        layer = RecurrentLayer(self.kernel, self.channels, self.units)
+        layer = RecurrentLayer(self.formula, self.channels, self.units)
         layer.cast(dtype)
         layer.initialize()
         for name, values in self.weights.items():
@@ -98,7 +98,7 @@ class Case:
 
     def expected(self, reverse=False):
         """Outputs, states and gradients by MXNet's cells in float64, each sequence alone."""
-        cell = CELLS[self.kernel](self.units, self.channels)
+        cell = CELLS[self.formula](self.units, self.channels)
         cell.cast("float64")
         cell.initialize()
         parameters = {name: getattr(cell, name) for name in PARAMETERS}
@@ -152,30 +152,30 @@ checked = settings(max_examples=60, deadline=None)
 
 
 @needs_library
-@given(case=cases, kernels=kernels, threads=st.integers(1, 4))
+@given(case=cases, backend=backends, threads=st.integers(1, 4))
 @checked
-def test_a_layer_agrees_with_mxnets_cell_in_float64(case, kernels, threads):
-    with using(kernels, threads):
+def test_a_layer_agrees_with_mxnets_cell_in_float64(case, backend, threads):
+    with using(backend, threads):
         assert_close(case.by_layer(), case.expected())
 
 
 @needs_library
-@given(case=cases, kernels=kernels, threads=st.integers(1, 4), reverse=st.booleans(), data=st.data())
+@given(case=cases, backend=backends, threads=st.integers(1, 4), reverse=st.booleans(), data=st.data())
 @checked
-def test_sequences_of_unequal_length_give_what_each_gives_alone(case, kernels, threads, reverse, data):
+def test_sequences_of_unequal_length_give_what_each_gives_alone(case, backend, threads, reverse, data):
     lengths = st.lists(st.integers(1, case.time), min_size=case.batch, max_size=case.batch)
     case.lengths = np.array(data.draw(lengths))
     arrays = case.arrays()
     inputs, *states = arrays.values()
     parameters = {name: getattr(case.layer(), name) for name in PARAMETERS}
-    with using(kernels, threads):
+    with using(backend, threads):
         with autograd.record():
             rows = len(case.weights["i2h_bias"])
             w = {name: parameter.data() for name, parameter in parameters.items()}
             products = nd.FullyConnected(inputs, w["i2h_weight"], w["i2h_bias"], num_hidden=rows, flatten=False)
             outputs, after = native.recurrent_layer(
                 nd,
-                case.kernel,
+                case.formula,
                 products,
                 w["h2h_weight"],
                 w["h2h_bias"],
@@ -189,9 +189,9 @@ def test_sequences_of_unequal_length_give_what_each_gives_alone(case, kernels, t
 
 
 @needs_library
-@given(case=cases, kernels=kernels, threads=st.integers(1, 4), one_hot=st.booleans(), data=st.data())
+@given(case=cases, backend=backends, threads=st.integers(1, 4), one_hot=st.booleans(), data=st.data())
 @checked
-def test_tokens_give_what_their_vectors_give(case, kernels, threads, one_hot, data):
+def test_tokens_give_what_their_vectors_give(case, backend, threads, one_hot, data):
     vocabulary = case.channels if one_hot else data.draw(st.integers(1, 30))
     ids = case.random.integers(0, vocabulary, (case.time, case.batch))
     table = np.eye(vocabulary) if one_hot else case.normal(vocabulary, case.channels)
@@ -205,7 +205,7 @@ def test_tokens_give_what_their_vectors_give(case, kernels, threads, one_hot, da
     if embedding is not None:
         embedding.attach_grad()
         expected["gradient of embedding"] = to_vectors
-    with using(kernels, threads):
+    with using(backend, threads):
         with autograd.record():
             outputs, after = layer.read_tokens(nd.array(ids, dtype="int32"), states, embedding)
             total = case.total([outputs, *after])
@@ -220,14 +220,14 @@ def test_tokens_give_what_their_vectors_give(case, kernels, threads, one_hot, da
 @needs_library
 @given(
     seed=seeds,
-    kernels=kernels,
+    backend=backends,
     threads=st.integers(1, 4),
     rows=st.integers(1, 12) | st.sampled_from([300, 600]),
     units=sizes,
     classes=sizes,
 )
 @checked
-def test_the_softmax_loss_is_that_of_log_softmax_in_float64(seed, kernels, threads, rows, units, classes):
+def test_the_softmax_loss_is_that_of_log_softmax_in_float64(seed, backend, threads, rows, units, classes):
     random = np.random.default_rng(seed)
     values = {
         "hidden": random.normal(size=(rows, units)),
@@ -250,7 +250,7 @@ def test_the_softmax_loss_is_that_of_log_softmax_in_float64(seed, kernels, threa
         scores = nd.dot(hidden, weight, transpose_b=True) + bias
         return -nd.pick(nd.log_softmax(scores), nd.array(targets))
 
-    with using(kernels, threads):
+    with using(backend, threads):
         found = computed("float32", lambda **a: native.softmax_loss(nd, **a, targets=nd.array(targets, dtype="int32")))
     assert_close(found, computed("float64", by_log_softmax))
 
@@ -258,21 +258,21 @@ def test_the_softmax_loss_is_that_of_log_softmax_in_float64(seed, kernels, threa
 @needs_library
 @given(
     seed=seeds,
-    kernels=kernels,
+    backend=backends,
     threads=st.integers(1, 4),
     shape=st.sampled_from([(7,), (3, 1), (2, 13), (9, 30), (40, 16), (1, 65)]),
     inputs=sizes,
     outputs=sizes | st.sampled_from([400]),
 )
 @checked
-def test_a_projection_is_a_product_of_matrices_in_float64(seed, kernels, threads, shape, inputs, outputs):
+def test_a_projection_is_a_product_of_matrices_in_float64(seed, backend, threads, shape, inputs, outputs):
     random = np.random.default_rng(seed)
     x, w = random.normal(size=(*shape, inputs)), random.normal(size=(outputs, inputs))
     b, factors = random.normal(size=outputs), random.normal(size=(*shape, outputs))
     arrays = {"inputs": nd.array(x), "weight": nd.array(w), "bias": nd.array(b)}
     for array in arrays.values():
         array.attach_grad()
-    with using(kernels, threads):
+    with using(backend, threads):
         with autograd.record():
             products = native.projection(nd, *arrays.values())
             total = (products * nd.array(factors)).sum()
@@ -295,9 +295,9 @@ def in_use(training_library, request):
 
 
 @needs_library
-@pytest.mark.parametrize("kernel", sorted(GATES))
-def test_gradients_can_be_taken_twice_and_after_other_readings(in_use, kernel):
-    case = Case(1, kernel, 33, 7, 6, 5)
+@pytest.mark.parametrize("formula", sorted(GATES))
+def test_gradients_can_be_taken_twice_and_after_other_readings(in_use, formula):
+    case = Case(1, formula, 33, 7, 6, 5)
     layer = case.layer()
     layer.hybridize(static_alloc=True, static_shape=True)
     head = SoftmaxHead(9, 33)
@@ -321,9 +321,9 @@ def test_gradients_can_be_taken_twice_and_after_other_readings(in_use, kernel):
 
 
 @needs_library
-@pytest.mark.parametrize("kernel", sorted(GATES))
-def test_gradients_are_added_up_where_that_is_asked_for(in_use, kernel):
-    case = Case(2, kernel, 20, 5, 4, 3)
+@pytest.mark.parametrize("formula", sorted(GATES))
+def test_gradients_are_added_up_where_that_is_asked_for(in_use, formula):
+    case = Case(2, formula, 20, 5, 4, 3)
     once = case.by_layer()
     layer = case.layer()
     for name in PARAMETERS:
@@ -339,9 +339,9 @@ def test_gradients_are_added_up_where_that_is_asked_for(in_use, kernel):
 
 @needs_library
 @pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("kernel", sorted(GATES))
-def test_the_same_number_of_threads_gives_the_same_to_the_bit(kernel, threads):
-    case = Case(3, kernel, 100, 20, 12, 26)
+@pytest.mark.parametrize("formula", sorted(GATES))
+def test_the_same_number_of_threads_gives_the_same_to_the_bit(formula, threads):
+    case = Case(3, formula, 100, 20, 12, 26)
     with using(NATIVE[-1], threads):
         first, second = case.by_layer(), case.by_layer()
     for name, values in first.items():
@@ -349,9 +349,9 @@ def test_the_same_number_of_threads_gives_the_same_to_the_bit(kernel, threads):
 
 
 @needs_library
-@pytest.mark.parametrize("kernel", sorted(GATES))
-def test_what_is_not_a_number_is_not_hidden(in_use, kernel):
-    case = Case(4, kernel, 17, 3, 3, 2)
+@pytest.mark.parametrize("formula", sorted(GATES))
+def test_what_is_not_a_number_is_not_hidden(in_use, formula):
+    case = Case(4, formula, 17, 3, 3, 2)
     case.inputs[0, 1, 2] = np.nan
     found = case.by_layer()
     assert np.isnan(found["output 0"][:, 1]).any(axis=1).all()
@@ -419,15 +419,15 @@ def test_updates_equal_those_of_mxnets_optimizers(name, options, clip_norm, thre
     values = [random.normal(size=shape) for shape in shapes]
     steps = [[random.normal(size=shape) for shape in shapes] for _ in range(6)]
 
-    def updated(kernels):
-        with using(kernels, threads):
+    def updated(backend):
+        with using(backend, threads):
             parameters = {}
             for k, value in enumerate(values):
                 parameters[f"p{k}"] = parameter = gluon.Parameter(f"p{k}", shape=value.shape)
                 parameter.initialize()
                 parameter.set_data(nd.array(value))
             updates = Updates(parameters, mx.optimizer.create(name, learning_rate=0.05, **options), clip_norm)
-            assert (updates._native is None) == (kernels == native.MXNET)
+            assert (updates._native is None) == (backend == native.MXNET)
             for k, gradients in enumerate(steps):
                 for parameter, gradient in zip(parameters.values(), gradients):
                     parameter.list_grad()[0][:] = nd.array(gradient)
@@ -435,8 +435,8 @@ def test_updates_equal_those_of_mxnets_optimizers(name, options, clip_norm, thre
             return {**{n: p.data().asnumpy() for n, p in parameters.items()}, **updates.state()}
 
     expected = updated(native.MXNET)
-    for kernels in NATIVE:
-        assert_close(updated(kernels), expected, share=5e-5)
+    for backend in NATIVE:
+        assert_close(updated(backend), expected, share=5e-5)
 
 
 @needs_library
@@ -487,21 +487,21 @@ def losses_of(run):
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "birnn", "bigru", "bilstm"])
 def test_a_training_is_the_same_with_mxnets_operators_to_rounding(cell, short_text, tmp_path):
     losses = {}
-    for kernels in AVAILABLE:
-        with using(kernels):
-            run = seqlm.train(short_text, cell=cell, out=tmp_path / kernels, **TRAINING)
-        assert json.loads((tmp_path / kernels / "config.json").read_text())["kernels"] == kernels
-        losses[kernels] = losses_of(run)
-        assert len(losses[kernels]) == 12
-    for kernels in NATIVE:
-        np.testing.assert_allclose(losses[kernels], losses[native.MXNET], rtol=1e-4)
+    for backend in AVAILABLE:
+        with using(backend):
+            run = seqlm.train(short_text, cell=cell, out=tmp_path / backend, **TRAINING)
+        assert json.loads((tmp_path / backend / "config.json").read_text())["kernels"] == backend
+        losses[backend] = losses_of(run)
+        assert len(losses[backend]) == 12
+    for backend in NATIVE:
+        np.testing.assert_allclose(losses[backend], losses[native.MXNET], rtol=1e-4)
 
 
 @needs_library
-@pytest.mark.parametrize("kernels", AVAILABLE)
-def test_a_resumed_training_takes_the_kernels_that_it_began_with(kernels, short_text, tmp_path):
+@pytest.mark.parametrize("backend", AVAILABLE)
+def test_a_resumed_training_takes_the_backend_that_it_began_with(backend, short_text, tmp_path):
     settings = {**TRAINING, "schedule": "constant", "cell": "lstm"}
-    with using(kernels):
+    with using(backend):
         seqlm.train(short_text, out=tmp_path / "whole", **settings)
         seqlm.train(short_text, out=tmp_path / "parts", **{**settings, "max_steps": 5})
     seqlm.resume(tmp_path / "parts", max_steps=12, quiet=True)
@@ -510,7 +510,7 @@ def test_a_resumed_training_takes_the_kernels_that_it_began_with(kernels, short_
 
 
 @needs_library
-def test_a_run_goes_on_without_the_kernels_that_it_began_with_and_says_so(short_text, tmp_path, monkeypatch, caplog):
+def test_a_run_goes_on_without_the_backend_that_it_began_with_and_says_so(short_text, tmp_path, monkeypatch, caplog):
     settings = {**TRAINING, "schedule": "constant"}
     with using(NATIVE[-1]):
         whole = seqlm.train(short_text, out=tmp_path / "whole", **settings)

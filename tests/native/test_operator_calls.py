@@ -16,7 +16,7 @@ from seqlm_core.native import GATES
 from seqlm_core.native import training as native
 from seqlm_core.native.library import load
 
-NATIVE = native.available_kernels()[1:]
+NATIVE = native.available_backends()[1:]
 
 TIME, BATCH, UNITS, VOCABULARY, CLASSES = 5, 7, 20, 6, 9
 
@@ -30,12 +30,12 @@ def library_of_its_own():
 
 
 @contextlib.contextmanager
-def computing_with(kernels, threads):
-    with native.chosen_kernels(kernels), pytest.MonkeyPatch.context() as patch:
+def computing_with(backend, threads):
+    with native.chosen_backend(backend), pytest.MonkeyPatch.context() as patch:
         patch.setattr(native, "_load", lambda path: library_of_its_own())
         patch.setattr(native, "LEAST_MULTIPLICATIONS", 1)
         patch.setenv("OMP_NUM_THREADS", str(threads))
-        native._use(kernels)
+        native._use(backend)
         yield
 
 

@@ -140,7 +140,7 @@ from test_native_training import NATIVE, Case
 from seqlm_core.native import training as native
 native.LEAST_MULTIPLICATIONS, native.usable_cores = 1, lambda: 4
 os.environ["OMP_NUM_THREADS"] = "4"
-with native.chosen_kernels(NATIVE[-1]):
+with native.chosen_backend(NATIVE[-1]):
     native._use(NATIVE[-1])
     for _ in range(8):
         found = Case(1, 'lstm', 33, 7, 6, 9).by_layer()
@@ -188,7 +188,7 @@ def test_the_results_depend_on_how_the_work_is_divided_and_not_on_who_does_it(ce
     for threads in (1, 2, 4):
         monkeypatch.setattr(native, "usable_cores", lambda threads=threads: threads)
         monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
-        with native.chosen_kernels(NATIVE[-1], members):
+        with native.chosen_backend(NATIVE[-1], members):
             for sizes in ((40, 9, 12, 26), (100, 9, 6, 4)):
                 found.append(Case(3, cell, *sizes).by_layer())
     for k, values in enumerate(found[2:]):
