@@ -8,7 +8,8 @@ from typing import Any, Callable
 import click
 
 from seqlm_core.command_line.assignments import parse_assignments
-from seqlm_core.settings.settings import TrainingSettings, setting_types
+from seqlm_core.settings.fields import setting_types
+from seqlm_core.settings.settings import TrainingSettings
 
 
 def setting_options(kind: type[TrainingSettings]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

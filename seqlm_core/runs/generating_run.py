@@ -300,7 +300,7 @@ class GeneratingRun(Run[LanguageSettings]):
             )
         check_argument("text", text, str)
         check_argument("mark", mark, str)
-        check_argument("gap", gap, int, 1, MOST_TOKENS_OF_MARK)
+        check_argument("gap", gap, int, minimum=1, maximum=MOST_TOKENS_OF_MARK)
         check_infilling(count, sweeps, temperature)
         search = Search(sweeps, temperature, checked_seed(0 if seed is None and temperature == 0 else seed))
         gapped = cut_gapped_text(text, mark, gap, self.tokenizer, self.vocabulary)

@@ -20,7 +20,8 @@ from seqlm_core.runs.training_texts import TrainingTexts
 from seqlm_core.sequences.examples import INPUTS, OUTPUTS, Example, check_examples, write_examples
 from seqlm_core.sessions.additions import split_additions
 from seqlm_core.settings.arguments import PathLike
-from seqlm_core.settings.settings import SequenceSettings, facts, make_settings, names_of
+from seqlm_core.settings.fields import facts, make_settings, names_of
+from seqlm_core.settings.settings import SequenceSettings
 from seqlm_core.storage.temporary import readable_file_errors
 from seqlm_core.training.extension import Extension, check_extensions
 

@@ -14,7 +14,8 @@ from seqlm_core.runs.settings_of_run import plugins_taken, settings_like
 from seqlm_core.runs.training_texts import open_training_texts
 from seqlm_core.sessions.additions import split_additions
 from seqlm_core.settings.arguments import PathLike
-from seqlm_core.settings.settings import LanguageSettings, make_settings
+from seqlm_core.settings.fields import make_settings
+from seqlm_core.settings.settings import LanguageSettings
 from seqlm_core.training.extension import Extension
 
 

@@ -9,33 +9,20 @@ from pathlib import Path
 from typing import Any, Union
 
 from seqlm_core.errors import SettingError
+from seqlm_core.settings.limits import check_limits, check_type
 
 PathLike = Union[str, "os.PathLike[str]"]
 
-BEYOND_ALL_NUMBERS = 2**63
-"""No whole number that is asked for is as large as this."""
-
-_KINDS: dict[type, tuple[type, str]] = {
-    str: (str, "text"),
-    int: (numbers.Integral, "a whole number"),
-    float: (numbers.Real, "a number"),
-}
+_ACCEPTED: dict[type, type] = {str: str, int: numbers.Integral, float: numbers.Real}
 
 
-def check_argument(
-    name: str, value: Any, kind: type, minimum: float | None = None, maximum: float | None = None
-) -> None:
-    """Raise :class:`SettingError` unless an argument is of a kind (str, int or float) and within its limits."""
-    accepted, words = _KINDS[kind]
-    number: Any = value
-    if not isinstance(value, accepted) or isinstance(value, bool):
-        raise SettingError(name, f"must be {words}, not {value!r}")
-    if minimum is not None and number < minimum:
-        raise SettingError(name, f"must be at least {minimum}, not {value}")
-    if maximum is not None and number > maximum:
-        raise SettingError(name, f"must be at most {maximum}, not {value}")
-    if kind is int and number >= BEYOND_ALL_NUMBERS:
-        raise SettingError(name, f"must be below 2**63, not {value}")
+def check_argument(name: str, value: Any, kind: type, **limits: float) -> None:
+    """Raise :class:`SettingError` unless an argument is of a kind (str, int or float) and within its limits.
+
+    NumPy's numbers are numbers too. The limits are those of :func:`~seqlm_core.settings.limits.check_limits`.
+    """
+    check_type(name, value, kind, _ACCEPTED[kind])
+    check_limits(name, value, kind, limits)
 
 
 def checked_path(name: str, value: Any) -> Path:

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from seqlm_core.command_line.main import main
-from seqlm_core.settings.settings import LanguageSettings, setting_types
+from seqlm_core.settings.fields import setting_types
+from seqlm_core.settings.settings import LanguageSettings
 from seqlm_core.storage.files import read_json, write_json
 
 TINY = ["--hidden-size", "8", "--max-steps", "5", "--sequence-length", "10", "--batch-size", "4", "--quiet"]

@@ -14,7 +14,8 @@ from tagging import TINY, as_text, done, give_standard_input, run_cli, toy_seque
 from test_bad_input import check_told, flag, refused, replaced, resealed, tree
 
 import seqlm_core as seqlm
-from seqlm_core.settings.settings import SequenceSettings, setting_types
+from seqlm_core.settings.fields import setting_types
+from seqlm_core.settings.settings import SequenceSettings
 
 FIELDS = dataclasses.fields(SequenceSettings)
 TYPES = setting_types(SequenceSettings)

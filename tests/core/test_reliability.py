@@ -22,7 +22,7 @@ from seqlm_core.command_line.assignments import parse_assignments
 from seqlm_core.engine.mxnet import autograd, nd
 from seqlm_core.plugins.options import make_options
 from seqlm_core.reading.corpus import read_corpus
-from seqlm_core.settings.settings import make_settings
+from seqlm_core.settings.fields import make_settings
 from seqlm_core.storage.checkpoint import load_checkpoint
 from seqlm_core.training.tasks.language import LanguageModelling
 

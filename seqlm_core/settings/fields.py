@@ -1,0 +1,78 @@
+"""How settings are declared, as fields of a dataclass with all that is known of them, and how they are checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Container, Mapping
+from typing import Any, TypeVar
+
+from seqlm_core.errors import SettingError, UsageError
+from seqlm_core.settings.limits import check_limits, check_type
+
+KindT = TypeVar("KindT")
+
+_TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool, "dict": dict}
+
+
+def setting(default: Any, help: str, **facts: Any) -> Any:
+    """Return a field with what is known of the setting.
+
+    Args:
+        default: its default.
+        help: what it is, as the command line shows it.
+        facts: the limits ``minimum``, ``maximum``, ``above``, ``below`` and ``choices``; ``shapes_model``, whether a
+            model that begins with the weights of a run takes it from that run; ``changeable``, whether it may change
+            when a run is resumed: True, or ``UNDER_A_CONSTANT_SCHEDULE``; ``tokens_only``, whether a model of values
+            has no use for it; ``needs``, the setting without which it has no use.
+    """
+    if default == {}:
+        return dataclasses.field(default_factory=dict, metadata={"help": help, **facts})
+    return dataclasses.field(default=default, metadata={"help": help, **facts})
+
+
+def facts(kind: type[Any], name: str) -> dict[str, Any]:
+    """Return a fact, such as ``changeable``, of all settings of a kind of which it is known."""
+    return {field.name: field.metadata[name] for field in dataclasses.fields(kind) if name in field.metadata}
+
+
+def names_of(kind: type[Any], fact: str) -> tuple[str, ...]:
+    """Return the names of the settings of a kind of which a fact is true, such as ``shapes_model``."""
+    return tuple(name for name, holds in facts(kind, fact).items() if holds)
+
+
+def setting_types(kind: type[Any]) -> dict[str, type]:
+    """Return the plain type of each setting, ``None`` left out."""
+    return {
+        field.name: _TYPES[str(field.type).partition("[")[0].replace(" | None", "")]
+        for field in dataclasses.fields(kind)
+    }
+
+
+def make_settings(kind: type[KindT], given: Mapping[str, Any]) -> KindT:
+    """Return settings of a kind with the ``given`` values.
+
+    Raises:
+        UsageError: a name is not a setting, or a value is out of its range.
+    """
+    of_kind: Any = kind
+    names = [field.name for field in dataclasses.fields(of_kind)]
+    for name in given:
+        if name not in names:
+            raise UsageError(f"no setting {name!r}; there are: {', '.join(names)}")
+    return kind(**given)
+
+
+def check_settings(settings: Any, besides: Container[str] = ()) -> None:
+    """Raise :class:`SettingError` unless all settings but ``besides`` are of their types and within their limits.
+
+    A setting whose default is None may be None. Numbers have to be Python's own, since a run records them as JSON.
+    """
+    types = setting_types(type(settings))
+    for field in dataclasses.fields(settings):
+        value, kind = getattr(settings, field.name), types[field.name]
+        if field.name in besides or (value is None and field.default is None):
+            continue
+        if value is None:
+            raise SettingError(field.name, "must not be None")
+        check_type(field.name, value, kind, (int, float) if kind is float else kind)
+        check_limits(field.name, value, kind, field.metadata)
