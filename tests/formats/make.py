@@ -165,7 +165,7 @@ def figures(run: Any) -> list[dict[str, Any]]:
 
 
 def has_a_say_in_bits() -> dict[str, str]:
-    """Return what the bits of a training depend on, beside the kernels and the threads that a run records."""
+    """Return what the bits of a training depend on, beside the backend and the threads that a run records."""
     return {"processor": processor(), "compiler": compiler()}
 
 

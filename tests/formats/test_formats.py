@@ -21,7 +21,7 @@ from seqlm_core.runs.opening import open_run
 FOLDERS = sorted(path for path in RUNS.iterdir() if path.is_dir())
 ALL = [pytest.param(folder / kind, id=f"{folder.name}-{kind}") for folder in FOLDERS for kind in KINDS]
 TOLERANCE = 1e-5
-"""Of figures and, where other kernels or processors compute, of weights; relative to the largest of them."""
+"""Of figures and, where another backend or processor computes, of weights; relative to the largest of them."""
 
 
 @pytest.fixture(autouse=True)
