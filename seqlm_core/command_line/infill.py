@@ -11,9 +11,11 @@ import click
 
 from seqlm_core.command_line.output import Fields, Items, json_pieces, write
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
+from seqlm_core.command_line.setting_options import setting_option
 from seqlm_core.generation.gaps import DEFAULT_MARK
 from seqlm_core.generation.infilling import DEFAULT_SWEEPS
 from seqlm_core.generation.requests import MOST_SWEEPS, WIDEST_BEAM
+from seqlm_core.settings.decoding_rules import DecodingRules
 
 if TYPE_CHECKING:
     from seqlm_core.generation.infilling import InfilledText
@@ -40,13 +42,12 @@ if TYPE_CHECKING:
     metavar="N",
     help=f"How often each missing token is drawn anew, at most {MOST_SWEEPS}.",
 )
-@click.option(
-    "--temperature",
-    type=float,
+@setting_option(
+    DecodingRules,
+    "temperature",
     default=0.0,
     show_default=True,
-    metavar="X",
-    help="0 takes the most probable fillings that are found; above 0 they are drawn, the bolder the higher.",
+    help="Draw the fillings, which get more surprising as X gets higher. 0 searches for the most probable ones.",
 )
 @click.option(
     "--seed",

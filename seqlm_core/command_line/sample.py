@@ -15,10 +15,11 @@ import click
 
 from seqlm_core.command_line.output import Fields, Items, Text, json_pieces, write
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
+from seqlm_core.command_line.setting_options import flag_of, given_settings, setting_options
 from seqlm_core.errors import UsageError
 from seqlm_core.generation.generate import DEFAULT_LENGTH
 from seqlm_core.generation.requests import LONGEST_OF_BEAM, WIDEST_BEAM
-from seqlm_core.settings.decoding_rules import DEFAULT_TEMPERATURE
+from seqlm_core.settings.decoding_rules import DecodingRules
 from seqlm_core.storage.temporary import readable_file_errors
 
 if TYPE_CHECKING:
@@ -48,41 +49,7 @@ KEPT_IN_MEMORY = 1 << 22
 @click.option(
     "--count", type=int, default=1, show_default=True, metavar="N", help="Texts to sample, each after the prompt."
 )
-@click.option(
-    "--temperature",
-    type=float,
-    default=DEFAULT_TEMPERATURE,
-    show_default=True,
-    metavar="X",
-    help="Below 1 more probable, above 1 more surprising text; 0 takes the most probable token.",
-)
-@click.option(
-    "--top-k", type=int, default=0, show_default=True, metavar="N", help="Draw from the N most probable tokens; 0: all."
-)
-@click.option(
-    "--top-p",
-    type=float,
-    default=1.0,
-    show_default=True,
-    metavar="X",
-    help="Draw from the fewest most probable tokens whose probabilities add up to this.",
-)
-@click.option(
-    "--min-p",
-    type=float,
-    default=0.0,
-    show_default=True,
-    metavar="X",
-    help="Draw from tokens that are at least so probable as a share of the most probable one.",
-)
-@click.option(
-    "--repetition-penalty",
-    type=float,
-    default=1.0,
-    show_default=True,
-    metavar="X",
-    help="Multiply the log-probabilities of tokens that are in the text already; above 1 they get less probable.",
-)
+@setting_options(DecodingRules)
 @click.option(
     "--beam",
     type=int,
@@ -108,8 +75,10 @@ def sample_command(
     prompt: str | None,
     prompt_file: str | None,
     encoding: str,
+    length: int,
     count: int,
     beam: int,
+    stop: tuple[str, ...],
     seed: int | None,
     stream: bool | None,
     plugin_files: tuple[str, ...],
@@ -121,12 +90,11 @@ def sample_command(
 
     if stream and (as_json or beam or count != 1):
         raise UsageError("--stream is for a single text that is drawn, so not with --json, --beam or --count")
+    rules = given_settings(rules)
     if beam:
-        of_drawing = ["temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed"]
-        given = [n for n in of_drawing if context.get_parameter_source(n) != click.core.ParameterSource.DEFAULT]
-        if given:
-            flag = "--" + given[0].replace("_", "-")
-            raise UsageError(f"{flag} is for drawing, and --beam searches for the most probable text")
+        of_drawing = [*rules, *([] if seed is None else ["seed"])]
+        if of_drawing:
+            raise UsageError(f"{flag_of(of_drawing[0])} is for drawing, and --beam searches for the most probable text")
     elif seed is None:
         seed = secrets.randbits(63)
     if prompt_file is None and context.get_parameter_source("encoding") != click.core.ParameterSource.DEFAULT:
@@ -138,10 +106,10 @@ def sample_command(
     at_once = stream if stream is not None else count == 1 and on_terminal
     texts: Iterable[Iterator[GeneratedText]]
     if beam:
-        texts = [iter([text]) for text in opened.generate(prompt, count=count, beam=beam, **rules)]
+        texts = [iter([text]) for text in opened.generate(prompt, count=count, length=length, beam=beam, stop=stop)]
         count = len(texts)
     else:
-        texts = opened.stream_each(prompt, count=count, seed=seed, **rules)
+        texts = opened.stream_each(prompt, count=count, length=length, stop=stop, seed=seed, **rules)
     if as_json:
         samples = Items(Fields(_fields(pieces)) for pieces in texts)
         write(json_pieces(Fields({"prompt": prompt, "seed": seed, "samples": samples}.items())))

@@ -1,4 +1,4 @@
-"""Command-line options made from the fields of the settings in :mod:`seqlm_core.settings.settings`."""
+"""Command-line options made from the settings of a training and from the decoding rules."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import click
 
 from seqlm_core.command_line.assignments import parse_assignments
 from seqlm_core.settings.fields import setting_types
-from seqlm_core.settings.settings import TrainingSettings
 
 
-def setting_options(kind: type[TrainingSettings]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def setting_options(kind: type[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that gives a command an option for each setting, in the order of the fields.
 
     An option that is not given is passed as None, so that what a user gave can be told from what they did not.
@@ -20,7 +19,7 @@ def setting_options(kind: type[TrainingSettings]) -> Callable[[Callable[..., Any
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         for field in reversed(dataclasses.fields(kind)):
-            function = _option(field, setting_types(kind)[field.name])(function)
+            function = setting_option(kind, field.name)(function)
         return function
 
     return decorate
@@ -48,21 +47,21 @@ def flag_of(setting: str) -> str:
     return flag[:-1] if flag.endswith("-options") else flag
 
 
-def _option(field: dataclasses.Field[Any], kind: type) -> Callable[[Any], Any]:
-    flag = flag_of(field.name)
+def setting_option(kind: type[Any], name: str, **changes: Any) -> Callable[[Any], Any]:
+    """Return a decorator that gives a command the option for one setting, with ``changes`` of what click is told."""
+    field = next(field for field in dataclasses.fields(kind) if field.name == name)
+    return click.option(flag_of(name), name, **{**_facts(field, setting_types(kind)[name]), **changes})
+
+
+def _facts(field: dataclasses.Field[Any], kind: type) -> dict[str, Any]:
+    """Return what click has to know of a setting's option."""
     text = field.metadata["help"]
     if kind is dict:
-        help_text = f"{text} May be given several times."
-        return click.option(flag, field.name, metavar="NAME=VALUE", multiple=True, help=help_text)
+        return {"metavar": "NAME=VALUE", "multiple": True, "help": f"{text} May be given several times."}
     if kind is bool:
-        return click.option(flag, field.name, is_flag=True, default=None, help=text)
+        return {"is_flag": True, "default": None, "help": text}
     if field.default is not None:
         text += f"  [default: {field.default}]"
-    return click.option(
-        flag,
-        field.name,
-        type=click.Choice(field.metadata["choices"]) if "choices" in field.metadata else kind,
-        default=None,
-        metavar=None if "choices" in field.metadata else {int: "N", float: "X", str: "TEXT"}[kind],
-        help=text,
-    )
+    if "choices" in field.metadata:
+        return {"type": click.Choice(field.metadata["choices"]), "default": None, "help": text}
+    return {"type": kind, "default": None, "metavar": {int: "N", float: "X", str: "TEXT"}[kind], "help": text}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from seqlm_core.runs.config import LANGUAGE_MODEL
 from seqlm_core.runs.run import Run
 from seqlm_core.settings.arguments import check_argument
 from seqlm_core.settings.decoding_rules import DEFAULT_TEMPERATURE, DecodingRules
+from seqlm_core.settings.fields import make_settings
 from seqlm_core.settings.settings import LanguageSettings
 
 if TYPE_CHECKING:
@@ -136,14 +137,10 @@ class GeneratingRun(Run[LanguageSettings]):
         *,
         count: int = 1,
         length: int = DEFAULT_LENGTH,
-        temperature: float = DEFAULT_TEMPERATURE,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        min_p: float = 0.0,
-        repetition_penalty: float = 1.0,
         beam: int = 0,
         stop: str | Sequence[str] = (),
         seed: int | None = None,
+        **rules: Any,
     ) -> list[GeneratedText]:
         """Return texts that the model continues the prompt with.
 
@@ -152,25 +149,21 @@ class GeneratingRun(Run[LanguageSettings]):
                 beginning of the next word, where the tokenizer puts it into that word's token.
             count: of texts; the k-th sample does not depend on it.
             length: the most tokens of each.
-            temperature: this and the rules that follow are those of
-                :class:`~seqlm_core.settings.decoding_rules.DecodingRules`.
-            top_k: likewise.
-            top_p: likewise.
-            min_p: likewise.
-            repetition_penalty: likewise.
             beam: search for the most probable texts, with a beam of this width, instead of drawing; the rules and the
                 seed then have no say, and may not be given. At most 1000, and the length then at most 10,000. 0 draws.
             stop: a text, or several, that end a text.
             seed: the same seed gives the same texts; None draws one.
+            rules: ``temperature``, ``top_k``, ``top_p``, ``min_p`` and ``repetition_penalty``; see
+                :class:`~seqlm_core.settings.decoding_rules.DecodingRules` for their meanings, defaults and limits.
 
         Raises:
             SettingError: an argument is out of its range, or does not go with a beam.
+            UsageError: a rule has another name.
         """
-        rules = DecodingRules(repetition_penalty, temperature, top_k, top_p, min_p)
         if beam:
-            check_beam(beam, count, length, rules, seed)
+            check_beam(beam, count, length, _made(rules), seed)
             return self._generator.most_probable(self._prompt(prompt), count, length, beam, checked_stops(stop))
-        texts = self._sampled(prompt, count, length, rules, stop, seed)
+        texts = self.stream_each(prompt, count=count, length=length, stop=stop, seed=seed, **rules)
         return [GeneratedText.joined(pieces) for pieces in texts]
 
     def stream(
@@ -178,21 +171,16 @@ class GeneratingRun(Run[LanguageSettings]):
         prompt: str = "",
         *,
         length: int = DEFAULT_LENGTH,
-        temperature: float = DEFAULT_TEMPERATURE,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        min_p: float = 0.0,
-        repetition_penalty: float = 1.0,
         stop: str | Sequence[str] = (),
         seed: int | None = None,
+        **rules: Any,
     ) -> Iterator[str]:
         """Yield a text that the model continues the prompt with in pieces of whole characters, as it is drawn.
 
         Joined they are the text of :meth:`generate`, whose arguments and errors these are. However long it is, it takes
         no more memory.
         """
-        rules = DecodingRules(repetition_penalty, temperature, top_k, top_p, min_p)
-        texts = self._sampled(prompt, 1, length, rules, stop, seed)
+        texts = self.stream_each(prompt, length=length, stop=stop, seed=seed, **rules)
         return (piece.text for pieces in texts for piece in pieces if piece.text)
 
     def stream_each(
@@ -201,20 +189,18 @@ class GeneratingRun(Run[LanguageSettings]):
         *,
         count: int = 1,
         length: int = DEFAULT_LENGTH,
-        temperature: float = DEFAULT_TEMPERATURE,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        min_p: float = 0.0,
-        repetition_penalty: float = 1.0,
         stop: str | Sequence[str] = (),
         seed: int | None = None,
+        **rules: Any,
     ) -> Iterator[Iterator[GeneratedText]]:
         """Yield the texts of :meth:`generate`, whose arguments and errors these are, one after the other.
 
         Each comes in pieces, as an iterator. However many and however long they are, they take no more memory.
         """
-        rules = DecodingRules(repetition_penalty, temperature, top_k, top_p, min_p)
-        return self._sampled(prompt, count, length, rules, stop, seed)
+        made = _made(rules)
+        check_drawing(count, length)
+        stops, checked = checked_stops(stop), checked_seed(seed)
+        return self._generator.sample(self._prompt(prompt), count, length, made, checked, stops)
 
     def next_tokens(self, prompt: str = "", count: int | None = None) -> list[NextToken]:
         """Return what may follow a prompt and how probable it is, the most probable token first.
@@ -231,19 +217,6 @@ class GeneratingRun(Run[LanguageSettings]):
         if count is not None:
             check_argument("count", count, int, minimum=1)
         return next_tokens(self.network, self.vocabulary, self._prompt(prompt))[:count]
-
-    def _sampled(
-        self,
-        prompt: str,
-        count: int,
-        length: int,
-        rules: DecodingRules,
-        stop: str | Sequence[str],
-        seed: int | None,
-    ) -> Iterator[Iterator[GeneratedText]]:
-        check_drawing(count, length)
-        stops, seed = checked_stops(stop), checked_seed(seed)
-        return self._generator.sample(self._prompt(prompt), count, length, rules, seed, stops)
 
     def infill(
         self,
@@ -317,3 +290,7 @@ class GeneratingRun(Run[LanguageSettings]):
         prompt = cut_prompt(text, self.tokenizer, self.vocabulary)
         warn_of_unknown(prompt.tokens, self.vocabulary, "the prompt")
         return prompt
+
+
+def _made(rules: Mapping[str, Any]) -> DecodingRules:
+    return make_settings(DecodingRules, rules, called="decoding rule")

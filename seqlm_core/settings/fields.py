@@ -48,8 +48,8 @@ def setting_types(kind: type[Any]) -> dict[str, type]:
     }
 
 
-def make_settings(kind: type[KindT], given: Mapping[str, Any]) -> KindT:
-    """Return settings of a kind with the ``given`` values.
+def make_settings(kind: type[KindT], given: Mapping[str, Any], called: str = "setting") -> KindT:
+    """Return settings of a kind with the ``given`` values; an error calls each of them what they are ``called``.
 
     Raises:
         UsageError: a name is not a setting, or a value is out of its range.
@@ -58,7 +58,7 @@ def make_settings(kind: type[KindT], given: Mapping[str, Any]) -> KindT:
     names = [field.name for field in dataclasses.fields(of_kind)]
     for name in given:
         if name not in names:
-            raise UsageError(f"no setting {name!r}; there are: {', '.join(names)}")
+            raise UsageError(f"no {called} {name!r}; there are: {', '.join(names)}")
     return kind(**given)
 
 

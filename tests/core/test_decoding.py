@@ -56,7 +56,7 @@ def test_the_rules_keep_what_their_definitions_say(scores, temperature, top_k, t
     tempered = np.exp(log_probabilities / temperature)
     tempered[UNKNOWN_ID] = 0
     expected = kept_by_definition(tempered / tempered.sum(), top_k, top_p, min_p)
-    weights = token_weights(DecodingRules(1.0, temperature, top_k, top_p, min_p), log_probabilities[None, :])[0]
+    weights = token_weights(DecodingRules(temperature, top_k, top_p, min_p), log_probabilities[None, :])[0]
     found = {token: w / weights.sum() for token, w in enumerate(weights) if w > 0}
     assert found.keys() == expected.keys()
     assert found == pytest.approx(expected)

@@ -23,6 +23,7 @@ from seqlm_core.evaluation.sequences import LabelEvaluation, ValueEvaluation
 from seqlm_core.plugins import hookspecs
 from seqlm_core.plugins.loading import Plugins, find_entry_points
 from seqlm_core.plugins.options import describe_options
+from seqlm_core.settings.decoding_rules import DecodingRules
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCS = PROJECT / "docs"
@@ -181,6 +182,15 @@ def test_every_setting_is_documented_with_its_default(name, field):
     assert row, field.name
     if field.default not in (None, dataclasses.MISSING):
         assert row[1] == f"`{field.default}`"
+
+
+@pytest.mark.parametrize("rule", dataclasses.fields(DecodingRules), ids=lambda rule: rule.name)
+def test_every_decoding_rule_is_documented_with_its_default(rule):
+    for called, text in [
+        (f"`{flag_of(rule.name)} [NX]`", section_of_command("sample")),
+        (f"`{rule.name}`", section(page("python-api.md"), "### Decoding rules")),
+    ]:
+        assert re.search(rf"^\| {called} \| `{rule.default}` \|", text, re.MULTILINE), called
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -208,7 +208,7 @@ def test_numbers_that_overflow_do_no_harm(name, value, where):
     model.weights[name].reshape(-1)[where] = value
     with np.errstate(all="ignore"):
         network = model.native_network().native
-    for rules in (DecodingRules(), DecodingRules(1.2, 1.0, 3, 0.5, 0.1), DecodingRules(temperature=0)):
+    for rules in (DecodingRules(), DecodingRules(1.0, 3, 0.5, 0.1, 1.2), DecodingRules(temperature=0)):
         last, states, seen = np.array([1]), network.begin(1), np.zeros((1, 30), dtype=bool)
         tokens, _ = network.draw(rules, np.random.default_rng(1).random((1, 300)), last, states, seen)
         assert 1 <= tokens.min() <= tokens.max() < 30
