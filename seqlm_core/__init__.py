@@ -1,4 +1,4 @@
-"""seqlm: recurrent sequence models, in the first place language models over characters and words.
+"""seqlm: recurrent sequence models, above all language models of characters and words.
 
 import seqlm_core as seqlm
 
@@ -39,7 +39,7 @@ from seqlm_core.settings.settings import LanguageSettings, SequenceSettings
 from seqlm_core.training.extension import Extension
 from seqlm_core.version import __version__
 
-# Names of before, by which programs may know them.
+# Earlier names, which programs may still use.
 Run = LanguageRun
 Settings = LanguageSettings
 
@@ -92,7 +92,7 @@ _WITH_MXNET = {
     "GateOrthogonal": "seqlm_core.model.initialization",
     "RecurrentLayer": "seqlm_core.model.recurrent_layer",
 }
-"""Where the names are whose modules import MXNet, which takes seconds: they are imported when they are asked for."""
+"""Public names whose modules import MXNet, which takes seconds. They are imported at their first use."""
 
 
 def __getattr__(name: str) -> Any:

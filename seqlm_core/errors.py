@@ -1,7 +1,8 @@
-"""Errors that a user can mend: each says in one or two lines what is wrong, where, and the mend.
+"""Errors that a user can mend. Each message says in one or two lines what is wrong, where, and how to mend it.
 
 Messages name settings and arguments as Python does, within backticks, as in `learning_rate`. The command line shows
-these names as its options. What Python and the command line mend in different ways is an attribute of the error.
+these names as its options. Where the mend differs between Python and the command line, the error has an attribute with
+the facts, such as the directory of the run.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from pathlib import Path
 
 
 class SeqlmError(Exception):
-    """Something failed that is not a fault in seqlm; the command line prints it and exits with 1."""
+    """Something failed, and seqlm is not at fault. The command line prints the message and exits with 1."""
 
     exit_code = 1
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error in one line: one of ours as it is told, any other with its type."""
+    """Return an error in one line: the message of an error of seqlm, or the type and the message of any other."""
     # MXNet puts the lines of its own C++ code before the message.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
     if isinstance(error, SeqlmError):
@@ -25,7 +26,7 @@ def one_line(error: BaseException) -> str:
 
 
 class UsageError(SeqlmError):
-    """The request itself is wrong; the command line prints it and exits with 2."""
+    """The request itself is wrong. The command line prints the message and exits with 2."""
 
     exit_code = 2
 
@@ -45,19 +46,19 @@ class SettingError(UsageError):
 
 
 class UnknownNameError(UsageError):
-    """A cell, tokenizer or optimizer of that name is not registered."""
+    """No cell, tokenizer or optimizer of this name is registered."""
 
 
 class PluginError(SeqlmError):
-    """A plugin handed over something that cannot be used."""
+    """A plugin provides something that cannot be used."""
 
 
 class PluginRuntimeError(PluginError):
-    """A plugin raised an error while it ran, or returned what it may not; the message names plugin, file and line."""
+    """A plugin raised an error while it ran, or returned a wrong value. The message names the plugin, file and line."""
 
 
 class TextError(SeqlmError):
-    """A text cannot be read, or there is too little of it."""
+    """A text cannot be read, or it is too short."""
 
 
 class ResumableError(SeqlmError):
@@ -80,7 +81,7 @@ class ResumableError(SeqlmError):
 
 
 class RunError(ResumableError):
-    """A run directory is missing, damaged, or not usable for what was asked."""
+    """A run directory is missing or damaged, or it does not fit the request."""
 
 
 class PluginNotLoadedError(RunError):
@@ -102,7 +103,7 @@ class PluginNotLoadedError(RunError):
 
 
 class RunExistsError(ResumableError, UsageError):
-    """A new run would go where another run is, which can be resumed."""
+    """The directory for a new run holds another run, which can be resumed."""
 
 
 class NonFiniteLossError(SeqlmError):
@@ -110,11 +111,11 @@ class NonFiniteLossError(SeqlmError):
 
 
 class TrainingInterrupted(ResumableError):  # noqa: N818 - nothing went wrong
-    """A signal ended a training; its state is saved, and the message says how to go on.
+    """A signal ended a training. Its state is saved, and the message says how to resume it.
 
     Args:
         message: what happened.
-        signal_number: of the signal; the command line exits with 128 more.
+        signal_number: the number of the signal. The command line exits with 128 plus this number.
         resumable: the directory of the run.
     """
 

@@ -1,4 +1,4 @@
-"""MXNet for plugins: ``from seqlm_core.mxnet import autograd, gluon, mx, nd``, inside of what needs it."""
+"""MXNet for plugins: ``from seqlm_core.mxnet import autograd, gluon, mx, nd``, within the functions that use it."""
 
 from __future__ import annotations
 

@@ -15,10 +15,10 @@ import pytest
 
 @pytest.fixture
 def seqlm_conformance() -> Callable[..., None]:
-    """A function that fails the test, with a line for each check, unless a plugin passes them all.
+    """A function that fails the test unless a plugin passes all checks. The failure has a line for each check.
 
-    Called as ``seqlm_conformance("KIND:NAME", option=value, ...)``; the plugin is one that is installed, or that the
-    running program registered.
+    Call it as ``seqlm_conformance("KIND:NAME", option=value, ...)``. The plugin is installed, or the running program
+    has registered it.
     """
     from seqlm_core.conformance.kinds import check_plugin, parse_plugin
 

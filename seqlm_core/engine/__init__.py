@@ -1,1 +1,1 @@
-"""MXNet and the little that is computed beside it: the only door to the engine."""
+"""The only door to MXNet, and a few numerical functions that do not need it."""

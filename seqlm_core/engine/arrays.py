@@ -1,4 +1,4 @@
-"""What is done with MXNet's arrays below its Python interface, for speed."""
+"""Fast access to MXNet's arrays, below its Python interface."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from seqlm_core.engine.mxnet import mx, nd
 
 
 def make_array(shape: tuple[int, ...], dtype: Any, device: mx.Context, write: Callable[[np.ndarray], None]) -> Any:
-    """Return a new MXNet array of what ``write`` puts into the NumPy array that it is given.
+    """Return a new MXNet array. ``write`` is called with a NumPy array of this shape, and fills it.
 
-    ``nd.array`` queues behind all that MXNet has to do, although nobody else knows of the new array. Here it is
-    written in place, on the CPU.
+    ``nd.array`` waits until MXNet has done all that is queued, although nothing in the queue uses the new array. On the
+    CPU this function does not wait: it writes into the memory of the new array.
     """
     if device.device_type != "cpu":
         host = np.empty(shape, dtype)
@@ -30,25 +30,26 @@ def make_array(shape: tuple[int, ...], dtype: Any, device: mx.Context, write: Ca
 
 
 class CallInPlace:
-    """Calls an MXNet operator that changes its inputs in place, on the same arrays again and again.
+    """An MXNet operator that changes its inputs in place, and that is called on the same arrays many times.
 
-    Looking at some tens of arrays and converting them at each call takes ``mx.nd`` as long as the call itself.
+    ``mx.nd`` converts all arrays at each call, which for some tens of arrays takes as long as the call itself. Here
+    they are converted once.
 
     Args:
-        operator: its name.
-        inputs: its arrays.
-        output: for what it returns besides.
+        operator: the name of the operator.
+        inputs: the arrays that it reads and changes.
+        output: the array for its result.
     """
 
     def __init__(self, operator: str, inputs: Sequence[Any], output: Any) -> None:
         self._operator = ctypes.c_void_p()
         mx.base.check_call(mx.base._LIB.NNGetOpHandle(operator.encode(), ctypes.byref(self._operator)))
-        self._arrays = [*inputs, output]  # they live as long as their handles are used
+        self._arrays = [*inputs, output]  # keeps the arrays alive while their handles are in use
         self._inputs = mx.base.c_handle_array(inputs)
         self._output = mx.base.c_handle_array([output])
 
     def __call__(self, **attributes: Any) -> None:
-        """Call it with these attributes."""
+        """Call the operator with these attributes."""
         outputs = ctypes.cast(self._output, ctypes.POINTER(ctypes.c_void_p))
         code = mx.base._LIB.MXImperativeInvokeEx(
             self._operator,

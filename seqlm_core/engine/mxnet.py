@@ -1,7 +1,7 @@
 """The one place where MXNet is imported: ``from seqlm_core.engine.mxnet import autograd, gluon, mx, nd``.
 
-MXNet 1.9.1 needs NumPy's old aliases and a thread count; the import takes about a second, so modules of plugins
-and commands that do not compute with it leave it alone.
+MXNet 1.9.1 needs NumPy's old aliases and a number of threads. The import takes about a second, so modules of plugins do
+not import it, and neither do commands that do not compute with it.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ def _loading_error(error: Exception) -> SeqlmError:
     )
 
 
-# By itself MXNet takes half of the processors.
+# Without OMP_NUM_THREADS, MXNet uses half of the processors.
 settle_threads()
-# Copies of large arrays would otherwise run on threads of the calling thread's own, beside those of MXNet's worker.
-# Then there are more threads than processors, OpenMP no longer lets them spin while they wait for each other, and every
-# step takes twice as long (measured: 12 ms became 24 ms for an LSTM of 256 units from the first checkpoint on).
+# Otherwise MXNet copies large arrays with a second team of threads, which belong to the calling thread. Then there are
+# more threads than processors. OpenMP no longer lets them spin while they wait for each other, and every step takes
+# twice as long (measured: 24 ms instead of 12 ms for an LSTM of 256 units, from the first checkpoint on).
 os.environ.setdefault("MXNET_CPU_PARALLEL_SIZE", str(2**31 - 1))
-# How long a thread of OpenMP spins while it waits for the others. Its own default is so long that two trainings at a
-# time on the same processors hinder each other badly (20 s each instead of 1 s). So, two share; one alone takes some
-# 15 % longer with 100 units, and no longer with 256.
+# How long a thread of OpenMP spins while it waits for the others. The default is so long that two trainings on the same
+# processors hinder each other badly (20 s each instead of 1 s). With this value two trainings share the processors. A
+# training alone takes about 15 % longer with 100 units, and as long as before with 256 units.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "500")
-# With such a role the import never returns: it serves.
+# With such a role, MXNet becomes a server while it is imported, and the import never returns.
 if os.environ.get("DMLC_ROLE") in ("server", "scheduler"):
     raise SeqlmError(f"DMLC_ROLE is {os.environ['DMLC_ROLE']!r}, which makes MXNet serve and never return; unset it")
 if sys.flags.optimize > 1:
@@ -62,7 +62,7 @@ for _name, _type in _REMOVED_NUMPY_ALIASES.items():
 
 try:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its own, which would be errors where a user makes errors of warnings
+        warnings.simplefilter("ignore")  # of MXNet, since users may turn warnings into errors
         import mxnet as mx
         from mxnet import autograd, gluon, nd
 except (OSError, ImportError) as error:
@@ -73,29 +73,30 @@ __all__ = ["autograd", "compute_device", "drained", "gluon", "mx", "nd", "readab
 
 @contextlib.contextmanager
 def drained() -> Iterator[None]:
-    """Leave MXNet with nothing to do and no error that it has not told, whatever is raised meanwhile.
+    """Wait at the end of the block until MXNet has done all that is queued, so that no error of the block comes later.
 
-    It tells of an error when something waits for what failed. Without this that may be whatever the process does next.
+    MXNet raises an error only when something waits for the result that failed. Without this function, the error could
+    be raised by any later computation of the process.
 
     Raises:
-        mxnet.MXNetError: what failed meanwhile, if nothing else is raised.
+        mxnet.MXNetError: a computation of the block failed, and the block itself raised nothing.
     """
     try:
         yield
         nd.waitall()
     finally:
-        with contextlib.suppress(mx.MXNetError):  # the first error is what has to be told
+        with contextlib.suppress(mx.MXNetError):  # only the first error matters
             nd.waitall()
 
 
 @contextlib.contextmanager
 def readable_failures() -> Iterator[None]:
-    """Turn MXNet's own failures, and lack of memory, into errors of one line, and leave none behind.
+    """Turn errors of MXNet and lack of memory within the block into errors of one line.
 
-    Everything that computes with MXNet on behalf of a user runs in it.
+    Everything that computes with MXNet for a user runs in such a block. No error of the block comes later.
 
     Raises:
-        SeqlmError: with the line of MXNet's message that tells something; of an operator of ours, its own words.
+        SeqlmError: MXNet failed. The message is the useful line of MXNet's message, or that of a native operator.
     """
     try:
         with drained():
@@ -103,23 +104,23 @@ def readable_failures() -> Iterator[None]:
     except MemoryError as error:
         raise SeqlmError("there is not enough memory for a model of this size") from error
     except mx.MXNetError as error:
-        raise SeqlmError(_told(str(error))) from error
+        raise SeqlmError(_useful_line(str(error))) from error
 
 
-def _told(message: str) -> str:
-    own_words = re.findall(r"^\s*\[\d+\] \S+\[\d+\]: (.*)", message, re.MULTILINE)  # the last is the newest
-    if own_words:
-        return str(own_words[-1])
+def _useful_line(message: str) -> str:
+    of_native_operators = re.findall(r"^\s*\[\d+\] \S+\[\d+\]: (.*)", message, re.MULTILINE)  # the last is the newest
+    if of_native_operators:
+        return str(of_native_operators[-1])
     lines = [line.strip() for line in message.splitlines()]
-    told = next((line for line in lines if line.startswith(("MXNetError", "Error"))), lines[-1])
-    return f"MXNet cannot do this: {told}"
+    useful = next((line for line in lines if line.startswith(("MXNetError", "Error"))), lines[-1])
+    return f"MXNet cannot do this: {useful}"
 
 
 def compute_device(name: str) -> mx.Context:
     """Return the MXNet context for ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
 
     Raises:
-        SeqlmError: that GPU is not there, or this MXNet cannot use any.
+        SeqlmError: this GPU is missing, or this build of MXNet cannot use GPUs.
     """
     if name == "cpu":
         return mx.cpu()

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    """Return ``1 / (1 + exp(-x))``, by way of tanh, which neither overflows nor warns."""
+    """Return ``1 / (1 + exp(-x))``. It is computed by tanh, which never overflows."""
     return 0.5 * np.tanh(0.5 * x) + 0.5
 
 

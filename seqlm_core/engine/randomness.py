@@ -10,10 +10,10 @@ from numpy.random.bit_generator import ISeedSequence
 
 
 def generator(seed: int, step: int, purpose: str) -> np.random.Generator:
-    """Return the generator for one purpose at one step of a run.
+    """Return the random number generator for one purpose at one step of a run.
 
-    Philox is counter-based (Salmon et al. 2011): the key is made of seed and purpose, and each step begins at a
-    counter of its own, 2**192 blocks from the next.
+    Philox is counter-based (Salmon et al. 2011). The key is made of the seed and the purpose. Each step begins at its
+    own value of the counter, 2**192 blocks from that of the next step.
     """
     digest = hashlib.blake2b(purpose.encode(), digest_size=8).digest()
     key: Any = _Key([seed, int.from_bytes(digest, "little")])
@@ -21,7 +21,7 @@ def generator(seed: int, step: int, purpose: str) -> np.random.Generator:
 
 
 class _Key(ISeedSequence):
-    """A key as it is. Given to Philox in any other way, it takes twice as long: entropy is gathered for nothing."""
+    """Gives a key to Philox unchanged. Any other way takes twice as long, since Philox then gathers unused entropy."""
 
     def __init__(self, words: list[int]) -> None:
         self._words = np.array(words, dtype=np.uint64)

@@ -1,4 +1,4 @@
-"""How many threads compute: ``OMP_NUM_THREADS``, as far as there are cores and the system lets there be threads."""
+"""How many threads compute: ``OMP_NUM_THREADS``, limited by the usable cores and by what the system allows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from seqlm_core.errors import SeqlmError
 
 logger = logging.getLogger("seqlm")
 
-# Those that MXNet makes for itself. If it cannot have them, it ends the process or waits for ever.
+# Threads that MXNet itself starts. If it cannot start them, it ends the process or waits for ever.
 MXNETS_OWN = 5
 
 
@@ -24,7 +24,7 @@ def usable_cores() -> int:
 
 
 def startable_threads(wanted: int) -> int:
-    """Return how many more threads the system lets this process have, ``wanted`` at most."""
+    """Return how many more threads this process can start, at most ``wanted``."""
     leave = threading.Event()
     started: list[threading.Thread] = []
     try:
@@ -43,10 +43,10 @@ def startable_threads(wanted: int) -> int:
 
 
 def settle_threads() -> None:
-    """Make ``OMP_NUM_THREADS``, by which MXNet goes once it is imported, a number of threads that there can be.
+    """Set ``OMP_NUM_THREADS`` to a number of threads that this process can start. MXNet reads it when it is imported.
 
     Raises:
-        SeqlmError: it is no number, or the system does not even let MXNet have the threads that it cannot do without.
+        SeqlmError: it is not a number, or the system allows fewer threads than MXNet itself needs.
     """
     given = os.environ.get("OMP_NUM_THREADS")
     cores = usable_cores()
@@ -56,15 +56,15 @@ def settle_threads() -> None:
     if threads > cores:
         logger.warning("OMP_NUM_THREADS is %d; there are %d usable cores, so %d compute", threads, cores, cores)
         threads = cores
-    # Two threads of MXNet's compute with helpers of their own.
+    # Two of MXNet's threads compute, each with helper threads.
     wanted = MXNETS_OWN + 2 * (threads - 1)
     startable = startable_threads(wanted)
     if startable < MXNETS_OWN:
         raise SeqlmError(
-            f"MXNet needs {MXNETS_OWN} more threads, and the system lets this process have {startable}; "
+            f"MXNet needs {MXNETS_OWN} more threads, and this process can start only {startable}; "
             "see ulimit -u, or the limit of the container"
         )
     if startable < wanted:
-        logger.warning("the system lets this process have few more threads (see ulimit -u), so one computes")
+        logger.warning("this process can start only few more threads (see ulimit -u), so one thread computes")
         threads = 1
     os.environ["OMP_NUM_THREADS"] = str(threads)

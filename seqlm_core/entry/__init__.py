@@ -1,6 +1,6 @@
-"""The first lines of the ``seqlm`` command: Ctrl-C ends it without a word while it is still being loaded.
+"""The first lines of the ``seqlm`` command. While it is still being loaded, Ctrl-C ends it without a message.
 
-It is installed as a package of its own, ``seqlm_entry``, since a part of ``seqlm_core`` comes only after all of that.
+This is installed as a package of its own, ``seqlm_entry``, since importing any part of ``seqlm_core`` loads all of it.
 """
 
 import signal
@@ -8,11 +8,12 @@ import signal
 
 def main() -> None:
     """Run the command line."""
-    is_heard = signal.getsignal(signal.SIGINT) == signal.default_int_handler  # not so in the background of a script
-    if is_heard:
+    # False in the background of a script, where Ctrl-C is ignored.
+    is_handled = signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    if is_handled:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from seqlm_core.command_line.main import main as run
 
-    if is_heard:
+    if is_handled:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     run()

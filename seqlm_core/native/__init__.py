@@ -1,9 +1,9 @@
-"""Native code: what of seqlm is in C++ too, and used where it could be built."""
+"""Native code: the parts of seqlm that are written in C++ too. They are used if the libraries could be built."""
 
 from __future__ import annotations
 
 GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
-"""The formulas of cells that native code knows, by name, and how many gates each has."""
+"""The formulas of cells that native code computes, by name, and the number of gates of each."""
 
 
 def layer_shapes(formula: str, units: int, channels: int) -> dict[str, tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""The native generation loop, which is in ``src/generation``, by way of ctypes."""
+"""The Python side of the native generation loop in ``src/generation``, which is called through ctypes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from seqlm_core.native import layer_shapes
 from seqlm_core.native.library import Functions, instruction_sets, is_switched_off, library_path, load
 from seqlm_core.settings.decoding_rules import DecodingRules
 
-# A table of what the lowest layer makes of each token is worth its memory up to this many numbers (32 MiB).
+# The most numbers (32 MiB) of a table that holds, for each token, what the lowest layer computes from it. A larger
+# table is not worth its memory.
 LARGEST_TABLE = 1 << 22
 
 LIBRARY = library_path("generation")
 
-# The interface that is described here; the library has a number of its own, in case it was built from other sources.
+# The version of the interface that is described here. The library has a number too, since it may have been built from
+# other sources.
 INTERFACE = 2
 _SIZE, _NUMBER, _POINTER = ctypes.c_size_t, ctypes.c_double, ctypes.c_void_p
 _FUNCTIONS: Functions = {
@@ -39,7 +41,7 @@ _PARAMETERS = ("i2h_weight", "i2h_bias", "h2h_weight", "h2h_bias")
 
 
 def generation_library() -> ctypes.CDLL | None:
-    """Return the library; None where it was not built, cannot be loaded, or ``SEQLM_NATIVE`` is 0."""
+    """Return the library; None if it was not built or cannot be loaded, or if ``SEQLM_NATIVE`` is 0."""
     return None if is_switched_off() else _load(LIBRARY)
 
 
@@ -52,21 +54,21 @@ class NativeModel:
     """A recurrent language model that reads and draws many tokens in one call.
 
     Args:
-        library: see :func:`generation_library`.
-        formula: one of :data:`~seqlm_core.native.GATES`.
+        library: the library; see :func:`generation_library`.
+        formula: the name of the formula, one of :data:`~seqlm_core.native.GATES`.
         layers: the parameters of each layer by name, the lowest first; see
             :class:`~seqlm_core.plugins.specs.CellSpec`.
         output_weight: ``(vocabulary, units)``.
         output_bias: ``(vocabulary,)``.
-        embedding: ``(vocabulary, channels)``; None where tokens are read one-hot.
-        instruction_set: one that the processor has, by name; None takes the fastest.
+        embedding: ``(vocabulary, channels)``; None if tokens are read one-hot.
+        instruction_set: the name of an instruction set that the processor has; None takes the fastest.
 
     Raises:
         ValueError: a parameter is missing or has the wrong shape.
         LookupError: the processor has no such instruction set.
 
     Attributes:
-        multiplications: that a token takes, about.
+        multiplications: about how many multiplications each token takes.
     """
 
     def __init__(
@@ -85,7 +87,7 @@ class NativeModel:
             raise LookupError(f"this processor has the instruction sets {', '.join(available)}, and not {chosen}")
         vocabulary, units = output_weight.shape
         if vocabulary < 2 or not units or not layers:
-            raise ValueError("a model has layers, units, and a token besides <unk>")
+            raise ValueError("a model needs layers, units, and a token besides <unk>")
         if embedding is not None:
             embedding = _floats("embedding", embedding, (vocabulary, -1))
         channels = vocabulary if embedding is None else embedding.shape[1]
@@ -98,7 +100,7 @@ class NativeModel:
         if embedding is not None and vocabulary * len(parameters[1]) > LARGEST_TABLE:
             inputs = embedding
         else:
-            # What the lowest layer makes of each token is known beforehand.
+            # The table: what the lowest layer computes from each token.
             channels = 0
             weight, bias = (array.astype(np.float64) for array in parameters[:2])
             inputs = (weight.T if embedding is None else embedding @ weight.T) + bias
@@ -126,11 +128,11 @@ class NativeModel:
         self._state_size = library.seqlm_state_size(self._model)
 
     def begin(self, texts: int) -> np.ndarray:
-        """Return the states at the beginning of a text, one row a text."""
+        """Return the states at the beginning of texts, one row for each text."""
         return np.zeros((texts, self._state_size), dtype=np.float32)
 
     def read(self, tokens: Sequence[int], states: np.ndarray) -> None:
-        """Read tokens of one text, whose states are changed in place."""
+        """Read tokens of one text. Its states are changed in place."""
         ids = np.array(tokens, dtype=np.int64)
         self._check_tokens(ids)
         _check("states", states, np.float32, (1, self._state_size))
@@ -143,11 +145,12 @@ class NativeModel:
         """Return the next tokens of some texts, int64, and their log-probabilities, float64 ``(texts, positions)``.
 
         Args:
-            rules: for drawing.
-            uniforms: random numbers from 0 to below 1, float64 ``(texts, positions)``.
-            last: the last token of each text, int64, which has not been read yet; changed in place, as what follows.
-            states: of the texts.
-            seen: which tokens are in the texts already, bool ``(texts, vocabulary)``; None without repetition penalty.
+            rules: the rules for drawing.
+            uniforms: random numbers, at least 0 and below 1, float64 ``(texts, positions)``.
+            last: the last token of each text, int64, which has not been read yet. It is changed in place, and so are
+                ``states`` and ``seen``.
+            states: the states of the texts.
+            seen: which tokens are already in each text, bool ``(texts, vocabulary)``; None without repetition penalty.
         """
         texts, positions = uniforms.shape
         uniforms = np.ascontiguousarray(uniforms, dtype=np.float64)
@@ -183,13 +186,13 @@ class NativeModel:
 
 
 def _floats(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return an array as the library reads it; -1 in the shape stands for any size."""
+    """Return an array as the library reads it. A size of -1 in ``shape`` allows any size."""
     if array.ndim != len(shape) or any(size not in (-1, found) for size, found in zip(shape, array.shape)):
         raise ValueError(f"{name} has shape {array.shape}, and must have {shape}")
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
 def _check(name: str, array: np.ndarray, dtype: type[np.generic], shape: tuple[int, ...]) -> None:
-    """Demand an array that the library can change in its place."""
+    """Raise ``ValueError`` unless the library can change the array in place."""
     if array.dtype != dtype or array.shape != shape or not array.flags.carray:
         raise ValueError(f"{name} must be a contiguous array of {np.dtype(dtype)} {shape}")

@@ -1,4 +1,4 @@
-"""The native libraries, which are used where they could be built."""
+"""Loading the native libraries, which are used if they could be built."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from typing import Any
 logger = logging.getLogger("seqlm")
 
 Functions = Mapping[str, tuple[Any, Sequence[Any]]]
-"""The type of the result and those of the arguments of each function that is called."""
+"""For each function of a library: the type of its result, and the types of its arguments."""
 
 _FUNCTIONS: Functions = {"seqlm_instruction_set": (ctypes.c_char_p, [ctypes.c_size_t])}
 
 
 def library_path(name: str) -> Path:
-    """Return where the library ``generation`` or ``training`` is, if it was built."""
+    """Return the path of the library ``generation`` or ``training``. It need not exist."""
     return Path(__file__).with_name(f"libseqlm_{name}.so")
 
 
 def is_switched_off() -> bool:
-    """Whether no library is to be used, because ``SEQLM_NATIVE`` is 0."""
+    """Whether the user has switched the libraries off: ``SEQLM_NATIVE`` is 0."""
     return os.environ.get("SEQLM_NATIVE") == "0"
 
 
 def load(path: Path, interface: int, functions: Functions, otherwise: str) -> ctypes.CDLL | None:
-    """Return a library; None where it was not built, or, with a warning, cannot be used.
+    """Return a library. Return None if it was not built, and None with a warning if it cannot be used.
 
     Args:
-        path: of its file.
-        interface: the number of the interface that is wanted; the library may have been built from other sources.
-        functions: of this interface.
-        otherwise: for the warning, what is done without it.
+        path: the file of the library.
+        interface: the version of the interface that is needed. The library may have been built from other sources.
+        functions: the functions of this interface.
+        otherwise: what is done without the library, for the warning.
     """
     if not path.exists():
         return None
@@ -51,7 +51,7 @@ def load(path: Path, interface: int, functions: Functions, otherwise: str) -> ct
 
 
 def instruction_sets(library: ctypes.CDLL) -> list[str]:
-    """Return the names of those that a library was compiled for and the processor has, the slowest first."""
+    """Return the names of the instruction sets that the library supports and the processor has, the slowest first."""
     names: list[str] = []
     while name := library.seqlm_instruction_set(len(names)):
         names.append(name.decode())

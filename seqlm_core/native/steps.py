@@ -1,7 +1,7 @@
-"""The native formulas in one time step, in NumPy: for cells that name a formula and have no step of their own.
+"""One time step of each native formula in NumPy, for cells that name a formula and have no step function of their own.
 
-Parameters are named and ordered as :class:`~seqlm_core.plugins.specs.CellSpec` says. Every product has a bias of its
-own.
+The names of the parameters and the order of the gates are those that :class:`~seqlm_core.plugins.specs.CellSpec`
+describes. Every product has a bias of its own.
 
 - ``rnn_tanh`` and ``rnn_relu`` (Elman 1990): ``h' = f(W x + b + U h + d)``.
 - ``gru`` (Cho et al. 2014), its reset gate applied after the recurrent product: ``n = tanh(W_n x + r * (U_n h))``,
@@ -20,7 +20,7 @@ from seqlm_core.engine.numerics import sigmoid
 
 
 def project(formula: str, weights: Mapping[str, np.ndarray], inputs: np.ndarray) -> np.ndarray:
-    """Return what a layer makes of ``inputs (batch, channels)`` before the recurrence: ``(batch, gates * hidden)``."""
+    """Return the linear projection of ``inputs (batch, channels)`` to all gates: ``(batch, gates * hidden)``."""
     if formula == "gru":
         return inputs @ weights["i2h_weight"].T + weights["i2h_bias"]
     return inputs @ weights["i2h_weight"].T + (weights["i2h_bias"] + weights["h2h_bias"])
@@ -29,7 +29,7 @@ def project(formula: str, weights: Mapping[str, np.ndarray], inputs: np.ndarray)
 def step(
     formula: str, weights: Mapping[str, np.ndarray], projected: np.ndarray, states: tuple[np.ndarray, ...]
 ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """Return the output ``(batch, hidden)`` and the new states, from what :func:`project` returned."""
+    """Return the output ``(batch, hidden)`` and the new states. ``projected`` is the result of :func:`project`."""
     size = weights["h2h_weight"].shape[1]
     if formula == "lstm":
         hidden, memory = states or (np.zeros((len(projected), size)), np.zeros((len(projected), size)))

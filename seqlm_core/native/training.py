@@ -1,7 +1,7 @@
-"""The native training kernels: MXNet operators of our own, built from ``src/training``.
+"""The native training kernels: MXNet operators that come with seqlm, built from ``src/training``.
 
-Where they cannot serve (not built, on a GPU, in another type than float32, ``SEQLM_NATIVE=0``), MXNet's own operators
-do, with the same results to rounding.
+MXNet's own operators are used instead if the library was not built, on a GPU, for types other than float32, and with
+``SEQLM_NATIVE=0``. Their results differ only by rounding.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from seqlm_core.native.library import Functions, instruction_sets, is_switched_o
 
 LIBRARY = library_path("training")
 
-# The interface that is described here; the library has a number of its own, in case it was built from other sources.
+# The version of the interface that is described here. The library has a number too, since it may have been built from
+# other sources.
 INTERFACE = 5
 _FUNCTIONS: Functions = {
     "seqlm_configure": (None, [ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_size_t]),
@@ -30,13 +31,15 @@ _FUNCTIONS: Functions = {
 
 MXNET = "mxnet"
 MOST_MEMBERS = 1024
-"""The most among which the kernels divide the work of a call. The results depend on it, and not on how many threads do
-what falls to these members; unless it is chosen, it is the number of threads."""
+"""The largest number of members. The kernels divide the work of a call among members, and threads do the work of the
+members. The bits of the results depend on the number of members, and not on the number of threads. Unless it is chosen,
+the number of members is the number of threads."""
 
 LEAST_MULTIPLICATIONS = 120_000
-"""Of a thread between two meetings of the threads, of which there is one at every time step where they share units.
-With fewer, one less is faster: with 2 threads, one sequence at a time and 256 units, gru fell from 37,000 to 27,000
-tokens a second, and lstm, which has just enough, rose from 27,000 to 29,000."""
+"""The fewest multiplications for each thread between two points at which the threads wait for each other. Threads that
+share the units of a layer wait at every time step. If there are fewer multiplications, one thread less is faster.
+Measured with 2 threads instead of 1, one sequence at a time and 256 units: gru fell from 37,000 to 27,000 tokens a
+second; lstm, which has just enough multiplications, rose from 27,000 to 29,000."""
 
 
 @functools.cache
@@ -48,7 +51,7 @@ def _load(path: Path) -> ctypes.CDLL | None:
 
 
 def available_backends() -> list[str]:
-    """Return who can compute here, the slowest first: ``mxnet``, ``native portable`` and so on."""
+    """Return the names of the usable backends, the slowest first: ``mxnet``, ``native portable`` and so on."""
     library = None if is_switched_off() else _load(LIBRARY)
     if library is None:
         return [MXNET]
@@ -67,11 +70,12 @@ def backend_in_use(device: mx.Context) -> str:
 
 @contextlib.contextmanager
 def chosen_backend(name: str, members: int | None = None) -> Iterator[None]:
-    """Compute what is made meanwhile with this backend, if it is available, else with the fastest.
+    """Compute with this backend within the block, or with the fastest one if it is not available.
 
     Args:
-        name: as in :func:`available_backends`.
-        members: among how many the work is divided, at most :data:`MOST_MEMBERS`; None is as many as there are threads.
+        name: a name that :func:`available_backends` can return.
+        members: the number of members among which the work is divided, at most :data:`MOST_MEMBERS`; None takes the
+            number of threads.
     """
     available = available_backends()
     _use(name if name in available else available[-1], members)
@@ -98,7 +102,7 @@ def _use(backend: str, members: int | None = None) -> str:
 
 
 def computes_natively(parameter: Any) -> bool:
-    """Whether the native kernels compute what this gluon parameter, which has values, is part of."""
+    """Whether the native kernels compute with this gluon parameter, which must be initialized."""
     return np.dtype(parameter.dtype) == np.float32 and backend_in_use(parameter.list_ctx()[0]) != MXNET
 
 
@@ -118,21 +122,21 @@ def recurrent_layer(
 
     Args:
         F: ``mx.nd`` or ``mx.sym``.
-        formula: one of :data:`~seqlm_core.native.GATES`.
-        inputs: what the layer's input weights and bias make of its inputs, ``(time, batch, gates * hidden)``; or of
-            each token of a vocabulary, ``(vocabulary, gates * hidden)``.
+        formula: the name of the formula, one of :data:`~seqlm_core.native.GATES`.
+        inputs: the linear projection of the layer's inputs, ``(time, batch, gates * hidden)``; or that of each token
+            of a vocabulary, ``(vocabulary, gates * hidden)``.
         weight: ``(gates * hidden, hidden)``.
         bias: ``(gates * hidden,)``.
-        states: ``(batch, hidden)``: hidden, and for ``lstm`` memory.
-        tokens: int32 ids ``(time, batch)``, where ``inputs`` has a row for each token.
-        lengths: int32 ``(batch,)``, from 1 to ``time``; outputs beyond the end of a sequence are 0. None where
-            all sequences fill all time steps.
-        reverse: read each sequence from its end.
+        states: the hidden state and, for ``lstm``, the memory, each ``(batch, hidden)``.
+        tokens: int32 ids ``(time, batch)`` if ``inputs`` has a row for each token of a vocabulary; otherwise None.
+        lengths: int32 ``(batch,)``, from 1 to ``time``. Outputs after the end of a sequence are 0. None if all
+            sequences have ``time`` steps.
+        reverse: whether each sequence is read from its end.
 
     Returns:
         The outputs ``(time, batch, hidden)`` and the states after the last time step of each sequence.
     """
-    # See with_own_gradient; the states are small.
+    # Copies of the states, as with_own_gradient makes them of parameters; they are small.
     arguments = [inputs, weight, bias, *[F.identity(state) for state in states]]
     arguments += [array for array in (tokens, lengths) if array is not None]
     outputs, *after = F.seqlm_layer(
@@ -146,7 +150,7 @@ def recurrent_layer(
 
 
 def projection(F: Any, inputs: Any, weight: Any, bias: Any) -> Any:
-    """Return the linear projection of ``inputs (..., channels)``, ``(..., outputs)``.
+    """Return the linear projection of ``inputs (..., channels)``, an array ``(..., outputs)``.
 
     Args:
         F: ``mx.nd`` or ``mx.sym``.
@@ -158,7 +162,7 @@ def projection(F: Any, inputs: Any, weight: Any, bias: Any) -> Any:
 
 
 def softmax_loss(F: Any, hidden: Any, weight: Any, bias: Any, targets: Any) -> Any:
-    """Return the cross-entropy in nats of each prediction, ``(...)``, of a linear projection with a softmax.
+    """Return the cross-entropy of each prediction in nats, ``(...)``, for a linear projection with a softmax.
 
     Args:
         F: ``mx.nd`` or ``mx.sym``.
@@ -171,9 +175,9 @@ def softmax_loss(F: Any, hidden: Any, weight: Any, bias: Any, targets: Any) -> A
 
 
 def with_own_gradient(F: Any, parameter: Any, array: Any) -> Any:
-    """Return a parameter's array for a native operator; a copy where its gradients are added up.
+    """Return the array of a parameter as an input for a native operator; a copy if gradients are added up.
 
-    An operator of our own is not told to add to a gradient (``grad_req`` is ``add``) and overwrites it. The gradients
-    of its copies are added by MXNet.
+    A native operator overwrites the gradient of its input, also if it should be added (``grad_req`` is ``add``): MXNet
+    does not say so to the operator. If the input is a copy, MXNet adds the gradient of the copy.
     """
     return F.identity(array) if parameter.grad_req == "add" else array

@@ -1,1 +1,1 @@
-"""What plugins are: the records that they hand over, how they are found, and how their errors are told."""
+"""Plugins: the records that they provide, how they are found, and how their errors are reported."""

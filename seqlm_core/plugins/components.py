@@ -1,4 +1,4 @@
-"""The cell, tokenizer and optimizer of a training: from the registries, with their options."""
+"""The cell, tokenizer and optimizer of a training, with their options."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Component(Generic[SpecT]):
     """What one plugin contributes to a training.
 
     Attributes:
-        spec: what the plugin handed over.
-        options: its options, as the user set them.
-        source: the distribution that it came with.
+        spec: the record that the plugin provides.
+        options: the options of the plugin, as the user set them.
+        source: where the plugin came from.
     """
 
     spec: SpecT
@@ -37,10 +37,10 @@ class Component(Generic[SpecT]):
     def choose(
         cls, registry: Registry[SpecT], name: str, options: Mapping[str, Any], distribution: str | None = None
     ) -> Component[SpecT]:
-        """Look up ``name``, of a ``distribution`` if it has it, and make its options.
+        """Look up ``name``, preferably that of ``distribution``, and make its options.
 
         Raises:
-            UsageError: the name or an option is not known, or an option's value does not fit.
+            UsageError: there is no such name or option, or the value of an option cannot be used.
         """
         entry = registry.entry(name, distribution)
         return cls(entry.spec, make_options(entry.spec, options), entry.source)
@@ -51,10 +51,10 @@ class Components:
     """What plugins contribute to one training or run.
 
     Attributes:
-        cell: of the recurrent layers.
-        optimizer: updates the weights.
-        tokenizer: cuts the text; of language models.
-        char_cell: reads the characters of tokens; of sequence models that do.
+        cell: the cell of the recurrent layers.
+        optimizer: the optimizer, which updates the weights.
+        tokenizer: the tokenizer of a language model; None for a sequence model.
+        char_cell: the cell that reads the characters of tokens; None if the model does not read them.
     """
 
     cell: Component[CellSpec]
@@ -66,16 +66,16 @@ class Components:
     def choose(
         cls, settings: TrainingSettings, plugins: Plugins, recorded: Mapping[str, Any] | None = None
     ) -> Components:
-        """Look up what the settings name.
+        """Look up the plugins that the settings name.
 
         Args:
-            settings: of the training.
-            plugins: that are here.
-            recorded: the plugins of a run, by role, that has these settings or whose model is gone on with: of a name
-                that several distributions offer, its own is taken.
+            settings: the settings of the training.
+            plugins: the installed plugins.
+            recorded: the plugins of the run that is resumed, or whose weights the training begins with, by role. If
+                several distributions offer a name, that of the run is taken.
 
         Raises:
-            UsageError: a name or an option is not known, or an option's value does not fit.
+            UsageError: there is no such name or option, or the value of an option cannot be used.
         """
         chosen = {}
         for role, registry in _registries(plugins).items():
@@ -88,13 +88,13 @@ class Components:
 
     @property
     def roles(self) -> dict[str, Component[Any]]:
-        """The components that there are, by the names of the settings that chose them."""
+        """The components that are not None, by the names of the settings that choose them."""
         there = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {role: component for role, component in there.items() if component is not None}
 
     @property
     def draw_from_mxnet(self) -> bool:
-        """Whether layers or optimizer may draw MXNet's own random numbers; the built-in ones do not."""
+        """Whether the layers or the optimizer may draw MXNet's random numbers. Those of built-in plugins do not."""
         return any(not part.source.built_in for role, part in self.roles.items() if role != "tokenizer")
 
     def build_tokenizer(self) -> Tokenizer:
@@ -104,15 +104,15 @@ class Components:
         return build_tokenizer(self.tokenizer)
 
     def build_optimizer(self, learning_rate: float) -> Any:
-        """Return the optimizer at a learning rate.
+        """Return the optimizer with a learning rate.
 
         Raises:
-            PluginError: the plugin builds none.
+            PluginError: the plugin does not build an optimizer.
         """
         return build_optimizer(self.optimizer, learning_rate)
 
     def resolve(self, settings: SettingsT) -> SettingsT:
-        """Return the settings with the defaults that plugins suggest, and with every option's value."""
+        """Return the settings with the defaults that the plugins suggest, and with the values of all options."""
         suggested: dict[str, Any] = {
             "learning_rate": settings.learning_rate or self.optimizer.spec.default_learning_rate
         }
@@ -122,7 +122,7 @@ class Components:
         return settings.replace(**suggested, **options)
 
     def to_json(self) -> dict[str, Any]:
-        """Return name, distribution and version of each, for the run's configuration."""
+        """Return the name, distribution and version of each plugin, for the run's configuration."""
         return {
             role: {
                 "name": component.spec.name,
@@ -134,7 +134,7 @@ class Components:
 
 
 def build_tokenizer(tokenizer: Component[TokenizerSpec]) -> Tokenizer:
-    """Return the tokenizer, whose errors are told as the plugin's.
+    """Return the tokenizer. Its errors are reported as errors of the plugin.
 
     Raises:
         PluginRuntimeError: it cannot be built, or a method is missing.
@@ -145,10 +145,10 @@ def build_tokenizer(tokenizer: Component[TokenizerSpec]) -> Tokenizer:
 
 
 def build_optimizer(optimizer: Component[OptimizerSpec], learning_rate: float) -> Any:
-    """Return the optimizer at a learning rate.
+    """Return the optimizer with a learning rate.
 
     Raises:
-        PluginError: the plugin builds none.
+        PluginError: the plugin does not build an optimizer.
     """
     from seqlm_core.engine.mxnet import mx
 
@@ -161,15 +161,15 @@ def build_optimizer(optimizer: Component[OptimizerSpec], learning_rate: float) -
 
 
 def check_plugins_of_run(recorded: Mapping[str, Any], plugins: Plugins, roles: Iterable[str]) -> None:
-    """Compare the plugins that a run was made with to those that are here; another version is a warning.
+    """Check that the plugins of a run are installed, and warn if one has another version.
 
     Args:
-        recorded: of the run, by role.
-        plugins: that are here.
-        roles: which to look at; those that the run does not have are passed over.
+        recorded: the plugins of the run, by role.
+        plugins: the installed plugins.
+        roles: the roles to check. Those that the run does not have are skipped.
 
     Raises:
-        RunError: one is not here any more.
+        RunError: a plugin is missing or broken.
     """
     for role in roles:
         if role in recorded:
@@ -197,10 +197,10 @@ def _check_plugin_of_run(made_with: Mapping[str, Any], registry: Registry[Any], 
         )
     if source is None:
         raise RunError(
-            f"the run uses {what} of {brought_by}, which is not to be had here: {reason}; "
+            f"the run uses {what} of {brought_by}, which is not installed here: {reason}; "
             "install it, or name it in SEQLM_PLUGINS if that is set"
         )
-    if source.file is not None and brought_by.file is not None:  # which may lie elsewhere by now
+    if source.file is not None and brought_by.file is not None:  # which may have been moved
         if source.version != brought_by.version:
             logger.warning("the run's %s was made with another version of %s", what, source)
     elif source[:2] != brought_by[:2]:
@@ -208,11 +208,11 @@ def _check_plugin_of_run(made_with: Mapping[str, Any], registry: Registry[Any], 
 
 
 ROLES = ("cell", "tokenizer", "char_cell", "optimizer")
-"""What plugins are chosen for; the names of settings, and of plugins in the configuration of a run."""
+"""The roles of plugins in a training: the names of the settings, and the names in the configuration of a run."""
 
 
 def _registries(plugins: Plugins) -> dict[str, Registry[Any]]:
-    """Return where the component of each role comes from."""
+    """Return the registry of each role."""
     return {
         "cell": plugins.cells,
         "optimizer": plugins.optimizers,

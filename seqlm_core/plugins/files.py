@@ -1,4 +1,4 @@
-"""Plugins that are not installed: each is a Python file that whoever runs the program names."""
+"""Plugins that are not installed: Python files that the user names."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ DIGEST_LENGTH = 12
 
 
 def load_plugin(path: PathLike) -> Source:
-    """Load a Python file as a plugin that is not installed, for this process.
+    """Load a Python file as a plugin, for this process only. It need not be installed.
 
-    The file is executed. One that is loaded again replaces what it registered before.
+    The file is executed. If it is loaded again, its plugins replace those that it registered before.
 
     Args:
-        path: of the file, with hook implementations as in the module of an installed plugin.
+        path: the file. It has hook implementations, as the module of an installed plugin has.
 
     Returns:
-        The source that the registries have for what it registered.
+        The source under which its plugins are registered.
 
     Raises:
         UsageError: the file cannot be read.
-        PluginError: it cannot be used; nothing of it is registered then.
+        PluginError: it cannot be used; then nothing of it is registered.
     """
     file = Path(path).resolve()
     try:
@@ -39,7 +39,7 @@ def load_plugin(path: PathLike) -> Source:
     except OSError as error:
         raise UsageError(f"plugin {path} cannot be read: {error.strerror}") from error
     source = Source.of_file(str(file), hashlib.blake2b(text, digest_size=16).hexdigest()[:DIGEST_LENGTH])
-    printed = io.StringIO()  # standard output belongs to the command's result
+    printed = io.StringIO()  # standard output is for the command's result
     try:
         with contextlib.redirect_stdout(printed):
             installed_plugins().register(_executed(file, text), source)
@@ -53,11 +53,11 @@ def load_plugin(path: PathLike) -> Source:
 
 
 def _executed(file: Path, text: bytes) -> types.ModuleType:
-    """Return the module of a file; what is executed is ``text`` itself, not what Python may have cached of it."""
+    """Execute ``text`` as the module of a file, and return the module. Python's cache of the file is not used."""
     module = types.ModuleType(f"seqlm_plugin_{file.stem}_{hashlib.blake2b(bytes(file), digest_size=4).hexdigest()}")
     module.__file__ = str(file)
     before = sys.modules.get(module.__name__)
-    sys.modules[module.__name__] = module  # where dataclasses look for the names in their annotations
+    sys.modules[module.__name__] = module  # dataclasses look there for the names in their annotations
     try:
         exec(compile(text, file, "exec"), vars(module))
     except BaseException:

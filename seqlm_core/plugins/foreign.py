@@ -1,4 +1,4 @@
-"""Code that is not seqlm's, such as plugins, extensions and schedules: its errors, told with their place."""
+"""Errors of code that is not part of seqlm (plugins, extensions, schedules), reported with file and line."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
 LIBRARIES = {"mxnet", "numpy"}
 
 
-def told(what: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function with its errors told as those of ``what``, as a :class:`PluginError` with file and line."""
+def guarded(what: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function, but with its errors turned into a :class:`PluginError` of ``what``, with file and line."""
 
     @functools.wraps(function, assigned=())
-    def called(*arguments: Any, **named: Any) -> Any:
+    def guarded_function(*arguments: Any, **named: Any) -> Any:
         try:
             return function(*arguments, **named)
         except (SeqlmError, MemoryError):
@@ -29,11 +29,11 @@ def told(what: str, function: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as error:
             raise PluginError(f"{what} fails: {describe(error)}") from error
 
-    return called
+    return guarded_function
 
 
 def describe(error: BaseException) -> str:
-    """Return an error in one line, with the line of the foreign code that it came from."""
+    """Return an error in one line, with the file and line of the foreign code that it came from."""
     if isinstance(error, PluginRuntimeError) and error.__cause__ is not None:
         error = error.__cause__
     text = one_line(error) if not isinstance(error, SeqlmError) else f"{type(error).__name__}: {one_line(error)}"
@@ -43,16 +43,18 @@ def describe(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def plugin_code(spec: Any, what: str = "fails") -> Iterator[None]:
-    """Tell what is raised meanwhile as an error of the plugin that handed over ``spec``.
+    """Report errors of the block as errors of the plugin that provides ``spec``.
 
-    Errors of ours, lack of memory, and what is no :class:`Exception`, such as ``KeyboardInterrupt``, are let through.
+    Some exceptions stay as they are: errors of seqlm, lack of memory, and exceptions that are not an
+    :class:`Exception`, such as ``KeyboardInterrupt``.
 
     Args:
-        spec: the record; None where it is not known whose code runs, and nothing is done.
-        what: the plugin does.
+        spec: the record of the plugin. With None, all errors stay as they are.
+        what: what the plugin does wrong, for the message.
 
     Raises:
-        PluginRuntimeError: with the plugin's kind, name and distribution, the error, and the plugin's file and line.
+        PluginRuntimeError: the block raised an error. The message has the kind, name and distribution of the plugin,
+            the error, and the file and line of the plugin's code.
     """
     try:
         yield
@@ -65,7 +67,13 @@ def plugin_code(spec: Any, what: str = "fails") -> Iterator[None]:
 
 
 def plugin_failure(spec: Any, problem: BaseException | str, what: str = "fails") -> PluginRuntimeError:
-    """Return what :func:`plugin_code` raises, for an error, or for a problem in words; at the place of ``build``."""
+    """Return the error that :func:`plugin_code` raises.
+
+    Args:
+        spec: the record of the plugin.
+        problem: an error that the plugin raised; or a problem in words, which is reported at the line of ``build``.
+        what: what the plugin does wrong.
+    """
     if isinstance(problem, BaseException):
         frame = _foreign_frame(problem)
         place = None if frame is None else f"{frame.filename}:{frame.lineno}"
@@ -78,16 +86,16 @@ def plugin_failure(spec: Any, problem: BaseException | str, what: str = "fails")
 
 
 def plugin_title(spec: Any) -> str:
-    """Return kind and name of a plugin, and what brought it unless it is built in."""
+    """Return the kind and name of a plugin and, unless it is built in, where it came from."""
     from seqlm_core.plugins.loading import installed_plugins
 
     source = installed_plugins().source_of(spec.kind, spec.name)
-    brought_by = "" if source is None or source.built_in else f" of {source}"
-    return f"{spec.kind}:{spec.name}{brought_by}"
+    origin = "" if source is None or source.built_in else f" of {source}"
+    return f"{spec.kind}:{spec.name}{origin}"
 
 
 def _foreign_frame(error: BaseException) -> traceback.FrameSummary | None:
-    """Return the innermost frame of foreign code that an error, or what it comes from, went through."""
+    """Return the innermost frame of foreign code in the traceback of an error, or of the error that caused it."""
     while error.__cause__ is not None:
         error = error.__cause__
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_foreign(Path(frame.filename))]
@@ -95,7 +103,7 @@ def _foreign_frame(error: BaseException) -> traceback.FrameSummary | None:
 
 
 def _is_foreign(file: Path) -> bool:
-    """Whether a file is neither of seqlm itself nor of what it is built on."""
+    """Whether a file belongs neither to seqlm nor to Python or the libraries that seqlm is built on."""
     installed = {"site-packages", "dist-packages"} & set(file.parts)
     of_python = STANDARD_LIBRARY in file.resolve().parents and not installed
     return not of_python and CORE not in file.resolve().parents and not LIBRARIES & set(file.parts)

@@ -1,4 +1,4 @@
-"""A plugin's tokenizer with its errors told as the plugin's."""
+"""Tokenizers of plugins, whose errors are reported as errors of the plugin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ METHODS = ("tokenize", "detokenize", "last_cut")
 
 
 def guarded_tokenizer(tokenizer: Any, spec: TokenizerSpec) -> Tokenizer:
-    """Return the tokenizer, whose errors become those of the plugin that handed over ``spec``.
+    """Return the tokenizer, but with its errors reported as errors of the plugin that provides ``spec``.
 
     Raises:
         PluginRuntimeError: a method is missing.
@@ -26,13 +26,13 @@ def guarded_tokenizer(tokenizer: Any, spec: TokenizerSpec) -> Tokenizer:
 
 
 def tokenizer_title(tokenizer: Tokenizer) -> str:
-    """Return how a tokenizer is called in messages."""
+    """Return what messages call a tokenizer."""
     spec = getattr(tokenizer, "seqlm_spec", None)
     return f"tokenizer {type(tokenizer).__name__}" if spec is None else plugin_title(spec)
 
 
 class GuardedTokenizer:
-    """A tokenizer of a plugin; what else it has is that of the plugin's own, which is ``inner``."""
+    """A tokenizer of a plugin. Other attributes are those of ``inner``, the plugin's own tokenizer."""
 
     def __init__(self, inner: Any, spec: TokenizerSpec) -> None:
         self.inner = inner
@@ -71,7 +71,7 @@ class GuardedTokenizer:
 
 
 class GuardedTrainableTokenizer(GuardedTokenizer):
-    """Likewise, one that learns."""
+    """A tokenizer of a plugin that learns from the training text."""
 
     def train(self, texts: Iterable[str]) -> None:
         """Learn from the training part of a text."""
@@ -79,12 +79,12 @@ class GuardedTrainableTokenizer(GuardedTokenizer):
             self.inner.train(texts)
 
     def state(self) -> dict[str, Any]:
-        """Return what was learnt."""
+        """Return what the tokenizer has learnt."""
         with plugin_code(self.seqlm_spec):
             state: dict[str, Any] = self.inner.state()
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Bring back what :meth:`state` returned."""
+        """Restore what :meth:`state` returned."""
         with plugin_code(self.seqlm_spec):
             self.inner.restore(state)

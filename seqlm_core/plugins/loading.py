@@ -1,4 +1,4 @@
-"""Finding and loading plugins, one by one, so that a broken one harms nobody else."""
+"""Finding and loading plugins, each by itself, so that a broken plugin does not affect the others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from seqlm_core.version import __version__
 
 logger = logging.getLogger("seqlm")
 broken_logger = logging.getLogger("seqlm.broken_plugins")
-"""Warns of broken plugins; ``seqlm plugins``, which lists them, and quiet commands silence it."""
+"""The logger of warnings about broken plugins. ``seqlm plugins``, which lists them, and quiet commands silence it."""
 
 ENTRY_POINT_GROUP = "seqlm"
 BUILT_IN_DISTRIBUTION = "seqlm"
@@ -35,11 +35,11 @@ SELECTION_VARIABLE = "SEQLM_PLUGINS"
 
 
 SLOW_SECONDS = 1.0
-"""Every command that uses plugins waits for them, so one that takes longer than this to load is told of."""
+"""A plugin that takes longer than this to load gets a remark, since every command that uses plugins waits for it."""
 
 
 class Remark(NamedTuple):
-    """What is not right with a plugin that works all the same."""
+    """Something that is wrong with a plugin, though it can be used."""
 
     name: str
     source: Source
@@ -47,11 +47,11 @@ class Remark(NamedTuple):
 
 
 class Plugins:
-    """The registries of cells, tokenizers and optimizers, and the plugins that could not be used.
+    """The registries of cells, tokenizers and optimizers, and the plugins that cannot be used.
 
     Attributes:
         failed: plugins that could not be loaded.
-        remarks: on plugins that could be used, but are slow to load or print.
+        remarks: remarks on plugins that can be used, but load slowly or print something.
     """
 
     def __init__(self) -> None:
@@ -68,20 +68,20 @@ class Plugins:
 
     @property
     def broken(self) -> list[BrokenPlugin]:
-        """The plugins that failed, and the single names that are taken or contested."""
+        """The plugins that failed to load, and the single names that belong to other plugins or are in conflict."""
         refused = [refusal for registry in self.registries for refusal in registry.refused()]
         return self.failed + [BrokenPlugin(entry.spec.name, entry.source, cause) for entry, cause in refused]
 
     def source_of(self, kind: str, name: str) -> Source | None:
-        """Return what brought the plugin of this kind and name; None where none is registered."""
+        """Return where the plugin of this kind and name came from; None if there is none."""
         entries = [entry for registry in self.registries if registry.kind == kind for entry in registry]
         return next((entry.source for entry in entries if entry.spec.name == name), None)
 
     def register(self, plugin: object, source: Source = THIS_PROGRAM) -> None:
-        """Add what ``plugin``, a module or an object with hook implementations, has to offer.
+        """Register what ``plugin`` provides. It is a module or an object with hook implementations.
 
         Raises:
-            PluginError: it cannot be used; nothing of it is registered then.
+            PluginError: it cannot be used; then nothing of it is registered.
         """
         offered = collect_specs(plugin, self.registries)
         names = [(registry.kind, spec.name) for registry, spec in offered]
@@ -93,9 +93,9 @@ class Plugins:
             registry.add(spec, source)
 
     def load(self, entry_points: Iterable[tuple[importlib.metadata.EntryPoint, Source]]) -> None:
-        """Load entry points; what is wrong with one is an item of :attr:`broken`, of which one warning tells."""
+        """Load entry points. Those that fail are added to :attr:`broken`; one warning names all broken plugins."""
         for entry_point, source in entry_points:
-            printed = io.StringIO()  # standard output belongs to the command's result
+            printed = io.StringIO()  # standard output is for the command's result
             started = time.perf_counter()
             try:
                 with contextlib.redirect_stdout(printed):
@@ -123,18 +123,18 @@ class Plugins:
             )
 
     def mark_failed(self, name: str, source: Source, error: BaseException) -> None:
-        """Remember that a plugin could not be loaded."""
+        """Record that a plugin could not be loaded."""
         cause = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
         self.failed.append(BrokenPlugin(name, source, " ".join(cause.split())))
 
 
 def collect_specs(plugin: object, registries: Iterable[Registry[Any]]) -> list[tuple[Registry[Any], Any]]:
-    """Return the records that the hooks of one plugin return, each with the registry that it is for.
+    """Return the records that the hooks of one plugin return, each with its registry.
 
-    Each plugin gets a manager of its own, so that the fault of one cannot be taken for that of another.
+    Each plugin gets a plugin manager of its own, so that an error of one plugin cannot be blamed on another.
 
     Raises:
-        PluginError: a hook is not one of ours, or returns something that cannot be used, or there is none.
+        PluginError: the plugin has an unknown hook or none at all, or a hook returns something that cannot be used.
     """
     _check_hook_names(plugin, [f"seqlm_{registry.kind}s" for registry in registries])
     manager = pluggy.PluginManager("seqlm")
@@ -154,7 +154,7 @@ def collect_specs(plugin: object, registries: Iterable[Registry[Any]]) -> list[t
 
 
 def _check_hook_names(plugin: object, hooks: Sequence[str]) -> None:
-    """Raise :class:`PluginError` for a hook that is not marked, or a marked one that there is not."""
+    """Raise :class:`PluginError` if a hook is not marked as one, or if a marked function is not a hook of seqlm."""
     for name in dir(plugin):
         function = getattr(plugin, name, None) if name.startswith("seqlm_") else None
         if not inspect.isroutine(function):
@@ -169,7 +169,7 @@ def _check_hook_names(plugin: object, hooks: Sequence[str]) -> None:
 
 
 def _as_specs(result: Any, registry: Registry[Any]) -> list[Any]:
-    """Return what a hook returned as a list of valid records of the registry's kind."""
+    """Return the result of a hook as a list of valid records of the registry's kind."""
     wanted = registry.spec_class
     if isinstance(result, Mapping):
         raise PluginError(
@@ -188,10 +188,10 @@ def _as_specs(result: Any, registry: Registry[Any]) -> list[Any]:
 
 
 def find_entry_points(plugins: Plugins) -> list[tuple[importlib.metadata.EntryPoint, Source]]:
-    """Return the entry points of the group ``seqlm``, built-ins first, as ``SEQLM_PLUGINS`` selects them.
+    """Return the entry points of the group ``seqlm`` that ``SEQLM_PLUGINS`` selects, those of seqlm itself first.
 
-    A distribution whose metadata cannot be read, or that requires another version of seqlm, is marked as failed in
-    ``plugins``.
+    If the metadata of a distribution cannot be read, or if it requires another version of seqlm, its plugins are marked
+    as failed in ``plugins``.
     """
     selection = os.environ.get(SELECTION_VARIABLE)
     wanted = None if selection is None else {_normalize(n) for n in selection.split(",") if n.strip()}
@@ -215,7 +215,7 @@ def find_entry_points(plugins: Plugins) -> list[tuple[importlib.metadata.EntryPo
                     else:
                         plugins.mark_failed(point.name, source, PluginError(unmet))
         except Exception as error:
-            # Other packages' faults are none of ours unless they name our group.
+            # Errors of other packages do not matter, unless they have plugins for seqlm.
             if ENTRY_POINT_GROUP in _entry_point_text(distribution):
                 plugins.mark_failed("(its entry points)", source, error)
     for name in sorted((wanted or set()) - seen):
@@ -224,7 +224,7 @@ def find_entry_points(plugins: Plugins) -> list[tuple[importlib.metadata.EntryPo
 
 
 def unmet_requirement(distribution: importlib.metadata.Distribution) -> str | None:
-    """Return what is wrong if a distribution requires another version of seqlm than this one, else None."""
+    """Return the problem if a distribution requires another version of seqlm than this one; otherwise None."""
     for text in distribution.requires or []:
         requirement = Requirement(text)
         applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
@@ -247,7 +247,7 @@ def _normalize(name: str) -> str:
 
 @functools.cache
 def installed_plugins() -> Plugins:
-    """Return the plugins of this environment, loaded at the first call."""
+    """Return the plugins of this environment. They are loaded at the first call."""
     plugins = Plugins()
     plugins.load(find_entry_points(plugins))
     if not len(plugins.cells):

@@ -1,4 +1,4 @@
-"""Options that a plugin declares as the fields of a dataclass, and that users give as NAME=VALUE."""
+"""Options of plugins: a plugin declares them as the fields of a dataclass, and users set them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ FALSE_WORDS = ("false", "no", "off", "0")
 
 
 class HasOptions(Protocol):
-    """A plugin's record, as far as its options are concerned."""
+    """The parts of a plugin's record that matter for its options."""
 
     @property
     def kind(self) -> str:
-        """Such as ``cell``."""
+        """The kind of the plugin, such as ``cell``."""
 
     @property
     def name(self) -> str:
-        """By which users choose it."""
+        """The name by which users choose the plugin."""
 
     @property
     def options(self) -> type:
-        """The dataclass of its options."""
+        """The dataclass of the plugin's options."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ def option(default: Any, help: str) -> Any:
 
 
 def check_options_class(options: type, where: str) -> None:
-    """Raise :class:`PluginError` unless ``options`` is a dataclass of the supported types with defaults."""
+    """Raise :class:`PluginError` unless ``options`` is a dataclass whose fields have supported types and defaults."""
     if not (isinstance(options, type) and dataclasses.is_dataclass(options)):
         raise PluginError(f"{where}: options must be a dataclass, not {options!r}")
     try:
@@ -66,10 +66,10 @@ def check_options_class(options: type, where: str) -> None:
 
 
 def make_options(spec: HasOptions, given: Mapping[str, Any]) -> Any:
-    """Return the options of ``spec`` with the ``given`` values, texts converted to the declared types.
+    """Return the options of ``spec`` with the ``given`` values. Texts are converted to the declared types.
 
     Raises:
-        UsageError: an option is not known, or its value does not fit.
+        UsageError: there is no such option, or its value cannot be used.
     """
     types = get_type_hints(spec.options)
     names = [field.name for field in dataclasses.fields(spec.options)]
@@ -88,7 +88,7 @@ def make_options(spec: HasOptions, given: Mapping[str, Any]) -> Any:
 
 
 def describe_options(options: type) -> list[dict[str, Any]]:
-    """Return name, type, default and help of each option, as plain values."""
+    """Return the name, type, default and help of each option, as plain values."""
     types = get_type_hints(options)
     return [
         {
@@ -110,7 +110,7 @@ def _type_name(kind: Any) -> str:
 
 
 def _convert(kind: Any, value: Any) -> Any:
-    """Return ``value`` as the declared type; raise ValueError that says what it must be."""
+    """Return ``value`` as the declared type. A ``ValueError`` says what it must be."""
     if _is_choice(kind):
         if value in get_args(kind):
             return value
@@ -137,7 +137,7 @@ def _convert(kind: Any, value: Any) -> Any:
 
 def _unknown_option(spec: HasOptions, name: str, names: list[str]) -> str:
     if not names:
-        return f"{spec.kind} {spec.name!r} has no options, so not {name!r} either"
+        return f"{spec.kind} {spec.name!r} has no options, so none called {name!r}"
     nearest = difflib.get_close_matches(name, names, n=1)
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     return f"{spec.kind} {spec.name!r} has no option {name!r}{hint}; its options: {', '.join(names)}"

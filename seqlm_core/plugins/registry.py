@@ -1,4 +1,4 @@
-"""Registries: names mapped to what plugins registered under them, and where each came from."""
+"""Registries: the records of all plugins by name, and where each came from."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ FILE_PREFIX = "file:"
 
 
 class Source(NamedTuple):
-    """The installed distribution that brought a plugin; or a file that did.
+    """Where a plugin came from: an installed distribution, a file, or the running program.
 
     Attributes:
-        distribution: its name; of a file ``file:`` and the path.
-        version: its version; of a file a digest of what is in it.
+        distribution: the name of the distribution; for a file, ``file:`` and its path.
+        version: the version of the distribution; for a file, a digest of its content.
         built_in: whether the plugin comes with seqlm.
     """
 
@@ -31,17 +31,17 @@ class Source(NamedTuple):
 
     @classmethod
     def of_file(cls, path: str, digest: str) -> Source:
-        """Return the source of what a file registers."""
+        """Return the source of the plugins in a file."""
         return cls(FILE_PREFIX + path, digest)
 
     @property
     def file(self) -> str | None:
-        """Path of the file; None of an installed distribution, and of what a program registers itself."""
+        """The path of the file; None for an installed distribution and for the running program."""
         return self.distribution[len(FILE_PREFIX) :] if self.distribution.startswith(FILE_PREFIX) else None
 
     @property
     def registers_again(self) -> bool:
-        """Whether a name may be registered anew, since a program or its user does it and not an installation."""
+        """Whether a name may be registered again: by the running program or from a file, and not by a distribution."""
         return self == THIS_PROGRAM or self.file is not None
 
     def __str__(self) -> str:
@@ -49,24 +49,24 @@ class Source(NamedTuple):
 
 
 THIS_PROGRAM = Source("this program", "")
-"""The source of what a running program registers itself, without being an installed distribution."""
+"""The source of plugins that the running program registers itself."""
 
 
 class BrokenPlugin(NamedTuple):
-    """A plugin, or one name of a plugin, that cannot be used, and why."""
+    """A plugin, or one of its names, that cannot be used, and the cause."""
 
     name: str
     source: Source
     cause: str
 
     def is_called(self, name: str) -> bool:
-        """Whether what is broken seems to be what would have brought ``name``, by the names of its parts."""
+        """Whether the broken plugin probably has the plugin ``name``, judged by the names of its parts."""
         return name in (self.name, self.source.distribution, self.source.distribution.removeprefix("seqlm-"))
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry(Generic[SpecT]):
-    """A registered record and the distribution that brought it."""
+    """A registered record, and where it came from."""
 
     spec: SpecT
     source: Source
@@ -75,12 +75,12 @@ class Entry(Generic[SpecT]):
 class Registry(Generic[SpecT]):
     """Cells, tokenizers or optimizers by name.
 
-    A name that is offered twice belongs to the built-in; between two strangers it belongs to neither, but for runs that
-    were made with one of them.
+    If several distributions register a name, the built-in plugin gets it. If none of them is built in, no one gets it;
+    but a run that was made with one of them still finds its own.
 
     Args:
         spec_class: the class of the records.
-        failed: plugins of any kind that could not be loaded, which what is not found may have been in.
+        failed: plugins of any kind that could not be loaded. A name that is not found may be in one of them.
     """
 
     def __init__(self, spec_class: type[SpecT], failed: Sequence[BrokenPlugin] = ()) -> None:
@@ -90,10 +90,10 @@ class Registry(Generic[SpecT]):
         self._offers: dict[str, list[Entry[SpecT]]] = {}
 
     def check(self, spec: SpecT, source: Source) -> None:
-        """Raise :class:`PluginError` where ``source`` cannot add ``spec``.
+        """Raise :class:`PluginError` if ``source`` may not add ``spec``.
 
-        One distribution cannot offer a name twice, and a running program or a file cannot take a built-in's name. (An
-        installed distribution that does is shown as broken, since whoever runs the program did not write it.)
+        A distribution may not offer a name twice. The running program or a file may not use the name of a built-in
+        plugin. (An installed distribution that does so is shown as broken instead, since its users did not write it.)
         """
         offers = self._offers.get(spec.name, [])
         if source.registers_again:
@@ -103,10 +103,10 @@ class Registry(Generic[SpecT]):
             raise PluginError(f"offers {self.kind} {spec.name!r} twice")
 
     def add(self, spec: SpecT, source: Source) -> None:
-        """Register ``spec``. What a running program or a file registers replaces its earlier record of that name.
+        """Register ``spec``. If the running program or a file registers a name again, the new record replaces the old.
 
         Raises:
-            PluginError: see :meth:`check`.
+            PluginError: ``source`` may not add it; see :meth:`check`.
         """
         self.check(spec, source)
         offers = self._offers.setdefault(spec.name, [])
@@ -115,10 +115,10 @@ class Registry(Generic[SpecT]):
         offers.append(Entry(spec, source))
 
     def get(self, name: str) -> SpecT:
-        """Return what is registered as ``name``.
+        """Return the record that is registered as ``name``.
 
         Raises:
-            UnknownNameError: nothing is; the message has the valid names and the nearest one.
+            UnknownNameError: there is none; the message lists the valid names and the nearest one.
         """
         return self.entry(name).spec
 
@@ -126,11 +126,11 @@ class Registry(Generic[SpecT]):
         """Return the record and its source.
 
         Args:
-            name: that is looked for.
-            distribution: whose record it should be, if it has one: that with which a run was made.
+            name: the name to look for.
+            distribution: a distribution whose record is preferred, such as the one that a run was made with.
 
         Raises:
-            UnknownNameError: as in :meth:`get`.
+            UnknownNameError: no record can be used; the message says why, or lists the valid names and the nearest one.
         """
         for offer in self._offers.get(name, []):
             if offer.source.distribution == distribution:
@@ -151,11 +151,11 @@ class Registry(Generic[SpecT]):
         raise UnknownNameError(f"no {self.kind} {name!r}{hint}; there are: {', '.join(self.names()) or 'none'}")
 
     def names(self) -> list[str]:
-        """Return the usable names, built-ins first, in the order of their registration."""
+        """Return the usable names in the order of their registration, those of built-in plugins first."""
         return [entry.spec.name for entry in self]
 
     def refused(self) -> list[tuple[Entry[SpecT], str]]:
-        """Return the records whose name they cannot have, each with the reason."""
+        """Return the records that cannot have their name, each with the reason."""
         return [
             (offer, self._conflict(name))
             for name, offers in self._offers.items()

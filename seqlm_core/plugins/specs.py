@@ -1,4 +1,4 @@
-"""What a plugin hands over: one frozen record for each cell, tokenizer or optimizer."""
+"""What a plugin provides: one frozen record for each cell, tokenizer or optimizer."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ States = tuple["np.ndarray", ...]
 class ProjectFunction(Protocol):
     """The part of a time step that depends on the inputs alone, in NumPy.
 
-    Called as ``project(weights, inputs, options)``, with ``weights`` and ``inputs (batch, channels)`` as for
-    :class:`StepFunction`, whose inputs become what is returned: an array ``(batch, ...)``. Of the lowest layer it is
-    computed once for every token of the vocabulary.
+    It is called as ``project(weights, inputs, options)``, with ``weights`` and ``inputs (batch, channels)`` as in
+    :class:`StepFunction`. It returns an array ``(batch, ...)``, which the step function is given as its inputs. For the
+    lowest layer, it is called only once, on all tokens of the vocabulary.
     """
 
     def __call__(self, weights: Mapping[str, np.ndarray], inputs: np.ndarray, options: Any) -> np.ndarray: ...
 
 
 class StepFunction(Protocol):
-    """One time step of one layer in NumPy, for generating text without a network library.
+    """One time step of one layer in NumPy, which generates text without MXNet.
 
-    Called as ``step(weights, inputs, states, options)``: ``weights`` maps the layer's parameter names to
-    arrays, ``inputs`` is ``(batch, channels)``, or what ``project`` made of it; ``states`` holds arrays with ``batch``
-    as their first axis, and is empty at the beginning of a text. Returns the output ``(batch, hidden)`` and the new
-    states.
+    It is called as ``step(weights, inputs, states, options)``. ``weights`` maps the names of the layer's parameters to
+    arrays. ``inputs`` is an array ``(batch, channels)``, or the result of ``project``. ``states`` holds arrays whose
+    first axis is ``batch``; it is empty at the beginning of a text. The function returns the output ``(batch, hidden)``
+    and the new states.
     """
 
     def __call__(
@@ -45,36 +45,36 @@ class StepFunction(Protocol):
 
 
 class Tokenizer(Protocol):
-    """Cuts text into tokens and joins them again, losing nothing."""
+    """Cuts text into tokens, and joins tokens to the same text again."""
 
     def tokenize(self, text: str) -> list[str]:
         """Return the tokens of ``text`` in order."""
 
     def detokenize(self, tokens: Sequence[str]) -> str:
-        """Return the text of ``tokens``; ``detokenize(tokenize(text)) == text`` for every string."""
+        """Return the text of ``tokens``. For every string, ``detokenize(tokenize(text)) == text``."""
 
     def last_cut(self, text: str) -> int:
-        """Return the last position at which ``text``, whose continuation is unknown, may be cut.
+        """Return the last position at which ``text`` may be cut, whatever follows ``text``.
 
-        Tokenizing what is before the position and what follows it gives the tokens of the whole, whatever
-        comes after ``text``. 0 where there is no such position.
+        If the part before the position and the part after it are tokenized separately, the tokens are those of the
+        whole text. Return 0 if there is no such position.
         """
 
 
 @runtime_checkable
 class TrainableTokenizer(Tokenizer, Protocol):
-    """A tokenizer that learns from the training text how to cut, and keeps what it has learnt in the run directory."""
+    """A tokenizer that learns from the training text how to cut. The run directory keeps what it has learnt."""
 
     def train(self, texts: Iterable[str]) -> None:
-        """Learn from the training part of a text, which comes in pieces; called once, before anything is cut."""
+        """Learn from the training part of a text, which comes in pieces. It is called once, before any text is cut."""
 
     def state(self) -> dict[str, Any]:
-        """Return what was learnt, as values that JSON can hold."""
+        """Return what the tokenizer has learnt, as values that JSON can hold."""
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Bring back what :meth:`state` returned; raise ``ValueError`` or the like where it cannot be used.
+        """Restore what :meth:`state` returned. Raise ``ValueError`` or a similar error if it cannot be used.
 
-        A run that was made when the tokenizer did not learn yet gives an empty state.
+        The state is empty if the run was made by an earlier version of the tokenizer, which did not learn.
         """
 
 
@@ -83,12 +83,12 @@ class Spec:
     """What all records have in common.
 
     Attributes:
-        name: what users write to choose it: lower-case letters, digits, ``-`` and ``_``.
+        name: the name by which users choose it, made of lower-case letters, digits, ``-`` and ``_``.
         summary: one line that says what it is.
-        build: makes the thing itself. A module of a plugin is imported whenever plugins are listed, so ``build``
-            imports MXNet, and the module does not.
-        options: a dataclass whose fields are the options, each with a type (``bool``, ``int``, ``float``,
-            ``str`` or a ``Literal`` of strings), a default and a help text (``seqlm_core.option``).
+        build: a function that makes the cell, tokenizer or optimizer. The modules of plugins are imported whenever
+            plugins are listed, so MXNet is imported within ``build``, and not by the module.
+        options: a dataclass whose fields are the options. Each has a type (``bool``, ``int``, ``float``, ``str`` or a
+            ``Literal`` of strings), a default and a help text (see ``seqlm_core.option``).
     """
 
     kind: ClassVar[str]
@@ -99,7 +99,7 @@ class Spec:
     options: type = NoOptions
 
     def validate(self) -> None:
-        """Raise :class:`PluginError` that names the first field that cannot be used."""
+        """Raise :class:`PluginError` if a field cannot be used. The message names the first such field."""
         if not isinstance(self.name, str) or not NAME_PATTERN.fullmatch(self.name):
             raise PluginError(f"{self.kind} name {self.name!r} is not made of lower-case letters, digits, '-' and '_'")
         where = f"{self.kind} {self.name!r}"
@@ -115,23 +115,24 @@ class CellSpec(Spec):
     """A recurrent cell.
 
     Attributes:
-        build: ``build(input_size, hidden_size, options)`` returns one layer in one direction: either a *sequence
-            layer*, a ``HybridBlock`` called as ``layer(inputs, states)`` with inputs ``(time, batch, input_size)`` that
-            returns outputs ``(time, batch, hidden_size)`` and the new states, and that has ``begin_state(batch_size,
-            ctx, dtype)``; or a one-step gluon ``HybridRecurrentCell``, which is unrolled. States have ``batch`` as
-            their first axis, and all parameters know their shapes when ``build`` returns.
-        bidirectional: read sequences from both ends, with a stack of layers for each direction.
-        step: ``step(weights, inputs, states, options)`` computes one time step in NumPy; without it, and without
-            ``native``, text is generated through the layer itself, which is slower.
+        build: ``build(input_size, hidden_size, options)`` returns one layer in one direction. The layer is either a
+            *sequence layer* or a one-step gluon ``HybridRecurrentCell``, which is unrolled. A sequence layer is a
+            ``HybridBlock``: ``layer(inputs, states)`` takes inputs ``(time, batch, input_size)``, and returns outputs
+            ``(time, batch, hidden_size)`` and the new states; ``begin_state(batch_size, ctx, dtype)`` returns the
+            states to begin with. The first axis of every state is ``batch``, and all parameters know their shapes when
+            ``build`` returns.
+        bidirectional: whether sequences are read from both ends, with a stack of layers for each direction.
+        step: ``step(weights, inputs, states, options)`` computes one time step in NumPy. Without it, and without
+            ``native``, the layer itself generates text, which is slower.
         project: ``project(weights, inputs, options)`` computes the part of a time step that depends on the inputs
-            alone; ``step`` is then given what it returns as its inputs.
-        native: the formula of seqlm's native library that computes the same: ``rnn_tanh``, ``rnn_relu``, ``gru`` or
-            ``lstm``; or a function of the options that returns its name, or None. Where the library is there, text is
-            generated by it. The layer's parameters are then ``i2h_weight (gates * hidden, input)``,
-            ``h2h_weight (gates * hidden, hidden)``, ``i2h_bias`` and ``h2h_bias``, with the gates in this order: for
-            ``lstm`` input, forget, candidate, output; for ``gru`` reset, update, candidate, the reset gate being
-            applied after the recurrent product. A cell that names a formula needs no ``step``, since seqlm has those of
-            its formulas.
+            alone. Its result is what ``step`` is given as its inputs.
+        native: the native formula that is the same as that of the layer: ``rnn_tanh``, ``rnn_relu``, ``gru`` or
+            ``lstm``; or a function that is given the options and returns the name of the formula, or None. Where
+            seqlm's native library is installed, it generates the text. The parameters of the layer must then be
+            ``i2h_weight (gates * hidden, input)``, ``h2h_weight (gates * hidden, hidden)``, ``i2h_bias`` and
+            ``h2h_bias``. The order of the gates is input, forget, candidate, output for ``lstm``; and reset, update,
+            candidate for ``gru``, whose reset gate is applied after the recurrent product. A cell with a native formula
+            needs no ``step``, since seqlm has step functions of its formulas.
     """
 
     kind: ClassVar[str] = "cell"
@@ -147,7 +148,7 @@ class CellSpec(Spec):
             object.__setattr__(self, "project", self._project_of_formula)
 
     def has_step(self, options: Any) -> bool:
-        """Whether text can be generated by a NumPy step with these options, the cell's own or that of its formula."""
+        """Whether a NumPy step can generate text with these options: the step of the cell or that of its formula."""
         return self.step is not None and (
             self.step != self._step_of_formula or self.native_formula(options) is not None
         )
@@ -167,10 +168,10 @@ class CellSpec(Spec):
         return formula
 
     def native_formula(self, options: Any) -> str | None:
-        """Return the name of the native formula for these options; None where there is none.
+        """Return the name of the native formula for these options; None if there is none.
 
         Raises:
-            PluginError: the cell names one that does not exist.
+            PluginError: the cell names a formula that does not exist.
         """
         formula = self.native(options) if callable(self.native) else self.native
         if formula is not None and not (isinstance(formula, str) and formula in GATES):
@@ -198,8 +199,8 @@ class TokenizerSpec(Spec):
 
     Attributes:
         build: ``build(options)`` returns a :class:`Tokenizer`, or a :class:`TrainableTokenizer`.
-        default_min_count: how often a token has to occur in the training text to get a place in the
-            vocabulary, where the user does not say.
+        default_min_count: how often a token must occur in the training text to get a place in the vocabulary, if the
+            user does not set ``min_count``.
     """
 
     kind: ClassVar[str] = "tokenizer"
@@ -217,8 +218,8 @@ class OptimizerSpec(Spec):
     """An optimizer.
 
     Attributes:
-        build: ``build(learning_rate, options)`` returns a ``mxnet.optimizer.Optimizer``.
-        default_learning_rate: used where the user gives none.
+        build: ``build(learning_rate, options)`` returns an ``mxnet.optimizer.Optimizer``.
+        default_learning_rate: the learning rate if the user does not set one.
     """
 
     kind: ClassVar[str] = "optimizer"

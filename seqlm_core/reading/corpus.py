@@ -1,4 +1,4 @@
-"""Texts turned into token ids that lie in a memory-mapped file, so that memory does not grow with the text."""
+"""Texts as token ids in a memory-mapped file, so that the memory in use does not grow with the text."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class TokenizedText:
 
     Attributes:
         ids: int32 token ids, usually memory-mapped.
-        characters: length in characters of all tokens but the first, which is not predicted.
+        characters: the number of characters in all tokens but the first, which is not predicted.
         unknown_tokens: how many of all tokens but the first are not in the vocabulary.
-        first_unknown: one of the unknown tokens, to show; None where there is none.
-        name: of the file or files, for messages.
+        first_unknown: one of the unknown tokens, as an example; None if there is none.
+        name: what messages call the text.
     """
 
     ids: np.ndarray
@@ -49,15 +49,15 @@ class TokenizedText:
 
     @property
     def unknown_share(self) -> float:
-        """Share of unknown tokens among all but the first."""
+        """The share of unknown tokens among all tokens but the first."""
         return self.unknown_tokens / max(1, len(self) - 1)
 
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """What a training reads: the vocabulary, the training part, and the validation part if there is one.
+    """The texts of a training: the training part, the validation part (or None), and their vocabulary.
 
-    The tokenizer is the one that cut them, with what it has learnt.
+    The tokenizer is the one that cut the texts. If it learns, it has learnt from the training part.
     """
 
     tokenizer: Tokenizer
@@ -77,18 +77,18 @@ def read_corpus(
     max_vocabulary: int = 0,
     vocabulary: Vocabulary | None = None,
 ) -> Corpus:
-    """Read and tokenize texts once, and split them into training and validation part.
+    """Read and tokenize texts, and split them into a training part and a validation part.
 
     Args:
-        paths: the files, read one after the other; a :class:`~seqlm_core.reading.text.TextFile` knows afterwards what
-            was read.
-        tokenizer: cuts the text.
-        encoding: of all files.
-        validation_fraction: share of the characters, at the end, that becomes the validation part.
-        validation_paths: files that are the validation part instead.
-        min_count: see :meth:`Vocabulary.from_counts`; counted in the training part alone.
-        max_vocabulary: likewise.
-        vocabulary: use this one and make none; the tokenizer has learnt already what there is to learn.
+        paths: the files, which are read one after the other. Afterwards, a
+            :class:`~seqlm_core.reading.text.TextFile` has the fingerprint of what was read.
+        tokenizer: the tokenizer that cuts the text.
+        encoding: the encoding of all files.
+        validation_fraction: the share of the characters, at the end, that is the validation part.
+        validation_paths: files that are the validation part, instead of the end of the text.
+        min_count: the fewest occurrences in the training part that give a token a place in the vocabulary.
+        max_vocabulary: the most tokens in the vocabulary; 0 sets no limit.
+        vocabulary: an existing vocabulary to use instead of a new one. The tokenizer must have learnt already.
 
     Raises:
         TextError: a text cannot be read, changed while it was read, or consists of one symbol only.
@@ -139,7 +139,7 @@ def read_corpus(
 def read_text(
     paths: Sequence[PathLike], tokenizer: Tokenizer, vocabulary: Vocabulary, encoding: str = "utf-8"
 ) -> TokenizedText:
-    """Read and tokenize texts with a vocabulary that exists.
+    """Read and tokenize texts with an existing vocabulary.
 
     Raises:
         TextError: a text cannot be read, or changed while it was read.
@@ -152,28 +152,28 @@ def read_text(
 
 
 def warn_of_unknown_tokens(text: TokenizedText, mend: str = "") -> None:
-    """Warn if tokens of ``text`` are not in the vocabulary, show one of them, and say what its figures are worth.
+    """Warn if tokens of ``text`` are not in the vocabulary: show one of them, and say what that means for the figures.
 
     Args:
-        text: of the figures.
-        mend: what to do where so many are unknown that the figures say little.
+        text: the text that the figures are of.
+        mend: advice for the case that so many tokens are unknown that the figures say little.
     """
     if text.first_unknown is None:
         return
-    told = unknown_in_words(text.name, text.unknown_tokens, len(text) - 1, text.first_unknown)
+    unknown = unknown_in_words(text.name, text.unknown_tokens, len(text) - 1, text.first_unknown)
     if text.unknown_share > MOST_UNKNOWN:
         logger.warning(
             "%s; THE FIGURES ARE FAR TOO GOOD, since all of these count as one token, <unk>, which is easy to predict; "
             "bits per character are withheld%s",
-            told,
+            unknown,
             mend and f"; {mend}",
         )
     else:
-        logger.warning("%s; bits per character are not comparable then", told)
+        logger.warning("%s; bits per character are not comparable then", unknown)
 
 
 def _train(tokenizer: Tokenizer, files: Iterable[Iterator[str]]) -> None:
-    """Let a tokenizer that can learn do so."""
+    """Let the tokenizer learn from the text, if it is one that learns."""
     if isinstance(tokenizer, TrainableTokenizer):
         tokenizer.train(itertools.chain.from_iterable(files))
 
@@ -188,14 +188,14 @@ def _whole(files: Sequence[TextFile], encoding: str) -> Iterator[Iterator[str]]:
 def _part(
     files: Sequence[TextFile], lengths: Sequence[int], encoding: str, start: int, stop: int
 ) -> Iterator[Iterator[str]]:
-    """Yield the blocks of each file that lie in characters ``start`` to ``stop`` of all files, one after the other.
+    """Yield the blocks of each file that lie between the characters ``start`` and ``stop`` of all files together.
 
     Args:
         files: the files.
-        lengths: of each in characters.
-        encoding: of all files.
-        start: of the part.
-        stop: its end.
+        lengths: the length of each file in characters.
+        encoding: the encoding of all files.
+        start: where the part starts.
+        stop: where the part ends.
     """
     before = 0
     for file, length in zip(files, lengths):
@@ -206,7 +206,7 @@ def _part(
 
 
 def _between(blocks: Iterable[str], first: int, last: int) -> Iterator[str]:
-    """Yield what lies in characters ``first`` to ``last`` of a text in blocks."""
+    """Yield the characters ``first`` to ``last`` of a text that comes in blocks."""
     position = 0
     for block in blocks:
         kept = block[max(0, first - position) : max(0, last - position)]
@@ -219,14 +219,14 @@ def _between(blocks: Iterable[str], first: int, last: int) -> Iterator[str]:
 
 @dataclasses.dataclass(frozen=True)
 class _NumberedText:
-    """A text as numbers of its tokens in the order in which they were first seen, and its length in characters."""
+    """A text as the numbers of its tokens, and its length in characters. Tokens are numbered as they first occur."""
 
     ids: np.ndarray
     characters: int
 
 
 def _number_tokens(files: Iterable[Iterator[str]], tokenizer: Tokenizer, numbers: dict[str, int]) -> _NumberedText:
-    """Tokenize the blocks of files, one file after the other; new tokens get the next of the ``numbers``."""
+    """Tokenize the blocks of files, one file after the other. New tokens are added to ``numbers``."""
     characters = 0
 
     def counted(blocks: Iterable[str]) -> Iterator[str]:
@@ -235,7 +235,7 @@ def _number_tokens(files: Iterable[Iterator[str]], tokenizer: Tokenizer, numbers
             characters += len(block)
             yield block
 
-    # The file has no name any more when this returns; the map keeps it alive.
+    # The file has no name, so only the memory map keeps it alive after this function returns.
     with readable_file_errors(), tempfile.TemporaryFile(prefix="seqlm-") as file:
         for blocks in files:
             for tokens in tokenize_blocks(counted(blocks), tokenizer):
@@ -258,7 +258,7 @@ def _count(ids: np.ndarray, size: int) -> np.ndarray:
 def _with_vocabulary(
     text: _NumberedText, tokens: list[str], tokenizer: Tokenizer, vocabulary: Vocabulary, name: str
 ) -> TokenizedText:
-    """Replace the numbers of ``tokens`` by ids of the vocabulary, in place."""
+    """Replace the numbers of ``tokens`` by the ids of the vocabulary, in place."""
     ids = text.ids
     counts = _count(ids[1:], len(tokens))
     new_ids = vocabulary.ids(tokens)

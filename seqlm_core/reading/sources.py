@@ -25,7 +25,7 @@ DEFAULT_TEXT = Path("data/input.txt")
 
 @contextmanager
 def open_texts(texts: Texts) -> Iterator[tuple[TextFile, ...]]:
-    """Give the files of one or several texts; what comes from standard input is removed at the end.
+    """Open one or several texts, and yield their files. A copy of standard input is removed at the end.
 
     Raises:
         TextError: a file is missing, empty, or cannot be read.
@@ -37,10 +37,10 @@ def open_texts(texts: Texts) -> Iterator[tuple[TextFile, ...]]:
 
 @contextmanager
 def open_groups(*groups: Sequence[PathLike]) -> Iterator[list[tuple[TextFile, ...]]]:
-    """Give the files of several groups of texts, of which one text at most comes from standard input.
+    """Open several groups of texts, and yield their files. At most one text is standard input.
 
-    Standard input is copied to a temporary file of the name :data:`STANDARD_INPUT_FILE`, which is removed at the end if
-    it is still there.
+    Standard input is copied to a temporary file with the name :data:`STANDARD_INPUT_FILE`. It is removed at the end, if
+    it still exists.
 
     Raises:
         TextError: a file is missing, empty, or cannot be read.
@@ -56,7 +56,7 @@ def open_groups(*groups: Sequence[PathLike]) -> Iterator[list[tuple[TextFile, ..
 
 
 def check_texts(texts: Texts) -> list[str]:
-    """Return the names of texts after a look at each: it can be read, and standard input is named once at most."""
+    """Return the names of texts, after checking that they can be read and that standard input is named at most once."""
     named = [os.fspath(name) for name in path_list(texts)]
     if named.count(STANDARD_INPUT) > 1:
         raise UsageError("standard input (-) can be read only once")
@@ -67,10 +67,10 @@ def check_texts(texts: Texts) -> list[str]:
 
 
 def default_text() -> Path:
-    """Return ``data/input.txt`` of the current folder, else the sample text that comes with the package.
+    """Return ``data/input.txt`` of the current folder or, if there is none, the sample text that comes with seqlm.
 
     Raises:
-        TextError: neither is there.
+        TextError: neither exists.
     """
     package = Path(__file__).resolve().parents[1]
     for path in (DEFAULT_TEXT, package / DEFAULT_TEXT, package.parent / DEFAULT_TEXT):
@@ -80,12 +80,12 @@ def default_text() -> Path:
 
 
 def text_name(path: PathLike) -> str:
-    """Return a short name for a text."""
+    """Return a short name for a text, made of the name of its file."""
     return "standard-input" if os.fspath(path) == STANDARD_INPUT else Path(path).stem
 
 
 def path_list(texts: Texts) -> list[PathLike]:
-    """Return the paths of texts; raise :class:`UsageError` where they are none."""
+    """Return the paths of texts. Raise :class:`UsageError` if something is not a path."""
     if texts is None:
         return []
     if isinstance(texts, (str, os.PathLike)):

@@ -1,4 +1,4 @@
-"""Text files read piece by piece, with errors that say at which byte a file goes wrong, and whether it changed."""
+"""Text files, read piece by piece. Errors say which byte is wrong, or that the file changed while it was read."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def check_readable(path: PathLike) -> Path:
-    """Return ``path`` if it is a file with something in it.
+    """Return ``path`` if it is a file that can be read and is not empty.
 
     Raises:
-        TextError: it does not exist, is a directory, is empty, or may not be read.
+        TextError: it does not exist, is not a regular file, is empty, or cannot be read.
     """
     path = Path(path)
     try:
         if path.is_dir():
             raise TextError(f"{path} is a directory, not a text file")
         if path.exists() and not path.is_file():
-            raise TextError(f"{path} is no regular file, so it cannot be read twice; pipe it into - instead")
+            raise TextError(f"{path} is not a regular file, so it cannot be read twice; pipe it into - instead")
         with path.open("rb") as file:
             if not file.read(1):
                 raise TextError(f"{path} is empty")
@@ -43,11 +43,11 @@ def check_readable(path: PathLike) -> Path:
 
 @dataclasses.dataclass(frozen=True)
 class Fingerprint:
-    """What tells whether a text is another one.
+    """The size and the digest of a text, which tell whether it has changed.
 
     Attributes:
-        size: in bytes.
-        digest: BLAKE2b of the bytes, in hexadecimal.
+        size: the number of bytes.
+        digest: the BLAKE2b digest of the bytes, in hexadecimal.
     """
 
     size: int
@@ -55,19 +55,19 @@ class Fingerprint:
 
 
 def new_digest() -> hashlib.blake2b:
-    """Return the digest of no bytes."""
+    """Return a new digest, of no bytes yet."""
     return hashlib.blake2b(digest_size=16)
 
 
 class TextFile:
-    """A text file that may be read in several passes, and has to hold the same bytes in all of them.
+    """A text file that may be read in several passes, and that must hold the same bytes in all of them.
 
-    The bytes are hashed in the passes that read them, so that the fingerprint is of the text that was read. A file that
-    is appended to, cut, altered or replaced meanwhile is refused.
+    The passes that read the bytes also hash them, so the fingerprint is that of the text that was read. A file that is
+    appended to, cut, altered or replaced meanwhile is refused.
 
     Args:
-        path: of the file.
-        recorded: what it has to hold still; None where nothing is known of it.
+        path: the file.
+        recorded: the fingerprint that the file must have; None if any is right.
     """
 
     def __init__(self, path: PathLike, recorded: Fingerprint | None = None) -> None:
@@ -76,7 +76,7 @@ class TextFile:
         self._read: Fingerprint | None = None
         self._state: tuple[int, ...] | None = None
         self._digests: list[bytes] = []
-        """After each block, of all bytes up to its end. So a pass that does not go to the end is compared too."""
+        """For each block, the digest of all bytes up to its end. So passes that end early are compared too."""
 
     def __fspath__(self) -> str:
         return os.fspath(self.path)
@@ -86,15 +86,15 @@ class TextFile:
 
     @classmethod
     def of(cls, path: PathLike) -> TextFile:
-        """Return ``path`` itself if it is a text file, else that of this path."""
+        """Return ``path`` itself if it is a :class:`TextFile`, or else the text file of this path."""
         return path if isinstance(path, cls) else cls(path)
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """What was read, or else what is recorded.
+        """The fingerprint of what was read or, before it was read, the recorded one.
 
         Raises:
-            ValueError: neither is there.
+            ValueError: the file was not read to its end, and no fingerprint is recorded.
         """
         found = self._read or self.recorded
         if found is None:
@@ -102,25 +102,25 @@ class TextFile:
         return found
 
     def blocks(self, encoding: str) -> Iterator[str]:
-        """Yield the text in blocks of about a million characters; line ends stay as they are.
+        """Yield the text in blocks of about a million characters. Line ends stay as they are.
 
-        A byte-order mark at the beginning of UTF-8 is left out.
+        A byte-order mark at the beginning of a UTF-8 file is left out.
 
         Raises:
-            TextError: a byte cannot be decoded, the file holds NUL characters and so is no text, or it changed while it
-                was read.
-            RunError: it does not hold what is recorded.
+            TextError: a byte cannot be decoded, the file holds NUL characters and so is not a text, or it changed while
+                it was read.
+            RunError: the file does not have the recorded fingerprint.
         """
         blocks = self._byte_blocks()
         try:
             yield from _decoded(blocks, self.path, encoding)
         except TextError:
-            if self.recorded is not None:  # it was a text once, so the rest of it tells that it has changed
+            if self.recorded is not None:  # reading the rest raises the error that it has changed
                 collections.deque(blocks, maxlen=0)
             raise
 
     def read_bytes(self) -> bytes:
-        """Return all bytes; raises as :meth:`blocks` does."""
+        """Return all bytes. The errors are those of :meth:`blocks`."""
         return b"".join(self._byte_blocks())
 
     def check_unchanged(self) -> None:
@@ -158,7 +158,7 @@ class TextFile:
             raise self._changed_since_the_run_began()
 
     def _compare(self, found: os.stat_result) -> None:
-        """Compare the file's state to that of the first time."""
+        """Record the file's state at the first pass, and raise an error if it is another one at a later pass."""
         if self.recorded is not None and found.st_size != self.recorded.size:
             raise self._changed_since_the_run_began()
         state = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
@@ -175,7 +175,7 @@ class TextFile:
 
 
 def read_blocks(path: PathLike, encoding: str) -> Iterator[str]:
-    """Yield the text of a file in blocks; see :meth:`TextFile.blocks`."""
+    """Yield the text of a file in blocks, as :meth:`TextFile.blocks` does."""
     return TextFile.of(path).blocks(encoding)
 
 
@@ -194,7 +194,7 @@ def _decoded(blocks: Iterator[bytes], path: Path, encoding: str) -> Iterator[str
         nul = text.find("\0")
         if nul >= 0:
             raise TextError(
-                f"{path} holds a NUL at character {characters_before + nul}: it is no text file, or needs another "
+                f"{path} holds a NUL at character {characters_before + nul}: it is not a text file, or needs another "
                 "`encoding`"
             )
         surrogate = None if text.isascii() else LONE_SURROGATE.search(text)

@@ -1,4 +1,4 @@
-"""Texts cut into tokens piece by piece."""
+"""Cutting a text into tokens, piece by piece."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from seqlm_core.plugins.specs import Tokenizer
 
 
 def tokenize_blocks(blocks: Iterable[str], tokenizer: Tokenizer) -> Iterator[list[str]]:
-    """Yield the tokens of a text that comes in blocks; the same tokens as if it had come in one."""
+    """Yield the tokens of a text that comes in blocks. They are the tokens of the whole text."""
     rest = ""
     first = True
     for block in blocks:
@@ -31,7 +31,7 @@ def tokenize_blocks(blocks: Iterable[str], tokenizer: Tokenizer) -> Iterator[lis
 
 
 def _check_lossless(tokenizer: Tokenizer, text: str, tokens: list[str]) -> None:
-    """Raise :class:`PluginError` if the tokens, joined, are not the text: all figures would be of another one."""
+    """Raise :class:`PluginError` if the tokens, joined, are not the text: the figures would be wrong."""
     joined = tokenizer.detokenize(tokens)
     if joined != text:
         differing = (place for place, (one, other) in enumerate(zip(joined, text)) if one != other)

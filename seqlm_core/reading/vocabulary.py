@@ -1,4 +1,4 @@
-"""The vocabulary: which tokens a model knows, in an order that is the same on every run."""
+"""The vocabulary: the tokens that a model knows, in an order that is the same on every run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNKNOWN_ID = 0
 
 
 class Vocabulary:
-    """Tokens and their ids. Id 0 is ``<unk>``, which stands for every token that is not in the vocabulary.
+    """Tokens and their ids. Id 0 is ``<unk>``, which stands for all tokens that are not in the vocabulary.
 
     Args:
         tokens: the tokens with ids from 1 upwards.
@@ -27,17 +27,17 @@ class Vocabulary:
             raise ValueError(f"{len(tokens)} tokens need {len(tokens) + 1} counts, not {len(counts)}")
         self.tokens = [UNKNOWN, *tokens]
         self.counts = np.array(counts, dtype=np.int64)
-        # A text may hold the token "<unk>" too; its id is its own, not that of unknown tokens.
+        # If a text holds the token "<unk>", that token has its own id, not that of unknown tokens.
         self._ids = {token: i for i, token in enumerate(tokens, start=1)}
 
     @classmethod
     def from_counts(cls, counts: Mapping[str, int], min_count: int = 1, max_vocabulary: int = 0) -> Vocabulary:
-        """Return the vocabulary of a training text, sorted by falling count, then by token.
+        """Return the vocabulary of a training text, sorted by descending count, then by token.
 
         Args:
             counts: how often each token occurs in the training text.
-            min_count: tokens that occur less often are unknown.
-            max_vocabulary: the most tokens to keep, ``<unk>`` not counted; 0 keeps all.
+            min_count: the fewest occurrences of a token in the vocabulary.
+            max_vocabulary: the most tokens to keep, not counting ``<unk>``; 0 keeps all.
         """
         kept = sorted((t for t, n in counts.items() if n >= min_count), key=lambda t: (-counts[t], t))
         if max_vocabulary:
@@ -63,13 +63,13 @@ class Vocabulary:
         return np.fromiter((get(token, UNKNOWN_ID) for token in tokens), dtype=np.int32)
 
     def frequencies(self) -> np.ndarray:
-        """Return each token's share of the training text, ``<unk>`` left out (its share is 0)."""
+        """Return each token's share of the known tokens of the training text. That of ``<unk>`` is 0."""
         counts = self.counts.astype(np.float64)
         counts[UNKNOWN_ID] = 0
         return counts / counts.sum()
 
     def log_frequencies(self) -> np.ndarray:
-        """Return the logarithms of the frequencies, that of a share of 0 so low that it makes no difference."""
+        """Return the logarithms of the frequencies. That of a frequency of 0 is a very low finite number."""
         return np.log(np.maximum(self.frequencies(), np.finfo(np.float64).tiny))
 
     def to_json(self) -> dict[str, Any]:
@@ -78,10 +78,10 @@ class Vocabulary:
 
     @classmethod
     def from_json(cls, values: Any) -> Vocabulary:
-        """Make a vocabulary of what :meth:`to_json` returned.
+        """Make the vocabulary from what :meth:`to_json` returned.
 
         Raises:
-            ValueError: the values are not such a vocabulary.
+            ValueError: the values do not describe a vocabulary.
         """
         check(values, {"tokens": [TEXT, ...], "counts": [COUNT, ...]}, "the vocabulary")
         tokens, counts = values["tokens"], values["counts"]

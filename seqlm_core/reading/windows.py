@@ -1,4 +1,4 @@
-"""Windows of a text for training: contiguous streams side by side, each cut into windows."""
+"""Windows of a text for training: the text is cut into streams side by side, and each stream into windows."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from seqlm_core.errors import TextError
 class WindowPlan:
     """How a text is cut for truncated backpropagation through time.
 
-    Stream ``b`` is the ``b``-th stretch of ``sequence_length * windows`` tokens; its windows follow each other.
-    An epoch begins at an offset drawn anew, so that no tail of the text is never seen.
+    Stream ``b`` is the ``b``-th stretch of ``sequence_length * windows`` tokens, and its windows follow each other. A
+    new offset is drawn for each epoch, so that the tokens that are left over at the end are read in other epochs.
 
     Attributes:
-        tokens: tokens in the text.
-        sequence_length: predictions in a window.
-        batch_size: streams side by side.
+        tokens: the number of tokens in the text.
+        sequence_length: the number of predictions in a window.
+        batch_size: the number of streams.
     """
 
     tokens: int
@@ -30,7 +30,7 @@ class WindowPlan:
 
     @classmethod
     def fit(cls, tokens: int, sequence_length: int, batch_size: int, name: str = "the text") -> WindowPlan:
-        """Return a plan with ``batch_size`` streams, or as many as the text, called ``name``, is long enough for.
+        """Return a plan with ``batch_size`` streams, or with fewer if the text is too short. Messages call it ``name``.
 
         Raises:
             TextError: the text is shorter than one window.
@@ -45,11 +45,11 @@ class WindowPlan:
 
     @property
     def windows(self) -> int:
-        """Windows, and so training steps, in an epoch; the same in every epoch."""
+        """The number of windows, and so of training steps, in every epoch."""
         return (self.tokens - 1) // (self.batch_size * self.sequence_length)
 
     def offset(self, seed: int, epoch: int) -> int:
-        """Return the first token of an epoch."""
+        """Return the position of the first token of an epoch."""
         spare = self.tokens - 1 - self.batch_size * self.sequence_length * self.windows
         return int(generator(seed, epoch, "epoch offset").integers(spare + 1))
 

@@ -190,6 +190,6 @@ class SequenceRun(Run[SequenceSettings]):
         if self.architecture.outputs == "label":
             for number, sequence in enumerate(checked, 1):
                 if not len(sequence):
-                    raise UsageError(f"sequence {number} is empty, and has nothing that a label could be of")
+                    raise UsageError(f"sequence {number} is empty, so it cannot have a label")
         with readable_failures():
             return self._predictor.outputs(EncodedSequences.of_inputs(checked, self.codecs, LONGEST_SPELLING))

@@ -1,1 +1,1 @@
-"""Sequences of any kind with what belongs to them: examples, codecs, batches, and scores."""
+"""Sequences of tokens or values: examples, column files, codecs, and batches of unequal lengths."""

@@ -1,4 +1,4 @@
-"""Sequences of unequal length in batches of few shapes: grouped by length, padded, and masked."""
+"""Batches of sequences of unequal lengths. Sequences are grouped by length, so that few shapes come up, and padded."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class Spellings:
     """The characters of the distinct tokens of some sequences.
 
     Attributes:
-        characters: ids, int32 ``(distinct tokens, longest)``; of a token that is longer, its beginning and its end.
-        counts: how many characters of each token are there, at least 1.
-        tokens: for each sequence, which of the distinct tokens it has, int32 ``(time,)``.
+        characters: ids, int32 ``(distinct tokens, longest)``. Of a token that is longer than ``longest``, the first and
+            the last characters are here.
+        counts: for each distinct token, the number of its characters that are here, at least 1.
+        tokens: for each sequence, the row of each of its tokens in ``characters``, int32 ``(time,)``.
     """
 
     characters: np.ndarray
@@ -33,7 +34,7 @@ class Spellings:
 
     @classmethod
     def of(cls, sequences: Sequence[Sequence[str]], codec: TokenCodec, longest: int) -> Spellings:
-        """Return the spellings of tokens; of each at most ``longest`` characters are read."""
+        """Return the spellings of the tokens of sequences, with at most ``longest`` characters of each token."""
         if codec.characters is None:
             raise TypeError("the codec has no characters")
         numbers: dict[str, int] = {}
@@ -53,14 +54,14 @@ class Spellings:
 
 @dataclasses.dataclass(frozen=True)
 class EncodedSequences:
-    """Sequences as the network has them, with their targets if there are any.
+    """Sequences as arrays for the network, with their targets if there are any.
 
     Attributes:
-        inputs: int32 ``(time,)`` ids of tokens, or float32 ``(time, channels)`` values.
-        targets: for each time step int32 ``(time,)`` or float32 ``(time, channels)``, or one for the sequence, an
-            int32 without axes; None where only predictions are wanted.
-        counted: which of them count, bool of the same shape but without the channels.
-        spellings: of tokens that are read by their characters.
+        inputs: ids of tokens, int32 ``(time,)``; or values, float32 ``(time, channels)``.
+        targets: labels, int32 ``(time,)``; values, float32 ``(time, channels)``; or one label for the sequence, int32
+            ``()``. None if the sequences are only to be predicted.
+        counted: which targets count, bool ``(time,)`` or ``()``; None without targets.
+        spellings: the characters of the tokens; None if the model does not read them.
     """
 
     inputs: list[np.ndarray]
@@ -70,7 +71,7 @@ class EncodedSequences:
 
     @classmethod
     def of_inputs(cls, inputs: Sequence[Any], codecs: Codecs, longest_spelling: int) -> EncodedSequences:
-        """Encode checked inputs."""
+        """Encode inputs that have been checked."""
         codec = codecs.inputs
         spellings = None
         if isinstance(codec, TokenCodec) and codec.characters is not None:
@@ -81,7 +82,7 @@ class EncodedSequences:
     def of_examples(
         cls, examples: Sequence[Example], outputs: str, codecs: Codecs, longest_spelling: int
     ) -> EncodedSequences:
-        """Encode checked examples; what has no target that the model knows is not counted."""
+        """Encode examples that have been checked. Targets that the model does not know are not counted."""
         read = cls.of_inputs([sequence for sequence, _ in examples], codecs, longest_spelling)
         codec = codecs.outputs
         targets, counted = [], []
@@ -102,17 +103,17 @@ class EncodedSequences:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Time steps of each sequence."""
+        """The number of time steps of each sequence."""
         return np.array([len(sequence) for sequence in self.inputs], dtype=np.int64)
 
     @property
     def unknown_tokens(self) -> int:
-        """Tokens that are not in the vocabulary; 0 where values are read."""
+        """The number of tokens that are not in the vocabulary; 0 if the inputs are values."""
         return sum(int((ids == UNKNOWN_ID).sum()) for ids in self.inputs if ids.dtype == np.int32)
 
     @property
     def predictions(self) -> int:
-        """Targets that count."""
+        """The number of targets that count."""
         return sum(int(known.sum()) for known in self.counted or ())
 
 
@@ -121,12 +122,13 @@ class Batch:
     """Sequences side by side, padded at their ends.
 
     Attributes:
-        indices: which sequences these are. There may be more columns than sequences: those count nothing.
-        inputs: ``[tokens (time, columns)]`` or ``[values (time, columns, channels)]``, or, where characters are read,
+        indices: the indices of the sequences. There may be more columns than sequences; nothing in such columns counts.
+        inputs: ``[tokens (time, columns)]`` or ``[values (time, columns, channels)]``. If characters are read,
             ``[tokens, characters (longest, time * columns), character counts (time * columns,)]``.
-        lengths: int32 ``(columns,)``, at least 1.
-        targets: ``(time, columns, ...)`` or ``(columns,)``, None without targets.
-        counted: float32 ``(time, columns)`` or ``(columns,)``, 1 where a target counts; None without targets.
+        lengths: the number of time steps of each column, at least 1, int32 ``(columns,)``.
+        targets: ``(time, columns, ...)`` or ``(columns,)``; None without targets.
+        counted: 1 where a target counts and 0 elsewhere, float32 ``(time, columns)`` or ``(columns,)``; None without
+            targets.
     """
 
     indices: np.ndarray
@@ -137,13 +139,13 @@ class Batch:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Time steps and columns."""
+        """The numbers of time steps and columns."""
         time, columns = self.inputs[0].shape[:2]
         return time, columns
 
     @property
     def predictions(self) -> int:
-        """Targets that count."""
+        """The number of targets that count."""
         return 0 if self.counted is None else int(self.counted.sum())
 
     @classmethod
@@ -151,10 +153,10 @@ class Batch:
         """Put some of the sequences side by side.
 
         Args:
-            sequences: to choose from.
-            indices: which.
-            time: time steps to pad to.
-            columns: at least as many as indices.
+            sequences: the sequences to choose from.
+            indices: the indices of those that are chosen.
+            time: the number of time steps to pad to.
+            columns: the number of columns, at least the number of indices.
         """
 
         def beside(parts: list[np.ndarray]) -> np.ndarray:
@@ -187,8 +189,8 @@ class Group:
     """Sequences of similar length.
 
     Attributes:
-        indices: which.
-        time: time steps that they are padded to.
+        indices: the indices of the sequences.
+        time: the number of time steps that they are padded to.
     """
 
     indices: np.ndarray
@@ -196,14 +198,14 @@ class Group:
 
 
 def group_by_length(lengths: np.ndarray, batch_size: int) -> list[Group]:
-    """Group sequences so that little is padded and there are few shapes, since each shape is a graph of its own.
+    """Group sequences by length, so that there is little padding and there are few shapes.
 
-    The groups' lengths grow by a quarter from one to the next; a group that would not fill a batch is joined with the
-    next longer one. Empty sequences are in no group.
+    Each shape needs a graph of its own. The lengths of the groups grow by a quarter from one to the next. A group that
+    does not fill a batch is joined with the next longer one. Empty sequences are in no group.
 
     Args:
-        lengths: time steps of each sequence.
-        batch_size: sequences in a batch.
+        lengths: the number of time steps of each sequence.
+        batch_size: the most sequences in a batch.
     """
     longest = int(lengths.max(initial=0))
     groups: list[Group] = []
@@ -221,10 +223,10 @@ def group_by_length(lengths: np.ndarray, batch_size: int) -> list[Group]:
 
 
 class TrainingBatches:
-    """The batches of each epoch: the same groups, and in each of them the sequences in another order.
+    """The batches of each epoch. The groups stay the same, and the order of their sequences is drawn for each epoch.
 
     Args:
-        sequences: with targets; those of which nothing counts are left out.
+        sequences: sequences with targets. Those without a target that counts are left out.
         batch_size: the most sequences in a batch.
     """
 
@@ -232,7 +234,7 @@ class TrainingBatches:
         self.sequences = sequences
         counting = np.array([known.any() for known in sequences.counted or ()], dtype=bool)
         self.groups = group_by_length(np.where(counting, sequences.lengths, 0), batch_size)
-        # As many as are needed, and of equal size as nearly as can be, so that no columns are wasted.
+        # As few batches as possible, of nearly equal sizes, so that few columns stay empty.
         self._batches = [-(-len(group.indices) // batch_size) for group in self.groups]
         self._columns = [-(-len(group.indices) // batches) for group, batches in zip(self.groups, self._batches)]
 
@@ -240,7 +242,7 @@ class TrainingBatches:
         return sum(self._batches)
 
     def read(self, seed: int, epoch: int, first: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch from batch ``first`` on, in an order drawn for the epoch."""
+        """Yield the batches of an epoch, beginning with batch ``first``. Their order is drawn for each epoch."""
         random = generator(seed, epoch, "order of sequences")
         parts = []
         for group, batches, columns in zip(self.groups, self._batches, self._columns):
@@ -252,9 +254,9 @@ class TrainingBatches:
 
 
 def batches_in_order(sequences: EncodedSequences, batch_size: int) -> Iterator[Batch]:
-    """Yield batches that hold each sequence once, but for empty ones."""
+    """Yield batches that hold each sequence once. Empty sequences are left out."""
     for group in group_by_length(sequences.lengths, batch_size):
-        # A power of two, so that few different shapes come up, however many sequences there are.
+        # A power of two, so that few shapes come up for any number of sequences.
         columns = min(batch_size, 1 << (len(group.indices) - 1).bit_length())
         for start in range(0, len(group.indices), columns):
             yield Batch.of(sequences, group.indices[start : start + columns], group.time, columns)

@@ -1,4 +1,4 @@
-"""What the inputs and outputs of a sequence model mean: tokens, labels and values as the network has them."""
+"""Codecs turn tokens, labels and values into the arrays that a network reads and predicts, and back."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ UNKNOWN_LABEL = -1
 
 @dataclasses.dataclass(frozen=True)
 class TokenCodec:
-    """Tokens as ids, and as ids of their characters.
+    """Turns tokens into ids, and into ids of their characters.
 
     Attributes:
-        vocabulary: the tokens.
-        characters: of the tokens; None where tokens are read whole.
+        vocabulary: the vocabulary of the tokens.
+        characters: the vocabulary of their characters; None if the model does not read characters.
     """
 
     vocabulary: Vocabulary
@@ -33,13 +33,13 @@ class TokenCodec:
     def from_sequences(
         cls, sequences: Iterable[Sequence[str]], min_count: int, max_vocabulary: int, by_characters: bool
     ) -> TokenCodec:
-        """Return the codec of training sequences.
+        """Return the codec for the tokens of the training part.
 
         Args:
-            sequences: of tokens.
-            min_count: tokens that occur less often are unknown; if all are, each has its place.
+            sequences: sequences of tokens.
+            min_count: the fewest occurrences of a token in the vocabulary. If no token occurs so often, all are kept.
             max_vocabulary: the most tokens to keep; 0 keeps all.
-            by_characters: read the characters too.
+            by_characters: whether the model reads the characters of tokens too.
         """
         counts = collections.Counter(token for sequence in sequences for token in sequence)
         if max(counts.values()) < min_count:
@@ -55,11 +55,11 @@ class TokenCodec:
 
     @property
     def size(self) -> int:
-        """Tokens, ``<unk>`` included."""
+        """The number of tokens, including ``<unk>``."""
         return len(self.vocabulary)
 
     def encode(self, tokens: Sequence[str]) -> np.ndarray:
-        """Return the ids of tokens, int32 ``(time,)``; 0 of those that are not in the vocabulary."""
+        """Return the ids of tokens, int32 ``(time,)``. Tokens that are not in the vocabulary have the id 0."""
         return self.vocabulary.ids(tokens)
 
     def to_json(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class TokenCodec:
 
     @classmethod
     def from_json(cls, values: Any) -> TokenCodec:
-        """Make a codec of what :meth:`to_json` returned; raises ``ValueError`` for anything else."""
+        """Make the codec from what :meth:`to_json` returned. Anything else raises ``ValueError``."""
         check(values, {"vocabulary": OBJECT, "characters": optional(OBJECT)}, "the codec of tokens")
         characters = values["characters"]
         return cls(
@@ -80,27 +80,27 @@ class TokenCodec:
 
 @dataclasses.dataclass(frozen=True)
 class LabelCodec:
-    """Labels as ids.
+    """Turns labels into ids, and ids into labels.
 
     Attributes:
-        labels: by falling count in the training part, then by label; the id is the place.
+        labels: the labels, sorted by descending count in the training part, then by label. A label's id is its index.
     """
 
     labels: list[Label]
 
     @classmethod
     def from_labels(cls, labels: Iterable[Label | None]) -> LabelCodec:
-        """Return the codec of all labels of the training part."""
+        """Return the codec for the labels of the training part."""
         counts = collections.Counter(label for label in labels if label is not NOT_COUNTED)
         return cls(sorted(counts, key=lambda label: (-counts[label], str(label), isinstance(label, int))))
 
     @property
     def size(self) -> int:
-        """How many labels there are."""
+        """The number of labels."""
         return len(self.labels)
 
     def encode(self, labels: Iterable[Label | None]) -> np.ndarray:
-        """Return ids, int32; :data:`UNKNOWN_LABEL` of labels that were not trained, and of None."""
+        """Return ids, int32. Labels that are not in the training part, and None, become :data:`UNKNOWN_LABEL`."""
         ids = {label: i for i, label in enumerate(self.labels)}
         found = (UNKNOWN_LABEL if label is NOT_COUNTED else ids.get(label, UNKNOWN_LABEL) for label in labels)
         return np.fromiter(found, dtype=np.int32)
@@ -115,7 +115,7 @@ class LabelCodec:
 
     @classmethod
     def from_json(cls, values: Any) -> LabelCodec:
-        """Make a codec of what :meth:`to_json` returned; raises ``ValueError`` for anything else."""
+        """Make the codec from what :meth:`to_json` returned. Anything else raises ``ValueError``."""
         check(values, {"labels": [LABEL, ...]}, "the codec of labels")
         labels = values["labels"]
         if len(set(labels)) != len(labels):
@@ -125,11 +125,11 @@ class LabelCodec:
 
 @dataclasses.dataclass(frozen=True)
 class ValueCodec:
-    """Values in units of their standard deviation, from their mean, each channel by itself.
+    """Standardizes values: subtracts the mean of each channel, and divides by its standard deviation.
 
     Attributes:
-        mean: of each channel in the training part, ``(channels,)``.
-        scale: its standard deviation; 1 where that is 0.
+        mean: the mean of each channel in the training part, ``(channels,)``.
+        scale: the standard deviation of each channel, ``(channels,)``; 1 where it is 0.
     """
 
     mean: np.ndarray
@@ -137,30 +137,30 @@ class ValueCodec:
 
     @classmethod
     def from_sequences(cls, sequences: Sequence[np.ndarray]) -> ValueCodec:
-        """Return the codec of arrays ``(time, channels)``; ``nan`` is left out.
+        """Return the codec for arrays ``(time, channels)`` of the training part. ``nan`` is left out.
 
         Raises:
-            UsageError: they are too large to be computed with.
+            UsageError: the values are too large to compute their variance.
         """
         values = np.concatenate([sequence for sequence in sequences if len(sequence)])
         with np.errstate(over="ignore", invalid="ignore"):
             scale = np.nanstd(values, axis=0)
         if not np.isfinite(scale).all():
             raise UsageError("the values are so large that their variance cannot be computed; divide them")
-        # Rounding gives equal values a deviation that is not quite 0.
+        # Because of rounding, the deviation of equal values may be a little above 0.
         varies = (scale > 0) & (np.nanmax(values, axis=0) > np.nanmin(values, axis=0))
         return cls(np.nanmean(values, axis=0), np.where(varies, scale, 1.0))
 
     @property
     def size(self) -> int:
-        """Channels."""
+        """The number of channels."""
         return len(self.mean)
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Return the standardized values ``(time, channels)`` as float32.
 
         Raises:
-            UsageError: they have another number of channels, or are too far from the mean to be computed with.
+            UsageError: they have another number of channels, or are too far from the mean for float32.
         """
         if not len(values):
             return np.zeros((0, self.size), dtype=np.float32)
@@ -175,7 +175,7 @@ class ValueCodec:
         return standardized
 
     def decode(self, values: np.ndarray) -> np.ndarray:
-        """Return standardized values in their own units, as float64."""
+        """Return standardized values in their original units, as float64."""
         return values.astype(np.float64) * self.scale + self.mean
 
     def to_json(self) -> dict[str, Any]:
@@ -184,21 +184,21 @@ class ValueCodec:
 
     @classmethod
     def from_json(cls, values: Any) -> ValueCodec:
-        """Make a codec of what :meth:`to_json` returned; raises ``ValueError`` for anything else."""
+        """Make the codec from what :meth:`to_json` returned. Anything else raises ``ValueError``."""
         check(values, {"mean": [NUMBER, ...], "scale": [NUMBER, ...]}, "the codec of values")
         mean, scale = (np.array(values[name], dtype=np.float64) for name in ("mean", "scale"))
         if mean.shape != scale.shape or (scale <= 0).any():
-            raise ValueError("mean and scale must be as many numbers, and scale above 0")
+            raise ValueError("mean and scale must have the same number of channels, and scale must be above 0")
         return cls(mean, scale)
 
 
 @dataclasses.dataclass(frozen=True)
 class Codecs:
-    """What a sequence model's inputs and outputs mean.
+    """The codecs of a sequence model.
 
     Attributes:
-        inputs: of the inputs.
-        outputs: of the outputs.
+        inputs: the codec of the inputs.
+        outputs: the codec of the outputs.
     """
 
     inputs: TokenCodec | ValueCodec
@@ -215,10 +215,10 @@ class Codecs:
         max_vocabulary: int = 0,
         by_characters: bool = False,
     ) -> Codecs:
-        """Return the codecs of the training part.
+        """Return the codecs for the examples of the training part.
 
         Raises:
-            UsageError: there is nothing to learn from.
+            UsageError: there is nothing to learn in the examples.
         """
         read = [sequence for sequence, _ in examples]
         targets = [target for _, target in examples]
@@ -244,7 +244,7 @@ class Codecs:
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """What they make of a model's architecture: its kinds and sizes."""
+        """The kinds and sizes in a model's architecture that follow from the codecs."""
         characters = self.inputs.characters if isinstance(self.inputs, TokenCodec) else None
         return {
             "inputs": _KINDS[type(self.inputs)],
@@ -262,10 +262,10 @@ class Codecs:
 
     @classmethod
     def from_json(cls, values: Any) -> Codecs:
-        """Make codecs of what :meth:`to_json` returned.
+        """Make the codecs from what :meth:`to_json` returned.
 
         Raises:
-            ValueError: the values are not such codecs.
+            ValueError: the values do not describe codecs.
         """
         kinds = {"inputs": one_of("tokens", "values"), "outputs": one_of("labels", "values")}
         check(values, {side: {"kind": kind} for side, kind in kinds.items()}, "what it holds")

@@ -1,4 +1,4 @@
-"""Column files, the format of tagging: a token a line with its columns, a blank line between sequences."""
+"""Column files, the format of tagging: each line has a token and its columns, and blank lines part sequences."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class ColumnSequence:
     """One sequence of a column file.
 
     Attributes:
-        lines: as they stand in the file, without line ends; one for each token.
-        fields: the columns of each line; as many in every line of a file, and none of them empty.
-        first_line: number of the first line in the file, from 1 on.
-        path: of the file, for messages.
+        lines: the lines of the file, one for each token, without line ends.
+        fields: the columns of each line. All lines of a file have the same number, and none is empty.
+        first_line: the number of the first line in the file, counted from 1.
+        path: the file, for messages.
     """
 
     lines: list[str]
@@ -35,13 +35,13 @@ class ColumnSequence:
 
     @property
     def width(self) -> int:
-        """How many columns each line has."""
+        """The number of columns in each line."""
         return len(self.fields[0])
 
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """Which columns of a file hold what; counted from 1 on, or from the end on if negative (-1 is the last).
+    """The numbers of the columns with tokens and labels. 1 is the first column, and -1 the last.
 
     Raises:
         SettingError: a number is 0.
@@ -54,7 +54,7 @@ class Columns:
         for field in dataclasses.fields(self):
             if getattr(self, field.name) == 0:
                 raise SettingError(
-                    f"{field.name}_column", "must not be 0: columns count from 1 on, or from the end on with -1"
+                    f"{field.name}_column", "must not be 0: columns count from 1, or from the end with -1"
                 )
 
     def tokens(self, sequence: ColumnSequence) -> list[str]:
@@ -70,7 +70,7 @@ class Columns:
         """Return the labels of a sequence, one for each token.
 
         Raises:
-            SettingError: the file has no such column, or it is the one of the tokens.
+            SettingError: the file has no such column, or it is the column of the tokens.
         """
         index = _index(self.label, "label_column", sequence)
         if index == _index(self.token, "token_column", sequence):
@@ -83,15 +83,15 @@ class Columns:
 
 
 def read_sequences(path: PathLike, encoding: str = "utf-8") -> Iterator[ColumnSequence]:
-    """Yield the sequences of a column file, one at a time, so that a file may be of any size.
+    """Yield the sequences of a column file one at a time, so that a file may be larger than the memory.
 
-    Lines are split at tabs if the first of them holds one, and at runs of spaces otherwise. Lines with nothing but
+    Lines are split at tabs if the first line holds a tab, and otherwise at runs of spaces. Lines with nothing but
     spaces and tabs are blank; several in a row count as one. Other white space is text: a no-break space can be a
     token.
 
     Args:
-        path: the file; its lines end with a line feed, or with a carriage return before it.
-        encoding: of the file; a byte-order mark at the beginning of UTF-8 is left out.
+        path: the file. Its lines end with a line feed, or with a carriage return and a line feed.
+        encoding: the encoding of the file. A byte-order mark at the beginning of a UTF-8 file is left out.
 
     Raises:
         TextError: the file cannot be read or holds no sequences, its lines differ in their number of columns, or a
@@ -113,25 +113,25 @@ def read_sequences(path: PathLike, encoding: str = "utf-8") -> Iterator[ColumnSe
 def read_columns(
     path: PathLike, token_column: int = 1, label_column: int = -1, encoding: str = "utf-8"
 ) -> list[tuple[list[str], list[str]]]:
-    """Return the examples of a column file: tokens and labels of each sequence.
+    """Return the examples of a column file: the tokens and the labels of each sequence.
 
     Args:
-        path: the file; see :func:`read_sequences` for what is in it.
-        token_column: counted from 1 on, or from the end on if negative.
-        label_column: likewise.
-        encoding: of the file.
+        path: the file; :func:`read_sequences` describes its format.
+        token_column: the number of the column with the tokens. 1 is the first column, and -1 the last.
+        label_column: the number of the column with the labels.
+        encoding: the encoding of the file.
 
     Raises:
         TextError: the file cannot be read or holds no sequences, its lines differ in their number of columns, or a
             column is empty.
-        SettingError: the file has no such column, or tokens and labels would come from the same one.
+        SettingError: the file has no such column, or tokens and labels have the same column.
     """
     path = checked_path("path", path)
     check_argument("token_column", token_column, int)
     check_argument("label_column", label_column, int)
     columns = Columns(token_column, label_column)
 
-    # Interned, since both repeat all over a file, and one string each is a small part of the memory.
+    # Tokens and labels occur many times. Interning keeps one string of each, which takes far less memory.
     def interned(strings: list[str]) -> list[str]:
         return [sys.intern(string) for string in strings]
 
@@ -142,7 +142,7 @@ def read_columns(
 
 
 class _Row(NamedTuple):
-    """A line of a file with its number, from 1 on, and its columns: none if it is blank."""
+    """A line of a file, its number counted from 1, and its columns. A blank line has no columns."""
 
     number: int
     line: str
@@ -150,7 +150,7 @@ class _Row(NamedTuple):
 
 
 def _read_rows(path: Path, encoding: str) -> Iterator[_Row]:
-    """Yield the lines of a file, blank ones too, and check that all others have the columns of the first."""
+    """Yield all lines of a file, and check that those that are not blank have as many columns as the first one."""
     first: _Row | None = None
     for number, line in enumerate(_read_lines(path, encoding), start=1):
         at_tabs = "\t" in (line if first is None else first.line)
@@ -176,7 +176,7 @@ def _read_rows(path: Path, encoding: str) -> Iterator[_Row]:
 def _read_lines(path: Path, encoding: str) -> Iterator[str]:
     """Yield the lines of a file without their ends.
 
-    Only a line feed ends one: a token may hold what Unicode knows of further line separators.
+    Only a line feed ends a line: a token may hold other characters that Unicode counts as line separators.
     """
     pieces: list[str] = []
     for block in read_blocks(path, encoding):
@@ -203,7 +203,7 @@ def _split(line: str, at_tabs: bool) -> list[str]:
 
 
 def _index(number: int, setting: str, sequence: ColumnSequence) -> int:
-    """Return the place from 0 on of column ``number`` in each line's fields."""
+    """Return the index of column ``number`` in the fields of each line."""
     if not 1 <= abs(number) <= sequence.width:
         raise SettingError(
             setting, f"is {number}, and the lines of {sequence.path} have {_count_columns(sequence.width)}"

@@ -1,4 +1,4 @@
-"""Examples: sequences, each with what is to be predicted of it; checked, and kept as lines of JSON."""
+"""Examples: sequences with what is to be predicted for them. They are checked, and kept as lines of JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from seqlm_core.settings.arguments import PathLike
 
 Label = Union[str, int]
 Example = tuple[Any, Any]
-"""``(inputs, outputs)``, as the kinds below have them."""
+"""A pair ``(inputs, outputs)`` of the kinds below."""
 
 WHOLE_NUMBERS = (numbers.Integral, np.bool_)
 
@@ -25,19 +25,19 @@ INPUTS = ("tokens", "values")
 OUTPUTS = ("labels", "label", "values")
 
 NOT_COUNTED = None
-"""The label of a time step that is neither trained nor scored; of values, ``nan`` is."""
+"""The label of a time step that is neither trained nor scored. Among values, ``nan`` has this meaning."""
 
 
 def check_inputs(inputs: Iterable[Any], kind: str) -> list[Any]:
-    """Return sequences of a kind in one form: tokens as lists of texts, values as arrays ``(time, channels)``.
+    """Return sequences in a single form: tokens as lists of texts, values as arrays ``(time, channels)``.
 
     Args:
-        inputs: sequences of tokens (texts, or whole numbers, which are read as their digits), or of values: arrays
-            ``(time, channels)`` or ``(time,)`` of finite numbers.
+        inputs: sequences of tokens (texts; a whole number is read as its digits), or of values (arrays ``(time,
+            channels)`` or ``(time,)`` of finite numbers).
         kind: ``tokens`` or ``values``.
 
     Raises:
-        UsageError: one is something else.
+        UsageError: a sequence is not of this kind.
     """
     if isinstance(inputs, (str, bytes)):
         raise UsageError(f"a list of sequences is needed, not the text {inputs[:20]!r}")
@@ -54,17 +54,17 @@ def check_inputs(inputs: Iterable[Any], kind: str) -> list[Any]:
 
 
 def check_examples(examples: Iterable[Any], inputs: str, outputs: str) -> list[Example]:
-    """Return examples in one form: inputs as :func:`check_inputs` does, outputs likewise.
+    """Return examples in a single form, their inputs as :func:`check_inputs` returns them.
 
     Args:
         examples: pairs ``(inputs, outputs)``.
-        inputs: kind of the inputs.
-        outputs: kind of the outputs: ``labels``, a list with a label (a text or a whole number, or None for a time step
-            that does not count) for each time step; ``label``, one for the sequence; ``values``, an array ``(time,
-            channels)`` or ``(time,)``, with ``nan`` in time steps that do not count.
+        inputs: the kind of the inputs, ``tokens`` or ``values``.
+        outputs: the kind of the outputs. ``labels`` is a list with a label for each time step: a text, a whole number,
+            or None if the time step does not count. ``label`` is a single label for the sequence. ``values`` is an
+            array ``(time, channels)`` or ``(time,)``, with ``nan`` in time steps that do not count.
 
     Raises:
-        UsageError: one is something else.
+        UsageError: an example does not fit these kinds.
     """
     try:
         numbered = enumerate(examples, 1)
@@ -85,7 +85,7 @@ def check_examples(examples: Iterable[Any], inputs: str, outputs: str) -> list[E
         where = f"example {number}"
         if outputs == "label":
             if not len(sequence):
-                raise UsageError(f"{where} has an empty sequence, which has nothing that a label could be of")
+                raise UsageError(f"{where} has an empty sequence, which cannot have a label")
             checked.append((sequence, _label(target, where)))
             continue
         found = _labels(target, where) if outputs == "labels" else _values(target, where)
@@ -98,7 +98,7 @@ def check_examples(examples: Iterable[Any], inputs: str, outputs: str) -> list[E
 
 
 def write_examples(path: Path, examples: Iterable[Example]) -> TextFile:
-    """Write examples as lines of JSON, from which :func:`read_examples` makes the same ones."""
+    """Write examples as lines of JSON, which :func:`read_examples` reads again."""
 
     def plain(part: Any) -> Any:
         if not isinstance(part, np.ndarray):
@@ -119,7 +119,7 @@ def read_examples(path: PathLike, inputs: str, outputs: str) -> list[Example]:
 
     Raises:
         RunError: the file is damaged, or has changed since the run began.
-        TextError: it changed while it was read.
+        TextError: the file changed while it was read.
     """
 
     def array(rows: list[list[Any]]) -> np.ndarray:
@@ -133,7 +133,7 @@ def read_examples(path: PathLike, inputs: str, outputs: str) -> list[Example]:
             first = array(first) if inputs == "values" else first
             examples.append((first, array(second) if outputs == "values" else second))
     except (ValueError, TypeError) as error:
-        raise RunError(f"{file} is damaged: line {len(examples) + 1} is no example") from error
+        raise RunError(f"{file} is damaged: line {len(examples) + 1} is not an example") from error
     return check_examples(examples, inputs, outputs)
 
 
@@ -145,7 +145,7 @@ def _tokens(sequence: Any, where: str) -> list[str]:
     try:
         tokens = [str(int(token)) if isinstance(token, WHOLE_NUMBERS) else token for token in sequence]
     except TypeError as error:
-        raise UsageError(f"{where} is no sequence of tokens but {sequence!r}") from error
+        raise UsageError(f"{where} is not a sequence of tokens but {sequence!r}") from error
     for step, token in enumerate(tokens, 1):
         if not isinstance(token, str):
             raise UsageError(f"{where} has {token!r} at time step {step}; a token is a text or a whole number")
@@ -153,13 +153,13 @@ def _tokens(sequence: Any, where: str) -> list[str]:
 
 
 def _values(sequence: Any, where: str) -> np.ndarray:
-    """Return an array ``(time, channels)``."""
+    """Return a sequence of values as an array ``(time, channels)``."""
     if isinstance(sequence, np.ndarray) and np.iscomplexobj(sequence):
         raise UsageError(f"{where} has complex numbers; give their parts as channels")
     try:
         array = np.asarray(sequence, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{where} is no array of numbers: {error}") from error
+        raise UsageError(f"{where} is not an array of numbers: {error}") from error
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2 or not array.shape[1]:
@@ -178,7 +178,7 @@ def _finite_values(sequence: Any, where: str) -> np.ndarray:
 
 
 def _check_channels(arrays: Sequence[np.ndarray], what: str) -> None:
-    # An empty list does not tell how many channels it would have.
+    # The number of channels of an empty sequence is not known.
     channels = [(number, array.shape[1]) for number, array in enumerate(arrays, 1) if len(array)]
     for number, found in channels:
         first, wanted = channels[0]

@@ -1,1 +1,1 @@
-"""Files and streams: written whole or not at all, locked, described and checked."""
+"""Files and streams: files that are written whole or not at all, locks, checkpoints, and checks of JSON."""

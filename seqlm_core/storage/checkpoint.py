@@ -1,4 +1,4 @@
-"""Checkpoints: named arrays and plain values in one safetensors file. Loading one executes nothing."""
+"""Checkpoints: named arrays and plain values in one safetensors file. Loading a checkpoint executes no code."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def save_checkpoint(path: Path, arrays: dict[str, np.ndarray], state: dict[str, 
     """Write a checkpoint, whole or not at all.
 
     Args:
-        path: of the file.
-        arrays: by name; names may hold ``/``.
-        state: plain values.
+        path: the file.
+        arrays: the arrays by name. Names may contain ``/``.
+        state: plain values, which JSON can hold.
 
     Raises:
         NonFiniteLossError: an array has an element that is infinite or not a number.
     """
-    # safetensors stores the memory of a transposed array as it lies, which would be another array.
+    # safetensors stores the memory of an array as it is, which for a transposed array is another array.
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise NonFiniteLossError(
-                f"{name} is not finite any more, so no checkpoint is written; try a lower `learning_rate`"
+                f"{name} is no longer finite, so no checkpoint is written; try a lower `learning_rate`"
             )
     text = json.dumps(state, sort_keys=True)
     metadata = {"format": FORMAT, "state": text, "digest": _digest(arrays, text)}
@@ -48,10 +48,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Return arrays and plain values of a checkpoint.
 
     Raises:
-        RunError: the file is missing, damaged, altered, or no checkpoint of seqlm.
+        RunError: the file is missing, damaged or altered, or it is not a checkpoint of seqlm.
     """
     try:
-        # By its descriptor, so that what is read is what was found to be a regular file.
+        # By its descriptor, so that the file that is read is the one that was checked to be a regular file.
         with open_regular(path) as regular, safe_open(f"/dev/fd/{regular.fileno()}", framework="np") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
@@ -72,13 +72,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def select(arrays: dict[str, np.ndarray], group: str) -> dict[str, np.ndarray]:
-    """Return the arrays whose names begin with ``group/``, without it."""
+    """Return the arrays whose names begin with ``group/``. Their new names lack this prefix."""
     prefix = f"{group}/"
     return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def layout(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Return shape and type of each array."""
+    """Return the shape and the type of each array."""
     return {name: (array.shape, str(array.dtype)) for name, array in arrays.items()}
 
 

@@ -1,4 +1,4 @@
-"""The files of a run: written so that a reader finds the old one or the new one, and read if they are regular files."""
+"""The files of a run. A reader finds the whole old file or the whole new one. Only regular files are read."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from typing import Any, BinaryIO
 
 from seqlm_core.errors import RunError
 
-# Bytes of a file that is read as a whole, far more than the vocabulary of any model that can be trained has.
+# The most bytes of a file that is read as a whole; far more than the vocabulary of any model needs.
 LARGEST_FILE = 1 << 30
 
 
 def is_unfinished(path: Path, names: Collection[str]) -> bool:
-    """Whether ``path`` is what a process that died left of writing a file of one of these names."""
+    """Whether ``path`` is an unfinished file with one of these names, left by a process that died."""
     written = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}", path.name)
     return written is not None and written[1] in names
 
@@ -29,11 +29,11 @@ def is_unfinished(path: Path, names: Collection[str]) -> bool:
 def open_regular(path: Path) -> BinaryIO:
     """Open a file of a run for reading.
 
-    Nothing but a regular file is opened: opening a FIFO would wait for a writer, a device may never end, and a link may
-    lead anywhere.
+    Only regular files are opened: opening a FIFO would wait for a writer, a device may never end, and a link may lead
+    anywhere.
 
     Raises:
-        RunError: there is no such file, it is something else, or it may not be read.
+        RunError: the file is missing, is not a regular file, or may not be read.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
@@ -45,7 +45,7 @@ def open_regular(path: Path) -> BinaryIO:
         if error.errno == errno.ENXIO:  # a socket
             raise _not_regular(path) from error
         raise RunError(f"{path} cannot be read: {error.strerror}") from error
-    # Of what was opened, not of the path, which may lead to something else by now.
+    # The opened file is checked, not the path, which may lead to something else by now.
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise _not_regular(path)
@@ -57,10 +57,10 @@ def _not_regular(path: Path) -> RunError:
 
 
 def read_file(path: Path) -> bytes:
-    """Return what is in a file of a run that is read as a whole.
+    """Return the bytes of a file of a run.
 
     Raises:
-        RunError: as :func:`open_regular`, or it is larger than any such file.
+        RunError: the file cannot be opened (see :func:`open_regular`) or read, or it is too large for a file of a run.
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -73,10 +73,10 @@ def read_file(path: Path) -> bytes:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` beside ``path`` and rename it into place.
+    """Write ``data`` to a new file beside ``path``, and rename it to ``path``.
 
     Raises:
-        OSError: it cannot be written; the error names ``path``.
+        OSError: the file cannot be written; the error names ``path``.
     """
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -88,19 +88,19 @@ def write_atomically(path: Path, data: bytes) -> None:
     except OSError as error:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     finally:
-        with contextlib.suppress(OSError):  # where nothing can be written, nothing can be removed either
+        with contextlib.suppress(OSError):  # a disk that cannot be written to refuses this too
             beside.unlink(missing_ok=True)
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write plain values with a digest of themselves."""
-    # As ASCII, since names of files that are not UTF-8 have no other encoding.
+    """Write plain values, and a digest of them, as JSON."""
+    # As ASCII, since file names that are not UTF-8 cannot be encoded otherwise.
     text = json.dumps({**values, "digest": json_digest(values)}, indent=1, ensure_ascii=True)
     write_atomically(path, (text + "\n").encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return what :func:`write_json` wrote.
+    """Return the values that :func:`write_json` wrote.
 
     Raises:
         RunError: the file is missing, damaged or was altered.
@@ -111,7 +111,7 @@ def read_json(path: Path) -> dict[str, Any]:
         digest = values.pop("digest")
         right = digest == json_digest(values)
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        raise RunError(f"{path} is damaged, or no file of seqlm") from error
+        raise RunError(f"{path} is damaged, or not a file of seqlm") from error
     if not right:
         raise RunError(f"{path} is damaged or was altered: its digest does not match")
     return dict(values)

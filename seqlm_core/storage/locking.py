@@ -1,4 +1,4 @@
-"""One writer for a directory: a lock that the system takes away with the process that holds it."""
+"""A lock, so that only one process writes to a directory. The system releases it when the process ends."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ except ImportError:  # not a POSIX system
 
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Hold the directory for this process alone. Nothing is left behind, however the process ends.
+    """Lock the directory for this process within the block. No lock remains after the process ends, however it ends.
 
     Raises:
-        RunError: another process holds it.
+        RunError: another process holds the lock.
     """
     if fcntl is None:
         yield

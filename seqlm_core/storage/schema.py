@@ -1,8 +1,13 @@
-"""What the values read from a file must be: small descriptions of JSON, and one function that compares.
+"""Descriptions of what a JSON file must hold, and a function that compares values with them.
 
-A description is a :class:`Kind`; ``[description]``, a list of such; ``[description, ...]``, a list of at least one;
-``(one, other)``, a list of exactly these; or ``{"name": description}``, an object with these members. A name that ends
-with ``?`` may be missing. ``...`` as a name describes all other members, which may be anything without it.
+A description is one of these:
+
+- a :class:`Kind`;
+- ``[description]``: a list whose items fit the description; it may be empty;
+- ``[description, ...]``: a list of at least one such item;
+- ``(one, other)``: a list of exactly these items;
+- ``{"name": description}``: an object with these members. A member whose name ends with ``?`` may be missing. The name
+  ``...`` describes all other members; without it they may be anything.
 """
 
 from __future__ import annotations
@@ -16,11 +21,11 @@ from typing import Any, Callable
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """What a plain value must be.
+    """A kind of plain value.
 
     Attributes:
-        words: for messages.
-        fits: whether a value is one.
+        words: what messages call it, such as "a text".
+        fits: whether a value is of this kind.
     """
 
     words: str
@@ -28,21 +33,21 @@ class Kind:
 
 
 def optional(kind: Kind) -> Kind:
-    """Return the kind that may be null too."""
+    """Return the same kind, but null is allowed too."""
     return Kind(f"{kind.words}, or null", lambda value: value is None or kind.fits(value))
 
 
 def one_of(*choices: str) -> Kind:
-    """Return the kind of these texts."""
+    """Return the kind whose values are these texts."""
     return Kind(f"one of {', '.join(choices)}", lambda value: isinstance(value, str) and value in choices)
 
 
 def text_like(pattern: str, words: str) -> Kind:
-    """Return the kind of texts that a pattern matches as a whole."""
+    """Return the kind of texts that match a regular expression as a whole."""
     return Kind(words, lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None)
 
 
-LARGEST_WHOLE = 2**63 - 1  # what arrays of counts and native code can hold
+LARGEST_WHOLE = 2**63 - 1  # the largest number in arrays of counts and in native code
 LARGEST_NUMBER = sys.float_info.max
 
 TEXT = Kind("a text", lambda value: isinstance(value, str))
@@ -62,12 +67,12 @@ def check(value: Any, wanted: Any, where: str = "it") -> None:
     """Compare a value with a description.
 
     Args:
-        value: as ``json.loads`` returns it.
-        wanted: see above.
-        where: what the value is called.
+        value: what ``json.loads`` returned.
+        wanted: the description.
+        where: what messages call the value.
 
     Raises:
-        ValueError: it is something else; the message names the first part that is.
+        ValueError: the value does not fit; the message names the first part that does not.
     """
     if isinstance(wanted, Kind):
         if not wanted.fits(value):
@@ -80,7 +85,7 @@ def check(value: Any, wanted: Any, where: str = "it") -> None:
         if len(wanted) > 1 and not value:
             raise ValueError(f"{where} must not be empty")
         for number, item in enumerate(value):
-            if not (isinstance(wanted[0], Kind) and wanted[0].fits(item)):  # most are, and their name takes time
+            if not (isinstance(wanted[0], Kind) and wanted[0].fits(item)):  # most do, and their names take time
                 check(item, wanted[0], f"{where}[{number}]")
     else:
         if not isinstance(value, list) or len(value) != len(wanted):

@@ -1,4 +1,4 @@
-"""Streams for what may be told, such as progress: what they cannot write is dropped."""
+"""Streams for messages that may be lost, such as progress: text that cannot be written is dropped."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any, TextIO
 
 
 class BestEffortStream:
-    """A text stream on which writing never fails: nothing that is told of a training is worth the training.
+    """A text stream on which writing never fails, since no message is worth the loss of a training.
 
-    A reader that went away, a terminal that was closed and a full disk take what is written from then on; characters
-    that the stream's encoding does not have are written as escapes.
+    Text is dropped when its reader has gone, the terminal was closed or the disk is full. Characters that the stream's
+    encoding lacks are written as escapes.
 
     Args:
-        stream: to write to; None, as ``sys.stderr`` is in a process that began without it, takes nothing.
+        stream: the stream to write to. With None, which is ``sys.stderr`` of a process that began without it, all text
+            is dropped.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -25,7 +26,7 @@ class BestEffortStream:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write what can be written of a text, and return its length."""
+        """Write a text as far as possible, and return its length."""
         if self._stream is not None:
             with contextlib.suppress(OSError, ValueError):  # ValueError: the stream was closed
                 try:
@@ -35,7 +36,7 @@ class BestEffortStream:
         return len(text)
 
     def flush(self) -> None:
-        """Write what waits, if that is possible."""
+        """Write the text that is still in the buffer, if possible."""
         if self._stream is not None:
             with contextlib.suppress(OSError, ValueError):
                 self._stream.flush()
@@ -49,9 +50,9 @@ class BestEffortStream:
 
 
 def open_missing_standard_streams() -> None:
-    """Put the null device in the place of standard streams that are closed.
+    """Open the null device in the place of standard streams that are closed.
 
-    The next file opened would take their number otherwise, and a library's message would go into it.
+    Otherwise the next file that is opened would get such a number, and messages of libraries would go into it.
     """
     descriptor = os.open(os.devnull, os.O_RDWR)
     while descriptor <= 2:
@@ -60,7 +61,7 @@ def open_missing_standard_streams() -> None:
 
 
 def drop_unwritten() -> None:
-    """Let go of what the standard streams could not write, so that Python does not complain of it as it ends."""
+    """Drop what the standard streams could not write, so that Python does not complain about it at its end."""
     for stream in (sys.stdout, sys.stderr):
         if stream is None:
             continue

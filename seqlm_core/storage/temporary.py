@@ -1,4 +1,4 @@
-"""Temporary files, with an error that names their folder where there is no room for them."""
+"""Temporary files, and an error that names their folder if there is no room for them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextlib.contextmanager
 def readable_file_errors() -> Iterator[None]:
-    """Tell of temporary files that cannot be made or written.
+    """Turn errors of temporary files within the block into errors that a user can mend.
 
     Raises:
-        SeqlmError: with the folder, and how to choose another.
+        SeqlmError: a file cannot be made or written. The message names the folder, and says how to choose another.
     """
     try:
         yield
     except OSError as error:
-        # Python itself looks for a folder of which none can be written to; the error then names no file.
+        # Python tries several folders. If it can write to none of them, its error names no file.
         nowhere = isinstance(error, FileNotFoundError) and "temporary directory" in str(error)
         if not nowhere and error.errno not in NO_ROOM:
             raise

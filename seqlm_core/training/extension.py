@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from seqlm_core.errors import PluginError, UsageError
-from seqlm_core.plugins.foreign import told
+from seqlm_core.plugins.foreign import guarded
 from seqlm_core.storage.schema import OBJECT
 
 if TYPE_CHECKING:
@@ -143,9 +143,9 @@ def is_foreign(extension: Extension) -> bool:
 
 
 def hook_of(extension: Extension, event: str) -> Any:
-    """Return a method of an extension; what it raises, if it is not seqlm's own, is told with its file and line."""
+    """Return a method of an extension; what it raises, if it is not seqlm's own, is reported with its file and line."""
     method = getattr(extension, event)
-    return told(f"extension {title(extension)}, called by {event},", method) if is_foreign(extension) else method
+    return guarded(f"extension {title(extension)}, called by {event},", method) if is_foreign(extension) else method
 
 
 def saved_state(extension: Extension) -> dict[str, Any]:

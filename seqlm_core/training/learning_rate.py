@@ -6,7 +6,7 @@ import math
 import numbers
 
 from seqlm_core.errors import PluginError
-from seqlm_core.plugins.foreign import told
+from seqlm_core.plugins.foreign import guarded
 from seqlm_core.settings.schedules import SCHEDULES, Schedule
 
 
@@ -33,7 +33,7 @@ def learning_rate(base: float, schedule: str | Schedule, warmup: int, step: int,
 def _factor(schedule: Schedule, step: int, total_steps: int) -> float:
     """Return what a user's own schedule returns."""
     name = getattr(schedule, "__name__", type(schedule).__name__)
-    factor = told(f"the schedule {name}", schedule)(step, total_steps)
+    factor = guarded(f"the schedule {name}", schedule)(step, total_steps)
     if not isinstance(factor, numbers.Real) or not math.isfinite(factor) or factor < 0:
         raise PluginError(
             f"the schedule {name} returns {factor!r} for step {step} of {total_steps}, and must return a finite number "

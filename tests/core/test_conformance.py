@@ -339,7 +339,7 @@ def test_options_are_passed_on(register_specs):
         ("cell", "lsmt", {}, "no cell 'lsmt' (did you mean 'lstm'?)"),
         ("optimizer", "sgd", {"speed": 1}, "optimizer 'sgd' has no option 'speed'"),
         ("optimizer", "sgd", {"momentum": 2}, "momentum must be at least 0 and below 1, not 2"),
-        ("tokenizer", "char", {"n": 1}, "tokenizer 'char' has no options, so not 'n' either"),
+        ("tokenizer", "char", {"n": 1}, "tokenizer 'char' has no options, so none called 'n'"),
     ],
 )
 def test_what_there_is_not_is_told_before_the_first_check(kind, name, options, message):

@@ -122,7 +122,7 @@ def test_no_nearest_option_is_made_up():
 
 
 def test_a_plugin_without_options_says_so():
-    with pytest.raises(UsageError, match=r"^optimizer 'plain' has no options, so not 'decay' either$"):
+    with pytest.raises(UsageError, match=r"^optimizer 'plain' has no options, so none called 'decay'$"):
         make_options(OptimizerSpec("plain", "an optimizer", print), {"decay": "1"})
 
 

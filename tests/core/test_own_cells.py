@@ -90,7 +90,7 @@ def test_a_run_of_a_cell_that_is_gone_is_told_by_name(register, short_text, tmp_
     register(plugin("leaky"))
     seqlm.train(short_text, out=tmp_path / "run", quiet=True, **{**SMALL, "cell": "leaky", "max_steps": 1})
     seqlm.installed_plugins.cache_clear()
-    with pytest.raises(seqlm.RunError, match="cell 'leaky' of this program, which is not to be had here"):
+    with pytest.raises(seqlm.RunError, match="cell 'leaky' of this program, which is not installed here"):
         seqlm.LanguageRun(tmp_path / "run")
 
 

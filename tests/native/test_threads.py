@@ -108,7 +108,7 @@ def test_one_thread_computes_where_there_are_few(monkeypatch, caplog):
     failing_after(MXNETS_OWN + 2, monkeypatch)
     settle_threads()
     assert os.environ["OMP_NUM_THREADS"] == "1"
-    assert "so one computes" in caplog.text
+    assert "so one thread computes" in caplog.text
 
 
 def test_a_training_without_a_thread_that_makes_batches_is_the_same(short_text, tmp_path, monkeypatch):
