@@ -77,7 +77,7 @@ class LanguageEvaluator:
     end of the text, as many as there are.
 
     Args:
-        model: the language model.
+        network: the network, with its weights.
         text: what to predict; at least two tokens.
         sequence_length: time steps of a window.
         batch_size: the most streams.
@@ -86,8 +86,8 @@ class LanguageEvaluator:
         TextError: the text has fewer than two tokens, so that there is nothing to predict.
     """
 
-    def __init__(self, model: LanguageNetwork, text: TokenizedText, sequence_length: int, batch_size: int) -> None:
-        self.model = model
+    def __init__(self, network: LanguageNetwork, text: TokenizedText, sequence_length: int, batch_size: int) -> None:
+        self.network = network
         self.text = text
         self.predictions = len(text) - 1
         if self.predictions < 1:
@@ -98,25 +98,25 @@ class LanguageEvaluator:
         steps = -(-(self.predictions + (self.streams - 1) * self.length) // self.streams)
         self.starts = np.arange(self.streams) * (steps - self.length)
         self.steps = steps
-        self._read_left = LeftReading(model, self.length)
-        self._loss = PredictionLoss(model)
+        self._read_left = LeftReading(network, self.length)
+        self._loss = PredictionLoss(network)
         self.right_context = 0
-        if model.backward_stack is not None:
+        if network.backward_stack is not None:
             wanted = max(1, min(sequence_length // 2, MOST_RIGHT_CONTEXT))
             self.right_context = min(wanted, self.predictions - 1)
-            self._both_sides_loss = PredictionLoss(model)
+            self._both_sides_loss = PredictionLoss(network)
         if self.right_context:
-            self._read_right = RightReading(model, self.right_context)
-            self._read_end = RightReading(model, self.right_context)
+            self._read_right = RightReading(network, self.right_context)
+            self._read_end = RightReading(network, self.right_context)
 
     def evaluate(self) -> LanguageEvaluation:
         """Return the figures of the model as it is now."""
-        with self.model.repeatable():
+        with self.network.repeatable():
             return self._evaluate()
 
     def _evaluate(self) -> LanguageEvaluation:
         left_total = both_total = 0.0
-        states = self.model.begin_state(self.streams)
+        states = self.network.begin_state(self.streams)
         end = self._contexts_at_end() if self.right_context else None
         for first in range(0, self.steps, self.length):
             step = first + np.arange(self.length)[:, None]
@@ -125,9 +125,9 @@ class LanguageEvaluator:
             counted &= positions < self.predictions
             left, states = self._read_left(self._tokens(positions), states)
             targets = self._tokens(positions + 1)
-            without_right = nd.zeros_like(left) if self.model.backward_stack is not None else None
+            without_right = nd.zeros_like(left) if self.network.backward_stack is not None else None
             left_total += _sum_counted(self._loss(left, without_right, targets), counted)
-            if self.model.backward_stack is not None:
+            if self.network.backward_stack is not None:
                 right = self._right_contexts(positions, end) if end is not None else without_right
                 both_total += _sum_counted(self._both_sides_loss(left, right, targets), counted)
         nats = left_total / self.predictions
@@ -141,14 +141,14 @@ class LanguageEvaluator:
             unknown_tokens=self.text.unknown_tokens,
             unknown_share=self.text.unknown_share,
             both_sides_nats_per_token=(
-                both_total / self.predictions if self.model.backward_stack is not None else None
+                both_total / self.predictions if self.network.backward_stack is not None else None
             ),
         )
 
     def _tokens(self, positions: np.ndarray) -> Any:
         """Return the token ids at ``positions``; those beyond the end are the last one, and never counted."""
         ids = np.asarray(self.text.ids[np.minimum(positions, len(self.text) - 1)])
-        return array_of(ids, np.int32, self.model.device)
+        return array_of(ids, np.int32, self.network.device)
 
     def _right_contexts(self, positions: np.ndarray, end: np.ndarray) -> Any:
         """Return the backward hidden vectors ``(time, batch, hidden)`` for the predictions at ``positions``.
@@ -159,7 +159,7 @@ class LanguageEvaluator:
         flat = positions.ravel()
         rows = min(RIGHT_CONTEXT_ROWS, flat.size)
         padded = np.resize(flat, -(-flat.size // rows) * rows)  # the shape stays the same, and so the graph
-        states = self.model.begin_backward_state(rows)
+        states = self.network.begin_backward_state(rows)
         parts = [
             self._read_right(self._tokens(part[None, :] + 1 + furthest_first), states)[0][-1].asnumpy()
             for part in padded.reshape(-1, rows)
@@ -169,12 +169,12 @@ class LanguageEvaluator:
         near_end = (from_end >= 0) & (from_end < self.right_context)
         hidden[near_end] = end[from_end[near_end]]
         shape = (*positions.shape, hidden.shape[-1])
-        return array_of(hidden.reshape(shape), self.model.dtype, self.model.device)
+        return array_of(hidden.reshape(shape), self.network.dtype, self.network.device)
 
     def _contexts_at_end(self) -> np.ndarray:
         """Return the hidden vectors of predictions with 0, 1, 2 .. following tokens, at the end of the text."""
         positions = len(self.text) - 1 - np.arange(self.right_context)[:, None]
-        read, _ = self._read_end(self._tokens(positions), self.model.begin_backward_state(1))
+        read, _ = self._read_end(self._tokens(positions), self.network.begin_backward_state(1))
         hidden = read[:, 0].asnumpy()
         return np.concatenate([np.zeros_like(hidden[:1]), hidden[:-1]])
 

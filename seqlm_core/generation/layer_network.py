@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from seqlm_core.engine.mxnet import nd, readable_failures
-from seqlm_core.model.graphs import LeftReading, RightReading, TokenProbabilities
+from seqlm_core.model.graphs import LeftReading, RightReading, TokenLogProbabilities
 from seqlm_core.model.language_network import LanguageNetwork
 
 
@@ -15,26 +15,26 @@ class LayerNetwork:
     """A :class:`~seqlm_core.generation.network.TextNetwork` that runs a language model's layers.
 
     Args:
-        model: with its weights.
+        network: the network, with its weights.
     """
 
-    def __init__(self, model: LanguageNetwork) -> None:
-        self._model = model
-        self.bidirectional = model.backward_stack is not None
-        self._read = LeftReading(model, 1, any_batch=True)
-        self._probabilities = TokenProbabilities(model)
+    def __init__(self, network: LanguageNetwork) -> None:
+        self._network = network
+        self.bidirectional = network.backward_stack is not None
+        self._read = LeftReading(network, 1, any_batch=True)
+        self._probabilities = TokenLogProbabilities(network)
         if self.bidirectional:
-            self._read_right = RightReading(model, 1, any_batch=True)
+            self._read_right = RightReading(network, 1, any_batch=True)
 
     def begin(self, rows: int) -> Any:
-        return self._model.begin_state(rows)
+        return self._network.begin_state(rows)
 
     @readable_failures()
     def read(self, tokens: np.ndarray, states: Any) -> tuple[Any, Any]:
         return self._read(self._ids(tokens), states)
 
     def begin_right(self, rows: int) -> Any:
-        return self._model.begin_backward_state(rows)
+        return self._network.begin_backward_state(rows)
 
     @readable_failures()
     def read_right(self, tokens: np.ndarray, states: Any) -> tuple[Any, Any]:
@@ -47,10 +47,10 @@ class LayerNetwork:
         return self._probabilities(left, right)[0].asnumpy()
 
     def select(self, states: Any, rows: np.ndarray) -> Any:
-        chosen = nd.array(rows, ctx=self._model.device, dtype="int32")
+        chosen = nd.array(rows, ctx=self._network.device, dtype="int32")
         if isinstance(states, nd.NDArray):
             return nd.take(states, chosen, axis=1)  # hidden vectors, (1, rows, hidden)
         return [[nd.take(state, chosen, axis=0) for state in layer] for layer in states]
 
     def _ids(self, tokens: np.ndarray) -> Any:
-        return nd.array(tokens[None, :], ctx=self._model.device, dtype="int32")
+        return nd.array(tokens[None, :], ctx=self._network.device, dtype="int32")

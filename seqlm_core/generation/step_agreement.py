@@ -25,20 +25,22 @@ TOLERANCE = 1e-3
 """The layer computes in float32 and the step in float64; relative to the largest output, if that is above 1."""
 
 
-def step_problem(model: LanguageNetwork, cell: Component[CellSpec]) -> str | None:
+def step_problem(network: LanguageNetwork, cell: Component[CellSpec]) -> str | None:
     """Return what is wrong with the step of a plugin's cell; None where nothing is, or there is no step.
 
     The two lowest layers read three inputs, which takes as long as a look at their weights. The model stays as it is.
     """
     if cell.source.built_in or not cell.spec.has_step(cell.options):
         return None
-    stack = model.forward_stack
+    stack = network.forward_stack
     for layer in range(min(2, len(stack.layers))):
         random = generator(0, layer, "step against layer")
         inputs = random.normal(size=(TIME, ROWS, stack.input_sizes[layer])).astype(np.float32)
-        states = stack.begin_state(ROWS, model.device, model.dtype)[layer]
+        states = stack.begin_state(ROWS, network.device, network.dtype)[layer]
         with _moved_constants(stack.layers[layer], random) as weights:
-            read, _ = LayerReading(stack, layer, TIME)(nd.array(inputs, ctx=model.device, dtype=model.dtype), states)
+            read, _ = LayerReading(stack, layer, TIME)(
+                nd.array(inputs, ctx=network.device, dtype=network.dtype), states
+            )
             expected = read.asnumpy()
         try:
             problem = _difference(cell, weights, inputs.astype(np.float64), expected)

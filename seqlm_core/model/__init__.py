@@ -1,1 +1,1 @@
-"""The network: inputs, recurrent layers in one or two directions, and output heads."""
+"""The networks: inputs, recurrent layers in one or two directions, and output heads."""

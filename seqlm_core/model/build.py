@@ -1,4 +1,4 @@
-"""Models made of an architecture, plugins and weights."""
+"""Building networks from an architecture and plugins, and giving them weights."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from seqlm_core.plugins.specs import CellSpec
 
 
 def build_language_network(architecture: LanguageArchitecture, cell: Component[CellSpec]) -> LanguageNetwork:
-    """Return a language model whose parameters have no values yet.
+    """Return the network of a language model; its parameters have no values yet.
 
     Raises:
-        PluginError: the cell does not build a layer.
+        PluginError: the cell fails to build a layer.
     """
     return LanguageNetwork(architecture, _layer_builder(cell))
 
@@ -32,10 +32,10 @@ def build_language_network(architecture: LanguageArchitecture, cell: Component[C
 def build_sequence_network(
     architecture: SequenceArchitecture, cell: Component[CellSpec], char_cell: Component[CellSpec] | None = None
 ) -> SequenceNetwork:
-    """Return the network of a sequence model whose parameters have no values yet.
+    """Return the network of a sequence model; its parameters have no values yet.
 
     Raises:
-        PluginError: a cell does not build a layer.
+        PluginError: a cell fails to build a layer.
     """
     return SequenceNetwork(architecture, _layer_builder(cell), None if char_cell is None else _layer_builder(char_cell))
 
@@ -48,14 +48,14 @@ def _layer_builder(cell: Component[CellSpec]) -> Callable[[int, int], gluon.Hybr
             layer = cell.spec.build(input_size, hidden_size, cell.options)
         if not isinstance(layer, gluon.HybridBlock):
             raise PluginError(f"cell {name!r} built a {type(layer).__name__}, not a gluon HybridBlock")
-        layer.seqlm_spec = cell.spec  # whose errors its are
+        layer.seqlm_spec = cell.spec  # the plugin to name in errors of this layer
         return layer
 
     return build_layer
 
 
 class LayerReading(gluon.HybridBlock):
-    """One layer of a stack, reading a number of time steps."""
+    """The graph of one layer of a stack, over a fixed number of time steps."""
 
     def __init__(self, stack: Any, layer: int, time: int) -> None:
         super().__init__()
@@ -70,14 +70,14 @@ class LayerReading(gluon.HybridBlock):
 
 
 def check_cells_work(network: RecurrentNetwork, names: Mapping[str, str]) -> None:
-    """Read two time steps with each layer of an initialized network, so that a faulty cell is found out at once.
+    """Run each layer over two time steps, so that a faulty cell is found before the training begins.
 
     Args:
-        network: with values in its parameters.
-        names: of the cells, by the beginnings of the names of their stacks.
+        network: an initialized network.
+        names: the cells' names. The key is what the names of a cell's stacks begin with.
 
     Raises:
-        PluginError: a layer fails, or returns something of another shape.
+        PluginError: a layer fails, or returns outputs or states of a wrong shape.
     """
     for stack_name, stack in network.stacks.items():
         cell = next(name for beginning, name in names.items() if stack_name.startswith(beginning))
@@ -89,7 +89,7 @@ def check_cells_work(network: RecurrentNetwork, names: Mapping[str, str]) -> Non
                 hidden.wait_to_read()
             except (SeqlmError, MemoryError):
                 raise
-            except Exception as error:  # MXNet finds shapes that do not fit outside of the layer's own code
+            except Exception as error:  # MXNet may find unsuitable shapes only after the layer's own code has returned
                 spec = getattr(stack.layers[layer], "seqlm_spec", None)
                 if spec is None:
                     raise PluginError(f"cell {cell!r} does not work: {one_line(error)}") from error
@@ -101,22 +101,24 @@ def check_cells_work(network: RecurrentNetwork, names: Mapping[str, str]) -> Non
                 raise PluginError(f"cell {cell!r} returns states of other shapes than it begins with")
 
 
-def check_weights(model: RecurrentNetwork, weights: Mapping[str, np.ndarray]) -> None:
-    """Raise :class:`ValueError` unless the names and shapes of weights are those of the model's parameters."""
-    check_shapes(weights, {name: tuple(parameter.shape) for name, parameter in unique_parameters(model).items()})
+def check_weights(network: RecurrentNetwork, weights: Mapping[str, np.ndarray]) -> None:
+    """Raise :class:`ValueError` unless the weights have the names and shapes of the network's parameters."""
+    check_shapes(weights, {name: tuple(parameter.shape) for name, parameter in unique_parameters(network).items()})
 
 
-def load_weights(model: RecurrentNetwork, weights: Mapping[str, np.ndarray], device: mx.Context) -> None:
-    """Give the model's parameters the values of a checkpoint, in place where they are on the device already.
+def load_weights(network: RecurrentNetwork, weights: Mapping[str, np.ndarray], device: mx.Context) -> None:
+    """Set the network's parameters to the values of a checkpoint.
+
+    Arrays that are on the device already are kept and overwritten.
 
     Raises:
-        RunError: names or shapes are not those of the model.
+        RunError: the weights have other names or shapes than the network's parameters.
     """
     try:
-        check_weights(model, weights)
+        check_weights(network, weights)
     except ValueError as error:
         raise RunError(f"the checkpoint is not one of this model: {error}") from error
-    for name, parameter in unique_parameters(model).items():
+    for name, parameter in unique_parameters(network).items():
         if not _is_on(parameter, device):
             parameter.initialize(init=mx.init.Zero(), ctx=device, force_reinit=True)
         parameter.set_data(nd.array(weights[name], ctx=device, dtype=weights[name].dtype))
@@ -129,6 +131,6 @@ def _is_on(parameter: Any, device: mx.Context) -> bool:
         return False
 
 
-def weights_of(model: RecurrentNetwork) -> dict[str, np.ndarray]:
-    """Return the model's parameters as arrays by name."""
-    return {name: parameter.list_data()[0].asnumpy() for name, parameter in unique_parameters(model).items()}
+def weights_of(network: RecurrentNetwork) -> dict[str, np.ndarray]:
+    """Return the network's parameters as NumPy arrays by name."""
+    return {name: parameter.list_data()[0].asnumpy() for name, parameter in unique_parameters(network).items()}

@@ -1,6 +1,6 @@
-"""The computations that are made with a language model, each a block of its own so that each is one graph.
+"""What is computed with a language model: one block for each computation, so that each is one graph.
 
-A block registers only the parts of the model that it uses: gluon warns of parameters that a graph leaves out.
+A block registers only the parts of the network that it uses, since gluon warns of parameters that a graph does not use.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ from typing import Any
 from seqlm_core.engine.mxnet import gluon
 from seqlm_core.model.language_network import LanguageNetwork
 
-# Each graph is always called with the same shapes.
+# For graphs that are always called with the same shapes.
 HYBRIDIZATION = {"static_alloc": True, "static_shape": True}
 
 
 class WindowLoss(gluon.HybridBlock):
     """The training loss of one window."""
 
-    def __init__(self, model: LanguageNetwork, sequence_length: int) -> None:
+    def __init__(self, network: LanguageNetwork, sequence_length: int) -> None:
         super().__init__()
-        self.model = model
+        self.network = network
         self.sequence_length = sequence_length
         self.hybridize(**HYBRIDIZATION)
 
     def forward(self, *arguments: Any) -> Any:
-        # Gluon looks for the device of every argument, which takes as long as calling the graph.
+        # Gluon would look up the device of every argument, which takes as long as the call of the graph.
         if self._cached_op is None:
             return super().forward(*arguments)
-        with self.model.device:
+        with self.network.device:
             return self._call_cached_op(*arguments)
 
     def hybrid_forward(
@@ -42,88 +42,91 @@ class WindowLoss(gluon.HybridBlock):
         backward_masks: list[Any] | None,
         right_visible: Any | None,
     ) -> tuple[Any, list[list[Any]]]:
-        """Return the loss of each prediction in nats ``(time, batch)`` and the forward states.
+        """Return the loss of each prediction in nats ``(time, batch)``, and the new forward states.
 
         Args:
-            inputs: ids ``(time, batch)``.
-            targets: likewise, of the tokens that follow.
-            states: forward states, carried over from the window before.
-            masks: dropout masks of the forward stack, or None.
-            following: the targets but the first, from the last on, ``(time - 1, batch)``; None for a unidirectional
-                model, and so are the others of the text that follows.
-            backward_states: fresh backward states; empty for a unidirectional model.
-            backward_masks: dropout masks of the backward stack ``(time - 1, batch, ..)``, or None.
-            right_visible: ``(time, batch, 1)``, 1 where a prediction may use the text that follows, else 0.
+            F: ``mx.nd`` or ``mx.sym``.
+            inputs: ids of the tokens that are read, ``(time, batch)``.
+            targets: ids of the tokens that are predicted, ``(time, batch)``.
+            states: forward states, from the end of the window before.
+            masks: dropout masks of the forward stack; None without dropout.
+            following: the targets without the first, in reverse order, ``(time - 1, batch)``; None for a
+                unidirectional model.
+            backward_states: backward states before anything was read; empty for a unidirectional model.
+            backward_masks: dropout masks of the backward stack ``(time - 1, batch, ...)``; None without dropout or for
+                a unidirectional model.
+            right_visible: ``(time, batch, 1)``, 1 where a prediction may use the text that follows, else 0; None for a
+                unidirectional model.
         """
-        model = self.model
-        left, states = model.read_left(inputs, states, self.sequence_length, masks)
+        network = self.network
+        left, states = network.read_left(inputs, states, self.sequence_length, masks)
         right = None
         if following is not None:
-            read, _ = model.read_right(following, backward_states, self.sequence_length - 1, backward_masks)
+            read, _ = network.read_right(following, backward_states, self.sequence_length - 1, backward_masks)
             aligned = F.reverse(read, axis=0)
             nothing = F.zeros_like(F.slice_axis(aligned, axis=0, begin=0, end=1))
             right = F.broadcast_mul(F.concat(aligned, nothing, dim=0), right_visible)
-        return model.head.loss(model.combine(F, left, right), targets), states
+        return network.head.loss(network.combine(F, left, right), targets), states
 
 
 class LeftReading(gluon.HybridBlock):
-    """Hidden vectors and states after reading from left to right; see :meth:`LanguageNetwork.read_left`.
+    """Computes hidden vectors and states from left to right; see :meth:`LanguageNetwork.read_left`.
 
     Args:
-        model: to read with.
+        network: the language model.
         length: the number of time steps.
-        any_batch: the number of streams may change from call to call.
+        any_batch: whether the number of streams may change from call to call.
     """
 
-    def __init__(self, model: LanguageNetwork, length: int, any_batch: bool = False) -> None:
+    def __init__(self, network: LanguageNetwork, length: int, any_batch: bool = False) -> None:
         super().__init__()
-        self._read = model.read_left
-        _register(self, model.input, model.forward_stack)
+        self._read = network.read_left
+        _register(self, network.input, network.forward_stack)
         self.length = length
-        self.hybridize(static_alloc=True, static_shape=model.reads_repeatably and not any_batch)
+        self.hybridize(static_alloc=True, static_shape=network.reads_repeatably and not any_batch)
 
     def hybrid_forward(self, F: Any, tokens: Any, states: list[list[Any]]) -> tuple[Any, list[list[Any]]]:
         return self._read(tokens, states, self.length)
 
 
 class RightReading(gluon.HybridBlock):
-    """Hidden vectors and states after reading from right to left; see :meth:`LanguageNetwork.read_right`.
+    """Computes hidden vectors and states from right to left; see :meth:`LanguageNetwork.read_right`.
 
-    Arguments as in :class:`LeftReading`.
+    The arguments are those of :class:`LeftReading`.
     """
 
-    def __init__(self, model: LanguageNetwork, length: int, any_batch: bool = False) -> None:
+    def __init__(self, network: LanguageNetwork, length: int, any_batch: bool = False) -> None:
         super().__init__()
-        self._read = model.read_right
-        _register(self, model.input, model.backward_stack)
+        self._read = network.read_right
+        _register(self, network.input, network.backward_stack)
         self.length = length
-        self.hybridize(static_alloc=True, static_shape=model.reads_repeatably and not any_batch)
+        self.hybridize(static_alloc=True, static_shape=network.reads_repeatably and not any_batch)
 
     def hybrid_forward(self, F: Any, tokens: Any, states: list[list[Any]]) -> tuple[Any, list[list[Any]]]:
         return self._read(tokens, states, self.length)
 
 
 class PredictionLoss(gluon.HybridBlock):
-    """The loss of each prediction in nats ``(time, batch)``, given the hidden vectors of both sides."""
+    """Computes the loss of each prediction in nats ``(time, batch)`` from the hidden vectors of both directions."""
 
-    def __init__(self, model: LanguageNetwork) -> None:
+    def __init__(self, network: LanguageNetwork) -> None:
         super().__init__()
-        self._combine = model.combine
-        self.head = model.head
+        self._combine = network.combine
+        self.head = network.head
         self.hybridize(**HYBRIDIZATION)
 
     def hybrid_forward(self, F: Any, left: Any, right: Any | None, targets: Any) -> Any:
         return self.head.loss(self._combine(F, left, right), targets)
 
 
-class TokenProbabilities(gluon.HybridBlock):
-    """Log-probabilities ``(time, batch, vocabulary)`` in nats, given the hidden vectors of both sides."""
+class TokenLogProbabilities(gluon.HybridBlock):
+    """Computes log-probabilities in nats ``(time, batch, vocabulary)`` from the hidden vectors of both directions."""
 
-    def __init__(self, model: LanguageNetwork) -> None:
+    def __init__(self, network: LanguageNetwork) -> None:
         super().__init__()
-        self._combine = model.combine
-        self.head = model.head
-        self.hybridize(static_alloc=True)  # the batch may change
+        self._combine = network.combine
+        self.head = network.head
+        self.hybridize(static_alloc=True)  # no static shapes, since the batch size may change
 
     def hybrid_forward(self, F: Any, left: Any, right: Any | None) -> Any:
         return self.head.log_probabilities(self._combine(F, left, right))

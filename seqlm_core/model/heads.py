@@ -1,4 +1,4 @@
-"""Output heads: what a model makes of its hidden vectors."""
+"""Output heads: they turn hidden vectors into predictions and losses."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ class SoftmaxHead(gluon.HybridBlock):
     """A linear projection to classes, which are tokens or labels, and a softmax.
 
     Args:
-        classes: how many.
-        hidden_size: channels of the hidden vectors.
-        tied_weight: the embeddings ``(classes, hidden)``, to use as the weights.
+        classes: number of classes.
+        hidden_size: length of the hidden vectors.
+        tied_weight: embeddings ``(classes, hidden)`` that are the projection's weights, too; None gives the head
+            weights of its own.
     """
 
     def __init__(self, classes: int, hidden_size: int, tied_weight: gluon.Parameter | None = None) -> None:
@@ -32,8 +33,8 @@ class SoftmaxHead(gluon.HybridBlock):
         """Return the loss of each prediction in nats, ``(time, batch)``.
 
         Args:
-            hidden: ``(time, batch, hidden)``, or without the time.
-            targets: int32 ids of the classes ``(time, batch)``, likewise.
+            hidden: hidden vectors ``(time, batch, hidden)`` or ``(batch, hidden)``.
+            targets: int32 ids of the classes, ``(time, batch)`` or ``(batch,)``.
         """
         return self(hidden, targets)
 
@@ -56,11 +57,11 @@ class SoftmaxHead(gluon.HybridBlock):
 
 
 class ValueHead(gluon.HybridBlock):
-    """A linear projection to numbers, trained by their squared error.
+    """A linear projection to values, whose loss is the squared error.
 
     Args:
-        channels: numbers in each prediction.
-        hidden_size: channels of the hidden vectors.
+        channels: number of values in each prediction.
+        hidden_size: length of the hidden vectors.
     """
 
     def __init__(self, channels: int, hidden_size: int) -> None:
@@ -71,15 +72,15 @@ class ValueHead(gluon.HybridBlock):
             self.bias = self.params.get("bias", shape=(channels,), init="zeros")
 
     def loss(self, hidden: Any, targets: Any) -> Any:
-        """Return the squared error of each prediction, the mean over its channels, ``(time, batch)``.
+        """Return the squared error of each prediction as the mean over its channels, ``(time, batch)``.
 
         Args:
-            hidden: ``(time, batch, hidden)``.
-            targets: ``(time, batch, channels)``.
+            hidden: hidden vectors ``(time, batch, hidden)``.
+            targets: the true values ``(time, batch, channels)``.
         """
         return self(hidden, targets)
 
     def hybrid_forward(self, F: Any, hidden: Any, targets: Any = None, *, weight: Any, bias: Any) -> Any:
-        """Return the values ``(time, batch, channels)``, or their loss if there are targets."""
+        """Return the values ``(time, batch, channels)``, or their loss ``(time, batch)`` if there are targets."""
         values = F.FullyConnected(hidden, weight, bias, num_hidden=self.channels, flatten=False)
         return values if targets is None else F.square(values - targets).mean(axis=-1)

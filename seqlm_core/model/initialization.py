@@ -1,4 +1,4 @@
-"""Initial weights, as a function of the seed and each parameter's name."""
+"""Initial weights, which are a function of the seed and each parameter's name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from seqlm_core.errors import PluginError
 
 @mx.init.register
 class GateOrthogonal(mx.init.Initializer):
-    """Orthogonal recurrent weights, one square matrix for each gate (Saxe et al. 2013)."""
+    """Orthogonal initial values for recurrent weights: one square matrix for each gate (Saxe et al. 2013)."""
 
     def __init__(self, gates: int) -> None:
         super().__init__(gates=gates)
@@ -27,7 +27,7 @@ class GateOrthogonal(mx.init.Initializer):
 
 @mx.init.register
 class GateBias(mx.init.Initializer):
-    """Biases that are zero but for one gate."""
+    """Biases that are zero for all gates except one."""
 
     def __init__(self, gates: int, gate: int, value: float) -> None:
         super().__init__(gates=gates, gate=gate, value=value)
@@ -41,7 +41,7 @@ class GateBias(mx.init.Initializer):
 
 @mx.init.register
 class Default(mx.init.Xavier):
-    """Glorot and Bengio's (2010) uniform for weights; zeros for biases and all else that has a single axis."""
+    """The uniform distribution of Glorot and Bengio (2010) for matrices; zeros for vectors, such as biases."""
 
     def _init_weight(self, name: str, array: Any) -> None:
         if len(array.shape) < 2 or name.endswith("bias"):
@@ -53,8 +53,11 @@ class Default(mx.init.Xavier):
 def initialize(block: gluon.Block, seed: int, device: mx.Context) -> None:
     """Give every parameter of ``block`` its initial value.
 
-    Each parameter's own initializer is used, else :class:`Default`. The values depend on the seed and the parameter's
-    name in the model, not on what else was drawn.
+    A parameter's own initializer is used if it has one, else :class:`Default`. The values depend only on the seed and
+    the parameter's name in the block, not on other random numbers that were drawn before.
+
+    Raises:
+        PluginError: the initializer of a parameter refuses its shape.
     """
     for name, parameter in sorted(unique_parameters(block).items()):
         mx.random.seed(mxnet_seed(seed, 0, f"initial {name}"))
@@ -65,7 +68,7 @@ def initialize(block: gluon.Block, seed: int, device: mx.Context) -> None:
 
 
 def unique_parameters(block: gluon.Block) -> dict[str, Any]:
-    """Return the parameters of ``block`` by their name in its structure; a shared one by its first name."""
+    """Return the parameters of ``block`` by the path of attributes that leads to them; a shared one has its first."""
     found: dict[str, Any] = {}
     seen: set[int] = set()
     for name, parameter in block._collect_params_with_prefix().items():

@@ -1,4 +1,4 @@
-"""What a model reads: token ids one-hot or as embeddings, or vectors of numbers."""
+"""Inputs of a network: one-hot vectors or embeddings of token ids, or vectors of values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from seqlm_core.native import training
 
 
 class OneHotInput(gluon.HybridBlock):
-    """Token ids as one-hot vectors: ids ``(time, batch)`` to ``(time, batch, vocabulary)``."""
+    """Turns token ids ``(time, batch)`` into one-hot vectors ``(time, batch, vocabulary)``."""
 
     is_learnt = False
 
@@ -23,14 +23,14 @@ class OneHotInput(gluon.HybridBlock):
         self._dtype = dtype
 
     def vectors(self, tokens: Any) -> None:
-        """Return None: one-hot vectors are not kept."""
+        """Return None, which stands for one-hot vectors where embeddings are expected."""
 
     def hybrid_forward(self, F: Any, tokens: Any) -> Any:
         return F.one_hot(tokens, depth=self.size, dtype=self._dtype)
 
 
 class EmbeddingInput(gluon.HybridBlock):
-    """Token ids as learnt vectors: ids ``(time, batch)`` to ``(time, batch, embedding)``."""
+    """Turns token ids ``(time, batch)`` into learnt vectors ``(time, batch, embedding)``."""
 
     is_learnt = True
 
@@ -42,7 +42,10 @@ class EmbeddingInput(gluon.HybridBlock):
             self.weight = self.params.get("weight", shape=(vocabulary_size, embedding_size), init=mx.init.Uniform(0.1))
 
     def vectors(self, tokens: Any) -> Any:
-        """Return the vectors of all tokens ``(vocabulary, embedding)``, in the graph of ``tokens`` if there is one."""
+        """Return the embeddings of all tokens ``(vocabulary, embedding)``.
+
+        They are an array on the device of ``tokens``, or a symbol if ``tokens`` is one.
+        """
         if isinstance(tokens, mx.sym.Symbol):
             return training.with_own_gradient(mx.sym, self.weight, self.weight.var())
         return training.with_own_gradient(mx.nd, self.weight, self.weight.data(tokens.context))
@@ -52,7 +55,7 @@ class EmbeddingInput(gluon.HybridBlock):
 
 
 class ValueInput(gluon.HybridBlock):
-    """Vectors of numbers ``(time, batch, channels)``, as they are."""
+    """Passes on vectors of values ``(time, batch, channels)`` unchanged."""
 
     is_learnt = False
 
@@ -65,5 +68,5 @@ class ValueInput(gluon.HybridBlock):
 
 
 def token_input(vocabulary_size: int, embedding_size: int) -> OneHotInput | EmbeddingInput:
-    """Return an input for token ids: embeddings of that size, or one-hot vectors for 0."""
+    """Return an input for token ids: embeddings of the given size, or one-hot vectors if the size is 0."""
     return EmbeddingInput(vocabulary_size, embedding_size) if embedding_size else OneHotInput(vocabulary_size)

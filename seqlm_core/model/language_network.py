@@ -1,8 +1,9 @@
-"""The language model: token ids, recurrent layers in one or two directions, and an output head.
+"""The network of a language model: token ids, recurrent layers in one or two directions, and an output head.
 
-A bidirectional model predicts token ``x[t+1]`` from what the forward layers made of ``x[..t]`` and what the
-backward layers made of the tokens after it, read from the right, ``.. x[t+3] x[t+2]``. The two directions are
-independent stacks that meet only before the softmax, so neither has seen the token that is predicted.
+A bidirectional model predicts token ``x[t+1]`` from two hidden vectors: that of the forward layers, which have read the
+tokens up to ``x[t]``, and that of the backward layers, which have read the tokens from the last one back to ``x[t+2]``.
+The two directions are independent stacks that meet only before the softmax. So neither of them has seen the token that
+is predicted.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ from seqlm_core.model.inputs import token_input
 from seqlm_core.model.recurrent_network import RecurrentNetwork
 from seqlm_core.model.stack import RecurrentStack
 
-# The streams that are read side by side when time steps are compared with the vocabulary; their number can change from
-# call to call, and the graph is made once.
-ROWS_SIDE_BY_SIDE = 16
+# A graph is made once, but the batch size can change from call to call. So this batch size is assumed when a window's
+# number of tokens is compared with the size of the vocabulary.
+ASSUMED_BATCH_SIZE = 16
 
 
 class LanguageNetwork(RecurrentNetwork):
-    """A recurrent language model.
+    """The network of a language model.
 
-    Its parts run inside the blocks of :mod:`seqlm_core.model.graphs`, each of which is one hybridized graph.
+    Its parts are called by the blocks of :mod:`seqlm_core.model.graphs`, each of which is one hybridized graph.
 
     Args:
         architecture: the sizes.
-        build_layer: returns one recurrent layer for ``(input_size, hidden_size)``.
+        build_layer: a function of ``(input_size, hidden_size)`` that returns one recurrent layer.
     """
 
     def __init__(
@@ -60,15 +61,15 @@ class LanguageNetwork(RecurrentNetwork):
 
     @property
     def mask_sizes(self) -> list[int]:
-        """Channels of the dropout masks of one direction: of the embeddings, if any, and of each layer."""
+        """The sizes of the dropout masks of one direction: of the embeddings, if there are any, and of each layer."""
         return self.input_mask_sizes + [self.architecture.hidden_size] * self.architecture.layers
 
     def begin_state(self, batch_size: int) -> list[list[Any]]:
-        """Return the forward states at the beginning of a text: one list for each layer."""
+        """Return the forward states at the beginning of a text: a list of arrays for each layer."""
         return self.forward_stack.begin_state(batch_size, self.device, self.dtype)
 
     def begin_backward_state(self, batch_size: int) -> list[list[Any]]:
-        """Return the backward states before anything was read; empty for a unidirectional model."""
+        """Return the backward states at the end of a text; empty for a unidirectional model."""
         if self.backward_stack is None:
             return []
         return self.backward_stack.begin_state(batch_size, self.device, self.dtype)
@@ -76,36 +77,37 @@ class LanguageNetwork(RecurrentNetwork):
     def read_left(
         self, tokens: Any, states: list[list[Any]], length: int, masks: list[Any] | None = None
     ) -> tuple[Any, list[list[Any]]]:
-        """Read from left to right.
+        """Read tokens from left to right.
 
         Args:
             tokens: ids ``(time, batch)``.
             states: from :meth:`begin_state` or an earlier call.
             length: the number of time steps.
-            masks: dropout masks: one for the embeddings where there are embeddings, then one for each layer's
-                output ``(time, batch, hidden)``.
+            masks: dropout masks ``(time, batch, size)`` of the sizes in :attr:`mask_sizes`; None without dropout.
 
         Returns:
-            Hidden vectors ``(time, batch, hidden)``, each after reading the token at its place, and the states.
+            The hidden vectors after each token, ``(time, batch, hidden)``, and the new states.
         """
         return self._read(self.forward_stack, tokens, states, length, masks)
 
     def read_right(
         self, tokens: Any, states: list[list[Any]], length: int, masks: list[Any] | None = None
     ) -> tuple[Any, list[list[Any]]]:
-        """Read ``tokens``, which come in reading order, from right to left in the text.
+        """Read tokens from right to left.
+
+        The arguments are those of :meth:`read_left`, except that ``tokens`` come in the order in which they are read:
+        the last token of the text is the first.
 
         Returns:
-            Hidden vectors ``(time, batch, hidden)`` in reading order, and the states. Arguments as in
-            :meth:`read_left`.
+            The hidden vectors after each token, ``(time, batch, hidden)``, in the same order, and the new states.
         """
         return self._read(self.backward_stack, tokens, states, length, masks)
 
     def combine(self, F: Any, left: Any, right: Any | None) -> Any:
-        """Return what the head reads, of both directions' hidden vectors ``(time, batch, hidden)``.
+        """Combine the hidden vectors of both directions, ``(time, batch, hidden)``, to what the head reads.
 
-        Side by side, so that their two projections are added; with tied weights, whose two projections are the
-        same one, added at once.
+        They are concatenated, so that the head adds a projection of each. With tied weights both would have the same
+        projection, so the vectors themselves are added.
         """
         if right is None:
             return left
@@ -121,5 +123,5 @@ class LanguageNetwork(RecurrentNetwork):
         return stack.unroll(self.input(tokens), states, length, masks)
 
     def _has_few_tokens(self, length: int) -> bool:
-        """Whether it takes less to multiply every token's embedding by the weights than that of every time step."""
-        return self.architecture.vocabulary_size <= ROWS_SIDE_BY_SIDE * length
+        """Whether multiplying the embeddings of all tokens by the weights is less work than those of all time steps."""
+        return self.architecture.vocabulary_size <= ASSUMED_BATCH_SIZE * length

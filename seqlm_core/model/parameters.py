@@ -1,6 +1,6 @@
-"""The names and shapes of a model's parameters, those of a language model as far as they are known without MXNet.
+"""The names and shapes of parameters; those of a language model are computed here without MXNet, as far as possible.
 
-:mod:`seqlm_core.model.language_network` makes the parameters themselves; a test compares the two.
+The parameters themselves are made by :mod:`seqlm_core.model.language_network`. A test compares the two.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ def check_shapes(weights: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[i
 def check_parameters(
     weights: Mapping[str, np.ndarray], architecture: LanguageArchitecture, formula: str | None
 ) -> None:
-    """Compare the weights of a language model with what its architecture demands.
+    """Check that the weights of a language model fit its architecture.
 
     Args:
-        weights: by name.
-        architecture: the sizes.
-        formula: that computes the cell's layers, see :class:`~seqlm_core.plugins.specs.CellSpec`; None where the
-            parameters of a layer are the cell's own affair.
+        weights: the arrays by name.
+        architecture: the sizes of the model.
+        formula: the native formula that computes the cell's layers, see :class:`~seqlm_core.plugins.specs.CellSpec`;
+            None if the cell decides itself which parameters a layer has.
 
     Raises:
-        ValueError: a parameter is missing, or is one too many, or has another shape.
+        ValueError: a parameter is missing, is unknown, or has a wrong shape.
     """
     shapes = _outer_shapes(architecture)
     layers = _layer_channels(architecture)
@@ -55,7 +55,7 @@ def check_parameters(
 
 
 def _outer_shapes(a: LanguageArchitecture) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of all parameters but those of the recurrent layers."""
+    """Return the shapes of all parameters except those of the recurrent layers."""
     shapes: dict[str, tuple[int, ...]] = {"head.bias": (a.vocabulary_size,)}
     if a.embedding_size:
         shapes["input.weight"] = (a.vocabulary_size, a.embedding_size)
@@ -65,7 +65,7 @@ def _outer_shapes(a: LanguageArchitecture) -> dict[str, tuple[int, ...]]:
 
 
 def _layer_channels(a: LanguageArchitecture) -> dict[str, int]:
-    """Return the channels of each layer's inputs, by the beginning of its parameters' names."""
+    """Return the input size of each layer; the keys are what the names of its parameters begin with."""
     stacks = ["forward_stack", "backward_stack"] if a.bidirectional else ["forward_stack"]
     lowest = a.embedding_size or a.vocabulary_size
     return {f"{stack}.{k}.": a.hidden_size if k else lowest for stack in stacks for k in range(a.layers)}

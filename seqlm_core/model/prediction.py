@@ -1,4 +1,4 @@
-"""The outputs of a sequence network for sequences of any lengths."""
+"""Computing the outputs of a sequence network for sequences of any lengths."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from seqlm_core.sequences.batches import Batch, EncodedSequences, batches_in_ord
 
 
 class NetworkInputs:
-    """Batches as the network takes them: arrays on its device, and the states before each sequence."""
+    """Turns batches into the network's arguments: arrays on its device, and the states to begin with."""
 
     def __init__(self, network: SequenceNetwork) -> None:
         self.network = network
         self._states: dict[tuple[int, int], list[Any]] = {}
 
     def __call__(self, batch: Batch) -> tuple[list[nd.NDArray], nd.NDArray | None, list[Any]]:
-        """Return inputs, lengths or None, and states."""
+        """Return the inputs, the lengths (None if the network does not need them), and the initial states."""
         return (*self.arrays(batch), self.states(batch))
 
     def arrays(self, batch: Batch) -> tuple[list[nd.NDArray], nd.NDArray | None]:
-        """Return inputs, and lengths or None."""
+        """Return the inputs, and the lengths (None if the network does not need them)."""
         device, dtype = self.network.device, self.network.dtype
         inputs = [array_of(a, np.int32 if a.dtype == np.int32 else dtype, device) for a in batch.inputs]
         return inputs, array_of(batch.lengths, np.int32, device) if self.network.reads_lengths else None
 
     def states(self, batch: Batch) -> list[Any]:
-        """Return the states, the same arrays for all batches of a shape."""
+        """Return the initial states; batches of the same shape share their arrays."""
         if batch.shape not in self._states:
             self._states[batch.shape] = self.network.begin_state(*batch.shape)
         return self._states[batch.shape]
 
 
 class Predictor:
-    """Computes outputs in batches, with a graph for each number of time steps and of sequences that comes up.
+    """Computes outputs in batches. It makes one graph for each shape of a batch.
 
     Args:
-        network: with its weights.
-        batch_size: the most sequences side by side.
+        network: the network, with its weights.
+        batch_size: the largest number of sequences in a batch.
     """
 
     def __init__(self, network: SequenceNetwork, batch_size: int) -> None:
@@ -51,10 +51,10 @@ class Predictor:
         self._graphs: dict[tuple[int, int], SequenceOutputs] = {}
 
     def outputs(self, sequences: EncodedSequences) -> list[np.ndarray]:
-        """Return for each sequence log-probabilities in nats or standardized values.
+        """Return the log-probabilities in nats, or the standardized values, for each sequence.
 
-        They are arrays ``(time, size)``, or ``(size,)`` of a model that predicts one label a sequence. An empty
-        sequence has ``(0, size)``.
+        Each is an array ``(time, size)``, or ``(size,)`` if the model predicts one label for a sequence. That of an
+        empty sequence is ``(0, size)``.
         """
         size = self.network.architecture.output_size
         found = [np.zeros((0, size), dtype=np.float32)] * len(sequences)
@@ -65,7 +65,7 @@ class Predictor:
                     self._graphs[batch.shape] = SequenceOutputs(self.network, batch.shape[0])
                 computed = self._graphs[batch.shape](*self._inputs(batch)).asnumpy()
                 for column, index in enumerate(batch.indices):
-                    # Copied, so that a part does not keep the whole batch in memory.
+                    # A copy, since a view would keep the whole batch in memory.
                     kept = computed[: batch.lengths[column], column] if per_step else computed[column]
                     found[index] = kept.copy()
         return found

@@ -1,4 +1,4 @@
-"""One recurrent layer of a built-in kind, which runs all of its time steps in one call."""
+"""The recurrent layer of the built-in cells, which computes all time steps in one call."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class RecurrentLayer(gluon.HybridBlock):
 
     Args:
         formula: ``rnn_tanh``, ``rnn_relu``, ``gru`` or ``lstm``.
-        input_size: channels of the input.
-        hidden_size: units.
-        bias_initializer: for ``i2h_bias``; zeros without it.
+        input_size: length of the input vectors.
+        hidden_size: number of units.
+        bias_initializer: for ``i2h_bias``; None means zeros.
     """
 
     def __init__(self, formula: str, input_size: int, hidden_size: int, bias_initializer: Any | None = None) -> None:
@@ -38,26 +38,26 @@ class RecurrentLayer(gluon.HybridBlock):
 
     @property
     def is_native(self) -> bool:
-        """Whether the native kernels compute, and so :meth:`read_tokens` and :meth:`read_from_end` can be called."""
-        # What a subclass makes of inputs is not known to hold for tokens, or from the end.
-        is_as_here = type(self).hybrid_forward is RecurrentLayer.hybrid_forward
-        return is_as_here and training.computes_natively(self.h2h_weight)
+        """Whether the native kernels compute this layer; then :meth:`read_tokens` and :meth:`read_from_end` work."""
+        # A subclass with a forward pass of its own may not support token ids, or reading from the end.
+        is_not_overridden = type(self).hybrid_forward is RecurrentLayer.hybrid_forward
+        return is_not_overridden and training.computes_natively(self.h2h_weight)
 
     def begin_state(self, batch_size: int, ctx: mx.Context | None = None, dtype: Any = "float32") -> list[Any]:
-        """Return zero states ``(batch, hidden)``: hidden, and for ``lstm`` cell."""
+        """Return states of zeros ``(batch, hidden)``: the hidden state, and for ``lstm`` the memory cell, too."""
         count = 2 if self.formula == "lstm" else 1
         return [mx.nd.zeros((batch_size, self.hidden_size), ctx=ctx, dtype=dtype) for _ in range(count)]
 
     def read_tokens(self, tokens: Any, states: list[Any], embedding: Any | None) -> tuple[Any, list[Any]]:
-        """Read token ids.
+        """Read token ids instead of vectors.
 
-        What the input weights make of a token is computed once for each token of the vocabulary, not once for each
-        time step.
+        The product with the input weights is computed once for each token of the vocabulary, not once for each time
+        step.
 
         Args:
             tokens: int32 ids ``(time, batch)``.
             states: from :meth:`begin_state` or an earlier call.
-            embedding: the vectors of all tokens ``(vocabulary, input)``; None for one-hot vectors.
+            embedding: the embeddings of all tokens ``(vocabulary, input)``; None for one-hot vectors.
 
         Returns:
             Outputs ``(time, batch, hidden)`` and the new states.
@@ -73,8 +73,8 @@ class RecurrentLayer(gluon.HybridBlock):
             lengths: int32 ``(batch,)``, from 1 to ``time``.
 
         Returns:
-            Outputs ``(time, batch, hidden)``, each at the place of its input and 0 beyond the end of a sequence, and
-            the states after the first input.
+            Outputs ``(time, batch, hidden)`` and the new states. The output of an input stands at its position;
+            beyond the end of a sequence outputs are 0. The states are those after the first input, which is read last.
         """
         return self(inputs, states, None, lengths)
 
@@ -93,8 +93,9 @@ class RecurrentLayer(gluon.HybridBlock):
     ) -> tuple[Any, list[Any]]:
         """Map ``inputs (time, batch, input)`` to outputs ``(time, batch, hidden)`` and the new states.
 
-        ``vectors`` are those of all tokens, and the inputs are then ids of tokens: see :meth:`read_tokens`. With
-        ``lengths``, sequences are read from their ends: see :meth:`read_from_end`.
+        With ``vectors``, the inputs are token ids, and ``vectors`` holds the embeddings of all tokens, or nothing for
+        one-hot vectors: see :meth:`read_tokens`. With ``lengths``, sequences are read from their ends: see
+        :meth:`read_from_end`.
         """
         if not training.computes_natively(self.h2h_weight):
             return self._fused(F, inputs, states, i2h_weight, h2h_weight, i2h_bias, h2h_bias)

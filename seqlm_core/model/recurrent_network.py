@@ -1,4 +1,4 @@
-"""What all models have in common: an input, stacks of recurrent layers, and an output head."""
+"""What all networks have in common: an input, stacks of recurrent layers, and an output head."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from seqlm_core.model.stack import RecurrentStack
 
 
 class RecurrentNetwork(gluon.HybridBlock):
-    """A model with parts ``input`` and ``head``, and stacks of one cell between them.
+    """A network with an ``input``, a ``head``, and stacks of recurrent layers between them.
 
-    Its parts run inside blocks that are one hybridized graph each, for the language model those of
+    Its parts are called by other blocks, each of which is one hybridized graph. Those of a language model are in
     :mod:`seqlm_core.model.graphs`.
     """
 
@@ -22,36 +22,36 @@ class RecurrentNetwork(gluon.HybridBlock):
 
     @property
     def stacks(self) -> dict[str, RecurrentStack]:
-        """The stacks of recurrent layers by their name in the model."""
+        """The stacks of recurrent layers, by their names in the network."""
         raise NotImplementedError
 
     @property
     def device(self) -> mx.Context:
-        """Where the parameters are."""
+        """The device that the parameters are on."""
         return self.head.bias.list_ctx()[0]
 
     @property
     def dtype(self) -> Any:
-        """The type of parameters and states, ``float32`` unless cast."""
+        """The type of parameters and states; ``float32`` unless the network was cast."""
         return self.head.bias.dtype
 
     @property
     def input_mask_sizes(self) -> list[int]:
-        """Channels of the inputs' dropout mask, if there is one: only of what is learnt something is dropped."""
+        """The size of the input's dropout mask, in a list; the list is empty unless the input is learnt."""
         return [self.input.size] if self.input.is_learnt else []
 
     @property
     def reads_repeatably(self) -> bool:
-        """Whether a graph of static shapes gives the same figures, to the bit, whenever it is made anew.
+        """Whether a graph with static shapes gives the same results, to the bit, each time that it is made anew.
 
-        In such a graph MXNet's fused operator takes one of two paths, which round differently, as chance has it, unless
-        it is in training mode; and the figures of a resumed training would not be those of an uninterrupted one. Only
-        our own layers can be in that mode while figures are taken, as nothing in them differs there: dropout comes from
-        outside. What others derive from them may drop out by itself, so the graphs of all other layers do without
-        static shapes, which takes longer.
+        In such a graph MXNet's fused operator takes one of two code paths, which round differently; chance decides
+        which. Then the figures of a resumed training would differ from those of an uninterrupted one. In training mode
+        the operator always takes the same path. Our own layers can be evaluated in that mode, since they compute the
+        same in both: their dropout masks come from outside. Layers that others derive from them may have dropout of
+        their own. So the graphs of all other layers have no static shapes, which is slower.
         """
         return all(type(layer) is RecurrentLayer for stack in self.stacks.values() for layer in stack.layers)
 
     def repeatable(self) -> contextlib.AbstractContextManager[Any]:
-        """Return the mode in which to take figures; see :attr:`reads_repeatably`."""
+        """Return a context in which evaluation is repeatable to the bit; see :attr:`reads_repeatably`."""
         return autograd.train_mode() if self.reads_repeatably else contextlib.nullcontext()

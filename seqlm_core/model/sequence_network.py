@@ -9,32 +9,32 @@ from seqlm_core.model.architecture import SequenceArchitecture
 from seqlm_core.model.heads import SoftmaxHead, ValueHead
 from seqlm_core.model.inputs import EmbeddingInput, ValueInput, token_input
 from seqlm_core.model.recurrent_network import RecurrentNetwork
-from seqlm_core.model.sequence_stack import SequenceEncoder
+from seqlm_core.model.sequence_stack import SequenceStack
 from seqlm_core.model.spelling import SpelledInput
 from seqlm_core.model.stack import RecurrentStack
 
-# Of a longer token the beginning and the end are read.
+# The most characters of a token that are read. Of a longer token its beginning and its end are read, half of this each.
 LONGEST_SPELLING = 16
 
 LayerBuilder = Callable[[int, int], gluon.HybridBlock]
 
 
 class SequenceNetwork(RecurrentNetwork):
-    """Maps each sequence of a padded batch to labels, one label, or values.
+    """Maps each sequence of a padded batch to a label or values for each time step, or to one label.
 
-    Its parts run inside the blocks below, each of which is one hybridized graph for one number of time steps. They
+    Its parts are called by the blocks below, each of which is one hybridized graph for one number of time steps. They
     take, in this order,
 
-    - ``inputs``: ``[tokens (time, batch)]`` or ``[values (time, batch, channels)]``; where characters are read,
+    - ``inputs``: ``[tokens (time, batch)]`` or ``[values (time, batch, channels)]``; if characters are read,
       ``[tokens, characters (LONGEST_SPELLING, time * batch), character counts (time * batch,)]``;
-    - ``lengths (batch,)`` of the sequences, at least 1, or None unless the network :attr:`reads_lengths`;
-    - ``states`` from :meth:`begin_state`;
-    - ``masks`` ``(time, batch, ...)`` for dropout of the sizes in :attr:`mask_sizes`, or None.
+    - ``lengths (batch,)`` of the sequences, at least 1; None if not :attr:`reads_lengths`;
+    - ``states``: from :meth:`begin_state`;
+    - ``masks``: dropout masks ``(time, batch, size)`` of the sizes in :attr:`mask_sizes`; None without dropout.
 
     Args:
         architecture: sizes and kinds.
-        build_layer: returns one recurrent layer for ``(input_size, hidden_size)``.
-        build_char_layer: likewise for characters, where they are read.
+        build_layer: a function of ``(input_size, hidden_size)`` that returns one recurrent layer.
+        build_char_layer: the same for the layer that reads characters; None if none are read.
     """
 
     def __init__(
@@ -52,11 +52,12 @@ class SequenceNetwork(RecurrentNetwork):
                 self.input = SpelledInput(
                     token_input(a.input_size, a.embedding_size),
                     EmbeddingInput(a.characters, a.char_hidden_size),
-                    _encoder(build_char_layer, a.char_hidden_size, a.char_hidden_size, 1, a.char_bidirectional),
+                    _stack(build_char_layer, a.char_hidden_size, a.char_hidden_size, 1, a.char_bidirectional),
                 )
             else:
                 self.input = token_input(a.input_size, a.embedding_size)
-            self.encoder = _encoder(build_layer, self.input.size, a.hidden_size, a.layers, a.bidirectional)
+            # The attribute is called `encoder` since checkpoints name the parameters so.
+            self.encoder = _stack(build_layer, self.input.size, a.hidden_size, a.layers, a.bidirectional)
             head = ValueHead if a.outputs == "values" else SoftmaxHead
             self.head = head(a.output_size, self.encoder.size)
 
@@ -69,23 +70,26 @@ class SequenceNetwork(RecurrentNetwork):
 
     @property
     def mask_sizes(self) -> list[int]:
-        """Channels of the dropout masks: of the inputs, if they are learnt, and of each layer."""
+        """The sizes of the dropout masks: of the input, if it is learnt, and of each layer."""
         return self.input_mask_sizes + [self.encoder.size] * self.architecture.layers
 
     @property
     def reads_lengths(self) -> bool:
-        """Whether the lengths of sequences matter; a single direction that labels each time step goes without."""
+        """Whether the network needs the lengths of sequences.
+
+        A network in one direction with an output for each time step does not: padding comes after all that counts.
+        """
         return self.architecture.bidirectional or self.architecture.outputs == "label"
 
     def begin_state(self, time: int, batch_size: int) -> list[Any]:
-        """Return the states before each sequence of a batch, and before the characters of each of its tokens."""
+        """Return the initial states of the stack, and of the stack that reads characters if there is one."""
         states = [self.encoder.begin_state(batch_size, self.device, self.dtype)]
         if self.architecture.characters:
             states.append(self.input.encoder.begin_state(time * batch_size, self.device, self.dtype))
         return states
 
     def embed(self, F: Any, inputs: list[Any], states: list[Any], time: int) -> Any:
-        """Return what the lowest layer reads, ``(time, batch, channels)``."""
+        """Return the vectors that the lowest layer reads, ``(time, batch, channels)``."""
         if self.architecture.characters:
             return self.input.read(F, *inputs, states[1], time, LONGEST_SPELLING)
         return self.input(inputs[0])
@@ -93,19 +97,19 @@ class SequenceNetwork(RecurrentNetwork):
     def hidden(
         self, F: Any, inputs: list[Any], lengths: Any, states: list[Any], masks: list[Any] | None, time: int
     ) -> Any:
-        """Return what the head reads: ``(time, batch, hidden)``, or ``(batch, hidden)`` for one label a sequence."""
+        """Return the vectors that the head reads: ``(time, batch, hidden)``, or ``(batch, hidden)`` for one label."""
         embedded = self.embed(F, inputs, states, time)
         if masks is not None and self.input.is_learnt:
             embedded, masks = embedded * masks[0], masks[1:]
-        outputs = self.encoder.encode(F, embedded, lengths, states[0], time, masks)
+        outputs = self.encoder.unroll(F, embedded, lengths, states[0], time, masks)
         return self.encoder.summary(F, outputs, lengths) if self.architecture.outputs == "label" else outputs
 
 
 class SequenceLoss(gluon.HybridBlock):
-    """The loss of each prediction of a batch, 0 where none is counted: ``(time, batch)`` or ``(batch,)``.
+    """Computes the loss of each prediction of a batch, ``(time, batch)`` or ``(batch,)``.
 
-    Called with ``(inputs, lengths, states, masks, targets, counted)``; targets are ids of labels or values, counted is
-    1 or 0.
+    It is called with ``(inputs, lengths, states, masks, targets, counted)``. ``targets`` are ids of labels, or values.
+    ``counted`` is 1 where a prediction counts, and 0 elsewhere, where the loss is then 0.
     """
 
     def __init__(self, network: SequenceNetwork, time: int) -> None:
@@ -122,9 +126,9 @@ class SequenceLoss(gluon.HybridBlock):
 
 
 class SequenceOutputs(gluon.HybridBlock):
-    """Log-probabilities of labels in nats, or values: ``(time, batch, size)`` or ``(batch, size)``.
+    """Computes log-probabilities of labels in nats, or values: ``(time, batch, size)`` or ``(batch, size)``.
 
-    Called with ``(inputs, lengths, states)``. Outputs beyond the end of a sequence mean nothing.
+    It is called with ``(inputs, lengths, states)``. Outputs beyond the end of a sequence have no meaning.
     """
 
     def __init__(self, network: SequenceNetwork, time: int) -> None:
@@ -137,7 +141,7 @@ class SequenceOutputs(gluon.HybridBlock):
         return self.network.head(self.network.hidden(F, inputs, lengths, states, None, self.time))
 
 
-def _encoder(
+def _stack(
     build_layer: LayerBuilder, input_size: int, hidden_size: int, layers: int, bidirectional: bool
-) -> SequenceEncoder:
-    return SequenceEncoder(lambda size: build_layer(size, hidden_size), input_size, hidden_size, layers, bidirectional)
+) -> SequenceStack:
+    return SequenceStack(lambda size: build_layer(size, hidden_size), input_size, hidden_size, layers, bidirectional)

@@ -8,23 +8,23 @@ from seqlm_core.engine.mxnet import gluon, mx
 from seqlm_core.model.stack import RecurrentStack
 
 
-class SequenceEncoder(gluon.HybridBlock):
-    """Layers of one cell; a bidirectional cell's two directions are put side by side after every layer.
+class SequenceStack(gluon.HybridBlock):
+    """Layers of one cell. The outputs of a bidirectional cell's two directions are concatenated after every layer.
 
-    A batch holds sequences that are padded at their ends to the same number of time steps. What follows the end of a
-    sequence changes nothing before it: the forward direction reads it afterwards, and the backward direction
-    reads the sequence reversed within its length, so that it comes last there too. (MXNet's fused operator has a
-    ``use_sequence_length``, which it ignores on the CPU.)
+    A batch holds sequences that are padded at their ends to the same number of time steps. The padding has no influence
+    on the outputs before it: the forward direction reads it last, and so does the backward direction, for which the
+    sequence is reversed within its length. (MXNet's fused operator has an option ``use_sequence_length``, which it
+    ignores on the CPU.)
 
     Args:
-        build_layer: returns a layer in one direction for an input size.
-        input_size: channels of the inputs.
-        hidden_size: units of each layer and direction.
-        layers: how many.
-        bidirectional: read from both ends.
+        build_layer: a function of the input size that returns a layer in one direction.
+        input_size: length of the input vectors.
+        hidden_size: number of units in each layer and direction.
+        layers: number of layers.
+        bidirectional: whether sequences are read from both ends.
 
     Attributes:
-        size: channels of the outputs.
+        size: length of the output vectors.
     """
 
     def __init__(
@@ -47,15 +47,15 @@ class SequenceEncoder(gluon.HybridBlock):
 
     @property
     def stacks(self) -> dict[str, RecurrentStack]:
-        """The stacks by their name."""
+        """The stack of each direction, by its name."""
         found = {"forward_stack": self.forward_stack}
         return found if self.backward_stack is None else {**found, "backward_stack": self.backward_stack}
 
     def begin_state(self, batch_size: int, ctx: mx.Context, dtype: Any) -> list[list[list[Any]]]:
-        """Return the states before a sequence: for each direction, one list for each layer."""
+        """Return the initial states: for each direction, a list of arrays for each layer."""
         return [stack.begin_state(batch_size, ctx, dtype) for stack in self.stacks.values()]
 
-    def encode(
+    def unroll(
         self,
         F: Any,
         inputs: Any,
@@ -64,15 +64,15 @@ class SequenceEncoder(gluon.HybridBlock):
         time: int,
         masks: list[Any] | None = None,
     ) -> Any:
-        """Return the top layer's outputs ``(time, batch, size)``; those beyond a sequence's end mean nothing.
+        """Return the top layer's outputs ``(time, batch, size)``; those beyond a sequence's end have no meaning.
 
         Args:
             F: ``mx.nd`` or ``mx.sym``.
-            inputs: ``(time, batch, input)``.
-            lengths: ``(batch,)``, at least 1.
+            inputs: input vectors ``(time, batch, input)``.
+            lengths: lengths of the sequences ``(batch,)``, at least 1.
             states: from :meth:`begin_state`.
             time: the number of time steps.
-            masks: dropout masks ``(time, batch, size)``, one for each layer's outputs.
+            masks: dropout masks ``(time, batch, size)``, one for each layer's outputs; None without dropout.
         """
         for layer in range(self.layers):
             inputs = self.run_layer(F, layer, inputs, lengths, states, time)
@@ -81,7 +81,7 @@ class SequenceEncoder(gluon.HybridBlock):
         return inputs
 
     def run_layer(self, F: Any, layer: int, inputs: Any, lengths: Any, states: list[list[list[Any]]], time: int) -> Any:
-        """Return one layer's outputs ``(time, batch, size)``; arguments as in :meth:`encode`."""
+        """Return one layer's outputs ``(time, batch, size)``; the arguments are those of :meth:`unroll`."""
         outputs, _ = self.forward_stack.run_layer(layer, inputs, states[0][layer], time)
         if self.backward_stack is None:
             return outputs
@@ -89,9 +89,14 @@ class SequenceEncoder(gluon.HybridBlock):
         return F.concat(outputs, read, dim=2)
 
     def summary(self, F: Any, outputs: Any, lengths: Any) -> Any:
-        """Return what each direction has made of a whole sequence, ``(batch, size)``, of the outputs of :meth:`encode`.
+        """Return each direction's output after it has read a whole sequence, ``(batch, size)``.
 
-        That is the forward direction's output at the last token, and the backward direction's at the first.
+        That is the forward direction's output at the last time step, and the backward direction's at the first.
+
+        Args:
+            F: ``mx.nd`` or ``mx.sym``.
+            outputs: from :meth:`unroll`.
+            lengths: lengths of the sequences ``(batch,)``, at least 1.
         """
         ends = F.SequenceLast(outputs, lengths, use_sequence_length=True)
         if self.backward_stack is None:

@@ -10,17 +10,20 @@ from seqlm_core.plugins.foreign import plugin_code
 
 
 class RecurrentStack(gluon.HybridBlock):
-    """Layers of one cell on top of each other, with a dropout mask after each.
+    """Layers of one cell on top of each other, each followed by dropout.
 
-    Dropout comes as masks from outside: MXNet's fused operator ignores its own on the CPU, and masks from
-    outside make it repeatable.
+    The dropout masks are arguments, since MXNet's fused operator ignores its own dropout on the CPU, and since such
+    masks can be repeated.
 
     Args:
-        build_layer: returns a layer for an input size.
-        input_size: channels of the lowest layer's input.
-        hidden_size: units of each layer.
-        layers: how many.
-        upper_input_size: channels of the other layers' inputs; ``hidden_size`` without it.
+        build_layer: a function of the input size that returns a layer.
+        input_size: length of the lowest layer's input vectors.
+        hidden_size: number of units in each layer.
+        layers: number of layers.
+        upper_input_size: length of the other layers' input vectors; None means ``hidden_size``.
+
+    Raises:
+        PluginError: a parameter of a layer has no shape yet.
     """
 
     def __init__(
@@ -45,7 +48,7 @@ class RecurrentStack(gluon.HybridBlock):
                 raise PluginError(f"the cell's parameter {name} does not know its shape: give it the input size")
 
     def begin_state(self, batch_size: int, ctx: mx.Context, dtype: Any) -> list[list[Any]]:
-        """Return the states of all layers at the beginning of a text, each ``(batch, ...)``."""
+        """Return the initial states: for each layer a list of arrays ``(batch, ...)``."""
         states = []
         for layer in self.layers:
             with plugin_code(_spec_of(layer)):
@@ -58,10 +61,10 @@ class RecurrentStack(gluon.HybridBlock):
         """Run ``length`` time steps through all layers.
 
         Args:
-            inputs: ``(time, batch, input)``.
-            states: one list for each layer.
+            inputs: input vectors ``(time, batch, input)``.
+            states: a list of arrays for each layer.
             length: the number of time steps.
-            masks: dropout masks ``(time, batch, hidden)``, one for each layer's output.
+            masks: dropout masks ``(time, batch, hidden)``, one for each layer's output; None without dropout.
 
         Returns:
             The top layer's outputs ``(time, batch, hidden)`` and the states after the last step.
@@ -70,7 +73,7 @@ class RecurrentStack(gluon.HybridBlock):
 
     @property
     def reads_tokens(self) -> bool:
-        """Whether the lowest layer can read token ids, and :meth:`unroll_tokens` be called."""
+        """Whether the lowest layer can read token ids, so that :meth:`unroll_tokens` can be called."""
         return getattr(self.layers[0], "is_native", False)
 
     def unroll_tokens(
@@ -80,8 +83,13 @@ class RecurrentStack(gluon.HybridBlock):
 
         Args:
             tokens: int32 ids ``(time, batch)``.
-            embedding: the vectors of all tokens ``(vocabulary, input)``; None for one-hot vectors.
-            states: as in :meth:`unroll`, and so are the others, and what is returned.
+            embedding: the embeddings of all tokens ``(vocabulary, input)``; None for one-hot vectors.
+            states: a list of arrays for each layer.
+            length: the number of time steps.
+            masks: dropout masks ``(time, batch, hidden)``, one for each layer's output; None without dropout.
+
+        Returns:
+            The top layer's outputs ``(time, batch, hidden)`` and the states after the last step.
         """
         outputs, after = self.layers[0].read_tokens(tokens, states[0], embedding)
         if masks is not None:
@@ -105,7 +113,7 @@ class RecurrentStack(gluon.HybridBlock):
         return inputs, new_states
 
     def run_layer(self, index: int, inputs: Any, states: list[Any], length: int) -> tuple[Any, list[Any]]:
-        """Run ``length`` time steps through one layer, a one-step cell being unrolled."""
+        """Run ``length`` time steps through one layer; a one-step cell is unrolled."""
         layer = self.layers[index]
         with plugin_code(_spec_of(layer)):
             if isinstance(layer, gluon.rnn.RecurrentCell):
@@ -117,18 +125,19 @@ class RecurrentStack(gluon.HybridBlock):
     def run_layer_from_end(
         self, F: Any, index: int, inputs: Any, states: list[Any], lengths: Any, time: int
     ) -> tuple[Any, list[Any]]:
-        """Read each sequence of a padded batch from its end through one layer.
+        """Run one layer over each sequence of a padded batch from its end to its beginning.
 
         Args:
             F: ``mx.nd`` or ``mx.sym``.
-            index: of the layer.
-            inputs: ``(time, batch, input)``.
-            states: of the layer, before a sequence.
-            lengths: int32 ``(batch,)``, at least 1.
+            index: the number of the layer.
+            inputs: input vectors ``(time, batch, input)``.
+            states: the layer's initial states.
+            lengths: int32 lengths of the sequences ``(batch,)``, at least 1.
             time: the number of time steps.
 
         Returns:
-            Outputs ``(time, batch, hidden)`` at the places of their inputs, and the states after the first input.
+            Outputs ``(time, batch, hidden)``, each at the position of its input, and the states after the first input,
+            which is read last.
         """
         layer = self.layers[index]
         if getattr(layer, "is_native", False):
@@ -140,5 +149,5 @@ class RecurrentStack(gluon.HybridBlock):
 
 
 def _spec_of(layer: gluon.HybridBlock) -> Any:
-    """Return the record of the plugin that built a layer; None where a layer was made otherwise."""
+    """Return the record of the plugin that built a layer; None if no plugin did."""
     return getattr(layer, "seqlm_spec", None)

@@ -19,7 +19,7 @@ from seqlm_core.generation.next_tokens import NextToken, next_tokens
 from seqlm_core.generation.prompts import Prompt, cut_prompt, warn_of_unknown
 from seqlm_core.generation.requests import check_beam, check_drawing, check_infilling, checked_seed, checked_stops
 from seqlm_core.generation.texts import GeneratedText, TextGenerator
-from seqlm_core.model.architecture import LanguageArchitecture, architecture_from_json, check_chosen
+from seqlm_core.model.architecture import LanguageArchitecture, architecture_from_json, check_same_architecture
 from seqlm_core.model.parameters import check_parameters
 from seqlm_core.plugins.components import build_tokenizer
 from seqlm_core.plugins.loading import installed_plugins
@@ -49,7 +49,7 @@ class GeneratingRun(Run[LanguageSettings]):
         chosen = LanguageArchitecture.choose(
             self._recorded_settings, self.cell.spec.bidirectional, recorded.vocabulary_size
         )
-        check_chosen(recorded, chosen, self._recorded_settings)
+        check_same_architecture(recorded, chosen, self._recorded_settings)
         return recorded
 
     @property
@@ -77,11 +77,11 @@ class GeneratingRun(Run[LanguageSettings]):
         from seqlm_core.engine.mxnet import mx
         from seqlm_core.model.build import load_weights
 
-        model = self._build_model()
+        model = self._build_network()
         load_weights(model, self.weights, mx.cpu())
         return model
 
-    def _build_model(self) -> LanguageNetwork:
+    def _build_network(self) -> LanguageNetwork:
         from seqlm_core.model.build import build_language_network
 
         return build_language_network(self.architecture, self.cell)

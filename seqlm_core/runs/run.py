@@ -164,7 +164,7 @@ class Run(Generic[SettingsT]):
         from seqlm_core.model.build import check_weights
 
         try:
-            check_weights(self._build_model(), self.weights)
+            check_weights(self._build_network(), self.weights)
         except ValueError as error:
             raise RunError(f"the weights of {self.path} do not fit {self.directory.config.name}: {error}") from error
 
@@ -181,7 +181,7 @@ class Run(Generic[SettingsT]):
             return None
         try:
             arrays, state = self._load(directory.last)
-            check_weights(self._build_model(), select(arrays, "model"))
+            check_weights(self._build_network(), select(arrays, "model"))
         except (RunError, ValueError) as error:
             told = str(error) if isinstance(error, RunError) else f"{directory.last} is damaged: {error}"
             if directory.best.exists():
@@ -210,7 +210,7 @@ class Run(Generic[SettingsT]):
     def _check_parameters(self, weights: Mapping[str, np.ndarray]) -> None:
         """Raise :class:`ValueError` where weights are known not to fit the architecture without building the model."""
 
-    def _build_model(self) -> RecurrentNetwork:
+    def _build_network(self) -> RecurrentNetwork:
         """Return the model of the architecture; its parameters have no values yet."""
         raise NotImplementedError
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqlm_core.errors import RunError, UsageError
-from seqlm_core.model.architecture import SequenceArchitecture, architecture_from_json, check_chosen
+from seqlm_core.model.architecture import SequenceArchitecture, architecture_from_json, check_same_architecture
 from seqlm_core.plugins.components import Component
 from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.plugins.specs import CellSpec
@@ -62,7 +62,7 @@ class SequenceRun(Run[SequenceSettings]):
             characters=recorded.characters,
             char_bidirectional=char_cell is not None and char_cell.spec.bidirectional,
         )
-        check_chosen(recorded, chosen, self._recorded_settings)
+        check_same_architecture(recorded, chosen, self._recorded_settings)
         return recorded
 
     @property
@@ -90,11 +90,11 @@ class SequenceRun(Run[SequenceSettings]):
         from seqlm_core.engine.mxnet import mx
         from seqlm_core.model.build import load_weights
 
-        network = self._build_model()
+        network = self._build_network()
         load_weights(network, self.weights, mx.cpu())
         return network
 
-    def _build_model(self) -> SequenceNetwork:
+    def _build_network(self) -> SequenceNetwork:
         from seqlm_core.model.build import build_sequence_network
 
         return build_sequence_network(self.architecture, self.cell, self._char_cell)

@@ -51,7 +51,7 @@ class TrainingJob:
 
     def beginning_with(self, run: Run[Any]) -> TrainingJob:
         """Return the same training with the best weights of a run of the same architecture to begin with."""
-        load_weights(self.task.model, run.weights, self.device)
+        load_weights(self.task.network, run.weights, self.device)
         return dataclasses.replace(self, init_from=run.path.resolve())
 
 

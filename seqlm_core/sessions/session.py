@@ -63,7 +63,7 @@ class Session:
                 "seqlm_core.resume(path, schedule=...)",
             )
         learning_rate = settings.learning_rate or optimizer.default_learning_rate
-        self._parameters = unique_parameters(job.task.model)
+        self._parameters = unique_parameters(job.task.network)
         self._interrupts = Interrupts()
         self._early_stopping = EarlyStopping(settings.patience)
         self._loop = TrainingLoop(
@@ -128,7 +128,7 @@ class Session:
             if job.sampler is not None and job.sample_every:
                 extensions.append(Samples(job.sample_every, job.sampler, progress.message))
         extensions += [
-            Checkpoints(self.directory, lambda: weights_of(job.task.model), settings.checkpoint_every),
+            Checkpoints(self.directory, lambda: weights_of(job.task.network), settings.checkpoint_every),
             Plot(self.directory, f"{settings.cell}, {self.directory.place.name}", job.task.loss_name),
             self._interrupts,  # last, so that the signals are handled until everything is saved
         ]
@@ -136,7 +136,7 @@ class Session:
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         arrays, state = checkpoint
-        load_weights(self.job.task.model, select(arrays, "model"), self.job.device)
+        load_weights(self.job.task.network, select(arrays, "model"), self.job.device)
         try:
             check(state, {"training": {"extensions": dict.fromkeys(OWN_STATES, OBJECT)}}, "its state")
             self._loop.restore(state["training"])

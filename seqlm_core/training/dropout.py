@@ -12,12 +12,12 @@ from seqlm_core.model.recurrent_network import RecurrentNetwork
 
 
 def dropout_masks(
-    model: RecurrentNetwork, sizes: Sequence[int], rate: float, shape: tuple[int, int], random: np.random.Generator
+    network: RecurrentNetwork, sizes: Sequence[int], rate: float, shape: tuple[int, int], random: np.random.Generator
 ) -> list[Any] | None:
     """Return a mask ``(time, batch, size)`` for each size, None if nothing is dropped.
 
     Args:
-        model: whose device and type the masks get.
+        network: the network; the masks have its device and type.
         sizes: channels of each mask.
         rate: share of the elements that are 0; the others are ``1 / (1 - rate)`` (inverted dropout).
         shape: time and batch.
@@ -33,7 +33,7 @@ def dropout_masks(
         def write(mask: np.ndarray, kept: np.ndarray = kept) -> None:
             np.multiply(kept, scale, out=mask, casting="unsafe")
 
-        masks.append(make_array(kept.shape, model.dtype, model.device, write))
+        masks.append(make_array(kept.shape, network.dtype, network.device, write))
     return masks
 
 

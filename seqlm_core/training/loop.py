@@ -112,7 +112,7 @@ class TrainingLoop:
     @property
     def model(self) -> RecurrentNetwork:
         """The network that is trained."""
-        return self.task.model
+        return self.task.network
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class Task(Protocol):
 
     Attributes:
         name: as the run's configuration records it.
-        model: the network.
+        network: the network that is trained.
         loss_name: of the loss in records and pictures, such as ``nats_per_token``.
         unit: what one prediction is of, in the plural, such as ``tokens``.
         steps_per_epoch: batches in an epoch.
@@ -33,7 +33,7 @@ class Task(Protocol):
     """
 
     name: str
-    model: RecurrentNetwork
+    network: RecurrentNetwork
     loss_name: str
     unit: str
 

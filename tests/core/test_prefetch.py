@@ -105,7 +105,7 @@ def test_a_training_has_the_numbers_of_a_plain_loop(cell, short_text, tmp_path):
     corpus = read_corpus([short_text], run.tokenizer, validation_fraction=run.settings.validation_fraction)
     task = language_task(corpus, components, run.settings, run.architecture, mx.cpu())
     optimizer = components.build_optimizer(run.settings.learning_rate)
-    parameters = unique_parameters(task.model)
+    parameters = unique_parameters(task.network)
     updates = Updates(parameters, optimizer, run.settings.clip_norm, components.optimizer.spec)
     losses = []
     for epoch in range(2):  # 33 steps each
@@ -120,7 +120,7 @@ def test_a_training_has_the_numbers_of_a_plain_loop(cell, short_text, tmp_path):
     told = [record["training_nats_per_token"] for record in run.history() if record["kind"] == "report"]
     np.testing.assert_allclose(told, losses, rtol=1e-5)
     arrays, _ = load_checkpoint(run.directory.last)
-    for name, array in weights_of(task.model).items():
+    for name, array in weights_of(task.network).items():
         np.testing.assert_allclose(select(arrays, "model")[name], array, rtol=1e-3, atol=1e-5, err_msg=name)
 
 

@@ -200,7 +200,7 @@ def test_detect_anomaly_names_the_first_layer_that_went_bad(cell, short_text, tm
 
     def loss(task, window):
         if window.step == 3:
-            bias = task.model.forward_stack.layers[1].h2h_bias
+            bias = task.network.forward_stack.layers[1].h2h_bias
             with autograd.pause():
                 bias.set_data(nd.full(bias.shape, np.nan))
         return original(task, window)

@@ -219,7 +219,7 @@ def test_detect_anomaly_names_the_layer_that_went_bad(settings, spoilt, named, t
 
     def loss(task, batch):
         if batch.step == 3:
-            parameter = unique_parameters(task.model)[spoilt]
+            parameter = unique_parameters(task.network)[spoilt]
             with autograd.pause():
                 parameter.set_data(nd.full(parameter.shape, np.nan))
         return original(task, batch)

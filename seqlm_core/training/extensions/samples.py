@@ -53,8 +53,8 @@ class Samples(Extension):
 class ModelSampler:
     """Samples from a model as it is at the moment; the text depends on the weights, the seed and the step."""
 
-    def __init__(self, model: LanguageNetwork, cell: Component[CellSpec], corpus: Corpus, seed: int) -> None:
-        self.model = model
+    def __init__(self, network: LanguageNetwork, cell: Component[CellSpec], corpus: Corpus, seed: int) -> None:
+        self.network = network
         self.cell = cell
         self.corpus = corpus
         self.seed = seed
@@ -68,6 +68,6 @@ class ModelSampler:
 
     def _network(self) -> TextNetwork:
         if self.cell.spec.has_step(self.cell.options):
-            return step_network(self.model.architecture, self.cell.spec, self.cell.options, weights_of(self.model))
-        self._layers = self._layers or LayerNetwork(self.model)
+            return step_network(self.network.architecture, self.cell.spec, self.cell.options, weights_of(self.network))
+        self._layers = self._layers or LayerNetwork(self.network)
         return self._layers

@@ -67,7 +67,7 @@ class LanguageModelling:
     """Trains a language model by truncated backpropagation through time.
 
     Args:
-        model: an initialized language model.
+        network: an initialized network.
         corpus: what to train and validate on.
         settings: of the training.
 
@@ -80,23 +80,23 @@ class LanguageModelling:
     loss_name = "nats_per_token"
     unit = "tokens"
 
-    def __init__(self, model: LanguageNetwork, corpus: Corpus, settings: LanguageSettings) -> None:
-        if model.backward_stack is not None and settings.sequence_length < 2:
+    def __init__(self, network: LanguageNetwork, corpus: Corpus, settings: LanguageSettings) -> None:
+        if network.backward_stack is not None and settings.sequence_length < 2:
             raise SettingError("sequence_length", "must be at least 2 for a bidirectional cell")
-        self.model = model
+        self.network = network
         self.corpus = corpus
         self.settings = settings
         self.step_problem: str | None = None
         self.plan = WindowPlan.fit(
             len(corpus.training), settings.sequence_length, settings.batch_size, corpus.training.name
         )
-        self._window_loss = WindowLoss(model, settings.sequence_length)
-        self._fresh_states = self._states = model.begin_state(self.plan.batch_size)
-        self._fresh_backward_states = model.begin_backward_state(self.plan.batch_size)
+        self._window_loss = WindowLoss(network, settings.sequence_length)
+        self._fresh_states = self._states = network.begin_state(self.plan.batch_size)
+        self._fresh_backward_states = network.begin_backward_state(self.plan.batch_size)
         shape = self.plan.sequence_length, self.plan.batch_size
-        self._weights = nd.full(shape, 1 / self.predictions_per_step, ctx=model.device, dtype=model.dtype)
+        self._weights = nd.full(shape, 1 / self.predictions_per_step, ctx=network.device, dtype=network.dtype)
         self._evaluator = (
-            LanguageEvaluator(model, corpus.validation, settings.sequence_length, settings.batch_size)
+            LanguageEvaluator(network, corpus.validation, settings.sequence_length, settings.batch_size)
             if corpus.validation is not None
             else None
         )
@@ -116,7 +116,7 @@ class LanguageModelling:
         validation = self.corpus.validation
         described = {
             "task": self.name,
-            "architecture": dataclasses.asdict(self.model.architecture),
+            "architecture": dataclasses.asdict(self.network.architecture),
             "training_tokens": len(self.corpus.training),
             "training_unknown_tokens": self.corpus.training.unknown_tokens,
             "validation_tokens": len(validation) if validation else 0,
@@ -133,7 +133,7 @@ class LanguageModelling:
         """Return what a user should know of the data before the training begins."""
         streams, wanted = self.plan.batch_size, self.settings.batch_size
         notices = [
-            f"{len(self.corpus.training):,} tokens to train on, {self.model.architecture.vocabulary_size - 1} in the "
+            f"{len(self.corpus.training):,} tokens to train on, {self.network.architecture.vocabulary_size - 1} in the "
             "vocabulary"
         ]
         if streams < wanted:
@@ -180,11 +180,13 @@ class LanguageModelling:
 
         Computed without dropout and from fresh states, since those of the step are gone.
         """
-        stacks = [("forward_stack", self.model.forward_stack, window.inputs, self._fresh_states)]
-        if self.model.backward_stack is not None:
-            stacks.append(("backward_stack", self.model.backward_stack, window.following, self._fresh_backward_states))
+        stacks = [("forward_stack", self.network.forward_stack, window.inputs, self._fresh_states)]
+        if self.network.backward_stack is not None:
+            stacks.append(
+                ("backward_stack", self.network.backward_stack, window.following, self._fresh_backward_states)
+            )
         for name, stack, read, states in stacks:
-            values = self.model.input(read)
+            values = self.network.input(read)
             if not is_finite(values):
                 return "input"
             for index in range(len(stack.layers)):
@@ -215,12 +217,12 @@ class LanguageModelling:
         ]
 
     def _window(self, ids: np.ndarray, step: int, begins_epoch: bool) -> Window:
-        two_sided = self.model.backward_stack is not None
+        two_sided = self.network.backward_stack is not None
         return Window(
             step=step,
-            inputs=array_of(ids[:-1], np.int32, self.model.device),
-            targets=array_of(ids[1:], np.int32, self.model.device),
-            following=array_of(ids[:1:-1], np.int32, self.model.device) if two_sided else None,
+            inputs=array_of(ids[:-1], np.int32, self.network.device),
+            targets=array_of(ids[1:], np.int32, self.network.device),
+            following=array_of(ids[:1:-1], np.int32, self.network.device) if two_sided else None,
             begins_epoch=begins_epoch,
             resets=self._resets(step),
             masks=self._dropout_masks(step, "forward", 0),
@@ -239,7 +241,7 @@ class LanguageModelling:
         """
         random = generator(self.settings.seed, step, "state resets")
         resets = random.random(self.plan.batch_size, dtype=np.float32) < self.settings.reset_probability
-        return array_of(resets, self.model.dtype, self.model.device) if resets.any() else None
+        return array_of(resets, self.network.dtype, self.network.device) if resets.any() else None
 
     def _dropout_masks(self, step: int, direction: str, shorter: int) -> list[Any] | None:
         """Return the masks of one direction, None without dropout."""
@@ -247,13 +249,13 @@ class LanguageModelling:
             return None
         random = generator(self.settings.seed, step, f"{direction} dropout")
         shape = self.plan.sequence_length - shorter, self.plan.batch_size
-        return dropout_masks(self.model, self.model.mask_sizes, self.settings.dropout, shape, random)
+        return dropout_masks(self.network, self.network.mask_sizes, self.settings.dropout, shape, random)
 
     def _right_visible(self, step: int) -> Any:
         """Return ``(time, batch, 1)``: 1 where a prediction may use the text that follows it, else 0."""
         random = generator(self.settings.seed, step, "hidden right context")
         drawn = random.random((self.plan.sequence_length, self.plan.batch_size, 1), dtype=np.float32)
-        return array_of(drawn >= self.settings.hide_right_context, self.model.dtype, self.model.device)
+        return array_of(drawn >= self.settings.hide_right_context, self.network.dtype, self.network.device)
 
 
 def language_task(
@@ -268,11 +270,11 @@ def language_task(
     Raises:
         PluginError: the cell does not work.
     """
-    model = build_language_network(architecture, components.cell)
-    initialize(model, settings.seed, device)
-    check_cells_work(model, {"": components.cell.spec.name})
-    task = LanguageModelling(model, corpus, settings)
-    task.step_problem = step_problem(model, components.cell)
+    network = build_language_network(architecture, components.cell)
+    initialize(network, settings.seed, device)
+    check_cells_work(network, {"": components.cell.spec.name})
+    task = LanguageModelling(network, corpus, settings)
+    task.step_problem = step_problem(network, components.cell)
     if task.step_problem is not None:
         warn_of_step(components.cell, task.step_problem)
     return task
@@ -281,4 +283,4 @@ def language_task(
 def sampler(task: LanguageModelling, components: Components) -> ModelSampler:
     """Return what samples text from the model that is trained, through its layer where the cell's step is wrong."""
     cell = components.cell if task.step_problem is None else without_step(components.cell)
-    return ModelSampler(task.model, cell, task.corpus, task.settings.seed)
+    return ModelSampler(task.network, cell, task.corpus, task.settings.seed)

@@ -60,7 +60,7 @@ class SequenceLearning:
     """Trains a sequence model; every batch is of whole sequences, so no state is carried over from one to the next.
 
     Args:
-        model: an initialized network.
+        network: an initialized network.
         training: checked examples.
         validation: likewise; none of them validates on nothing.
         codecs: of the training examples, or of an earlier run.
@@ -74,31 +74,31 @@ class SequenceLearning:
 
     def __init__(
         self,
-        model: SequenceNetwork,
+        network: SequenceNetwork,
         training: Sequence[Example],
         validation: Sequence[Example],
         codecs: Codecs,
         settings: SequenceSettings,
     ) -> None:
-        self.model = model
+        self.network = network
         self.codecs = codecs
         self.settings = settings
-        outputs = model.architecture.outputs
+        outputs = network.architecture.outputs
         self.loss_name = "normalized_squared_error" if outputs == "values" else "nats_per_label"
         self.unit = "sequences" if outputs == "label" else "time steps"
-        if model.architecture.inputs == "tokens" and outputs != "label":
+        if network.architecture.inputs == "tokens" and outputs != "label":
             self.unit = "tokens"
         self._training = EncodedSequences.of_examples(training, outputs, codecs, LONGEST_SPELLING)
         self._batches = TrainingBatches(self._training, settings.batch_size)
         if not len(self._batches):  # possible only with the labels of an earlier run
             raise UsageError("nothing in the training examples counts: none of their labels is one of the earlier run")
         self._predictions_per_step = self._training.predictions / len(self._batches)
-        self._inputs = NetworkInputs(model)
+        self._inputs = NetworkInputs(network)
         self._losses: dict[tuple[int, int], SequenceLoss] = {}
         self._validation_sequences = len(validation)
         self._evaluator: SequenceEvaluator | None = None
         if validation:
-            evaluator = SequenceEvaluator(Predictor(model, settings.batch_size), validation, codecs)
+            evaluator = SequenceEvaluator(Predictor(network, settings.batch_size), validation, codecs)
             self._evaluator = evaluator if evaluator.encoded.predictions else None
 
     @property
@@ -115,7 +115,7 @@ class SequenceLearning:
         """Return what a run's configuration tells of the task and its data."""
         return {
             "task": self.name,
-            "architecture": dataclasses.asdict(self.model.architecture),
+            "architecture": dataclasses.asdict(self.network.architecture),
             "training_sequences": len(self._training),
             "validation_sequences": self._validation_sequences,
         }
@@ -127,9 +127,9 @@ class SequenceLearning:
     def notices(self) -> list[str]:
         """Return what a user should know of the data before the training begins."""
         known = [f"{len(self._training):,} sequences to train on", f"{self._validation_sequences:,} to validate on"]
-        if self.model.architecture.inputs == "tokens":
+        if self.network.architecture.inputs == "tokens":
             known.append(f"{self.codecs.inputs.size - 1:,} tokens in the vocabulary")
-        if self.model.architecture.outputs != "values":
+        if self.network.architecture.outputs != "values":
             known.append(f"{self.codecs.outputs.size:,} labels")
         told = [", ".join(known)]
         if self._validation_sequences and self._evaluator is None:
@@ -149,7 +149,7 @@ class SequenceLearning:
         """
         p, shape = prepared, prepared.batch.shape
         if shape not in self._losses:
-            self._losses[shape] = SequenceLoss(self.model, shape[0])
+            self._losses[shape] = SequenceLoss(self.network, shape[0])
         states = self._inputs.states(p.batch)
         return self._losses[shape](p.inputs, p.lengths, states, p.masks, p.targets, p.counted)
 
@@ -163,11 +163,11 @@ class SequenceLearning:
         Computed without dropout.
         """
         time, states = prepared.batch.shape[0], self._inputs.states(prepared.batch)
-        values = self.model.embed(nd, prepared.inputs, states, time)
+        values = self.network.embed(nd, prepared.inputs, states, time)
         if not is_finite(values):
             return "input"
-        for layer in range(self.model.encoder.layers):
-            values = self.model.encoder.run_layer(nd, layer, values, prepared.lengths, states[0], time)
+        for layer in range(self.network.encoder.layers):
+            values = self.network.encoder.run_layer(nd, layer, values, prepared.lengths, states[0], time)
             if not is_finite(values):
                 return f"encoder.{layer}"
         return None
@@ -188,10 +188,10 @@ class SequenceLearning:
     def _prepared(self, batch: Batch, step: int) -> PreparedBatch:
         if batch.targets is None or batch.counted is None:
             raise TypeError("the batch has no targets")
-        device, dtype, predictions = self.model.device, self.model.dtype, batch.predictions
+        device, dtype, predictions = self.network.device, self.network.dtype, batch.predictions
         inputs, lengths = self._inputs.arrays(batch)
         random = generator(self.settings.seed, step, "dropout")
-        masks = dropout_masks(self.model, self.model.mask_sizes, self.settings.dropout or 0.0, batch.shape, random)
+        masks = dropout_masks(self.network, self.network.mask_sizes, self.settings.dropout or 0.0, batch.shape, random)
         return PreparedBatch(
             step=step,
             batch=batch,

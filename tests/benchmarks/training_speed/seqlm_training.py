@@ -75,13 +75,13 @@ class SeqlmTraining:
         architecture = LanguageArchitecture.choose(settings, False, len(corpus.vocabulary))
         device = mx.cpu()
         task = language_task(corpus, components, settings, architecture, device)
-        self.network = task.model
+        self.network = task.network
         self.device = device
         watchers = [] if losses is None else [Losses()]
         self._loop = TrainingLoop(
             task,
             Updates(
-                unique_parameters(task.model),
+                unique_parameters(task.network),
                 components.build_optimizer(LEARNING_RATE),
                 settings.clip_norm,
                 components.optimizer.spec,
