@@ -12,9 +12,9 @@ import click
 from seqlm_core.command_line.output import Fields, Items, json_pieces, write
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.command_line.setting_options import setting_option
+from seqlm_core.generation.checks import MOST_SWEEPS, WIDEST_BEAM
 from seqlm_core.generation.gaps import DEFAULT_MARK
 from seqlm_core.generation.infilling import DEFAULT_SWEEPS
-from seqlm_core.generation.requests import MOST_SWEEPS, WIDEST_BEAM
 from seqlm_core.settings.decoding_rules import DecodingRules
 
 if TYPE_CHECKING:

@@ -17,13 +17,13 @@ from seqlm_core.command_line.output import Fields, Items, Text, json_pieces, wri
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.command_line.setting_options import flag_of, given_settings, setting_options
 from seqlm_core.errors import UsageError
+from seqlm_core.generation.checks import LONGEST_OF_BEAM, WIDEST_BEAM
 from seqlm_core.generation.generate import DEFAULT_LENGTH
-from seqlm_core.generation.requests import LONGEST_OF_BEAM, WIDEST_BEAM
 from seqlm_core.settings.decoding_rules import DecodingRules
 from seqlm_core.storage.temporary import readable_file_errors
 
 if TYPE_CHECKING:
-    from seqlm_core.generation.texts import GeneratedText
+    from seqlm_core.generation.text_generator import GeneratedText
 
 # Tokens and log-probabilities of a text are kept until its characters are printed; more than so many bytes in a file.
 KEPT_IN_MEMORY = 1 << 22

@@ -1,4 +1,4 @@
-"""How well a model predicts a text: one function, for validation during training and for ``seqlm evaluate``."""
+"""How well a language model predicts a text, both for validation during training and for ``seqlm evaluate``."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from seqlm_core.reading.unknown import MOST_UNKNOWN
 
 MOST_RIGHT_CONTEXT = 16
 RIGHT_CONTEXT_ROWS = 1024
-"""How many positions' right contexts are read at a time, which bounds the memory that it takes."""
+"""The number of right contexts that are read at a time. It limits the memory."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LanguageEvaluation:
-    """A model's figures on a text. Every token but the first is predicted exactly once.
+    """A model's figures on a text. Every token except the first is predicted exactly once.
 
     Attributes:
-        nats_per_token: mean loss, reading from left to right.
-        bits_per_character: the same loss in bits over characters; comparable between tokenizers as long as no
-            token is unknown. None where more than a tenth of the tokens are.
+        nats_per_token: mean loss per token in nats, reading from left to right.
+        bits_per_character: the same loss in bits per character. Models with different tokenizers can be compared by it
+            as long as no token is unknown. None if more than a tenth of the tokens are unknown.
         perplexity: ``exp(nats_per_token)``.
-        tokens: predicted tokens.
-        characters: characters of the predicted tokens.
-        unknown_tokens: predicted tokens that are not in the vocabulary. They count as one token, ``<unk>``, so the
-            more there are, the lower are all losses.
-        unknown_share: their share of the predicted tokens.
-        both_sides_nats_per_token: mean loss of a bidirectional model that sees the text on both sides of each
-            token; a pseudo-likelihood, so nothing is derived from it. None for other models.
+        tokens: number of predicted tokens.
+        characters: number of characters in the predicted tokens.
+        unknown_tokens: number of predicted tokens that are not in the vocabulary. They all count as ``<unk>``. So the
+            more of them there are, the lower the losses are.
+        unknown_share: their share of the predicted tokens, from 0 to 1.
+        both_sides_nats_per_token: mean loss of a bidirectional model that reads the text on both sides of each token.
+            It is a pseudo-likelihood, so no other figure is derived from it. None for other models.
     """
 
     nats_per_token: float
@@ -50,12 +50,12 @@ class LanguageEvaluation:
 
     @property
     def selection_loss(self) -> float:
-        """What the best epoch has the lowest of: the loss; of a bidirectional model, the mean of its two losses."""
+        """The best epoch has the lowest of these: the loss, or the mean of a bidirectional model's two losses."""
         both_sides = self.both_sides_nats_per_token
         return self.nats_per_token if both_sides is None else (self.nats_per_token + both_sides) / 2
 
     def to_record(self) -> dict[str, float]:
-        """Return what the history keeps of a validation."""
+        """Return the figures of a validation that the history keeps, by their names there."""
         record = {"validation_nats_per_token": self.nats_per_token, "validation_unknown_share": self.unknown_share}
         if self.bits_per_character is not None:
             record["validation_bits_per_character"] = self.bits_per_character
@@ -64,23 +64,23 @@ class LanguageEvaluation:
         return record
 
     def to_json(self) -> dict[str, Any]:
-        """Return the figures as a dictionary, those that there are."""
+        """Return the figures as a dictionary, without those that are None."""
         return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
 
 
 class LanguageEvaluator:
-    """Computes the figures of one text, again and again.
+    """Computes the figures of a network on one text. It can do so again after the weights have changed.
 
-    The text is read in streams side by side. Each stream but the first begins one window early, uncounted, so that
-    no prediction is made without context. For the both-sides figure every position is given the same number of
-    following tokens, half a window as on average in training and at most :data:`MOST_RIGHT_CONTEXT`; at the very
-    end of the text, as many as there are.
+    The text is read in streams side by side. Each stream except the first begins one window early, and this window is
+    not counted. So no prediction is made without context. For the both-sides figure every prediction has the same
+    number of tokens on its right: half a window, as on average in training, and at most :data:`MOST_RIGHT_CONTEXT`. At
+    the end of the text there are fewer.
 
     Args:
         network: the network, with its weights.
-        text: what to predict; at least two tokens.
-        sequence_length: time steps of a window.
-        batch_size: the most streams.
+        text: the text to predict; at least two tokens.
+        sequence_length: number of time steps in a window.
+        batch_size: the largest number of streams.
 
     Raises:
         TextError: the text has fewer than two tokens, so that there is nothing to predict.
@@ -110,7 +110,7 @@ class LanguageEvaluator:
             self._read_end = RightReading(network, self.right_context)
 
     def evaluate(self) -> LanguageEvaluation:
-        """Return the figures of the model as it is now."""
+        """Return the figures with the network's current weights."""
         with self.network.repeatable():
             return self._evaluate()
 
@@ -131,10 +131,10 @@ class LanguageEvaluator:
                 right = self._right_contexts(positions, end) if end is not None else without_right
                 both_total += _sum_counted(self._both_sides_loss(left, right, targets), counted)
         nats = left_total / self.predictions
-        told = self.text.unknown_share <= MOST_UNKNOWN
+        has_bits = self.text.unknown_share <= MOST_UNKNOWN
         return LanguageEvaluation(
             nats_per_token=nats,
-            bits_per_character=left_total / math.log(2) / self.text.characters if told else None,
+            bits_per_character=left_total / math.log(2) / self.text.characters if has_bits else None,
             perplexity=math.exp(nats) if nats < 700 else math.inf,
             tokens=self.predictions,
             characters=self.text.characters,
@@ -146,19 +146,19 @@ class LanguageEvaluator:
         )
 
     def _tokens(self, positions: np.ndarray) -> Any:
-        """Return the token ids at ``positions``; those beyond the end are the last one, and never counted."""
+        """Return the token ids at ``positions``. Beyond the end of the text it is the last id, which is not counted."""
         ids = np.asarray(self.text.ids[np.minimum(positions, len(self.text) - 1)])
         return array_of(ids, np.int32, self.network.device)
 
     def _right_contexts(self, positions: np.ndarray, end: np.ndarray) -> Any:
-        """Return the backward hidden vectors ``(time, batch, hidden)`` for the predictions at ``positions``.
+        """Return the hidden vectors of the right contexts for predictions at ``positions``, ``(time, batch, hidden)``.
 
         The prediction at position p is of token p + 1, so its right context begins at p + 2.
         """
         furthest_first = np.arange(self.right_context, 0, -1)[:, None]
         flat = positions.ravel()
         rows = min(RIGHT_CONTEXT_ROWS, flat.size)
-        padded = np.resize(flat, -(-flat.size // rows) * rows)  # the shape stays the same, and so the graph
+        padded = np.resize(flat, -(-flat.size // rows) * rows)  # equal shapes, so that one graph is enough
         states = self.network.begin_backward_state(rows)
         parts = [
             self._read_right(self._tokens(part[None, :] + 1 + furthest_first), states)[0][-1].asnumpy()
@@ -172,7 +172,7 @@ class LanguageEvaluator:
         return array_of(hidden.reshape(shape), self.network.dtype, self.network.device)
 
     def _contexts_at_end(self) -> np.ndarray:
-        """Return the hidden vectors of predictions with 0, 1, 2 .. following tokens, at the end of the text."""
+        """Return the hidden vectors of the right contexts of 0, 1, 2, ... tokens at the end of the text."""
         positions = len(self.text) - 1 - np.arange(self.right_context)[:, None]
         read, _ = self._read_end(self._tokens(positions), self.network.begin_backward_state(1))
         hidden = read[:, 0].asnumpy()

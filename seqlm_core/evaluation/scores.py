@@ -6,12 +6,13 @@ import dataclasses
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, Optional, TypeVar, Union
+from typing import NamedTuple, Optional, TypeVar
 
-Label = Union[str, int]
+from seqlm_core.sequences.examples import Label
+
 Name = TypeVar("Name", bound=Label)
 TrueLabels = Sequence[Sequence[Optional[Label]]]
-"""The true labels of each sequence; None where one is not counted."""
+"""The true labels of each sequence; None stands for a label that is not counted."""
 PredictedLabels = Sequence[Sequence[Label]]
 
 OUTSIDE = "O"
@@ -20,13 +21,13 @@ CHUNK_LABEL = re.compile("([BIES])-(.+)")
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """How well one label, or one type of chunk, is found.
+    """How well one label, or one type of chunk, is predicted.
 
     Attributes:
-        precision: share of what is predicted that is true, from 0 to 1; 0 where nothing is predicted.
-        recall: share of what is true that is predicted, from 0 to 1; 0 where nothing is true.
-        f1: the harmonic mean of the two (van Rijsbergen, Information Retrieval, 1979); 0 where both are 0.
-        support: how many are true.
+        precision: the share of the predicted ones that are true, from 0 to 1; 0 if none are predicted.
+        recall: the share of the true ones that are predicted, from 0 to 1; 0 if there are none.
+        f1: the harmonic mean of precision and recall (van Rijsbergen, Information Retrieval, 1979); 0 if both are 0.
+        support: the number of true ones.
     """
 
     precision: float
@@ -36,7 +37,7 @@ class Score:
 
     @classmethod
     def from_counts(cls, correct: int, predicted: int, true: int) -> Score:
-        """Return the score where ``correct`` of the ``predicted`` ones are among the ``true`` ones."""
+        """Return the score from the numbers of correctly predicted, of predicted, and of true ones."""
         return cls(
             precision=_ratio(correct, predicted),
             recall=_ratio(correct, true),
@@ -47,13 +48,13 @@ class Score:
 
 @dataclasses.dataclass(frozen=True)
 class ChunkScores:
-    """How well chunks are found.
+    """How well chunks are predicted.
 
     Attributes:
-        precision: of all chunks, whatever their type: a micro average.
-        recall: likewise.
-        f1: likewise.
-        support: how many chunks are true.
+        precision: the share of the predicted chunks that are true, over all types (a micro average).
+        recall: the share of the true chunks that are predicted, over all types.
+        f1: the harmonic mean of precision and recall.
+        support: the number of true chunks.
         types: the score of each type of chunk that is true or predicted at least once, sorted by type.
     """
 
@@ -65,16 +66,16 @@ class ChunkScores:
 
 
 def accuracy(true: TrueLabels, predicted: PredictedLabels) -> float:
-    """Return the share of labels that are predicted right, from 0 to 1; 0 where there are none to count.
+    """Return the share of the labels that are predicted correctly, from 0 to 1; 0 if no label counts.
 
-    Every label weighs the same, so a long sequence weighs more than a short one.
+    All labels have the same weight, so a long sequence has more weight than a short one.
 
     Args:
-        true: the true labels of each sequence; None where one is not counted.
-        predicted: the predicted labels, one for each true one.
+        true: the true labels of each sequence; None stands for a label that is not counted.
+        predicted: the predicted labels, one for each true label.
 
     Raises:
-        ValueError: there are not as many predicted labels as true ones.
+        ValueError: the numbers of predicted and true labels differ.
     """
     pairs = _counted_pairs(true, predicted)
     return _ratio(sum(1 for true_label, label in pairs if true_label == label), len(pairs))
@@ -84,11 +85,11 @@ def label_scores(true: TrueLabels, predicted: PredictedLabels) -> dict[Label, Sc
     """Return the score of each label that is true or predicted at least once, sorted by the label as a string.
 
     Args:
-        true: the true labels of each sequence; None where one is not counted.
-        predicted: the predicted labels, one for each true one.
+        true: the true labels of each sequence; None stands for a label that is not counted.
+        predicted: the predicted labels, one for each true label.
 
     Raises:
-        ValueError: there are not as many predicted labels as true ones.
+        ValueError: the numbers of predicted and true labels differ.
     """
     pairs = _counted_pairs(true, predicted)
     return _scores(
@@ -99,22 +100,21 @@ def label_scores(true: TrueLabels, predicted: PredictedLabels) -> dict[Label, Sc
 
 
 def chunk_scores(true: TrueLabels, predicted: PredictedLabels) -> ChunkScores:
-    """Return how well chunks are found.
+    """Return how well chunks are predicted.
 
-    A chunk is what a run of labels marks: ``B-PER I-PER`` is one of type PER (Ramshaw and Marcus, Text Chunking Using
-    Transformation-Based Learning, 1995). ``I-`` and ``E-`` continue the chunk before them if it is of the same type
-    and its last label is ``B-`` or ``I-``; every other label but ``O`` begins one, so that no label is lost where they
-    do not follow the scheme. A predicted chunk is correct if a true one has its type, its first and its last position.
-    That is the scoring of the CoNLL shared tasks (Tjong Kim Sang and Buchholz, Introduction to the CoNLL-2000 Shared
-    Task: Chunking, 2000) as the library seqeval does it unless its strict mode is asked for.
+    A chunk is marked by consecutive labels: ``B-PER I-PER`` is one chunk of type PER (Ramshaw and Marcus, Text Chunking
+    Using Transformation-Based Learning, 1995). ``I-`` and ``E-`` continue the chunk before them if it has the same type
+    and its last label is ``B-`` or ``I-``. Every other label except ``O`` begins a chunk, so labels that violate the
+    scheme are not lost. A predicted chunk is correct if a true chunk has the same type, first and last position. This
+    is the scoring of the CoNLL shared tasks (Tjong Kim Sang and Buchholz, Introduction to the CoNLL-2000 Shared Task:
+    Chunking, 2000), and that of the library seqeval without its strict mode.
 
     Args:
-        true: the true labels of each sequence; None where one is not counted, which is as if ``O`` were true and
-            predicted.
-        predicted: the predicted labels, one for each true one; those that are no chunk labels count as ``O``.
+        true: the true labels of each sequence. None stands for a label that is not counted: both labels count as ``O``.
+        predicted: the predicted labels, one for each true label; those that are no chunk labels count as ``O``.
 
     Raises:
-        ValueError: there are not as many predicted labels as true ones.
+        ValueError: the numbers of predicted and true labels differ.
     """
     pairs = list(_paired(true, predicted))
     true_chunks = _chunks(true_labels for true_labels, _ in pairs)
@@ -132,16 +132,16 @@ def chunk_scores(true: TrueLabels, predicted: PredictedLabels) -> ChunkScores:
 
 
 def are_chunk_labels(labels: Iterable[Label | None]) -> bool:
-    """Return whether labels mark chunks: ``B-``, ``I-``, ``E-`` or ``S-`` and a type, beside ``O``.
+    """Return whether labels mark chunks: each is ``O``, or ``B-``, ``I-``, ``E-`` or ``S-`` followed by a type.
 
-    At least one of them has to have a type. None stands for a label that is not counted, and is passed over.
+    At least one label must have a type. None stands for a label that is not counted, and is ignored.
     """
     marks = {label for label in labels if label is not None and label != OUTSIDE}
     return bool(marks) and all(isinstance(label, str) and CHUNK_LABEL.fullmatch(label) for label in marks)
 
 
 class _Chunk(NamedTuple):
-    """A chunk: the number of its sequence, its type, and its first and last position."""
+    """A chunk: the number of its sequence, its type, and its first and its last position."""
 
     sequence: int
     type: str
@@ -150,10 +150,10 @@ class _Chunk(NamedTuple):
 
 
 def _chunks(sequences: Iterable[Sequence[Label | None]]) -> set[_Chunk]:
-    """Return the chunks that the labels of sequences mark; what is no chunk label is outside of all."""
+    """Return the chunks that the labels of sequences mark; labels that are no chunk labels count as ``O``."""
     found: list[_Chunk] = []
     for number, labels in enumerate(sequences):
-        continued = None  # the type of the chunk that the label before left open
+        continued = None  # the type of the chunk that the next label can continue
         for position, label in enumerate(labels):
             match = CHUNK_LABEL.fullmatch(str(label))
             if match is None:
@@ -169,7 +169,7 @@ def _chunks(sequences: Iterable[Sequence[Label | None]]) -> set[_Chunk]:
 
 
 def _paired(true: TrueLabels, predicted: PredictedLabels) -> Iterator[tuple[Sequence[Label | None], Sequence[Label]]]:
-    """Yield the true and the predicted labels of each sequence, and check that they are as many."""
+    """Yield the true and the predicted labels of each sequence, and check that their numbers are equal."""
     if len(true) != len(predicted):
         raise ValueError(f"there are {len(true)} sequences of true labels and {len(predicted)} of predicted ones")
     for index, (true_labels, labels) in enumerate(zip(true, predicted)):
@@ -179,7 +179,7 @@ def _paired(true: TrueLabels, predicted: PredictedLabels) -> Iterator[tuple[Sequ
 
 
 def _counted_pairs(true: TrueLabels, predicted: PredictedLabels) -> list[tuple[Label, Label]]:
-    """Return each true label that is counted, with the predicted one."""
+    """Return each true label that is counted, together with the predicted one."""
     return [
         (true_label, label)
         for pair in _paired(true, predicted)

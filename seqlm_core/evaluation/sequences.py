@@ -1,4 +1,4 @@
-"""How well a sequence model predicts: one function, for validation during training and for ``evaluate``."""
+"""How well a sequence model predicts, both for validation during training and for ``evaluate``."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ from seqlm_core.sequences.examples import NOT_COUNTED, Example, Label
 
 @dataclasses.dataclass(frozen=True)
 class LabelEvaluation:
-    """How well labels are predicted, a time step or a whole sequence being one prediction.
+    """How well labels are predicted. There is one prediction for each time step, or for each sequence.
 
     Attributes:
-        nats_per_label: mean loss; labels that were not trained are left out, as they have no probability.
-        accuracy: share of the predictions that are right; labels that were not trained count as wrong.
+        nats_per_label: mean loss per label in nats, without labels that were not in the training: these have no
+            probability.
+        accuracy: share of the predictions that are correct, from 0 to 1; those of labels that were not in the training
+            count as wrong.
         labels: precision, recall, F1 and support of each label.
-        chunks: the same of whole chunks, where labels are in a chunk scheme such as BIO; else None.
-        predictions: how many labels were predicted.
-        unknown_labels: how many of them were not trained.
-        unknown_tokens: tokens that are not in the vocabulary; 0 where values are read.
+        chunks: the same figures for chunks, if the labels are in a chunk scheme such as BIO; else None.
+        predictions: number of labels that were predicted.
+        unknown_labels: number of these labels that were not in the training.
+        unknown_tokens: number of tokens that are not in the vocabulary; 0 for a model that reads values.
     """
 
     nats_per_label: float
@@ -41,18 +43,18 @@ class LabelEvaluation:
 
     @property
     def selection_loss(self) -> float:
-        """What the best epoch has the lowest of."""
+        """The best epoch has the lowest of these."""
         return self.nats_per_label
 
     def to_record(self) -> dict[str, float]:
-        """Return what the history keeps of a validation."""
+        """Return the figures of a validation that the history keeps, by their names there."""
         record = {"validation_nats_per_label": self.nats_per_label, "validation_accuracy": self.accuracy}
         if self.chunks is not None:
             record["validation_chunk_f1"] = self.chunks.f1
         return record
 
     def to_json(self) -> dict[str, Any]:
-        """Return the figures as plain values."""
+        """Return the figures as values that JSON can hold."""
         values = dataclasses.asdict(self)
         values["labels"] = {str(label): score for label, score in values["labels"].items()}
         return values
@@ -63,11 +65,11 @@ class ValueEvaluation:
     """How well values are predicted.
 
     Attributes:
-        normalized_squared_error: mean squared error, each channel in units of its variance in the training part; 1 is
-            that of always predicting the mean.
-        root_mean_squared_error: in the values' own units, over all channels.
-        mean_absolute_error: likewise.
-        predictions: time steps that count.
+        normalized_squared_error: mean squared error, each channel in units of its variance in the training part. A
+            model that always predicts the mean has about 1.
+        root_mean_squared_error: root of the mean squared error over all channels, in the units of the values.
+        mean_absolute_error: mean absolute error over all channels, in the units of the values.
+        predictions: number of time steps that count.
     """
 
     normalized_squared_error: float
@@ -77,28 +79,28 @@ class ValueEvaluation:
 
     @property
     def selection_loss(self) -> float:
-        """What the best epoch has the lowest of."""
+        """The best epoch has the lowest of these."""
         return self.normalized_squared_error
 
     def to_record(self) -> dict[str, float]:
-        """Return what the history keeps of a validation."""
+        """Return the figures of a validation that the history keeps, by their names there."""
         return {
             "validation_normalized_squared_error": self.normalized_squared_error,
             "validation_root_mean_squared_error": self.root_mean_squared_error,
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return the figures as plain values."""
+        """Return the figures as values that JSON can hold."""
         return dataclasses.asdict(self)
 
 
 class SequenceEvaluator:
-    """Computes the figures of some examples, again and again.
+    """Computes the figures of a model on examples. It can do so again after the weights have changed.
 
     Args:
-        predictor: of the model.
-        examples: checked; at least one target counts.
-        codecs: of the model.
+        predictor: computes the outputs of the model's network.
+        examples: checked examples; at least one target counts.
+        codecs: the model's codecs.
     """
 
     def __init__(self, predictor: Predictor, examples: Sequence[Example], codecs: Codecs) -> None:
@@ -110,14 +112,14 @@ class SequenceEvaluator:
 
     @property
     def predictions(self) -> int:
-        """Targets that count, labels that were not trained among them."""
+        """The number of targets that count, including labels that were not in the training."""
         outputs = self.predictor.network.architecture.outputs
         if outputs == "labels":
             return sum(label is not NOT_COUNTED for _, row in self.examples for label in row)
         return len(self.examples) if outputs == "label" else self.encoded.predictions
 
     def evaluate(self) -> LabelEvaluation | ValueEvaluation:
-        """Return the figures of the model as it is now."""
+        """Return the figures with the network's current weights."""
         outputs = self.predictor.outputs(self.encoded)
         if isinstance(self.codecs.outputs, ValueCodec):
             return self._evaluate_values(outputs, self.codecs.outputs)
@@ -149,7 +151,7 @@ class SequenceEvaluator:
             true.append(list(wanted) if isinstance(wanted, list) else [wanted])
             predicted.append(codec.decode(rows.argmax(axis=-1)) if len(ids) else [])
         return LabelEvaluation(
-            # Rounding can take the log-probability of a label that is all but certain above 0.
+            # With rounding, the log-probability of an almost certain label can be above 0.
             nats_per_label=max(0.0, total / max(1, self.encoded.predictions)),
             accuracy=accuracy(true, predicted),
             labels=label_scores(true, predicted),

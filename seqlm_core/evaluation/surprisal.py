@@ -1,4 +1,4 @@
-"""How surprising each token of a text is to a language model, or each line."""
+"""The surprisal of each token, or of each line, of a text under a language model."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ logger = logging.getLogger("seqlm")
 
 @dataclasses.dataclass(frozen=True)
 class TokenSurprisal:
-    """One token of a text.
+    """A token of a text and its surprisal.
 
     Attributes:
-        token: its text.
-        bits: minus the binary logarithm of the probability that the model gave it after all that came before (Shannon
-            1948); None of the first token, which is not predicted.
-        known: whether it is in the vocabulary; the surprisal of one that is not is that of any unknown token.
+        token: the token's text.
+        bits: the surprisal: minus the binary logarithm of the token's probability given the text before it (Shannon
+            1948); None for the first token, which is not predicted.
+        known: whether the token is in the vocabulary. If not, its surprisal is that of ``<unk>``.
     """
 
     token: str
@@ -36,19 +36,19 @@ class TokenSurprisal:
     known: bool
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the attributes as values that JSON can hold."""
         return dataclasses.asdict(self)
 
 
 @dataclasses.dataclass(frozen=True)
 class LineSurprisal:
-    """One line of a text, or what of it came with a token that reaches over its end.
+    """A line of a text and its surprisal. If a token spans the end of a line, all of it belongs to this line.
 
     Attributes:
-        text: the line, without its end.
-        bits: sum of the surprisals of its tokens.
-        tokens: how many of them are predicted.
-        unknown_tokens: how many of these are not in the vocabulary.
+        text: the text of the line, without the line feed at its end.
+        bits: the sum of the surprisals of its tokens.
+        tokens: number of its tokens that are predicted.
+        unknown_tokens: number of these that are not in the vocabulary.
     """
 
     text: str
@@ -58,16 +58,16 @@ class LineSurprisal:
 
     @property
     def bits_per_token(self) -> float:
-        """Mean surprisal of a token; 0 where none is predicted."""
+        """The mean surprisal of a token in bits; 0 if none is predicted."""
         return self.bits / self.tokens if self.tokens else 0.0
 
     @property
     def unknown_share(self) -> float:
-        """Share of unknown tokens among those that are predicted."""
+        """The share of the predicted tokens that are unknown, from 0 to 1."""
         return self.unknown_tokens / self.tokens if self.tokens else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the attributes and the means as values that JSON can hold."""
         return {
             **dataclasses.asdict(self),
             "unknown_share": self.unknown_share,
@@ -78,7 +78,14 @@ class LineSurprisal:
 def token_surprisals(
     network: TextNetwork, vocabulary: Vocabulary, tokenizer: Tokenizer, blocks: Iterator[str]
 ) -> Iterator[TokenSurprisal]:
-    """Yield the tokens of a text, which comes in blocks, with their surprisals, reading from left to right."""
+    """Yield the tokens of a text with their surprisals, reading from left to right.
+
+    Args:
+        network: predicts the next token.
+        vocabulary: the model's vocabulary.
+        tokenizer: the model's tokenizer.
+        blocks: the text in blocks.
+    """
     states = network.begin(1)
     log_probabilities: np.ndarray | None = None
     for tokens in tokenize_blocks(blocks, tokenizer):
@@ -90,8 +97,8 @@ def token_surprisals(
             log_probabilities = network.log_probabilities(hidden)
 
 
-def warn_of_unknown(surprisals: Iterator[TokenSurprisal], name: str) -> Iterator[TokenSurprisal]:
-    """Yield what comes, and at the end warn of tokens that were not known."""
+def with_unknown_warning(surprisals: Iterator[TokenSurprisal], name: str) -> Iterator[TokenSurprisal]:
+    """Yield the surprisals unchanged, and at the end warn if tokens were unknown; the warning names the text."""
     tokens, unknown, first = 0, 0, ""
     for surprisal in surprisals:
         if surprisal.bits is not None:
@@ -108,7 +115,7 @@ def warn_of_unknown(surprisals: Iterator[TokenSurprisal], name: str) -> Iterator
 
 
 def line_surprisals(surprisals: Iterator[TokenSurprisal], tokenizer: Tokenizer) -> Iterator[LineSurprisal]:
-    """Yield the lines of a text; a line ends with the token that holds its line feed, or with the text."""
+    """Yield the lines of a text; a line ends with the token that holds a line feed, or with the text."""
     line_feeds = 0
 
     def line_of(surprisal: TokenSurprisal) -> int:

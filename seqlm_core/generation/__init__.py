@@ -1,1 +1,1 @@
-"""From a trained model to text."""
+"""Generating text with a trained model."""

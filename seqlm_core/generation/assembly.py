@@ -1,4 +1,4 @@
-"""Text put together from tokens as they come, whole characters at a time, until a stop text."""
+"""Joins tokens to text as they are drawn, whole characters at a time, up to a stop text."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from collections.abc import Sequence
 
 from seqlm_core.plugins.specs import Tokenizer
 
-# What stands for the rest of a character whose bytes are in tokens still to come.
+# Tokenizers of bytes put this in the place of a character whose last bytes are in tokens that have not come yet.
 INCOMPLETE = "\ufffd"
-# The most tokens that a character's bytes are in. What is not whole after so many is no character.
+# A character has at most four bytes, and so at most four tokens. What is still incomplete then is no character.
 LONGEST_CHARACTER = 4
 
 
 class Assembly:
-    """The text of tokens that come one by one, or several at a time.
+    """Joins tokens that come one by one, or several at a time.
 
-    Only the last tokens are joined anew each time, so that neither work nor memory grows with the text.
+    Each time only the last tokens are joined again. So neither work nor memory grows with the length of the text.
 
     Args:
         tokenizer: joins tokens.
-        stops: texts that end the text and are no part of it.
-        beginning: that the first token has and the text has not.
+        stops: stop texts: each of them ends the text, and is not part of it.
+        beginning: what the first token begins with and the text does not: white space at the end of the prompt.
 
     Attributes:
-        stopped: whether a stop text has come.
+        stopped: whether a stop text has been found.
     """
 
     def __init__(self, tokenizer: Tokenizer, stops: Sequence[str] = (), beginning: str = "") -> None:
         self.stopped = False
         self._tokenizer = tokenizer
         self._stops = stops
-        self._context: list[str] = []  # the tokens joined last, which are joined again with those that follow
-        self._pending: list[str] = []  # tokens whose last character is not whole yet
-        self._held_back = ""
-        self._left_out = len(beginning)  # characters still to be left out
+        self._context: list[str] = []  # the last tokens of the text so far, which are joined again with the next ones
+        self._pending: list[str] = []  # tokens that end with an incomplete character
+        self._held_back = ""  # text that may be the beginning of a stop text
+        self._left_out = len(beginning)  # number of characters that still have to be left out
 
     def add(self, tokens: Sequence[str]) -> tuple[int, str]:
-        """Take tokens, up to the one with which a stop text has come.
+        """Add tokens, up to the one that completes a stop text.
 
         Returns:
-            How many were taken, and what of the text has become certain.
+            The number of tokens that were added, and the text that is certain now and was not before.
         """
         if not self._stops:
             return len(tokens), self._certain(tokens)
@@ -52,17 +52,17 @@ class Assembly:
         return len(pieces), "".join(pieces)
 
     def with_token(self, token: str) -> Assembly:
-        """Return the assembly as it is with a token more, and leave this one as it is."""
+        """Return a copy with one more token; this assembly stays as it is."""
         other = copy.copy(self)
         other.add([token])
         return other
 
     def end(self) -> str:
-        """Return what is left, when no more tokens come."""
+        """Return the rest of the text, when no more tokens come."""
         return "" if self.stopped else self._held_back + self._joined(self._pending)[self._left_out :]
 
     def _certain(self, tokens: Sequence[str]) -> str:
-        """Take tokens, and return the text up to the last of them that ends with a whole character."""
+        """Add tokens, and return the new text up to the last token that ends with a complete character."""
         pending = [*self._pending, *tokens]
         end, joined = len(pending), self._joined(pending)
         while end and joined.endswith(INCOMPLETE) and INCOMPLETE not in pending[end - 1]:
@@ -83,7 +83,7 @@ class Assembly:
         return self._tokenizer.detokenize([*self._context, *tokens])[len(before) :]
 
     def _release(self, text: str) -> str:
-        """Return ``text`` up to a stop text, or but for an end that may become one."""
+        """Return ``text`` up to the first stop text, or without an end that may be the beginning of a stop text."""
         ends = [text.find(stop) for stop in self._stops if stop in text]
         if ends:
             self.stopped = True
@@ -94,5 +94,5 @@ class Assembly:
 
 
 def _overlap(text: str, stop: str) -> int:
-    """Return the length of the longest end of ``text`` that ``stop`` begins with."""
+    """Return the length of the longest proper beginning of ``stop`` that ``text`` ends with."""
     return next((n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0)

@@ -14,20 +14,20 @@ from seqlm_core.generation.network import TextNetwork
 from seqlm_core.generation.prompts import Prompt
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 
-# How many log-probabilities are looked at at a time.
+# The number of log-probabilities that are held in memory at a time.
 NUMBERS_AT_A_TIME = 1 << 22
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Hypothesis:
-    """A continuation: another one and a token more, so that it takes little memory; or none yet.
+    """A continuation of the prompt. It holds its last token and the continuation before it, so it takes little memory.
 
     Attributes:
-        assembly: of its text, which knows whether a stop text has come; None where there are no stop texts.
-        before: the continuation without its last token; None where it has no token.
-        token: the last one, an id.
-        log_probability: of that token, in nats.
-        total: log-probability of the whole.
+        assembly: joins the tokens and finds stop texts; None if there are no stop texts.
+        before: the continuation without its last token; None if there are no tokens.
+        token: id of the last token.
+        log_probability: log-probability of the last token, in nats.
+        total: log-probability of all tokens, in nats.
         length: number of tokens.
     """
 
@@ -40,31 +40,31 @@ class Hypothesis:
 
     @property
     def tokens(self) -> tuple[int, ...]:
-        """Ids of all tokens."""
+        """The ids of all tokens."""
         return tuple(part.token for part in self._parts())
 
     @property
     def log_probabilities(self) -> tuple[float, ...]:
-        """Log-probabilities of all tokens, in nats."""
+        """The log-probabilities of all tokens, in nats."""
         return tuple(part.log_probability for part in self._parts())
 
     @property
     def finished(self) -> bool:
-        """Whether a stop text has ended it."""
+        """Whether a stop text has ended the continuation."""
         return self.assembly is not None and self.assembly.stopped
 
     @property
     def score(self) -> float:
-        """Mean log-probability of a token, in nats: normalized by the length, so that short ones are not preferred."""
+        """The mean log-probability of a token, in nats. As a mean it does not prefer short continuations."""
         return self.total / max(1, self.length)
 
     def extended(self, token: int, text: str, log_probability: float) -> Hypothesis:
-        """Return the continuation with a token more, whose text is ``text``."""
+        """Return the continuation with one more token, whose text is ``text``."""
         assembly = None if self.assembly is None else self.assembly.with_token(text)
         return Hypothesis(assembly, self, token, log_probability, self.total + log_probability, self.length + 1)
 
     def _parts(self) -> list[Hypothesis]:
-        """Return the continuations of which this is one with tokens more, the shortest first, and this one."""
+        """Return this continuation's beginnings of one token, two tokens and so on, up to the whole of it."""
         parts, part = [], self
         while part.before is not None:
             parts.append(part)
@@ -80,22 +80,23 @@ def beam_search(
     length: int,
     assembly: Assembly | None = None,
 ) -> list[Hypothesis]:
-    """Return continuations, best first: of ``length`` tokens, or shorter if a stop text has come.
+    """Return the best continuations, the best first: of ``length`` tokens, or shorter if a stop text ends them.
 
-    At every position the ``width`` most probable ones are kept. Where ``width`` is at least the number of all
-    continuations, the search is exhaustive. ``<unk>`` is in none.
+    At every position the ``width`` most probable continuations are kept. If ``width`` is at least the number of all
+    continuations, the search is exhaustive. No continuation holds ``<unk>``.
 
     Args:
         network: predicts the next token.
-        vocabulary: of the model.
-        prompt: is read first; without tokens, the first token has its frequency in training.
-        width: how many continuations to keep.
-        length: the most tokens.
-        assembly: of a text without tokens, which knows the stop texts; None where there are none.
+        vocabulary: the model's vocabulary.
+        prompt: the text to go on from. If it has no tokens, the first token is as probable as it is frequent in
+            training.
+        width: number of continuations to keep.
+        length: the largest number of tokens.
+        assembly: an assembly without tokens, which knows the stop texts; None if there are no stop texts.
     """
     alive, finished = [Hypothesis(assembly)], []
     log_probabilities, states = read_prompt(network, vocabulary, prompt.ids)
-    best = _best_extensions(alive, [prompt.bounded(log_probabilities)], width)
+    best = _best_extensions(alive, [prompt.restricted(log_probabilities)], width)
     for position in range(length):
         extended = [
             alive[row].extended(token, vocabulary.tokens[token], log_probability)
@@ -119,12 +120,12 @@ def beam_search(
 
 
 class _Extensions(NamedTuple):
-    """The best continuations by a token more, best first.
+    """The best ways to add one more token, the best first.
 
     Attributes:
-        rows: which continuations go on, int64.
-        tokens: with which tokens, int64.
-        log_probabilities: of these tokens, in nats, float64.
+        rows: the numbers of the continuations to extend, int64.
+        tokens: the ids of the tokens to add, int64.
+        log_probabilities: the log-probabilities of these tokens in nats, float64.
     """
 
     rows: np.ndarray
@@ -133,12 +134,12 @@ class _Extensions(NamedTuple):
 
 
 def _best_extensions(alive: Sequence[Hypothesis], parts: Iterable[np.ndarray], width: int) -> _Extensions:
-    """Return the ``width`` best ways to go on.
+    """Return the ``width`` best ways to extend one of the continuations.
 
     Args:
-        alive: what can go on.
-        parts: the log-probabilities of what follows each, ``(rows, vocabulary)`` for some after the other.
-        width: how many to keep; of equal ones those that come first.
+        alive: the continuations that can be extended.
+        parts: log-probabilities of the next token, ``(rows, vocabulary)`` for some continuations at a time, in order.
+        width: number of ways to keep; of equally good ones the first.
     """
     totals = np.array([hypothesis.total for hypothesis in alive])
     scores = np.zeros(0)

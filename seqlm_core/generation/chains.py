@@ -1,9 +1,9 @@
-"""Candidates for the missing tokens of a span, found by chains side by side.
+"""Finds candidates for the missing tokens of a span with several Markov chains side by side.
 
-The chains draft fillings from left to right. Then they draw each token anew from its distribution given everything else
-on both sides, sweep after sweep, from the right and from the left in turn (Gibbs sampling, Geman and Geman 1984), and
-at temperature 0 at last replace each by the most probable one. Every filling that a chain came by is a candidate. Of a
-single missing token every token is a candidate.
+Each chain begins with a filling that is drawn from left to right. Then it draws each missing token again, given all
+other tokens on both sides, in sweeps from right to left and from left to right in turn (Gibbs sampling, Geman and Geman
+1984). At temperature 0 the last sweeps take the most probable token each time. Every filling that a chain had after a
+sweep is a candidate. For a single missing token at temperature 0, the most probable tokens are the candidates instead.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from seqlm_core.settings.decoding_rules import DecodingRules
 GREEDY_SWEEPS = 3
 CHAINS = 32
 CANDIDATES = 128
-"""The most candidates: what the chains were at most often, or the tokens that are most probable from both sides."""
+"""The largest number of candidates. The fillings that the chains had most often are kept, besides their last ones."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Search:
-    """How candidates are found.
+class CandidateSearch:
+    """A search for candidates.
 
     Attributes:
-        sweeps: how often each chain draws every missing token anew.
-        temperature: that it draws at. At 0 it draws at 1, and at last takes the most probable tokens.
-        seed: the same seed gives the same candidates.
+        sweeps: how often each chain draws every missing token again.
+        temperature: the temperature of these draws. With 0 they are made at temperature 1, and further sweeps take the
+            most probable tokens.
+        seed: the seed of the random numbers; the same seed gives the same candidates.
     """
 
     sweeps: int
@@ -40,13 +41,13 @@ class Search:
     seed: int
 
     def candidates(self, span: Span, text: np.ndarray, number: int, first_chain: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return ids ``(candidates, length)``, and which of them each chain ended at.
+        """Return the candidates as ids ``(candidates, length)``, and for each chain the number of its last candidate.
 
         Args:
-            span: to fill.
-            text: its ids ``(length,)``; those of missing tokens do not matter.
-            number: of the span in its text.
-            first_chain: of those that run, whose random numbers are those of its number and the ones after it.
+            span: the span to fill.
+            text: the span's ids ``(length,)``; those of missing tokens are ignored.
+            number: the span's number in its text.
+            first_chain: the number of the first chain. A chain's random numbers depend on its number.
         """
         if self.temperature == 0 and span.missing == 1:
             tokens = span.most_probable(CANDIDATES)
@@ -57,13 +58,13 @@ class Search:
         ends = [tuple(row) for row in visited[-1].tolist()]
         counts = collections.Counter(tuple(row) for texts in visited[::-1] for row in texts.tolist())
         most_visited = [row for row, _ in counts.most_common(CANDIDATES)]
-        # At temperature 0 chains end alike, and above it the ends are the results.
+        # Above temperature 0 the ends of the chains are the results. At 0 many chains end alike.
         candidates = list(dict.fromkeys([*ends, *most_visited]))
         place = {row: k for k, row in enumerate(candidates)}
         return np.array(candidates), np.array([place[row] for row in ends])
 
     def _run_chains(self, span: Span, texts: np.ndarray, uniforms: Uniforms) -> Iterator[np.ndarray]:
-        """Yield the chains' texts after each sweep, the draft first; they are then changed in place."""
+        """Yield the chains' texts, first the drafts and then after each sweep; the next sweep changes them in place."""
         drawing, greedy = DecodingRules(temperature=self.temperature or 1.0), DecodingRules(temperature=0.0)
         sweeps = [drawing] * self.sweeps + [greedy] * (0 if self.temperature else GREEDY_SWEEPS)
         passed = span.draft(texts, drawing, uniforms)

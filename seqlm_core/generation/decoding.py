@@ -1,4 +1,4 @@
-"""Drawing tokens: the weights that decoding rules make of log-probabilities, and the draw by them."""
+"""Decoding: rules turn log-probabilities into weights, and a token is drawn by these weights."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import numpy as np
 from seqlm_core.reading.vocabulary import UNKNOWN_ID
 from seqlm_core.settings.decoding_rules import DecodingRules
 
-# Below this, all but the most probable tokens have a weight of 0, and dividing by less might overflow.
+# Already at this temperature only the most probable tokens have a weight above 0. Dividing by less might overflow.
 LOWEST_TEMPERATURE = 1e-290
 
 
 def token_weights(rules: DecodingRules, log_probabilities: np.ndarray, seen: np.ndarray | None = None) -> np.ndarray:
-    """Return weights to draw tokens by, ``(rows, vocabulary)``: in proportion to their probabilities.
+    """Return the weights ``(rows, vocabulary)`` to draw tokens by; a token's probability is proportional to its weight.
 
     Args:
-        rules: which tokens may come, and how probable each is made.
-        log_probabilities: of the model, float64 ``(rows, vocabulary)`` in nats.
-        seen: which tokens are in the text already, bool of that shape; needed for a repetition penalty.
+        rules: the decoding rules.
+        log_probabilities: the model's log-probabilities in nats, float64 ``(rows, vocabulary)``.
+        seen: whether a token is in the text already, bool ``(rows, vocabulary)``; needed for a repetition penalty.
     """
     scores = log_probabilities
     if rules.repetition_penalty != 1 and seen is not None:
@@ -40,7 +40,7 @@ def token_weights(rules: DecodingRules, log_probabilities: np.ndarray, seen: np.
     if rules.top_p < 1:
         ranked = -np.sort(-weights, axis=1)
         share = np.cumsum(ranked, axis=1) / ranked.sum(axis=1, keepdims=True)
-        # The last share is 1 but for rounding, and all of them may be needed.
+        # The last share is left out: it is 1 up to rounding, so the comparison might fail, while all may be needed.
         _keep_largest(weights, 1 + (share[:, :-1] < rules.top_p).sum(axis=1))
     if rules.min_p:
         weights[weights < rules.min_p * weights.max(axis=1, keepdims=True)] = 0
@@ -52,16 +52,16 @@ def draw(weights: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
 
     Args:
         weights: at least 0, and not all 0 in any row.
-        uniforms: a random number from 0 to below 1 for each row.
+        uniforms: a random number for each row, at least 0 and below 1.
     """
     cumulative = weights.cumsum(axis=1)
-    # A token of weight 0 is passed over, since its cumulative weight is that of the token before it. The last token of
-    # weight above 0 is reached by all that is left, whatever the rounding.
+    # A token of weight 0 is never drawn, since its cumulative weight is that of the token before it. The thresholds are
+    # below the last cumulative weight, so that rounding cannot lead past the last token with a weight above 0.
     thresholds = np.minimum(uniforms * cumulative[:, -1], np.nextafter(cumulative[:, -1], 0))
     return (cumulative > thresholds[:, None]).argmax(axis=1)
 
 
 def _keep_largest(weights: np.ndarray, counts: np.ndarray) -> None:
-    """Set all but the ``counts`` largest weights of each row to 0, in place; what equals the last of them is kept."""
+    """Set all but the ``counts`` largest weights of each row to 0, in place; weights equal to the smallest are kept."""
     ranked = -np.sort(-weights, axis=1)
     weights[weights < ranked[np.arange(len(weights)), counts - 1][:, None]] = 0

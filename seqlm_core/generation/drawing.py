@@ -1,4 +1,4 @@
-"""Going on with several texts side by side: step by step in Python, or natively."""
+"""Draws the next tokens of several texts side by side: step by step in Python, or with the native library."""
 
 from __future__ import annotations
 
@@ -12,44 +12,46 @@ from seqlm_core.generation.native_network import NativeNetwork
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.settings.decoding_rules import DecodingRules
 
-# How many tokens of each text are drawn in one call. More take less time each, but come later, and those after a stop
-# text are drawn in vain. The native loop is held to about as many multiplications as take some hundredths of a second.
+# The most tokens of each text that are drawn in one call. With more, a token takes less time, but the first one comes
+# later, and more tokens are drawn in vain after a stop text. A call of the native library is limited to about as many
+# multiplications as take some hundredths of a second.
 STEP_POSITIONS = 16
 NATIVE_POSITIONS = 256
 NATIVE_MULTIPLICATIONS = 100_000_000
 
 
 class Drawing(Protocol):
-    """Texts that a network goes on with.
+    """Several texts whose next tokens can be drawn.
 
     Attributes:
-        most_positions: how many tokens of each text are worth drawing in one call.
+        most_positions: the largest number of tokens of each text to draw in one call.
     """
 
     most_positions: int
 
     def draw(self, uniforms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the next tokens and the model's log-probabilities of them in nats, ``(texts, positions)``.
+        """Return the ids of the next tokens and their log-probabilities in nats, both ``(texts, positions)``.
 
         Args:
-            uniforms: random numbers from 0 to below 1, of that shape, for at most ``most_positions`` positions.
+            uniforms: random numbers ``(texts, positions)``, at least 0 and below 1; at most ``most_positions``
+                positions.
         """
 
     def keep(self, texts: np.ndarray) -> None:
-        """Go on with some of the texts only."""
+        """Drop all texts except those with these numbers."""
 
 
 def start_drawing(
     network: TextNetwork, vocabulary_size: int, rules: DecodingRules, read: Sequence[int], last: np.ndarray
 ) -> Drawing:
-    """Return texts that begin alike.
+    """Return texts that are equal except for their last token, so that their next tokens can be drawn.
 
     Args:
         network: predicts the next token.
-        vocabulary_size: tokens, ``<unk>`` included.
-        rules: for drawing.
-        read: the tokens that all texts begin with, but for the last.
-        last: the last token of each text.
+        vocabulary_size: number of tokens, ``<unk>`` included.
+        rules: the decoding rules.
+        read: ids of the tokens that all texts have in common, which are all but the last.
+        last: ids of the last token of each text, ``(texts,)``.
     """
     seen = None
     if rules.repetition_penalty != 1:
@@ -65,10 +67,10 @@ class StepDrawing:
 
     Args:
         network: predicts the next token.
-        rules: for drawing.
-        read: the tokens that all texts begin with, but for the last.
-        last: the last token of each text.
-        seen: which tokens have been read in each text, ``(texts, vocabulary)``; None without a repetition penalty.
+        rules: the decoding rules.
+        read: ids of the tokens that all texts have in common, which are all but the last.
+        last: ids of the last token of each text, ``(texts,)``.
+        seen: whether a token has been read, bool ``(texts, vocabulary)``; None without a repetition penalty.
     """
 
     most_positions = STEP_POSITIONS
@@ -113,11 +115,11 @@ class NativeDrawing:
     """A :class:`Drawing` in which the native library draws many tokens in one call.
 
     Args:
-        network: with the native loop.
-        rules: likewise, as what follows, as for :class:`StepDrawing`.
-        read: likewise.
-        last: likewise.
-        seen: likewise.
+        network: predicts the next token, with the native library.
+        rules: the decoding rules.
+        read: ids of the tokens that all texts have in common, which are all but the last.
+        last: ids of the last token of each text, ``(texts,)``.
+        seen: whether a token has been read, bool ``(texts, vocabulary)``; None without a repetition penalty.
     """
 
     def __init__(

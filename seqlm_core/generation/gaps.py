@@ -1,4 +1,4 @@
-"""A text with gaps, cut into tokens."""
+"""Cuts a text with gaps into tokens."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ MOST_TOKENS_OF_MARK = 1000
 
 @dataclasses.dataclass(frozen=True)
 class GappedText:
-    """A text of which some tokens are missing.
+    """A text with missing tokens.
 
     Attributes:
-        tokens: in order; empty texts in the gaps.
-        gaps: the positions of each gap's tokens, in order.
-        beginnings: white space that the token at a position has to begin with.
+        tokens: all tokens in order; a missing token is an empty text.
+        gaps: for each gap the positions of its tokens, in order.
+        beginnings: the white space that a missing token has to begin with, by the token's position.
     """
 
     tokens: tuple[str, ...]
@@ -38,15 +38,15 @@ def cut_gapped_text(
 ) -> GappedText:
     """Return the tokens and gaps of a text with marks.
 
-    Where a tokenizer puts the white space before a word into that word's token, white space before a mark belongs to
-    the first token of the gap.
+    Some tokenizers put the white space before a word into the word's token. With these, white space before a mark
+    belongs to the first token of the gap.
 
     Args:
-        text: with marks where tokens are missing; marks that follow each other are one gap.
-        mark: any text that is not empty.
-        tokens_of_mark: how many tokens each mark stands for, at least 1 and at most ``MOST_TOKENS_OF_MARK``.
-        tokenizer: cuts what is between the marks.
-        vocabulary: of the model.
+        text: a text with marks in the place of missing tokens; marks without anything between them are one gap.
+        mark: the text of a mark; not empty.
+        tokens_of_mark: number of tokens that each mark stands for, from 1 to ``MOST_TOKENS_OF_MARK``.
+        tokenizer: cuts the text between the marks.
+        vocabulary: the model's vocabulary.
 
     Raises:
         SettingError: the mark is empty.
@@ -77,7 +77,7 @@ def cut_gapped_text(
 
 
 def white_space_beginnings(tokenizer: Tokenizer, vocabulary: Vocabulary) -> list[str]:
-    """Return the white space that each token of the vocabulary begins with, if something visible follows it."""
+    """Return for each token of the vocabulary the white space that it begins with; empty if nothing else follows."""
     return [
         _beginning(tokenizer.detokenize([token])) if token_id != UNKNOWN_ID else ""
         for token_id, token in enumerate(vocabulary.tokens)
@@ -85,7 +85,7 @@ def white_space_beginnings(tokenizer: Tokenizer, vocabulary: Vocabulary) -> list
 
 
 def fitting_tokens(tokenizer: Tokenizer, vocabulary: Vocabulary) -> dict[str, str]:
-    """Return, by the white space that tokens begin with, the text of the most frequent of them."""
+    """Return the text of the most frequent token with each white space that tokens begin with, by this white space."""
     fitting: dict[str, str] = {}
     for token, beginning in zip(vocabulary.tokens, white_space_beginnings(tokenizer, vocabulary)):
         if beginning and beginning not in fitting:
@@ -99,14 +99,17 @@ def _beginning(text: str) -> str:
 
 
 def cut_before_token(text: str, tokenizer: Tokenizer, fitting: Mapping[str, str]) -> tuple[list[str], str]:
-    """Return the tokens of a text that a token follows, and the white space at its end that is this token's.
+    """Cut a text that another token follows; white space at its end may belong to that token.
 
-    That is found out by cutting the text with a token that begins with such white space.
+    To find out, the text is cut together with a token that begins with such white space.
 
     Args:
-        text: before the token.
-        tokenizer: cuts it.
-        fitting: see :func:`fitting_tokens`.
+        text: the text before the token.
+        tokenizer: cuts the text.
+        fitting: from :func:`fitting_tokens`.
+
+    Returns:
+        The tokens of the text, and the white space at its end that belongs to the next token.
     """
     longest = min(len(text) - len(text.rstrip()), max(map(len, fitting), default=0))
     for length in range(longest, 0, -1):

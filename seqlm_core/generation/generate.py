@@ -1,4 +1,4 @@
-"""Tokens drawn from a model, one after the other, in several texts side by side."""
+"""Generates the tokens of several texts side by side."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ class Drawn(NamedTuple):
     """The next tokens of some of the texts.
 
     Attributes:
-        texts: which, ``(texts,)``.
-        tokens: their next token ids, one or more, ``(texts, positions)``.
-        log_probabilities: what the model gave to these, in nats, whatever the decoding rules.
+        texts: the numbers of these texts, ``(texts,)``.
+        tokens: ids of their next tokens, ``(texts, positions)``.
+        log_probabilities: the model's log-probabilities of these tokens in nats, before the decoding rules,
+            ``(texts, positions)``.
     """
 
     texts: np.ndarray
@@ -34,7 +35,7 @@ class Drawn(NamedTuple):
 
 
 class Uniforms:
-    """Random numbers from 0 to below 1 for each of several texts, from a generator for each."""
+    """Random numbers, at least 0 and below 1, for several texts; each text has a generator of its own."""
 
     def __init__(self, generators: Sequence[np.random.Generator]) -> None:
         self._generators = generators
@@ -43,14 +44,14 @@ class Uniforms:
 
     @classmethod
     def of_seed(cls, seed: int, texts: range) -> Uniforms:
-        """Return those for samples with these numbers, each of which depends on its own number alone."""
+        """Return the random numbers of the texts with these numbers; a text's depend only on seed and its number."""
         return cls([generator(seed, text, "sampling") for text in texts])
 
     def __len__(self) -> int:
         return len(self._generators)
 
     def take(self, positions: int) -> np.ndarray:
-        """Return the next numbers of every text, ``(texts, positions)``."""
+        """Return the next random numbers of every text, ``(texts, positions)``."""
         missing = positions - (self._numbers.shape[1] - self._used)
         if missing > 0:
             drawn = [g.random(max(missing, UNIFORMS_AT_A_TIME)) for g in self._generators]
@@ -60,7 +61,7 @@ class Uniforms:
         return self._numbers[:, self._used - positions : self._used]
 
     def next(self) -> np.ndarray:
-        """Return the next number of every text."""
+        """Return the next random number of every text, ``(texts,)``."""
         return self.take(1)[:, 0]
 
 
@@ -73,17 +74,18 @@ def generate(
     uniforms: Uniforms,
     is_finished: Callable[[int], bool] = lambda text: False,
 ) -> Iterator[Drawn]:
-    """Yield the tokens of several texts that all go on from the prompt, one position or more at a time.
+    """Yield the tokens of several texts that all go on from the prompt, one or more tokens of each at a time.
 
     Args:
         network: predicts the next token.
-        vocabulary: of the model.
-        prompt: is read first; without tokens, the first token is drawn by its frequency in training.
-        length: tokens of each text.
-        rules: for drawing.
+        vocabulary: the model's vocabulary.
+        prompt: the text to go on from. If it has no tokens, the first token is drawn by its frequency in training.
+        length: number of tokens of each text.
+        rules: the decoding rules.
         uniforms: random numbers for each text.
-        is_finished: asked of each text by its number, after what is yielded of it; one that is goes no further. Where
-            several tokens come at a time, those after its end are of no use.
+        is_finished: returns whether the text of a number is finished. It is called after the text's tokens were
+            yielded; a finished text gets no more. Where several tokens come at a time, the caller has to drop those
+            after the text's end.
     """
     if not length:
         return
@@ -96,15 +98,15 @@ def generate(
         log_probabilities, _ = read_prompt(network, vocabulary, prompt.ids)
         seen = np.isin(np.arange(len(vocabulary)), read)[None, :]
         if not read and rules.temperature:
-            # A first token is drawn as it occurs: the rules are for a model's predictions, and there is none yet.
-            weights = token_weights(DecodingRules(temperature=1.0), prompt.bounded(log_probabilities))
+            # The first token is drawn by its frequency alone. The rules are for predictions of the model.
+            weights = token_weights(DecodingRules(temperature=1.0), prompt.restricted(log_probabilities))
         else:
-            weights = token_weights(rules, prompt.bounded(log_probabilities), seen)
+            weights = token_weights(rules, prompt.restricted(log_probabilities), seen)
         last = draw(np.repeat(weights, len(texts), axis=0), uniforms.next())
         yield Drawn(texts, last[:, None], log_probabilities[0, last][:, None])
         length -= 1
     drawing = start_drawing(network, len(vocabulary), rules, read, last)
-    positions = 1  # so that the first tokens come at once
+    positions = 1  # one position in the first call, so that the first tokens come soon
     while length:
         going_on = np.array([not is_finished(text) for text in texts.tolist()], dtype=bool)
         if not going_on.all():
@@ -119,9 +121,9 @@ def generate(
 
 
 def read_prompt(network: TextNetwork, vocabulary: Vocabulary, prompt: Sequence[int]) -> tuple[np.ndarray, object]:
-    """Return log-probabilities ``(1, vocabulary)`` of what follows a prompt, and the states after it.
+    """Return the log-probabilities ``(1, vocabulary)`` of the next token after a prompt, and the states after it.
 
-    After none they are those of the tokens' frequencies in training.
+    If the prompt has no tokens, the probabilities are the tokens' frequencies in training.
     """
     states = network.begin(1)
     if not prompt:

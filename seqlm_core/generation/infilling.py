@@ -1,13 +1,13 @@
-"""Gaps of a text filled by a bidirectional model, given what is before and after them.
+"""Fills the gaps of a text with a bidirectional model, which reads the text before and after them.
 
-Gaps that are close together are a *span* and are filled together. Chains side by side draft fillings from left to
-right, and come by candidates (:mod:`seqlm_core.generation.chains`).
+Gaps that are close together form a *span* and are filled together. Several Markov chains find candidates for the
+fillings of a span (:mod:`seqlm_core.generation.chains`).
 
-The model gives two estimates of how probable each candidate is among all: the likelihood of filling and following
-text, read from left to right, which is exact for the model without its backward direction; and the pseudo-likelihood
-of the filling, the product of the probabilities of its tokens given everything else on both sides (Besag 1975). They
-are pooled: a candidate's probability is in proportion to ``likelihood ** (1 - w) * pseudo_likelihood ** w`` (a
-logarithmic opinion pool, Genest and Zidek 1986), where ``w`` is :data:`BOTH_SIDES_WEIGHT`.
+The model gives two estimates of each candidate's probability. The first is the likelihood of the filling and the text
+after it, read from left to right. It is exact for the model without its backward direction. The second is the
+pseudo-likelihood of the filling: the product of its tokens' probabilities, each given all other tokens on both sides
+(Besag 1975). The two are combined to a logarithmic opinion pool (Genest and Zidek 1986): a candidate's probability is
+proportional to ``likelihood ** (1 - w) * pseudo_likelihood ** w``, where ``w`` is :data:`BOTH_SIDES_WEIGHT`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from seqlm_core.engine.numerics import log_softmax
-from seqlm_core.generation.chains import CHAINS, Search
+from seqlm_core.generation.chains import CHAINS, CandidateSearch
 from seqlm_core.generation.gaps import GappedText, white_space_beginnings
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.generation.span import Context, Span
@@ -31,21 +31,22 @@ from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 DEFAULT_SWEEPS = 6
 BOTH_SIDES_WEIGHT = 0.25
 FOLLOWING = 16
-"""How many tokens after a span its fillings are judged by. Gaps with fewer between them are one span."""
+"""The number of tokens after a span that its fillings are judged by. Gaps with fewer tokens between them are one
+span."""
 LONGEST_SPAN = 256
-"""The most tokens of a span of several gaps, so that the memory it takes does not grow with the number of gaps."""
+"""The largest number of tokens in a span of several gaps. So the memory does not grow with the number of gaps."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Filling:
-    """What fills a gap.
+    """The filling of a gap.
 
     Attributes:
-        text: of the tokens.
-        tokens: as many as are missing.
-        log_probability: of these tokens among all candidates, in nats.
-        token_log_probabilities: of each token given everything else on both sides, the filling's other tokens
-            included, in nats.
+        text: the text of the tokens.
+        tokens: the tokens, as many as are missing.
+        log_probability: log-probability of these tokens in nats, among all candidates.
+        token_log_probabilities: log-probability of each token in nats, given all other tokens on both sides, those of
+            the filling included.
     """
 
     text: str
@@ -59,9 +60,9 @@ class InfilledText:
     """A text whose gaps are filled.
 
     Attributes:
-        text: the whole.
-        log_probability: of its fillings together among all candidates, in nats.
-        fillings: of its gaps, in order.
+        text: the whole text.
+        log_probability: log-probability of all fillings together in nats, among all candidates.
+        fillings: the fillings of the gaps, in order.
     """
 
     text: str
@@ -69,7 +70,7 @@ class InfilledText:
     fillings: list[Filling]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the attributes as values that JSON can hold."""
         return dataclasses.asdict(self)
 
 
@@ -77,11 +78,11 @@ class Infiller:
     """Fills gaps with a bidirectional model.
 
     Args:
-        network: of the model.
-        vocabulary: of the model.
-        tokenizer: of the model.
-        right_context: the most tokens after a span that the backward direction reads; never more than
-            :data:`FOLLOWING`.
+        network: the model's network.
+        vocabulary: the model's vocabulary.
+        tokenizer: the model's tokenizer.
+        right_context: the largest number of tokens after a span that the backward direction reads; more than
+            :data:`FOLLOWING` are never read.
     """
 
     def __init__(self, network: TextNetwork, vocabulary: Vocabulary, tokenizer: Tokenizer, right_context: int) -> None:
@@ -90,16 +91,16 @@ class Infiller:
         self.tokenizer = tokenizer
         self.right_context = min(right_context, FOLLOWING)
 
-    def fill(self, gapped: GappedText, count: int, search: Search) -> Iterator[InfilledText]:
-        """Yield the text with its gaps filled in several ways.
+    def fill(self, gapped: GappedText, count: int, search: CandidateSearch) -> Iterator[InfilledText]:
+        """Yield the text several times, its gaps filled in different ways.
 
-        At temperature 0 these are the most probable fillings that were found, the best first. Above 0 each text is the
-        end of a chain of its own; the k-th does not depend on ``count``, and they are drawn as they are asked for.
+        At temperature 0 these are the most probable fillings that were found, the best first. Above 0 each text comes
+        from a chain of its own. The k-th text does not depend on ``count``. Texts are drawn only when they are needed.
 
         Args:
             gapped: the text.
-            count: how many ways; at temperature 0 there may be fewer.
-            search: how fillings are found.
+            count: number of texts to yield; at temperature 0 there may be fewer.
+            search: finds candidates for the fillings.
         """
         begin = _PartlyFilled(self.vocabulary.ids(gapped.tokens), 0, Context(None, self.network.begin(1)))
         if search.temperature == 0:
@@ -109,7 +110,7 @@ class Infiller:
                 texts = list(itertools.islice(filled, count))
             yield from (self._infilled(gapped, text) for text in texts)
             return
-        # As many at a time as there are chains, since those have their candidates in common.
+        # As many texts at a time as there are chains, since the chains share their candidates.
         for first in range(0, count, CHAINS):
             texts = [begin] * min(CHAINS, count - first)
             for stretch in self._stretches(gapped):
@@ -124,7 +125,7 @@ class Infiller:
             yield _Stretch(number, gaps, until, {position: self._allowed(gapped, position) for position in missing})
 
     def _allowed(self, gapped: GappedText, position: int) -> np.ndarray:
-        """Return which tokens may stand at the position of a missing one, bool ``(vocabulary,)``."""
+        """Return whether each token may stand at the position of a missing one, bool ``(vocabulary,)``."""
         if position in gapped.beginnings:
             return self._beginnings == gapped.beginnings[position]
         return self._known
@@ -137,8 +138,10 @@ class Infiller:
     def _beginnings(self) -> np.ndarray:
         return np.array(white_space_beginnings(self.tokenizer, self.vocabulary))
 
-    def _best(self, texts: Sequence[_PartlyFilled], stretch: _Stretch, search: Search) -> Iterator[_PartlyFilled]:
-        """Yield the texts that can be made by filling a span of given ones, the most probable first."""
+    def _best(
+        self, texts: Sequence[_PartlyFilled], stretch: _Stretch, search: CandidateSearch
+    ) -> Iterator[_PartlyFilled]:
+        """Yield all texts that result from filling a span of the given texts, the most probable first."""
         found = []
         for text in texts:
             choices = self._choices(text, stretch, search, first_chain=0)
@@ -148,14 +151,14 @@ class Infiller:
             yield text.filled(stretch.gaps, choices, k)
 
     def _drawn(
-        self, texts: Sequence[_PartlyFilled], stretch: _Stretch, search: Search, first_chain: int
+        self, texts: Sequence[_PartlyFilled], stretch: _Stretch, search: CandidateSearch, first_chain: int
     ) -> list[_PartlyFilled]:
-        """Return each text with a span filled as a chain of its own ended; those alike so far have chains in common."""
+        """Return each text with a span filled by the end of a chain of its own; equal texts share a search."""
         choices = {text: self._choices(text, stretch, search, first_chain) for text in dict.fromkeys(texts)}
         return [text.filled(stretch.gaps, choices[text], choices[text].ends[chain]) for chain, text in enumerate(texts)]
 
     def _read_up_to(self, texts: Sequence[_PartlyFilled], position: int) -> list[_PartlyFilled]:
-        """Return the texts, each read up to a position; those that are one text stay one."""
+        """Return the texts, each read up to a position; a text that is there several times is read once."""
         read = {}
         for text in dict.fromkeys(texts):
             hidden, states = text.left
@@ -164,8 +167,8 @@ class Infiller:
             read[text] = dataclasses.replace(text, position=position, left=Context(hidden, states))
         return [read[text] for text in texts]
 
-    def _choices(self, text: _PartlyFilled, stretch: _Stretch, search: Search, first_chain: int) -> _Choices:
-        """Return the candidates for a span, given what is before it, which has been read, and what is after it."""
+    def _choices(self, text: _PartlyFilled, stretch: _Stretch, search: CandidateSearch, first_chain: int) -> _Choices:
+        """Return the candidates for a span, given the text before it, which has been read, and the text after it."""
         start, stop = stretch.start, stretch.stop
         following = text.ids[stop : min(stop + FOLLOWING, stretch.until)]
         hidden, states = None, self.network.begin_right(1)
@@ -193,13 +196,13 @@ class Infiller:
 
 @dataclasses.dataclass(frozen=True)
 class _Stretch:
-    """Where a span is.
+    """The place of a span in its text.
 
     Attributes:
-        number: of the span in its text.
-        gaps: that it is made of.
-        until: where the next span begins, or the text ends.
-        allowed: which tokens may stand at the position of each missing one, bool ``(vocabulary,)``.
+        number: the span's number in the text.
+        gaps: the positions of each of its gaps.
+        until: the position where the next span begins, or the text ends.
+        allowed: for each missing token's position, whether each token may stand there, bool ``(vocabulary,)``.
     """
 
     number: int
@@ -209,24 +212,25 @@ class _Stretch:
 
     @property
     def start(self) -> int:
-        """The position of its first token."""
+        """The position of the span's first token."""
         return self.gaps[0].start
 
     @property
     def stop(self) -> int:
-        """The position after its last token."""
+        """The position after the span's last token."""
         return self.gaps[-1].stop
 
 
 @dataclasses.dataclass(frozen=True)
 class _Choices:
-    """Candidates for a span, the best first.
+    """The candidates for a span, the best first.
 
     Attributes:
-        texts: ids ``(candidates, length)``.
-        log_probabilities: of each among all.
-        both_sides: of their missing tokens from both sides, ``(candidates, missing)``.
-        ends: the candidate at which each chain ended.
+        texts: the ids of the candidates, ``(candidates, length)``.
+        log_probabilities: the log-probability of each candidate among all, in nats.
+        both_sides: the log-probabilities of their missing tokens, given all other tokens on both sides, in nats,
+            ``(candidates, missing)``.
+        ends: for each chain the number of its last candidate.
     """
 
     texts: np.ndarray
@@ -237,14 +241,14 @@ class _Choices:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _PartlyFilled:
-    """A text whose first few spans are filled.
+    """A text whose first spans are filled.
 
     Attributes:
-        ids: of the whole text.
-        position: how many of them ``left`` has read.
-        left: the context.
-        log_probability: of the fillings so far.
-        gaps: for each gap so far, the log-probability of its filling, and those of its tokens.
+        ids: ids of the whole text.
+        position: number of ids that have been read.
+        left: hidden vector and states after reading them.
+        log_probability: log-probability of the fillings so far, in nats.
+        gaps: for each filled gap, the log-probability of the filling, and the log-probabilities of its tokens.
     """
 
     ids: np.ndarray
@@ -254,13 +258,13 @@ class _PartlyFilled:
     gaps: tuple[tuple[float, list[float]], ...] = ()
 
     def filled(self, gaps: Sequence[range], choices: _Choices, chosen: int) -> _PartlyFilled:
-        """Return the text with its next span, which is where it is read up to, filled."""
+        """Return the text with its next span, which begins at ``position``, filled."""
         start, stop = self.position, gaps[-1].stop
         ids = self.ids.copy()
         ids[start:stop] = choices.texts[chosen]
         found, missing = [], 0
         for gap in gaps:
-            # Candidates for the whole span that agree in this gap count together.
+            # The probability of a gap's filling is the sum over all candidates for the span that have this filling.
             inside = slice(gap.start - start, gap.stop - start)
             agreeing = (choices.texts[:, inside] == choices.texts[chosen, inside]).all(axis=1)
             log_probability = float(np.logaddexp.reduce(choices.log_probabilities[agreeing]))
@@ -276,7 +280,7 @@ class _PartlyFilled:
 
 
 def _spans(gaps: Sequence[range]) -> list[list[range]]:
-    """Return the gaps, those together that are close to each other, up to a length."""
+    """Group gaps that are close to each other into spans of limited length."""
     spans = [[gaps[0]]]
     for gap in gaps[1:]:
         close = gap.start - spans[-1][-1].stop < FOLLOWING

@@ -1,4 +1,4 @@
-"""The general way to generate: the training network itself, for cells without a step function."""
+"""Generation with the training network itself, which works for all cells: those without a step function need it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seqlm_core.model.language_network import LanguageNetwork
 
 
 class LayerNetwork:
-    """A :class:`~seqlm_core.generation.network.TextNetwork` that runs a language model's layers.
+    """A :class:`~seqlm_core.generation.network.TextNetwork` that runs the layers of the training network.
 
     Args:
         network: the network, with its weights.

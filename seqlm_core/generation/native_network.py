@@ -1,4 +1,4 @@
-"""The network of a cell with a step function, with the native generation loop where that is there."""
+"""The network of a cell with a step function, which draws with the native library where there is one."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from seqlm_core.plugins.specs import CellSpec
 def step_network(
     architecture: LanguageArchitecture, cell: CellSpec, options: Any, weights: Mapping[str, np.ndarray]
 ) -> StepNetwork:
-    """Return the network of a cell with a step function, computed as fast as can be.
+    """Return the fastest network for a cell with a step function.
 
     Args:
-        architecture: the sizes.
-        cell: with a ``step``.
-        options: of the cell.
+        architecture: the sizes of the model.
+        cell: the cell, which must have a ``step``.
+        options: the cell's options.
         weights: the model's parameters by name.
 
     Raises:
@@ -37,15 +37,15 @@ def step_network(
 
 
 class NativeNetwork(StepNetwork):
-    """A step network that draws natively; all else is computed step by step.
+    """A step network that draws with the native library; all else it computes step by step.
 
     Args:
-        architecture: the sizes.
-        cell: with a ``step``.
-        options: of the cell.
+        architecture: the sizes of the model.
+        cell: the cell, which must have a ``step``.
+        options: the cell's options.
         weights: the model's parameters by name.
-        library: that holds the native loop.
-        formula: that computes the cell's layers.
+        library: the native library for generation.
+        formula: the native formula that computes the cell's layers.
         instruction_set: see :class:`~seqlm_core.native.generation.NativeModel`.
 
     Raises:
@@ -72,7 +72,7 @@ class NativeNetwork(StepNetwork):
                 library,
                 formula,
                 [{k[len(p) :]: array for k, array in weights.items() if k.startswith(p)} for p in prefixes],
-                # A bidirectional model has weights for the other direction beside those for this one.
+                # In a bidirectional model, the other columns are for the backward direction.
                 output[:, : architecture.hidden_size],
                 weights["head.bias"],
                 embedding,

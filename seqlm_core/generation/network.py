@@ -1,4 +1,4 @@
-"""What generation needs of a language model: hidden vectors of both directions, and log-probabilities, step by step."""
+"""The interface between generation and a language model, which reads token by token; and a NumPy implementation."""
 
 from __future__ import annotations
 
@@ -16,46 +16,49 @@ from seqlm_core.plugins.specs import CellSpec
 
 
 class TextNetwork(Protocol):
-    """A language model that reads rows of tokens one by one, from the left or, if it is bidirectional, from the right.
+    """A language model that reads one token in each of several rows at a time.
 
-    Tokens are ids ``(rows,)``, hidden vectors ``(rows, hidden)`` in whatever form the network keeps them.
+    It reads from left to right; a bidirectional one also reads from right to left. Tokens are ids ``(rows,)``. Hidden
+    vectors are ``(rows, hidden)``, in a form that only the network itself needs to know.
     """
 
     bidirectional: bool
 
     def begin(self, rows: int) -> Any:
-        """Return the states at the beginning of a text."""
+        """Return the forward states at the beginning of a text."""
 
     def read(self, tokens: np.ndarray, states: Any) -> tuple[Any, Any]:
-        """Read a token in each row from the left; return hidden vectors and states."""
+        """Read a token in each row from left to right; return hidden vectors and new states."""
 
     def begin_right(self, rows: int) -> Any:
-        """Return the states of the other direction at the end of a text."""
+        """Return the backward states at the end of a text."""
 
     def read_right(self, tokens: np.ndarray, states: Any) -> tuple[Any, Any]:
-        """Read a token in each row from the right; return hidden vectors and states."""
+        """Read a token in each row from right to left; return hidden vectors and new states."""
 
     def log_probabilities(self, left: Any, right: Any | None = None) -> np.ndarray:
-        """Return log-probabilities in nats ``(rows, vocabulary)`` of the token between two contexts.
+        """Return the log-probabilities in nats ``(rows, vocabulary)`` of the token between two contexts.
 
         Args:
-            left: hidden vectors after reading what is before it.
-            right: of what follows it, read from the right; None where nothing does, or is to be known.
+            left: hidden vectors after reading the text before the token, from left to right.
+            right: hidden vectors after reading the text after the token, from right to left; None for a prediction
+                from the left context alone.
         """
 
     def select(self, states: Any, rows: np.ndarray) -> Any:
-        """Return the states, or the hidden vectors, of some rows; a row may be named several times."""
+        """Return the states, or the hidden vectors, of the rows with these numbers; a number may be repeated."""
 
 
 class StepNetwork:
     """A language model computed with its cell's one-step NumPy function, in float64.
 
-    In float64, since results differ in their last digits with the number of rows, and a text must not.
+    The last digits of results depend on the number of rows, while generated texts must not. In float64 these digits
+    are too small to matter.
 
     Args:
-        architecture: the sizes.
-        cell: with a ``step``.
-        options: of the cell.
+        architecture: the sizes of the model.
+        cell: the cell, which must have a ``step``.
+        options: the cell's options.
         weights: the model's parameters by name.
 
     Raises:
@@ -150,7 +153,7 @@ class _Stack:
         step, project, options = self._cell.step, self._cell.project, self._options
         after = []
         values = self._inputs(tokens) if self._table is None else self._table[tokens]
-        try:  # not plugin_code, since this is done for every token
+        try:  # instead of plugin_code, which would take too long for every token
             for layer, (weights, before) in enumerate(zip(self._layers, states)):
                 if project is not None and (layer or self._table is None):
                     values = project(weights, values, options)

@@ -1,4 +1,4 @@
-"""What may follow a text, and how probable it is."""
+"""The tokens that may follow a text, and their probabilities."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class NextToken:
     """A token that may come next.
 
     Attributes:
-        token: its text; the first token of the vocabulary, ``<unk>``, stands for all that are not in it.
-        probability: of the token.
-        log_probability: its natural logarithm.
+        token: the token's text; ``<unk>`` stands for all tokens that are not in the vocabulary.
+        probability: the token's probability.
+        log_probability: the natural logarithm of the probability.
     """
 
     token: str
@@ -29,7 +29,7 @@ class NextToken:
     log_probability: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the attributes as values that JSON can hold."""
         return dataclasses.asdict(self)
 
 
@@ -38,10 +38,10 @@ def next_tokens(network: TextNetwork, vocabulary: Vocabulary, prompt: Prompt) ->
 
     Args:
         network: predicts the next token.
-        vocabulary: of the model.
-        prompt: after one without tokens, they are as probable as they are frequent in training.
+        vocabulary: the model's vocabulary.
+        prompt: the prompt. If it has no tokens, the next token is as probable as it is frequent in training.
     """
-    log_probabilities = prompt.bounded(read_prompt(network, vocabulary, prompt.ids)[0])[0]
+    log_probabilities = prompt.restricted(read_prompt(network, vocabulary, prompt.ids)[0])[0]
     if prompt.allowed is not None:
         log_probabilities = log_softmax(log_probabilities)
     probabilities = np.exp(log_probabilities)

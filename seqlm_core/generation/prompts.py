@@ -1,7 +1,8 @@
-"""Prompts, cut into tokens.
+"""Cuts prompts into tokens.
 
-A user ends a prompt with a space to have another word. Where a tokenizer puts the space before a word into that word's
-token, a space at the end is the beginning of the next token. As a token of its own it hardly ever occurred in training.
+Users end a prompt with a space so that a new word follows. Some tokenizers put the space before a word into the word's
+token. For these, a space at the end of a prompt is the beginning of the next token. As a token of its own, such a space
+hardly ever occurs in training.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ logger = logging.getLogger("seqlm")
 
 @dataclasses.dataclass(frozen=True)
 class Prompt:
-    """What a text goes on from.
+    """A prompt, from which a text goes on.
 
     Attributes:
-        tokens: of the prompt, without what is the beginning of the next token.
-        ids: of these tokens.
-        beginning: white space at the end of the prompt that the next token begins with; empty as a rule.
-        allowed: which tokens begin so, bool ``(vocabulary,)``; None where any may be next.
+        tokens: the prompt's tokens, without ``beginning``.
+        ids: the ids of these tokens.
+        beginning: white space at the end of the prompt that the next token has to begin with; usually empty.
+        allowed: whether each token begins with it, bool ``(vocabulary,)``; None if any token may be next.
     """
 
     tokens: tuple[str, ...] = ()
@@ -35,13 +36,13 @@ class Prompt:
     beginning: str = ""
     allowed: np.ndarray | None = None
 
-    def bounded(self, log_probabilities: np.ndarray) -> np.ndarray:
-        """Return log-probabilities ``(rows, vocabulary)`` of the next token; minus infinity where it cannot be next."""
+    def restricted(self, log_probabilities: np.ndarray) -> np.ndarray:
+        """Return log-probabilities ``(rows, vocabulary)`` with minus infinity for tokens that may not be next."""
         return log_probabilities if self.allowed is None else np.where(self.allowed, log_probabilities, -np.inf)
 
 
 def cut_prompt(text: str, tokenizer: Tokenizer, vocabulary: Vocabulary) -> Prompt:
-    """Return a text as a prompt."""
+    """Cut a text into a prompt."""
     tokens, beginning, allowed = tokenizer.tokenize(text), "", None
     if text != text.rstrip():
         tokens, beginning = cut_before_token(text, tokenizer, fitting_tokens(tokenizer, vocabulary))
@@ -52,7 +53,7 @@ def cut_prompt(text: str, tokenizer: Tokenizer, vocabulary: Vocabulary) -> Promp
 
 
 def warn_of_unknown(tokens: Sequence[str], vocabulary: Vocabulary, name: str) -> None:
-    """Warn of tokens of a text that is called ``name`` which are not in the vocabulary."""
+    """Warn of tokens that are not in the vocabulary; the warning calls their text ``name``."""
     unknown = [token for token in tokens if token not in vocabulary]
     if unknown:
         logger.warning(

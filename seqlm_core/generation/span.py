@@ -1,4 +1,4 @@
-"""A stretch of a text with missing tokens, seen by a bidirectional model from both sides."""
+"""A span of a text with missing tokens, which a bidirectional model reads from both sides."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from seqlm_core.settings.decoding_rules import DecodingRules
 
 
 class Context(NamedTuple):
-    """What one direction of a model has read up to a span, one row.
+    """The result of reading up to a span in one direction, as a single row.
 
     Attributes:
-        hidden: the hidden vector; None where there is nothing to read.
-        states: of the network.
+        hidden: the hidden vector; None if there was nothing to read.
+        states: the network's states.
     """
 
     hidden: Any | None
@@ -27,11 +27,11 @@ class Context(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """How probable a model finds texts of a span, in nats.
+    """The model's log-probabilities of texts of a span, in nats.
 
     Attributes:
-        likelihoods: log-probabilities ``(rows,)`` of the span and what follows, from left to right.
-        both_sides: log-probabilities ``(rows, missing)`` of each missing token given everything else on both sides.
+        likelihoods: log-probability of the span and the text after it, read from left to right, ``(rows,)``.
+        both_sides: log-probability of each missing token, given all other tokens on both sides, ``(rows, missing)``.
     """
 
     likelihoods: np.ndarray
@@ -39,17 +39,17 @@ class Judgement(NamedTuple):
 
 
 class Span:
-    """Tokens from a missing one to a missing one, between a left and a right context.
+    """A sequence of tokens of which at least the first and the last are missing, between a left and a right context.
 
-    The texts of a span are ids ``(rows, length)``, the same but for the missing tokens.
+    The texts of a span are ids ``(rows, length)``, which differ only in the missing tokens.
 
     Args:
-        network: of a bidirectional model.
-        vocabulary: of the model.
-        allowed: which tokens may stand at the position of each missing token in the span, bool ``(vocabulary,)``, in
-            the order of the positions; the first is 0, the last that of the span's last token.
-        left: what was read before the span.
-        right: what was read after it, from the right.
+        network: the network of a bidirectional model.
+        vocabulary: the model's vocabulary.
+        allowed: for the position of each missing token in the span, whether each token may stand there, bool
+            ``(vocabulary,)``; in the order of the positions. The first position is 0, the last that of the last token.
+        left: the left context: after reading the text before the span.
+        right: the right context: after reading the text after the span, from right to left.
     """
 
     def __init__(
@@ -73,33 +73,33 @@ class Span:
         return len(self._allowed)
 
     def most_probable(self, count: int) -> np.ndarray:
-        """Return the tokens, at most ``count``, that are most probable where the first missing one is, best first.
+        """Return the ids of the ``count`` most probable tokens, given both contexts, the most probable first.
 
-        That is given both contexts, so the span must lack no other token.
+        The span must have a single token. There may be fewer than ``count``.
         """
         (log_probabilities,) = self._predict(self._left.hidden, self._right.hidden, 1)
         log_probabilities[~self._allowed[0]] = -np.inf
         return np.argsort(-log_probabilities, kind="stable")[: min(count, self._allowed[0].sum())]
 
     def draft(self, texts: np.ndarray, rules: DecodingRules, uniforms: Uniforms) -> list[Any | None]:
-        """Draw the missing tokens from left to right without regard to what follows; see :meth:`sweep`."""
+        """Draw the missing tokens from left to right, without regard to the text after them; see :meth:`sweep`."""
         return self.sweep(texts, [None] * self._length, rules, uniforms, from_left=True)
 
     def sweep(
         self, texts: np.ndarray, others: Sequence[Any | None], rules: DecodingRules, uniforms: Uniforms, from_left: bool
     ) -> list[Any | None]:
-        """Draw each missing token anew, in place, given everything else.
+        """Draw each missing token again, in place, given all other tokens.
 
         Args:
-            texts: of the span.
-            others: for each position the hidden vectors of the direction that this sweep does not read in, which a
-                sweep in that direction has returned; None leaves out what that direction knows.
-            rules: for drawing.
+            texts: texts of the span, ids ``(rows, length)``.
+            others: for each position the hidden vectors of the other direction, as the sweep before in that direction
+                returned them; None for predictions without that direction.
+            rules: the decoding rules.
             uniforms: random numbers for each row.
-            from_left: draw from the left to the right instead of from the right to the left.
+            from_left: whether tokens are drawn from left to right; otherwise they are drawn from right to left.
 
         Returns:
-            The hidden vectors of the sweep's own direction before it reads each position.
+            For each position the hidden vectors of this direction before it has read the position's token.
         """
         read = self._network.read if from_left else self._network.read_right
         hidden, states = self._begin(self._left if from_left else self._right, len(texts))
@@ -117,11 +117,11 @@ class Span:
         return passed
 
     def judge(self, texts: np.ndarray, following: np.ndarray) -> Judgement:
-        """Return how probable the model finds texts of the span.
+        """Return the model's log-probabilities of texts of the span.
 
         Args:
-            texts: of the span.
-            following: ids ``(steps,)`` of what follows them, for the likelihood.
+            texts: texts of the span, ids ``(rows, length)``.
+            following: ids ``(steps,)`` of the text after the span, which counts for the likelihood.
         """
         rows = np.arange(len(texts))
         read = np.concatenate([texts, np.broadcast_to(following, (len(texts), len(following)))], axis=1)
@@ -144,17 +144,17 @@ class Span:
         return Judgement(likelihoods, both_sides[:, list(self._allowed)])
 
     def _begin(self, context: Context, rows: int) -> tuple[Any | None, Any]:
-        """Return a context's hidden vectors and states in each row."""
+        """Return a context's hidden vector and states, repeated for each row."""
         same = np.zeros(rows, dtype=np.int64)
         hidden = None if context.hidden is None else self._network.select(context.hidden, same)
         return hidden, self._network.select(context.states, same)
 
     def _predict(self, left: Any | None, right: Any | None, rows: int) -> np.ndarray:
-        """Return log-probabilities in nats, float64 ``(rows, vocabulary)``, of the token between hidden vectors.
+        """Return the log-probabilities of the token between two contexts in nats, float64 ``(rows, vocabulary)``.
 
-        A model is not trained to predict a text's first token. Where there is nothing on the left the head is given a
-        hidden vector of zeros, as in training where the right side is hidden; where there is nothing on either side,
-        the prediction is the tokens' frequencies in training.
+        No model is trained to predict the first token of a text. So if there is nothing on the left, zeros stand for
+        the left hidden vector, as they stand for the right one in training where the right side is hidden. If there is
+        nothing on either side, the probabilities are the tokens' frequencies in training.
         """
         if left is None:
             if right is None:

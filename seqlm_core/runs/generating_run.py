@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqlm_core.errors import RunError
-from seqlm_core.generation.chains import Search
+from seqlm_core.generation.chains import CandidateSearch
+from seqlm_core.generation.checks import check_beam, check_drawing, check_infilling, checked_seed, checked_stops
 from seqlm_core.generation.gaps import DEFAULT_MARK, MOST_TOKENS_OF_MARK, cut_gapped_text
 from seqlm_core.generation.generate import DEFAULT_LENGTH
 from seqlm_core.generation.infilling import DEFAULT_SWEEPS, InfilledText, Infiller
@@ -17,8 +18,7 @@ from seqlm_core.generation.native_network import step_network
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.generation.next_tokens import NextToken, next_tokens
 from seqlm_core.generation.prompts import Prompt, cut_prompt, warn_of_unknown
-from seqlm_core.generation.requests import check_beam, check_drawing, check_infilling, checked_seed, checked_stops
-from seqlm_core.generation.texts import GeneratedText, TextGenerator
+from seqlm_core.generation.text_generator import GeneratedText, TextGenerator
 from seqlm_core.model.architecture import LanguageArchitecture, architecture_from_json, check_same_architecture
 from seqlm_core.model.parameters import check_parameters
 from seqlm_core.plugins.components import build_tokenizer
@@ -102,7 +102,7 @@ class GeneratingRun(Run[LanguageSettings]):
         """Whether the cell's step was found to be wrong when the run was trained, and is so still; it is said."""
         if not self.config.get("step_problem"):
             return False
-        from seqlm_core.generation.step_agreement import step_problem, warn_of_step
+        from seqlm_core.generation.step_check import step_problem, warn_of_step
 
         problem = step_problem(self.model, self.cell)
         if problem is not None:
@@ -275,7 +275,7 @@ class GeneratingRun(Run[LanguageSettings]):
         check_argument("mark", mark, str)
         check_argument("gap", gap, int, minimum=1, maximum=MOST_TOKENS_OF_MARK)
         check_infilling(count, sweeps, temperature)
-        search = Search(sweeps, temperature, checked_seed(0 if seed is None and temperature == 0 else seed))
+        search = CandidateSearch(sweeps, temperature, checked_seed(0 if seed is None and temperature == 0 else seed))
         gapped = cut_gapped_text(text, mark, gap, self.tokenizer, self.vocabulary)
         warn_of_unknown(gapped.known_tokens(), self.vocabulary, "the text")
         infiller = Infiller(self.network, self.vocabulary, self.tokenizer, self.settings.sequence_length - 1)

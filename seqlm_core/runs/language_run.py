@@ -13,7 +13,7 @@ from seqlm_core.evaluation.surprisal import (
     TokenSurprisal,
     line_surprisals,
     token_surprisals,
-    warn_of_unknown,
+    with_unknown_warning,
 )
 from seqlm_core.reading.corpus import read_text, warn_of_unknown_tokens
 from seqlm_core.reading.sources import check_texts, open_texts
@@ -102,7 +102,7 @@ class LanguageRun(GeneratingRun):
 
     def _surprisals(self, blocks: Iterator[str], per: str, name: str) -> Iterator[LineSurprisal | TokenSurprisal]:
         surprisals = token_surprisals(self.network, self.vocabulary, self.tokenizer, blocks)
-        told = warn_of_unknown(surprisals, name)
+        told = with_unknown_warning(surprisals, name)
         return told if per == "token" else line_surprisals(told, self.tokenizer)
 
 

@@ -26,7 +26,7 @@ from random_model import RandomModel, vocabulary_of
 
 import seqlm_core as seqlm
 from seqlm_core.generation.prompts import Prompt
-from seqlm_core.generation.texts import TextGenerator
+from seqlm_core.generation.text_generator import TextGenerator
 from seqlm_core.native.generation import generation_library
 from seqlm_core.settings.decoding_rules import DecodingRules
 

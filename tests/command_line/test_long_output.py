@@ -13,7 +13,7 @@ from test_infill_command import run_command
 
 from seqlm_core.command_line import sample
 from seqlm_core.command_line.main import main
-from seqlm_core.generation import texts
+from seqlm_core.generation import text_generator
 
 CELL = {"cell": "gru"}
 WORDS = {"cell": "gru", "tokenizer": "word", "embedding_size": 8}
@@ -50,8 +50,8 @@ def memory_of(monkeypatch, *arguments):
 )
 def test_more_text_takes_no_more_memory(monkeypatch, trained, settings, native, varied, number, options):
     monkeypatch.setenv("SEQLM_NATIVE", native)
-    monkeypatch.setattr(texts, "MOST_TOKENS", 1_000)
-    monkeypatch.setattr(texts, "MOST_TEXTS", 4)
+    monkeypatch.setattr(text_generator, "MOST_TOKENS", 1_000)
+    monkeypatch.setattr(text_generator, "MOST_TEXTS", 4)
     monkeypatch.setattr(sample, "KEPT_IN_MEMORY", 1_000)
     command = ["sample", trained(**settings).path, "--seed", 1, *options, varied]
     memory_of(monkeypatch, *command, 8)  # what is loaded once
@@ -83,7 +83,7 @@ def test_json_that_is_written_in_pieces_is_what_json_would_write(capsys, monkeyp
     expected = [text.to_json() for text in run.generate("The ", count=3, length=300, stop="zz", seed=3)]
     monkeypatch.setattr(sample, "KEPT_IN_MEMORY", 1_000)
     for most_tokens in (1 << 20, 1):  # side by side, and one by one in pieces
-        monkeypatch.setattr(texts, "MOST_TOKENS", most_tokens)
+        monkeypatch.setattr(text_generator, "MOST_TOKENS", most_tokens)
         printed, _ = run_command(capsys, "sample", run.path, *options, "--count", 3)
         answer = {"prompt": "The ", "seed": 3, "samples": expected}
         assert printed == json.dumps(answer, indent=2) + "\n"
@@ -104,7 +104,7 @@ def test_a_text_does_not_depend_on_how_many_are_drawn_side_by_side(monkeypatch, 
     run = trained(**CELL)
     found = []
     for most in (1, 2, 3, 64):
-        monkeypatch.setattr(texts, "MOST_TEXTS", most)
+        monkeypatch.setattr(text_generator, "MOST_TEXTS", most)
         found.append(run.generate("The ", count=5, length=100, temperature=1.0, stop="z", seed=2))
     assert all(text.tokens == [*other.tokens] for other_found in found for text, other in zip(found[0], other_found))
     assert [text.text for text in found[0]] == [text.text for text in found[-1]]

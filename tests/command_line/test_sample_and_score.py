@@ -14,7 +14,7 @@ from test_commands import run_command
 import seqlm_core as seqlm
 from seqlm_core.command_line.main import main
 from seqlm_core.evaluation.surprisal import TokenSurprisal, line_surprisals
-from seqlm_core.generation import texts
+from seqlm_core.generation import text_generator
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,7 @@ def test_too_little_memory_is_told_in_a_line(capsys, monkeypatch, run):
     def far_too_much(*_):
         np.zeros(2**50)
 
-    monkeypatch.setattr(texts, "beam_search", far_too_much)
+    monkeypatch.setattr(text_generator, "beam_search", far_too_much)
     with pytest.raises(SystemExit) as end:
         main(["sample", str(run.path), "--beam", "2"])
     assert end.value.code == 1

@@ -12,7 +12,7 @@ from test_numbers import VOCABULARY, make_model
 
 import seqlm_core as seqlm
 from seqlm_core.engine.numerics import log_softmax
-from seqlm_core.generation.chains import Search
+from seqlm_core.generation.chains import CandidateSearch
 from seqlm_core.generation.decoding import token_weights
 from seqlm_core.generation.gaps import GappedText, cut_gapped_text
 from seqlm_core.generation.generate import Uniforms
@@ -78,7 +78,7 @@ def gapped(text):
 
 def infill(network, text, count=1, sweeps=3, temperature=0.0, seed=1):
     infiller = Infiller(network, LETTERS, Letters(), 16)
-    return list(infiller.fill(gapped(text), count, Search(sweeps, temperature, seed)))
+    return list(infiller.fill(gapped(text), count, CandidateSearch(sweeps, temperature, seed)))
 
 
 def pooled(network, text, gaps, judged_to):

@@ -15,7 +15,7 @@ from seqlm_core.command_line.main import main
 from seqlm_core.engine.mxnet import mx
 from seqlm_core.generation.layer_network import LayerNetwork
 from seqlm_core.generation.network import StepNetwork
-from seqlm_core.generation.step_agreement import step_problem
+from seqlm_core.generation.step_check import step_problem
 from seqlm_core.model.architecture import LanguageArchitecture
 from seqlm_core.model.build import build_language_network, weights_of
 from seqlm_core.model.initialization import initialize, unique_parameters

@@ -18,7 +18,7 @@ from seqlm_core.generation.generate import Uniforms, generate
 from seqlm_core.generation.native_network import NativeNetwork, step_network
 from seqlm_core.generation.network import StepNetwork
 from seqlm_core.generation.prompts import Prompt
-from seqlm_core.generation.texts import GeneratedText, TextGenerator
+from seqlm_core.generation.text_generator import GeneratedText, TextGenerator
 from seqlm_core.native import generation as native
 from seqlm_core.native.library import instruction_sets
 from seqlm_core.reading.vocabulary import UNKNOWN_ID

@@ -13,7 +13,7 @@ from seqlm_core.engine.mxnet import mx, nd
 from seqlm_core.engine.randomness import generator
 from seqlm_core.errors import RunError, SettingError
 from seqlm_core.evaluation.language import LanguageEvaluation, LanguageEvaluator
-from seqlm_core.generation.step_agreement import step_problem, warn_of_step, without_step
+from seqlm_core.generation.step_check import step_problem, warn_of_step, without_step
 from seqlm_core.model.architecture import LanguageArchitecture
 from seqlm_core.model.build import build_language_network, check_cells_work
 from seqlm_core.model.graphs import WindowLoss

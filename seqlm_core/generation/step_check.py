@@ -1,4 +1,4 @@
-"""Whether a cell's NumPy step computes what its layer computes, tried on a few random inputs."""
+"""Checks on random inputs whether a cell's NumPy step computes the same as its layer."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ logger = logging.getLogger("seqlm")
 
 TIME, ROWS = 3, 2
 TOLERANCE = 1e-3
-"""The layer computes in float32 and the step in float64; relative to the largest output, if that is above 1."""
+"""The largest difference that is allowed, since the layer computes in float32 and the step in float64. It is relative
+to the largest output if that is above 1."""
 
 
 def step_problem(network: LanguageNetwork, cell: Component[CellSpec]) -> str | None:
-    """Return what is wrong with the step of a plugin's cell; None where nothing is, or there is no step.
+    """Return what is wrong with the step of a plugin's cell; None if it is right, or if there is no step.
 
-    The two lowest layers read three inputs, which takes as long as a look at their weights. The model stays as it is.
+    The two lowest layers read three inputs, which takes hardly longer than reading their weights. The network is not
+    changed.
     """
     if cell.source.built_in or not cell.spec.has_step(cell.options):
         return None
@@ -52,7 +54,7 @@ def step_problem(network: LanguageNetwork, cell: Component[CellSpec]) -> str | N
 
 
 def warn_of_step(cell: Component[CellSpec], problem: str) -> None:
-    """Say that texts are generated through the layer, and why."""
+    """Warn that texts are generated with the layer instead of the step, and why."""
     logger.warning(
         "the step of cell %r of %s %s: texts are made by the layer, which is slower; try seqlm check cell:%s",
         cell.spec.name,
@@ -63,7 +65,7 @@ def warn_of_step(cell: Component[CellSpec], problem: str) -> None:
 
 
 def without_step(cell: Component[CellSpec]) -> Component[CellSpec]:
-    """Return the cell as one that generates through its layer."""
+    """Return the cell without its step, so that texts are generated with its layer."""
     return dataclasses.replace(cell, spec=dataclasses.replace(cell.spec, step=None, project=None, native=None))
 
 
@@ -85,7 +87,7 @@ def _difference(
 
 @contextlib.contextmanager
 def _moved_constants(layer: gluon.HybridBlock, random: np.random.Generator) -> Iterator[dict[str, np.ndarray]]:
-    """Give parameters that are all one value, such as biases of zero, random values meanwhile, so that they show.
+    """Give constant parameters, such as biases of zero, random values within the context, so that they have an effect.
 
     Yields the layer's weights by name, in float64.
     """

@@ -1,4 +1,4 @@
-"""What may be asked for: limits of the arguments of sampling and infilling that are no decoding rules."""
+"""Checks of the arguments of sampling and infilling, except for decoding rules."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from seqlm_core.errors import SettingError
 from seqlm_core.settings.arguments import check_argument
 from seqlm_core.settings.decoding_rules import DecodingRules
 
-# A beam keeps all of its continuations until the end, and so does the search for the best of many fillings.
+# Limits for what is kept in memory until the end: the continuations of a beam, and the best of many fillings.
 WIDEST_BEAM = 1000
 LONGEST_OF_BEAM = 10_000
-# The fillings that chains come by are kept.
+# The fillings after each sweep are kept in memory.
 MOST_SWEEPS = 1000
 
 
 def check_drawing(count: int, length: int) -> None:
-    """Raise :class:`SettingError` unless so many texts of a length can be drawn."""
+    """Raise :class:`SettingError` unless the number and length of texts to draw are valid."""
     check_argument("count", count, int, minimum=1)
     check_argument("length", length, int, minimum=0)
 
 
 def check_beam(beam: int, count: int, length: int, rules: DecodingRules, seed: int | None) -> None:
-    """Raise :class:`SettingError` unless a beam can find so many texts of a length, and nothing is said of drawing."""
+    """Raise :class:`SettingError` unless the arguments of a beam search are valid, and none is given for drawing."""
     check_argument("beam", beam, int, minimum=0, maximum=WIDEST_BEAM)
     check_argument("count", count, int, minimum=1)
     check_argument("length", length, int, minimum=0)
@@ -41,7 +41,7 @@ def check_beam(beam: int, count: int, length: int, rules: DecodingRules, seed: i
 
 
 def check_infilling(count: int, sweeps: int, temperature: float) -> None:
-    """Raise :class:`SettingError` unless a text can be filled so often, with so many sweeps, at a temperature."""
+    """Raise :class:`SettingError` unless the arguments of infilling are valid."""
     check_argument("count", count, int, minimum=1)
     check_argument("sweeps", sweeps, int, minimum=0, maximum=MOST_SWEEPS)
     DecodingRules(temperature=temperature)
@@ -50,7 +50,7 @@ def check_infilling(count: int, sweeps: int, temperature: float) -> None:
 
 
 def checked_stops(stop: str | Sequence[str]) -> list[str]:
-    """Return the stop texts; raise :class:`SettingError` unless they are texts that are not empty."""
+    """Return the stop texts as a list; raise :class:`SettingError` if one is empty or is not a text."""
     stops = [stop] if isinstance(stop, str) else stop
     if not isinstance(stops, Sequence):
         raise SettingError("stop", f"must be a text or a list of texts, not {stop!r}")
@@ -62,7 +62,7 @@ def checked_stops(stop: str | Sequence[str]) -> list[str]:
 
 
 def checked_seed(seed: int | None) -> int:
-    """Return the seed, or one that is drawn; raise :class:`SettingError` if it is out of range."""
+    """Return the seed, or a random one if it is None; raise :class:`SettingError` if it is out of range."""
     if seed is None:
         return secrets.randbits(63)
     check_argument("seed", seed, int, minimum=0)
