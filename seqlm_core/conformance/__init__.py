@@ -1,1 +1,1 @@
-"""Checks of what a plugin has to do to be a good one: cells, tokenizers and optimizers, whoever wrote them."""
+"""Checks that plugins do what cells, tokenizers and optimizers have to do."""

@@ -1,4 +1,4 @@
-"""What a check is, how checks are run, and what they tell."""
+"""What a check is, how checks are run, and how their outcomes are shown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seqlm_core.plugins.foreign import describe
 
 
 class CheckFailure(Exception):  # noqa: N818 - the failure is the plugin's
-    """A plugin does not do what a check demands; the message says what it does instead, and by how much."""
+    """A plugin does not do what a check demands. The message says what it does instead, and by how much."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Check:
     """One thing that plugins of a kind have to do.
 
     Attributes:
-        demand: what, as the end of a sentence that begins with the plugin.
-        look_at: what to look at in a plugin that does not.
-        run: does it, and returns what it measured, or raises :class:`CheckFailure`.
+        demand: what plugins have to do, as the end of a sentence that begins with the name of the plugin.
+        look_at: the parts of a plugin to look at if it does not do so.
+        run: the function that checks a plugin. It returns what it measured, or raises :class:`CheckFailure`.
     """
 
     demand: str
@@ -32,13 +32,13 @@ class Check:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What came of one check of one plugin.
+    """The outcome of one check of one plugin.
 
     Attributes:
-        demand: see :class:`Check`.
+        demand: what the plugin has to do; see :class:`Check`.
         passed: whether the plugin does it.
         detail: what was measured, or what went wrong.
-        look_at: see :class:`Check`; empty if it passed.
+        look_at: the parts of the plugin to look at; empty if it passed.
     """
 
     demand: str
@@ -51,17 +51,17 @@ class Outcome:
         text = f"  ok      {self.demand}{detail}"
         if not self.passed:
             text = f"  FAILED  {self.demand}\n            {self.detail}\n            look at: {self.look_at}"
-        # Texts that tokenizers fail at hold what no terminal shows, or what some cannot write.
+        # Texts that a tokenizer fails at may hold characters that a terminal cannot show or write.
         return text.encode("ascii", "backslashreplace").decode()
 
 
 class Checks:
     """The checks of one kind of plugin, in the order in which they are run.
 
-    Used as a decorator: ``@checks(demand, look_at)`` adds the function below it.
+    ``@checks(demand, look_at)`` is a decorator that adds a function as a check.
 
     Args:
-        parts: checks to begin with.
+        parts: checks that come first.
     """
 
     def __init__(self, *parts: Checks) -> None:
@@ -78,14 +78,14 @@ class Checks:
 
 
 def run_checks(checks: Sequence[Check], component: Component[Any]) -> Iterator[Outcome]:
-    """Yield what comes of each check of a plugin.
+    """Yield the outcome of each check of a plugin.
 
-    The first check is of what all others need; if it fails, they are not tried.
+    All other checks need what the first one checks. So if it fails, the others are not run.
     """
     for check in checks:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # pytest may make errors of them, of those of MXNet too
+                warnings.simplefilter("ignore")  # pytest may turn them into errors, also those of MXNet
                 outcome = Outcome(check.demand, True, check.run(component))
         except CheckFailure as failure:
             outcome = Outcome(check.demand, False, str(failure), check.look_at)

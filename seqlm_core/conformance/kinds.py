@@ -1,4 +1,4 @@
-"""Which checks there are for each kind of plugin."""
+"""The checks for each kind of plugin."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ def checks_of(kind: str) -> list[Check]:
 
 
 def parse_plugin(text: str) -> tuple[str, str]:
-    """Return kind and name of ``KIND:NAME``.
+    """Return the kind and the name in ``KIND:NAME``.
 
     Raises:
-        UsageError: it is not written so.
+        UsageError: the text has another form, or there is no such kind.
     """
     kind, colon, name = text.partition(":")
     if kind not in KINDS or not colon or not name:
-        raise UsageError(f"{text!r} is no KIND:NAME such as cell:lstm; kinds are {', '.join(KINDS)}")
+        raise UsageError(f"{text!r} is not KIND:NAME, such as cell:lstm; kinds are {', '.join(KINDS)}")
     return kind, name
 
 
 def check_plugin(kind: str, name: str, options: Mapping[str, Any] | None = None) -> Iterator[Outcome]:
-    """Yield what comes of each check of a registered plugin.
+    """Yield the outcome of each check of a registered plugin.
 
     Args:
         kind: ``cell``, ``tokenizer`` or ``optimizer``.
-        name: of the plugin.
-        options: of the plugin; its defaults without them.
+        name: the name of the plugin.
+        options: options of the plugin. Those that are not given have their defaults.
 
     Raises:
         UsageError: there is no such plugin, or it does not have these options.

@@ -1,4 +1,4 @@
-"""What an optimizer has to do."""
+"""The checks of optimizers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def builds_an_optimizer(optimizer: Optimizer) -> str:
 @checks("descends on a quadratic", "the sign of the update, and the default learning rate")
 def descends_on_a_quadratic(optimizer: Optimizer) -> str:
     best = np.inf
-    # A rate that suits clipped gradients of a network may be too large for a quadratic.
+    # A learning rate that is right for the clipped gradients of a network may be too large for a quadratic.
     for factor in (1.0, 0.1, 0.01):
         quadratic = _Quadratic(optimizer)
         before = quadratic.loss
@@ -61,7 +61,7 @@ def follows_the_schedule(optimizer: Optimizer) -> str:
         quadratic.step(factor * optimizer.spec.default_learning_rate)
         moved[factor] = sum(float(np.abs(after - b).sum()) for after, b in zip(quadratic.weights, before))
     demand(moved[1] > 0, "the first step does not move the weights")
-    # Where noise is part of the step, it goes by the root of the rate.
+    # If noise is part of the step, the step is proportional to the square root of the rate.
     for factor, least, most in ((2, 1.3, 3), (0.01, 0, 0.2)):
         ratio = moved[factor] / moved[1]
         problem = f"at {factor} times the learning rate the first step is {ratio:.3g} times as long"
@@ -117,7 +117,7 @@ def resumes(optimizer: Optimizer) -> str:
 
 
 class _Quadratic:
-    """Half of the sum of ``curvature * weight ** 2``, descended on by the optimizer."""
+    """A quadratic loss, half of the sum of ``curvature * weight ** 2``, and the optimizer that descends on it."""
 
     def __init__(self, optimizer: Optimizer, weights: list[np.ndarray] | None = None, clip_norm: float = 0.0) -> None:
         random = np.random.default_rng(1)

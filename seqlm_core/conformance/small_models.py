@@ -1,4 +1,4 @@
-"""Small models with a cell, and what the checks of cells compute with them."""
+"""Small models with a cell, and functions that the checks of cells use on them."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Cell = Component[CellSpec]
 VOCABULARY, EMBEDDING, HIDDEN = 7, 4, 5
 TIME, BATCH = 6, 3
 TOLERANCE = 1e-5
-"""Two ways to compute the same in float32 may differ by so much."""
+"""The largest difference between two ways to compute the same in float32."""
 ROUNDING = 1e-6
-"""The same computation may differ by so much, as MXNet rounds differently from one place in memory to another."""
+"""The largest difference between two calls of the same computation. Rounding depends on where arrays lie in memory."""
 
 
 def small_model(
     cell: Cell, layers: int = 1, embedding_size: int = EMBEDDING, hidden_size: int = HIDDEN
 ) -> LanguageNetwork:
-    """Return a model that is not where it begins: nothing is zero any more, so that it shows what is left out."""
+    """Return a model with moved weights. None is zero, so that it shows if the cell leaves out a parameter."""
     model = initial_model(cell, layers, embedding_size, hidden_size)
     random = np.random.default_rng(1)
     for parameter in unique_parameters(model).values():
@@ -42,7 +42,7 @@ def small_model(
 def initial_model(
     cell: Cell, layers: int = 1, embedding_size: int = EMBEDDING, hidden_size: int = HIDDEN, seed: int = 1
 ) -> LanguageNetwork:
-    """Return a model as it begins."""
+    """Return a model with its initial weights."""
     architecture = LanguageArchitecture(
         VOCABULARY, hidden_size, layers, embedding_size, cell.spec.bidirectional, tie_weights=False
     )
@@ -52,7 +52,7 @@ def initial_model(
 
 
 def some_tokens(time: int, batch: int) -> Any:
-    """Return token ids ``(time, batch)``, always the same ones."""
+    """Return token ids ``(time, batch)``, the same at every call."""
     return nd.array(np.random.default_rng(7).integers(0, VOCABULARY, (time, batch)), dtype="int32")
 
 
@@ -64,7 +64,7 @@ def with_another_token(tokens: np.ndarray, position: int) -> np.ndarray:
 
 
 def predictions_of(model: LanguageNetwork, tokens: np.ndarray) -> np.ndarray:
-    """Return log-probabilities ``(time, batch, vocabulary)`` with the context of both sides, where there are two."""
+    """Return log-probabilities ``(time, batch, vocabulary)``. Bidirectional models read the context on both sides."""
     read = nd.array(tokens, dtype="int32")
     left, _ = LeftReading(model, len(tokens) - 1)(read[:-1], model.begin_state(tokens.shape[1]))
     right = None
@@ -84,7 +84,7 @@ def loss_of(model: LanguageNetwork) -> Any:
     visible = nd.ones((TIME, BATCH, 1), dtype=model.dtype) if both else None
 
     def loss() -> Any:
-        mx.random.seed(1)  # for layers that draw from MXNet's random numbers in training
+        mx.random.seed(1)  # for layers that draw MXNet's random numbers in training
         with autograd.train_mode():
             states, backward_states = model.begin_state(BATCH), model.begin_backward_state(BATCH)
             losses, _ = graph(tokens[:-1], tokens[1:], states, None, following, backward_states, None, visible)
@@ -104,7 +104,7 @@ def runs_in_float64(cell: Cell) -> bool:
 
 
 def compared(found: Any, wanted: Any, problem: str) -> str:
-    """Return the largest difference of two arrays; raise :class:`CheckFailure` if it is too large."""
+    """Return the largest difference of two arrays in words. Raise :class:`CheckFailure` if it is too large."""
     arrays = [array.asnumpy() if hasattr(array, "asnumpy") else array for array in (found, wanted)]
     difference = float(np.abs(arrays[0] - arrays[1]).max())
     demand(difference < TOLERANCE, problem.format(f"{difference:.2g}"))

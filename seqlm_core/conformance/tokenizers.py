@@ -1,4 +1,4 @@
-"""What a tokenizer has to do."""
+"""The checks of tokenizers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ checks = Checks()
 
 
 @checks(
-    "cuts any text into tokens that joined are the text again, none of them empty",
+    "cuts any text into tokens, none of them empty, which joined are the text again",
     "tokenize and detokenize: white space, quotes, case, characters that are composed or were never seen",
 )
 def tokens_joined_are_the_text(tokenizer: TokenizerComponent) -> str:
@@ -57,13 +57,13 @@ def tokens_joined_are_the_text(tokenizer: TokenizerComponent) -> str:
         if not all(tokens):
             return f"tokenize({text!r}) returns an empty token: {tokens!r}"
         joined = built.detokenize(tokens)
-        return "" if joined == text else f"{text!r} becomes {tokens!r}, and that joined {joined!r}"
+        return "" if joined == text else f"{text!r} becomes {tokens!r}, which joined is {joined!r}"
 
     return _over_texts(problem)
 
 
 @checks(
-    "gives the same tokens in pieces as in the whole, wherever the pieces end",
+    "gives the same tokens for a text in pieces as for the whole text, wherever the pieces end",
     "last_cut(text): what may follow the position that it returns",
 )
 def pieces_have_the_tokens_of_the_whole(tokenizer: TokenizerComponent) -> str:
@@ -92,7 +92,7 @@ def long_texts_can_be_cut(tokenizer: TokenizerComponent) -> str:
     return ""
 
 
-@checks("does not care what is done with the tokens that it returned", "lists that are kept and handed out again")
+@checks("is not affected by changes to the list of tokens that it returned", "lists that are kept and returned again")
 def tokens_are_the_callers(tokenizer: TokenizerComponent) -> str:
     built = _build(tokenizer)
     first = built.tokenize("It isn't so.")
@@ -171,7 +171,7 @@ def joins_what_a_model_makes_up(tokenizer: TokenizerComponent) -> str:
 
 
 def _build(tokenizer: TokenizerComponent) -> Tokenizer:
-    """Return the tokenizer, having learnt what there is to learn."""
+    """Return the tokenizer. If it learns, it has learnt from :data:`TEXT`."""
     built: Tokenizer = tokenizer.spec.build(tokenizer.options)
     if isinstance(built, TrainableTokenizer):
         built.train(iter([TEXT]))
@@ -179,7 +179,7 @@ def _build(tokenizer: TokenizerComponent) -> Tokenizer:
 
 
 def _texts() -> Iterator[str]:
-    """Yield texts of all kinds, always the same ones."""
+    """Yield texts of all kinds, the same at every call."""
     yield from KNOWN_TEXTS
     random = generator(1, 0, "texts for tokenizers")
     everything = "".join(ALPHABETS)
@@ -190,9 +190,9 @@ def _texts() -> Iterator[str]:
 
 
 def _over_texts(problem: Callable[[str], str]) -> str:
-    """Demand that no text has a problem; the failure shows a text that is as short as can be found."""
+    """Demand that no text has a problem. The failure shows a text that is as short as possible."""
 
-    def told(text: str) -> str:
+    def found_in(text: str) -> str:
         try:
             return problem(text)
         except Exception as error:
@@ -200,15 +200,15 @@ def _over_texts(problem: Callable[[str], str]) -> str:
 
     texts = list(_texts())
     for text in texts:
-        found = told(text)
+        found = found_in(text)
         if found:
-            # One that cuts at random may not have the problem again.
-            raise CheckFailure(told(_shortened(text, told)) or found)
+            # A tokenizer that cuts at random may not have the problem again.
+            raise CheckFailure(found_in(_shortened(text, found_in)) or found)
     return f"{len(texts)} texts"
 
 
 def _shortened(text: str, problem: Callable[[str], str]) -> str:
-    """Return a text that has a problem too, and none if any one of its characters is left out."""
+    """Return a shorter text with a problem, from which no single character can be removed without solving it."""
     start = kept = 0
     while kept < len(text):
         start %= len(text)
@@ -221,7 +221,7 @@ def _shortened(text: str, problem: Callable[[str], str]) -> str:
 
 
 def _digest(name: str, options: dict[str, Any], files: list[str]) -> str:
-    """Return a digest of the tokens of all texts, with the plugins of some files."""
+    """Return a digest of the tokens of all texts, after loading the plugins in files."""
     from seqlm_core.plugins.files import load_plugin
     from seqlm_core.plugins.loading import installed_plugins
 

@@ -1,4 +1,4 @@
-"""Writes a package with one plugin that works: to be changed into the one that its author has in mind."""
+"""Writes a package with a working plugin, which its author then changes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ KINDS = ("cell", "tokenizer", "optimizer")
 
 
 def new_plugin(name: str, kind: str, parent: PathLike = ".") -> Path:
-    """Write a package that registers a plugin of that name, and return its directory, ``seqlm-NAME``.
+    """Write a package that registers a plugin, and return its directory, ``seqlm-NAME``.
 
     Args:
-        name: of the plugin.
+        name: the name of the plugin.
         kind: ``cell``, ``tokenizer`` or ``optimizer``.
-        parent: where the directory is made.
+        parent: the directory in which ``seqlm-NAME`` is made.
 
     Raises:
         UsageError: the name cannot be used or is taken, or the directory exists or cannot be written.
@@ -30,12 +30,12 @@ def new_plugin(name: str, kind: str, parent: PathLike = ".") -> Path:
         raise UsageError(f"no kind {kind!r}; there are: {', '.join(KINDS)}")
     if not NAME_PATTERN.fullmatch(name) or name[-1] in "-_":
         raise UsageError(
-            f"{name!r} is no name for a plugin: a lower-case letter first, then also digits, '-' and '_', but none of "
-            "these at the end"
+            f"{name!r} cannot be the name of a plugin: it must begin with a lower-case letter, go on with these, "
+            "digits, '-' and '_', and not end with '-' or '_'"
         )
     registry = next(registry for registry in installed_plugins().registries if registry.kind == kind)
     if name in registry.names():
-        raise UsageError(f"{kind} {name!r} is there already, from {registry.entry(name).source}; choose another name")
+        raise UsageError(f"{kind} {name!r} exists already, from {registry.entry(name).source}; choose another name")
     module = "seqlm_" + name.replace("-", "_")
     values = {
         "name": name,

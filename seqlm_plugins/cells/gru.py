@@ -1,7 +1,7 @@
 """The gated recurrent unit (Cho et al. 2014), its reset gate applied after the recurrent product.
 
-``r = s(W_r x + U_r h)``, ``z = s(W_z x + U_z h)``, ``n = tanh(W_n x + r * (U_n h))``, ``h' = (1 - z) n + z h``, each
-product with a bias of its own.
+``r = s(W_r x + U_r h)``, ``z = s(W_z x + U_z h)``, ``n = tanh(W_n x + r * (U_n h))``, ``h' = (1 - z) n + z h``. Each
+product has a bias of its own.
 """
 
 from __future__ import annotations

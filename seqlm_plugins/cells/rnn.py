@@ -10,7 +10,7 @@ import seqlm_core as seqlm
 
 @dataclasses.dataclass(frozen=True)
 class RNNOptions:
-    activation: Literal["tanh", "relu"] = seqlm.option("tanh", "What f is.")
+    activation: Literal["tanh", "relu"] = seqlm.option("tanh", "Activation function f.")
 
 
 def formula(options: RNNOptions) -> str:

@@ -1,4 +1,4 @@
-"""Adam (Kingma and Ba 2015), in the form with the bias corrections drawn into the learning rate."""
+"""Adam (Kingma and Ba 2015), in the form that applies the bias corrections to the learning rate."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import seqlm_core as seqlm
 
 @dataclasses.dataclass(frozen=True)
 class AdamOptions:
-    beta1: float = seqlm.option(0.9, "How slowly the mean of the gradient forgets.")
-    beta2: float = seqlm.option(0.999, "How slowly the mean square of the gradient forgets.")
-    epsilon: float = seqlm.option(1e-8, "Added to the root of the mean square.")
-    weight_decay: float = seqlm.option(0.0, "Share of each weight added to its gradient.")
+    beta1: float = seqlm.option(0.9, "Decay rate of the running mean of the gradient.")
+    beta2: float = seqlm.option(0.999, "Decay rate of the running mean square of the gradient.")
+    epsilon: float = seqlm.option(1e-8, "Added to the square root of the mean square.")
+    weight_decay: float = seqlm.option(0.0, "Multiple of each weight that is added to its gradient.")
 
     def __post_init__(self) -> None:
         for name in ("beta1", "beta2"):

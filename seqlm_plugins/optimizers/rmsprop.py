@@ -10,9 +10,9 @@ import seqlm_core as seqlm
 
 @dataclasses.dataclass(frozen=True)
 class RMSPropOptions:
-    decay: float = seqlm.option(0.95, "d, how slowly the mean square of the gradient forgets.")
-    epsilon: float = seqlm.option(1e-8, "Added to the mean square before its root is taken.")
-    weight_decay: float = seqlm.option(0.0, "Share of each weight added to its gradient.")
+    decay: float = seqlm.option(0.95, "Decay rate d of the running mean square of the gradient.")
+    epsilon: float = seqlm.option(1e-8, "Added to the mean square before the square root.")
+    weight_decay: float = seqlm.option(0.0, "Multiple of each weight that is added to its gradient.")
 
     def __post_init__(self) -> None:
         if not 0 < self.decay < 1:

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent, with momentum (Polyak 1964) or Nesterov's if wanted."""
+"""Stochastic gradient descent with momentum (Polyak 1964) or Nesterov's momentum."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import seqlm_core as seqlm
 
 @dataclasses.dataclass(frozen=True)
 class SGDOptions:
-    momentum: float = seqlm.option(0.9, "Share of the last update that is added to the next; 0 is none.")
-    nesterov: bool = seqlm.option(False, "Take the gradient where the momentum leads to.")
-    weight_decay: float = seqlm.option(0.0, "Share of each weight added to its gradient.")
+    momentum: float = seqlm.option(
+        0.9, "Multiple of the last update that is added to the next; 0 switches momentum off."
+    )
+    nesterov: bool = seqlm.option(False, "Use Nesterov's momentum.")
+    weight_decay: float = seqlm.option(0.0, "Multiple of each weight that is added to its gradient.")
 
     def __post_init__(self) -> None:
         if not 0 <= self.momentum < 1:

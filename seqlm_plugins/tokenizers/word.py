@@ -1,11 +1,11 @@
 """Words and punctuation marks, found by NLTK's tokenizer, which needs no downloaded data, or by Unicode's rules.
 
-NLTK knows English: it parts "don't" into "do" and "n't". A line of Chinese is one word to it, and punctuation marks of
-other alphabets stay on their words. Unicode's word boundaries (UAX #29) know all scripts: ideographs are words of their
-own, and so are the punctuation marks of every script. "don't" stays whole.
+NLTK's rules are made for English: they split "don't" into "do" and "n't". But they take a line of Chinese as one word,
+and do not split punctuation marks of other alphabets from words. Unicode's word boundaries (UAX #29) cover all scripts:
+each ideograph is a word, and so is each punctuation mark of any script. "don't" stays whole.
 
-A single space before a word belongs to that word's token; other white space, such as that between two paragraphs, is
-a token of its own. So the tokens, joined, are the text again.
+A single space before a word is part of the word's token. Other white space, such as that between two paragraphs, is a
+token of its own. So the tokens, joined, are the text again.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ import seqlm_core as seqlm
 
 logger = logging.getLogger("seqlm")
 
-# Where a text is split before its words are found: words with a space before them, and white space up to that space.
-# Longer pieces are no words; cutting them bounds the work.
+# A text is first split into pieces, in which words are then found: words with a space before them, and the white space
+# up to that space. Longer pieces are not words; they are cut to limit the work.
 PIECE = re.compile(r" ?\S{1,200}|\s{1,200}?(?= ?\S|\Z)|\s{1,200}")
 LAST_WORD_END = re.compile(r"(?<=\S)\s+\S*\Z")
 REMEMBERED_PIECES = 1 << 16
 LONGEST_REMEMBERED = 40
 
-# Letters of scripts without spaces between words, and punctuation marks beyond those of English texts. ¡ and ¿ are
-# among them; quotation marks, dashes and the like, which NLTK knows or which are rare, are not.
+# Letters of scripts without spaces between words, and punctuation marks that do not occur in English texts, such as ¡
+# and ¿. Quotation marks, dashes and the like are left out, since NLTK splits them off or they are rare.
 LEFT_ON_WORDS = (
     r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Yi}\p{Tibetan}\p{Line_Break=Complex_Context}"
     r"[\p{P}--[\x00-\x7f§«¶·»\u2000-\u206f]]]"
 )
 MOST_LEFT = 0.001
-"""Above this share of such characters a text is cut by Unicode's rules. A Spanish dialogue has twice as many."""
+"""A text with more than this share of them is cut by Unicode's rules. A Spanish dialogue has twice as many."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +46,8 @@ class WordOptions:
 
     boundaries: Literal["auto", "nltk", "unicode"] = seqlm.option(
         "auto",
-        "how words are found: nltk (for English), unicode (word boundaries of UAX #29), or auto: unicode where the "
-        "training text has letters or punctuation marks that nltk leaves uncut",
+        "how words are found: nltk (for English); unicode (word boundaries of UAX #29); or auto, which is unicode if "
+        "the training text has letters or punctuation marks that nltk does not split off",
     )
 
 
@@ -65,10 +65,10 @@ class WordTokenizer:
         """Choose how words are found."""
         self.boundaries = boundaries
         split = functools.partial(split_piece, {"nltk": nltk_starts, "unicode": unicode_starts}[boundaries])
-        # Most pieces of a text have occurred before.
+        # Most pieces of a text occurred earlier in it.
         remembered = functools.lru_cache(maxsize=REMEMBERED_PIECES)(split)
         self._tokens_of_piece: Callable[[str], tuple[str, ...]] = remembered
-        if boundaries == "unicode":  # not so of a script without spaces, and its pieces are long
+        if boundaries == "unicode":  # long pieces, of scripts without spaces, do not occur again
             self._tokens_of_piece = lambda piece: (remembered if len(piece) <= LONGEST_REMEMBERED else split)(piece)
 
     def tokenize(self, text: str) -> list[str]:
@@ -78,13 +78,13 @@ class WordTokenizer:
         return "".join(tokens)
 
     def last_cut(self, text: str) -> int:
-        # The first white space after a word begins a piece whatever follows, so the text may be cut before it.
+        # The first white space after a word always begins a piece, so the text may be cut before it.
         found = LAST_WORD_END.search(text)
         return found.start() if found else 0
 
 
 class ChoosingWordTokenizer(WordTokenizer):
-    """Learns from the training text which boundaries it needs; those of NLTK until then."""
+    """Learns from the training text which boundaries it needs. Before that, it uses those of NLTK."""
 
     def __init__(self) -> None:
         super().__init__("nltk")
@@ -106,12 +106,12 @@ class ChoosingWordTokenizer(WordTokenizer):
         return {"boundaries": self.boundaries}
 
     def restore(self, state: dict[str, Any]) -> None:
-        # A run of before there was a choice has none.
+        # Runs of versions without this choice have an empty state.
         self.cut_by(state.get("boundaries", "nltk"))
 
 
 def count_left_on_words(text: str) -> int:
-    """Return how many characters of a text NLTK leaves on its words."""
+    """Return how many characters of a text NLTK does not split from words, though they should be."""
     if text.isascii() or not any(map(is_left_on_words, set(text))):
         return 0
     return sum(count for character, count in collections.Counter(text).items() if is_left_on_words(character))
@@ -126,7 +126,7 @@ def is_left_on_words(character: str) -> bool:
 
 @functools.cache
 def nltk_tokenizer() -> Any:
-    # NLTK takes a moment to import, and listing the plugins does not need it.
+    # Importing NLTK takes a moment, and listing the plugins does not need it.
     from nltk.tokenize import NLTKWordTokenizer
 
     return NLTKWordTokenizer()
@@ -148,25 +148,25 @@ def nltk_starts(word: str) -> list[int]:
 
 
 def unicode_starts(word: str) -> list[int]:
-    """Return where parts of a word begin by Unicode's rules; its end is among them."""
+    """Return where parts of a word begin by Unicode's rules. The end of the word is among these positions."""
     return [boundary.start() for boundary in unicode_boundary().finditer(word)]
 
 
 def split_piece(starts_in: Callable[[str], list[int]], piece: str) -> tuple[str, ...]:
-    """Return the tokens of a piece that has no white space but for a space at its beginning.
+    """Return the tokens of a piece.
 
     Args:
-        starts_in: returns where tokens of a word begin.
-        piece: a word, or white space.
+        starts_in: a function that returns where the tokens of a word begin.
+        piece: a word, which may have one space before it; or white space.
     """
     word = piece.lstrip(" ")
     if not word.strip():
         return (piece,)
-    # Each token reaches to the start of the next, so that nothing between them is lost.
+    # Each token ends where the next one begins, so that nothing between them is lost.
     starts = sorted({0, len(word), *starts_in(word)})
     tokens = [word[start:end] for start, end in zip(starts, starts[1:])]
     tokens[0] = piece[: len(piece) - len(word)] + tokens[0]
-    return tuple(map(sys.intern, tokens))  # what is remembered of many pieces shares its tokens
+    return tuple(map(sys.intern, tokens))  # remembered pieces share the strings of equal tokens
 
 
 def build(options: WordOptions) -> WordTokenizer:

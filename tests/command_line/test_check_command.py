@@ -137,7 +137,7 @@ def test_a_check_that_failed_has_a_line_for_what_is_wrong_and_one_for_where_to_l
         out.splitlines()[2],
         f"            look at: {checks_of('tokenizer')[0].look_at}",
     ]
-    assert re.fullmatch(r" {12}'[A-Z]' becomes \['[a-z]'\], and that joined '[a-z]'", out.splitlines()[2])
+    assert re.fullmatch(r" {12}'[A-Z]' becomes \['[a-z]'\], which joined is '[a-z]'", out.splitlines()[2])
     assert len(out.splitlines()) == 4
     assert err.splitlines()[-1] == "seqlm: error: 1 checks failed"
 
@@ -199,8 +199,8 @@ def test_an_option_reaches_the_checks(seqlm, install, quick_checks):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["lstm"], "'lstm' is no KIND:NAME such as cell:lstm; kinds are cell, tokenizer, optimizer"),
-        (["unit:lstm"], "'unit:lstm' is no KIND:NAME such as cell:lstm; kinds are cell, tokenizer, optimizer"),
+        (["lstm"], "'lstm' is not KIND:NAME, such as cell:lstm; kinds are cell, tokenizer, optimizer"),
+        (["unit:lstm"], "'unit:lstm' is not KIND:NAME, such as cell:lstm; kinds are cell, tokenizer, optimizer"),
         (["cell:lsmt"], "no cell 'lsmt' (did you mean 'lstm'?); there are: "),
         (["tokenizer:lstm"], "no tokenizer 'lstm'"),
         (["tokenizer:letters", "cell:lsmt"], "no cell 'lsmt' (did you mean 'lstm'?)"),
@@ -261,7 +261,7 @@ def test_the_fixture_passes_a_right_plugin_and_fails_a_wrong_one_with_the_lines_
     first = checks_of("tokenizer")[0]
     shown = out[out.index("tokenizer:letters does not conform:") :].splitlines()
     assert shown[1] == f"  FAILED  {first.demand}"
-    assert re.fullmatch(r" {12}'[A-Z]' becomes \['[a-z]'\], and that joined '[a-z]'", shown[2])
+    assert re.fullmatch(r" {12}'[A-Z]' becomes \['[a-z]'\], which joined is '[a-z]'", shown[2])
     assert shown[3] == f"            look at: {first.look_at}"
     assert "Traceback" not in out
     assert "pytest.fail" not in out
@@ -285,7 +285,10 @@ def test_the_fixture_checks_what_the_running_program_registered(run_pytest):
 
 def test_the_fixture_is_listed_with_what_it_does(run_pytest):
     _, out = run_pytest("", "--fixtures", "-q")
-    assert "A function that fails the test, with a line for each check, unless a plugin passes them all." in out
+    assert (
+        "A function that fails the test unless a plugin passes all checks. The failure has a line for each check."
+        in out
+    )
 
 
 def test_where_the_fixture_is_not_used_it_costs_nothing_and_can_be_left_out(run_pytest):

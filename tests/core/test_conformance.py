@@ -356,4 +356,4 @@ def test_kind_and_name_are_parsed():
 def test_what_is_no_kind_and_name_is_refused(text):
     with pytest.raises(seqlm.UsageError) as caught:
         parse_plugin(text)
-    assert str(caught.value) == (f"{text!r} is no KIND:NAME such as cell:lstm; kinds are cell, tokenizer, optimizer")
+    assert str(caught.value) == (f"{text!r} is not KIND:NAME, such as cell:lstm; kinds are cell, tokenizer, optimizer")

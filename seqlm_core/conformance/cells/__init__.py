@@ -1,4 +1,4 @@
-"""What a recurrent cell has to do: the checks, in the order in which they are run."""
+"""The checks of cells, in the order in which they are run."""
 
 from seqlm_core.conformance.cells import computation, context, generation, layers, training
 from seqlm_core.conformance.check import Checks

@@ -1,4 +1,4 @@
-"""That graphs and gradients are those of the formula."""
+"""Checks that a cell's graphs and gradients are right."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def hybridized_equals_imperative(cell: Cell) -> str:
 
 @checks(
     "has gradients that agree with finite differences, for every parameter of 1 to 3 layers",
-    "operations of the layer whose gradient is not theirs (stop_gradient, custom operators), and unused parameters",
+    "operations of the layer with wrong gradients (stop_gradient, custom operators), and unused parameters",
 )
 def gradients_are_right(cell: Cell) -> str:
     largest = 0.0

@@ -1,4 +1,4 @@
-"""What each prediction has to depend on, and what not: the tokens before it, those after it, other rows."""
+"""Checks of what a prediction depends on (the tokens before it, or on both sides), and on what it must not depend."""
 
 from __future__ import annotations
 

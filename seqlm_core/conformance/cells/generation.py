@@ -1,4 +1,4 @@
-"""That a cell writes text as it was trained, by either way to generate, also from a run that is loaded again."""
+"""Checks that both ways to generate text agree with the trained model, also in a run that is loaded again."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ checks = Checks()
 
 
 @checks(
-    "predicts alike by the layer and by the NumPy step function",
+    "predicts the same with the layer and with the NumPy step function",
     "step(weights, inputs, states, options): compare it with the layer, formula by formula",
 )
 def both_ways_to_generate_agree(cell: Cell) -> str:
     if not cell.spec.has_step(cell.options):
-        return "no step function: text is generated through the layer, which is slower"
+        return "no step function: the layer generates text, which is slower"
     largest = 0.0
     for layers in (1, 2, 3):
         model = small_model(cell, layers=layers)
@@ -108,7 +108,7 @@ def native_drawing_agrees(cell: Cell) -> str:
 
 
 @checks(
-    "is kept by a run: loaded again it gives the same figures, and the same text by either way to generate",
+    "can be saved and loaded: a loaded run gives the same figures, and the same text with the layer as with the step",
     "what the layer computes with besides its inputs, states and parameters, such as numbers drawn in build",
 )
 def a_run_keeps_it(cell: Cell) -> str:
@@ -134,7 +134,7 @@ def a_run_keeps_it(cell: Cell) -> str:
 
 
 def _by_step(run: Any) -> Any:
-    """Return the run, generating by the cell's step, if there is one, even where it was found to be wrong."""
+    """Return the run. If the cell has a step, the run generates with it, even if the step was found to be wrong."""
     if run.cell.spec.has_step(run.cell.options):
         run.network = step_network(run.architecture, run.cell.spec, run.cell.options, run.weights)
     return run

@@ -1,4 +1,4 @@
-"""What the layers of a cell have to be: of the right shapes, and the same whenever they are built and called."""
+"""Checks of a cell's layers: their shapes, and that they are the same whenever they are built and called."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def layers_have_the_right_shapes(cell: Cell) -> str:
 
 
 @checks(
-    "is the same whenever it is built from the same seed",
+    "has the same weights whenever it is built from the same seed",
     "initializers that draw from NumPy's or Python's random numbers; MXNet's are seeded",
 )
 def the_seed_decides_the_weights(cell: Cell) -> str:
@@ -65,8 +65,8 @@ def the_seed_decides_the_weights(cell: Cell) -> str:
 
 
 @checks(
-    "gives the same figures at every call: it is not in training mode, and nothing drops out, while figures are taken",
-    "dropout that does not go by MXNet's training mode, such as F.Dropout with mode='always', and other random numbers",
+    "gives the same figures at every call: while figures are computed, nothing is drawn and nothing drops out",
+    "dropout outside of MXNet's training mode, such as F.Dropout with mode='always', and other random numbers",
 )
 def figures_repeat(cell: Cell) -> str:
     model = small_model(cell, layers=2)
@@ -93,6 +93,6 @@ def figures_repeat(cell: Cell) -> str:
         demand(
             moved < ROUNDING,
             f"outputs of {name} differ by {moved:.2g} from call to call: something is drawn, or drops out, while "
-            "figures are taken",
+            "figures are computed",
         )
     return ""
