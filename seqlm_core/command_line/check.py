@@ -17,14 +17,14 @@ from seqlm_core.errors import SeqlmError, UsageError
 @click.argument("plugins", metavar="[KIND:NAME]...", nargs=-1)
 @click.option(
     "--option", "options", metavar="NAME=VALUE", multiple=True,
-    help="Option of the plugin, if only one is checked. May be given several times.",
+    help="Option of the plugin; only if a single plugin is checked. May be given several times.",
 )  # fmt: skip
 @plugin_option
 def check_command(plugins: tuple[str, ...], options: tuple[str, ...], plugin_files: tuple[str, ...]) -> None:
     """Check that plugins do what cells, tokenizers and optimizers have to do.
 
-    KIND is cell, tokenizer or optimizer. Without any, the plugins in the files of --plugin are checked; without such
-    files, all that do not come with seqlm.
+    KIND is cell, tokenizer or optimizer, and NAME is the name of the plugin. Without KIND:NAME the command checks the
+    plugins in the files of --plugin; without --plugin, it checks all plugins that are not part of seqlm.
     """
     import seqlm_core as seqlm
     from seqlm_core.conformance.kinds import check_plugin, parse_plugin

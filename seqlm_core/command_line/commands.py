@@ -6,6 +6,7 @@ import click
 
 from seqlm_core.command_line.check import check_command
 from seqlm_core.command_line.evaluate import evaluate_command
+from seqlm_core.command_line.help import HELP_OPTIONS, GroupOfCommands
 from seqlm_core.command_line.infill import infill_command
 from seqlm_core.command_line.new_plugin import new_plugin_command
 from seqlm_core.command_line.plugins import plugins_command
@@ -16,17 +17,17 @@ from seqlm_core.command_line.train import train_command
 from seqlm_core.version import __version__
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
+@click.group(cls=GroupOfCommands, context_settings=HELP_OPTIONS, invoke_without_command=True)
 @click.version_option(__version__, prog_name="seqlm")
 @click.option(
     "--traceback",
     "with_traceback",
     is_flag=True,
-    help="Before an error, show the lines of code that led to it; of use to who writes a plugin.",
+    help="Show the Python traceback of an error, for authors of plugins.",
 )
 @click.pass_context
 def cli(context: click.Context, with_traceback: bool) -> None:
-    """Train recurrent models of sequences: language models that write text, and taggers."""
+    """Train recurrent models of sequences: language models that write text, and models that label tokens."""
     if with_traceback:
         context.ensure_object(list).append(True)
     if context.invoked_subcommand is None:

@@ -25,11 +25,16 @@ LABELS = {
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--encoding", default="utf-8", show_default=True, metavar="TEXT", help="Encoding of the files.")
 @plugin_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: an object for one file, a list for several.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON: an object for one file, a list of objects for several files."
+)
 def evaluate_command(
     run: str, files: tuple[str, ...], encoding: str, plugin_files: tuple[str, ...], as_json: bool
 ) -> None:
-    """Print how well RUN, the directory of a training, predicts each FILE."""
+    """Print how well a language model predicts files.
+
+    RUN is the directory of a training. There are figures for each FILE; - is standard input.
+    """
     import seqlm_core as seqlm
 
     load_plugin_files(plugin_files)

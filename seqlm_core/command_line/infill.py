@@ -24,15 +24,17 @@ if TYPE_CHECKING:
 @click.command("infill")
 @click.argument("run", metavar="RUN")
 @click.argument("text", metavar="TEXT")
-@click.option("--gap", type=int, default=1, show_default=True, metavar="N", help="Tokens that each mark stands for.")
-@click.option("--mark", default=DEFAULT_MARK, show_default=True, metavar="TEXT", help="What marks a gap in TEXT.")
+@click.option(
+    "--gap", type=int, default=1, show_default=True, metavar="N", help="Number of tokens that each mark stands for."
+)
+@click.option("--mark", default=DEFAULT_MARK, show_default=True, metavar="TEXT", help="Text that marks a gap in TEXT.")
 @click.option(
     "--count",
     type=int,
     default=1,
     show_default=True,
     metavar="N",
-    help=f"Fillings to print, if there are so many; at temperature 0 at most {WIDEST_BEAM}.",
+    help=f"Number of results to print; fewer if fewer are found. At temperature 0 at most {WIDEST_BEAM}.",
 )
 @click.option(
     "--sweeps",
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     default=DEFAULT_SWEEPS,
     show_default=True,
     metavar="N",
-    help=f"How often each missing token is drawn anew, at most {MOST_SWEEPS}.",
+    help=f"Number of times that each missing token is drawn again; at most {MOST_SWEEPS}.",
 )
 @setting_option(
     DecodingRules,
@@ -53,10 +55,10 @@ if TYPE_CHECKING:
     "--seed",
     type=int,
     metavar="N",
-    help="The same seed gives the same fillings.  [default: random; 0 at temperature 0]",
+    help="Seed of the random numbers: the same seed gives the same results.  [default: random; 0 at temperature 0]",
 )
 @plugin_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: texts, fillings, and log-probabilities in nats.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: texts, fillings and log-probabilities in nats.")
 def infill_command(
     run: str,
     text: str,
@@ -69,7 +71,10 @@ def infill_command(
     plugin_files: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Print TEXT with its gaps filled by RUN, the directory of a training with a bidirectional cell."""
+    """Fill the gaps in a text with a bidirectional language model.
+
+    RUN is the directory of a training with a bidirectional cell. TEXT has a mark in the place of each gap.
+    """
     import seqlm_core as seqlm
 
     if seed is None:

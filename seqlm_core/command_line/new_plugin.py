@@ -11,19 +11,19 @@ from seqlm_core.new_plugin.package import KINDS, new_plugin
 
 @click.command("new-plugin")
 @click.argument("name", metavar="NAME")
-@click.option("--kind", type=click.Choice(KINDS), required=True, help="What the plugin adds.")
+@click.option("--kind", type=click.Choice(KINDS), required=True, help="Kind of the plugin.")
 @click.option(
     "--directory",
     "parent",
     default=".",
     show_default=True,
     metavar="DIRECTORY",
-    help="Where the package's folder is made.",
+    help="Directory in which to create the package's folder.",
 )
 def new_plugin_command(name: str, kind: str, parent: str) -> None:
-    """Write a package with a plugin called NAME that works, to be changed into another.
+    """Create a package with a working plugin, as a starting point for your own.
 
-    It has a module, a test, a README and what pip needs, and registers NAME.
+    NAME is the name of the plugin. The package contains a module, a test, a README and a pyproject.toml for pip.
     """
     written = new_plugin(name, kind, parent)
     module = written / f"seqlm_{name.replace('-', '_')}.py"

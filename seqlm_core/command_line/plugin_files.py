@@ -16,7 +16,7 @@ plugin_option = click.option(
     "plugin_files",
     metavar="FILE",
     multiple=True,
-    help="Use the plugin in this Python file, which need not be installed. May be given several times.",
+    help="Load a plugin from this Python file; it does not have to be installed. May be given several times.",
 )
 
 

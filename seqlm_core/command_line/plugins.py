@@ -13,9 +13,9 @@ from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_optio
 
 @click.command("plugins")
 @plugin_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the options of each plugin.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, including the options of each plugin.")
 def plugins_command(plugin_files: tuple[str, ...], as_json: bool) -> None:
-    """List the cells, tokenizers and optimizers that are installed, and the plugins that are broken."""
+    """List the installed cells, tokenizers and optimizers, and the broken plugins."""
     import seqlm_core as seqlm
 
     silence_broken_plugins()  # what is broken is part of the answer here

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any, Callable
 
 import click
+
+from seqlm_core.command_line.plugin_files import plugin_flags
 
 logger = logging.getLogger("seqlm")
 
@@ -28,6 +31,29 @@ def printed_if_possible() -> Iterator[None]:
         pass  # whoever read it has had enough
     except OSError as error:
         logger.warning("the training is done and saved, but its report cannot be printed: %s", error.strerror)
+
+
+def print_best_epoch(
+    run: Any, figures: Callable[[Any, dict[str, Any]], Iterable[tuple[str, str]]], use: str | None
+) -> None:
+    """Print the figures of a run's best epoch, where the run is, and the command that uses it.
+
+    Args:
+        run: that was trained.
+        figures: returns names and texts of the figures of a record of its history.
+        use: the command with what it is for, without the plugins that it needs; None if there is no such command.
+    """
+    epochs = [record for record in run.history() if record["kind"] == "epoch"]
+    best = next((record for record in reversed(epochs) if record["best"]), None)
+    if best is None:  # interrupted before there was any epoch, and resumed to no more
+        return
+    click.echo(f"best epoch   {epochs_in_words(best['epoch'])} of {epochs_in_words(epochs[-1]['epoch'])}")
+    for name, text in figures(run, best):
+        click.echo(f"{name:<12} {text}")
+    click.echo(f"time         {epochs[-1]['seconds']:.1f} s")
+    click.echo(f"run          {run.path}")
+    if use is not None:
+        click.echo(use + plugin_flags(run.config["plugins"]))
 
 
 def epochs_in_words(epochs: float) -> str:

@@ -31,11 +31,11 @@ KEPT_IN_MEMORY = 1 << 22
 
 @click.command("sample")
 @click.argument("run", metavar="RUN")
-@click.option("--prompt", metavar="TEXT", help="Text to continue; it is printed first.  [default: none]")
+@click.option("--prompt", metavar="TEXT", help="Text to continue. It is printed first.  [default: none]")
 @click.option(
     "--prompt-file",
     metavar="FILE",
-    help="The same from a file; - is standard input. One line feed at its end is left out.",
+    help="Read the prompt from this file, without a line feed at its end; - is standard input.",
 )
 @click.option("--encoding", default="utf-8", show_default=True, metavar="TEXT", help="Encoding of the prompt file.")
 @click.option(
@@ -44,11 +44,9 @@ KEPT_IN_MEMORY = 1 << 22
     default=DEFAULT_LENGTH,
     show_default=True,
     metavar="N",
-    help=f"The most tokens to add; with a beam at most {LONGEST_OF_BEAM}.",
+    help=f"Largest number of tokens to add; with --beam at most {LONGEST_OF_BEAM}.",
 )
-@click.option(
-    "--count", type=int, default=1, show_default=True, metavar="N", help="Texts to sample, each after the prompt."
-)
+@click.option("--count", type=int, default=1, show_default=True, metavar="N", help="Number of texts to sample.")
 @setting_options(DecodingRules)
 @click.option(
     "--beam",
@@ -56,18 +54,22 @@ KEPT_IN_MEMORY = 1 << 22
     default=0,
     show_default=True,
     metavar="N",
-    help=f"Search for the most probable texts with a beam of this width, at most {WIDEST_BEAM}, instead of drawing; 0 "
-    "draws.",
+    help=f"Search for the most probable texts with a beam of width N, at most {WIDEST_BEAM}. 0 draws texts at random.",
 )
-@click.option("--stop", multiple=True, metavar="TEXT", help="End before this text. May be given several times.")
-@click.option("--seed", type=int, metavar="N", help="The same seed gives the same texts.  [default: random]")
+@click.option("--stop", multiple=True, metavar="TEXT", help="Stop before this text. May be given several times.")
+@click.option(
+    "--seed",
+    type=int,
+    metavar="N",
+    help="Seed of the random numbers: the same seed gives the same texts.  [default: random]",
+)
 @click.option(
     "--stream/--no-stream",
     default=None,
-    help="Print a text piece by piece, each as soon as it is drawn.  [default: on a terminal, for one text]",
+    help="Print the text piece by piece while it is drawn.  [default: --stream for a single text on a terminal]",
 )
 @plugin_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: texts, tokens, and log-probabilities in nats.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: texts, tokens and log-probabilities in nats.")
 @click.pass_context
 def sample_command(
     context: click.Context,
@@ -85,7 +87,10 @@ def sample_command(
     as_json: bool,
     **rules: Any,
 ) -> None:
-    """Print texts sampled from RUN, the directory of a training."""
+    """Print texts that a language model writes.
+
+    RUN is the directory of a training.
+    """
     import seqlm_core as seqlm
 
     if stream and (as_json or beam or count != 1):

@@ -18,17 +18,18 @@ from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_optio
     type=click.Choice(["token", "line"]),
     default="line",
     show_default=True,
-    help="What to print the surprisal of.",
+    help="Unit of text to print the surprisal of.",
 )
 @click.option("--encoding", default="utf-8", show_default=True, metavar="TEXT", help="Encoding of the files.")
 @plugin_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, an object on each line.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: an object on each line.")
 def score_command(
     run: str, files: tuple[str, ...], per: str, encoding: str, plugin_files: tuple[str, ...], as_json: bool
 ) -> None:
-    """Print how surprising each line or token of each FILE is to RUN, the directory of a training.
+    """Print how surprising each line or token of a file is to a language model.
 
-    The surprisal is in bits: minus the binary logarithm of the probability, reading from left to right.
+    RUN is the directory of a training. The surprisal of a token is minus the binary logarithm of its probability after
+    the tokens before it, in bits; the surprisal of a line is the sum over its tokens.
     """
     import seqlm_core as seqlm
     from seqlm_core.reading.sources import check_texts

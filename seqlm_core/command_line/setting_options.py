@@ -8,6 +8,7 @@ from typing import Any, Callable
 import click
 
 from seqlm_core.command_line.assignments import parse_assignments
+from seqlm_core.command_line.help import GroupedOption
 from seqlm_core.settings.fields import setting_types
 
 
@@ -50,7 +51,8 @@ def flag_of(setting: str) -> str:
 def setting_option(kind: type[Any], name: str, **changes: Any) -> Callable[[Any], Any]:
     """Return a decorator that gives a command the option for one setting, with ``changes`` of what click is told."""
     field = next(field for field in dataclasses.fields(kind) if field.name == name)
-    return click.option(flag_of(name), name, **{**_facts(field, setting_types(kind)[name]), **changes})
+    told = {**_facts(field, setting_types(kind)[name]), **changes}
+    return click.option(flag_of(name), name, cls=GroupedOption, group=field.metadata.get("group"), **told)
 
 
 def _facts(field: dataclasses.Field[Any], kind: type) -> dict[str, Any]:

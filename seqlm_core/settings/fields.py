@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 from seqlm_core.errors import SettingError, UsageError
 from seqlm_core.settings.limits import check_limits, check_type
 
+GROUPS = ("text", "model", "training", "output", "advanced")
+"""The groups of the options of a training, in the order in which help shows them."""
+
 KindT = TypeVar("KindT")
 
 _TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool, "dict": dict}
@@ -20,10 +23,11 @@ def setting(default: Any, help: str, **facts: Any) -> Any:
     Args:
         default: its default.
         help: what it is, as the command line shows it.
-        facts: the limits ``minimum``, ``maximum``, ``above``, ``below`` and ``choices``; ``shapes_model``, whether a
-            model that begins with the weights of a run takes it from that run; ``changeable``, whether it may change
-            when a run is resumed: True, or ``UNDER_A_CONSTANT_SCHEDULE``; ``tokens_only``, whether a model of values
-            has no use for it; ``needs``, the setting without which it has no use.
+        facts: ``group``, one of :data:`GROUPS`; the limits ``minimum``, ``maximum``, ``above``, ``below`` and
+            ``choices``; ``shapes_model``, whether a model that begins with the weights of a run takes it from that run;
+            ``changeable``, whether it may change when a run is resumed: True, or ``UNDER_A_CONSTANT_SCHEDULE``;
+            ``tokens_only``, whether a model of values has no use for it; ``needs``, the setting without which it has no
+            use.
     """
     if default == {}:
         return dataclasses.field(default_factory=dict, metadata={"help": help, **facts})

@@ -23,81 +23,125 @@ SettingsT = TypeVar("SettingsT", bound="TrainingSettings")
 
 UNDER_A_CONSTANT_SCHEDULE = "under a constant schedule"
 
+# Help texts of settings that have another default in each class.
+DROPOUT = "Share of the embeddings and of each layer's outputs that is set to 0 in training."
+MIN_COUNT = "Keep only tokens in the vocabulary that occur at least N times."
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings:
     """What a user can set of any training. ``None`` means: chosen as the help text says."""
 
-    cell: str | None = setting(None, "Recurrent cell, one of those that 'seqlm plugins' lists.", shapes_model=True)
-    optimizer: str = setting("adam", "Optimizer that updates the weights.")
-    cell_options: dict[str, Any] = setting({}, "Option of the cell.", shapes_model=True)
-    optimizer_options: dict[str, Any] = setting({}, "Option of the optimizer.")
+    cell: str | None = setting(
+        None, "Name of the recurrent cell; 'seqlm plugins' lists them.", group="model", shapes_model=True
+    )
+    optimizer: str = setting("adam", "Name of the optimizer; 'seqlm plugins' lists them.", group="training")
+    cell_options: dict[str, Any] = setting({}, "Option of the cell.", group="model", shapes_model=True)
+    optimizer_options: dict[str, Any] = setting({}, "Option of the optimizer.", group="training")
 
     hidden_size: int = setting(
-        256, "Units in each layer and direction.", minimum=1, maximum=LARGEST_SIZE, shapes_model=True
+        256,
+        "Number of units in each layer and direction.",
+        group="model",
+        minimum=1,
+        maximum=LARGEST_SIZE,
+        shapes_model=True,
     )
-    layers: int = setting(1, "Recurrent layers.", minimum=1, maximum=100, shapes_model=True)
+    layers: int = setting(1, "Number of recurrent layers.", group="model", minimum=1, maximum=100, shapes_model=True)
     embedding_size: int | None = setting(
         None,
-        "Size of token embeddings; 0 reads tokens one-hot.  [default: 0 up to 32 different tokens; above that "
-        "the smaller of the hidden size and their number]",
+        "Size of the token embeddings. 0 uses one-hot vectors instead.  [default: 0 if there are at most 32 different "
+        "tokens; otherwise the hidden size or the number of tokens, whichever is smaller]",
+        group="model",
         minimum=0,
         maximum=LARGEST_SIZE,
         shapes_model=True,
         tokens_only=True,
     )
-    dropout: float | None = setting(
-        None, "Share of the embeddings and of each layer's outputs dropped in training.", minimum=0, below=1
-    )
+    dropout: float | None = setting(None, DROPOUT, group="model", minimum=0, below=1)
 
-    batch_size: int = setting(32, "Windows read side by side.", minimum=1, maximum=LARGEST_SIZE)
-    epochs: int = setting(40, "Passes over the training text.", minimum=1, changeable=UNDER_A_CONSTANT_SCHEDULE)
+    batch_size: int = setting(32, "Number of windows in a batch.", group="training", minimum=1, maximum=LARGEST_SIZE)
+    epochs: int = setting(
+        40,
+        "Number of passes over the training text.",
+        group="training",
+        minimum=1,
+        changeable=UNDER_A_CONSTANT_SCHEDULE,
+    )
     max_steps: int | None = setting(
-        None, "Stop after this many steps.", minimum=1, changeable=UNDER_A_CONSTANT_SCHEDULE
+        None,
+        "Stop after N steps.  [default: no limit]",
+        group="training",
+        minimum=1,
+        changeable=UNDER_A_CONSTANT_SCHEDULE,
     )
     learning_rate: float | None = setting(
-        None, "Learning rate at its highest.  [default: as the optimizer suggests]", above=0
+        None, "Highest learning rate.  [default: the optimizer's suggestion]", group="training", above=0
     )
     schedule: str = setting(
         "cosine",
-        "How the learning rate goes: constant; cosine, falling to a twentieth at the end; or step, "
-        "divided by 10 after half and again after three quarters of the training.",
+        "How the learning rate changes. 'constant' keeps it; 'cosine' lowers it to a twentieth by the end; 'step' "
+        "divides it by 10 after half and again after three quarters of the training.",
+        group="training",
         choices=tuple(SCHEDULES),
     )
-    warmup: int = setting(50, "Steps over which the learning rate rises from 0.", minimum=0)
-    clip_norm: float = setting(1.0, "Largest norm of the gradient; 0 does not clip.", minimum=0)
+    warmup: int = setting(50, "Raise the learning rate from 0 in the first N steps.", group="training", minimum=0)
+    clip_norm: float = setting(
+        1.0,
+        "Scale the gradient down if its norm is above X. 0 disables clipping.",
+        group="advanced",
+        minimum=0,
+    )
     patience: int = setting(
         0,
-        "Stop after this many epochs without a better validation loss (training loss, if nothing is kept for "
-        "validation); 0 never does.",
+        "Stop after N epochs without a better validation loss, or without a better training loss if there is no "
+        "validation. 0 disables this.",
+        group="training",
         minimum=0,
     )
 
-    min_count: int | None = setting(
-        None,
-        "Fewest occurrences that give a token a place in the vocabulary.",
-        minimum=1,
+    min_count: int | None = setting(None, MIN_COUNT, group="text", minimum=1, shapes_model=True, tokens_only=True)
+    max_vocabulary: int = setting(
+        0,
+        "Keep only the N most frequent tokens in the vocabulary. 0 sets no limit.",
+        group="text",
+        minimum=0,
         shapes_model=True,
         tokens_only=True,
     )
-    max_vocabulary: int = setting(
-        0, "Most tokens in the vocabulary; 0 sets no limit.", minimum=0, shapes_model=True, tokens_only=True
+    validation_fraction: float = setting(
+        0.1,
+        "Share of the text, taken from its end, that is kept for validation. 0 keeps nothing.",
+        group="text",
+        minimum=0,
+        below=1,
     )
-    validation_fraction: float = setting(0.1, "Share of the text, at its end, kept for validation.", minimum=0, below=1)
 
-    seed: int = setting(1, "Seed of everything random.", minimum=0)
+    seed: int = setting(1, "Seed of all random numbers.", group="training", minimum=0)
     detect_anomaly: bool = setting(
-        False, "Look at every step, which takes time, and name the layer where a number first is not finite."
+        False,
+        "Check the numbers in every step, and name the first layer with a number that is not finite. This slows the "
+        "training down.",
+        group="advanced",
     )
-    device: str = setting("auto", "Where to compute: auto, cpu, gpu or gpu:N.")
+    device: str = setting(
+        "auto",
+        "Device to compute on: 'cpu', 'gpu', 'gpu:N' for GPU number N, or 'auto' for a GPU if there is one.",
+        group="advanced",
+    )
     checkpoint_every: str = setting(
         "epoch",
-        "When to save what resuming needs, besides the end: epoch; a number of steps, such as 100; or minutes, such as "
-        "10m.",
+        "When to save a checkpoint: 'epoch', a number of steps such as 100, or minutes such as 10m. There is always "
+        "one at the end.",
+        group="output",
         changeable=True,
     )
     log_every: int = setting(
-        50, "Steps between two reports of the training loss; 0 is never.", minimum=0, changeable=True
+        50,
+        "Report the training loss every N steps. 0 disables reports.",
+        group="output",
+        minimum=0,
+        changeable=True,
     )
 
     def __post_init__(self) -> None:
@@ -123,37 +167,54 @@ class TrainingSettings:
 class LanguageSettings(TrainingSettings):
     """Everything that a user can set of the training of a language model."""
 
-    cell: str = setting("lstm", "Recurrent cell, one of those that 'seqlm plugins' lists.", shapes_model=True)
-    dropout: float = setting(
-        0.3, "Share of the embeddings and of each layer's outputs dropped in training.", minimum=0, below=1
+    cell: str = setting(
+        "lstm", "Name of the recurrent cell; 'seqlm plugins' lists them.", group="model", shapes_model=True
     )
-    tokenizer: str = setting("char", "Tokenizer that cuts the text.", shapes_model=True)
-    tokenizer_options: dict[str, Any] = setting({}, "Option of the tokenizer.", shapes_model=True)
-    tie_weights: bool = setting(False, "Use the embeddings as the output weights too.", shapes_model=True)
+    dropout: float = setting(0.3, DROPOUT, group="model", minimum=0, below=1)
+    tokenizer: str = setting(
+        "char",
+        "Name of the tokenizer, which splits the text into tokens; 'seqlm plugins' lists them.",
+        group="text",
+        shapes_model=True,
+    )
+    tokenizer_options: dict[str, Any] = setting({}, "Option of the tokenizer.", group="text", shapes_model=True)
+    tie_weights: bool = setting(
+        False, "Use the token embeddings as the output weights too.", group="model", shapes_model=True
+    )
     hide_right_context: float = setting(
         0.5,
-        "Bidirectional cells: share of the predictions trained without the text that follows.",
+        "Share of the predictions for which a bidirectional model is trained without the text to their right.",
+        group="advanced",
         minimum=0,
         maximum=1,
     )
-    sequence_length: int = setting(50, "Tokens in a training window.", minimum=1, maximum=LARGEST_SIZE)
+    sequence_length: int = setting(
+        50, "Number of tokens in a training window.", group="training", minimum=1, maximum=LARGEST_SIZE
+    )
     reset_probability: float = setting(
         0.01,
-        "Chance of a window to begin with a fresh state instead of that of the window before, so that the model "
-        "also learns to begin a text.",
+        "Probability that a window starts with a fresh state, not with the state of the window before it. This teaches "
+        "the model to begin a text.",
+        group="advanced",
         minimum=0,
         maximum=1,
     )
     min_count: int | None = setting(
         None,
-        "Fewest occurrences that give a token a place in the vocabulary.  [default: as the tokenizer suggests, 1 for "
-        "char and 2 for word]",
+        MIN_COUNT + "  [default: the tokenizer's suggestion: 1 for char, 2 for word]",
+        group="text",
         minimum=1,
         shapes_model=True,
         tokens_only=True,
     )
-    encoding: str = setting("utf-8", "Encoding of the text.")
-    sample_every: int = setting(250, "Steps between two samples of text; 0 is never.", minimum=0, changeable=True)
+    encoding: str = setting("utf-8", "Encoding of the text.", group="text")
+    sample_every: int = setting(
+        250,
+        "Show a sample of the model's text every N steps. 0 disables samples.",
+        group="output",
+        minimum=0,
+        changeable=True,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -171,43 +232,59 @@ class SequenceSettings(TrainingSettings):
 
     cell: str | None = setting(
         None,
-        "Recurrent cell, one of those that 'seqlm plugins' lists.  [default: bilstm; lstm where values are predicted]",
+        "Name of the recurrent cell; 'seqlm plugins' lists them.  [default: bilstm; lstm if values are predicted]",
+        group="model",
         shapes_model=True,
     )
     hidden_size: int = setting(
-        128, "Units in each layer and direction.", minimum=1, maximum=LARGEST_SIZE, shapes_model=True
+        128,
+        "Number of units in each layer and direction.",
+        group="model",
+        minimum=1,
+        maximum=LARGEST_SIZE,
+        shapes_model=True,
     )
     dropout: float | None = setting(
-        None,
-        "Share of the embeddings and of each layer's outputs dropped in training.  [default: 0.3; 0 where values are "
-        "predicted]",
-        minimum=0,
-        below=1,
+        None, DROPOUT + "  [default: 0.3; 0 if values are predicted]", group="model", minimum=0, below=1
     )
-    batch_size: int = setting(32, "Sequences read side by side.", minimum=1, maximum=LARGEST_SIZE)
-    epochs: int = setting(20, "Passes over the training sequences.", minimum=1, changeable=UNDER_A_CONSTANT_SCHEDULE)
+    batch_size: int = setting(32, "Number of sequences in a batch.", group="training", minimum=1, maximum=LARGEST_SIZE)
+    epochs: int = setting(
+        20,
+        "Number of passes over the training sequences.",
+        group="training",
+        minimum=1,
+        changeable=UNDER_A_CONSTANT_SCHEDULE,
+    )
     min_count: int = setting(
         2,
-        "Fewest occurrences that give a token a place in the vocabulary; with 1 nothing is learnt of unknown tokens.",
+        MIN_COUNT + " With 1 the model learns nothing about unknown tokens.",
+        group="text",
         minimum=1,
         shapes_model=True,
         tokens_only=True,
     )
     validation_fraction: float = setting(
-        0.1, "Share of the sequences, drawn at random, kept for validation.", minimum=0, below=1
+        0.1,
+        "Share of the sequences, drawn at random, that is kept for validation. 0 keeps nothing.",
+        group="text",
+        minimum=0,
+        below=1,
     )
     char_cell: str | None = setting(
         None,
-        "Also read the characters of each token, with this recurrent cell.  [default: tokens are read whole]",
+        "Name of a recurrent cell that also reads the characters of each token.  [default: none; tokens are read as a "
+        "whole]",
+        group="model",
         shapes_model=True,
         tokens_only=True,
     )
     char_cell_options: dict[str, Any] = setting(
-        {}, "Option of the character cell.", shapes_model=True, tokens_only=True, needs="char_cell"
+        {}, "Option of the character cell.", group="model", shapes_model=True, tokens_only=True, needs="char_cell"
     )
     char_hidden_size: int = setting(
         32,
-        "Units of the character cell in each direction, and size of its embeddings.",
+        "Number of units of the character cell in each direction, and size of the character embeddings.",
+        group="model",
         minimum=1,
         maximum=LARGEST_SIZE,
         shapes_model=True,

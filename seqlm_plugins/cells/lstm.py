@@ -13,7 +13,7 @@ import seqlm_core as seqlm
 
 @dataclasses.dataclass(frozen=True)
 class LSTMOptions:
-    forget_bias: float = seqlm.option(1.0, "Initial bias of the forget gate; 1 helps to remember from the start.")
+    forget_bias: float = seqlm.option(1.0, "Initial bias of the forget gate. With 1 the cell remembers from the start.")
 
 
 def build(input_size: int, hidden_size: int, options: LSTMOptions) -> Any:

@@ -14,7 +14,7 @@ import pytest
 from tagging import TINY, as_text, done, give_standard_input, run_cli, toy_sequences, write
 
 import seqlm_core as seqlm
-from seqlm_core.command_line import tag
+from seqlm_core.command_line import tag_apply
 from seqlm_core.training.tasks.sequences import SequenceLearning
 
 COMMAND = [sys.executable, "-m", "seqlm_core.command_line.main"]
@@ -190,7 +190,7 @@ def test_a_run_begins_with_labels_vocabulary_and_sizes_of_another(capsys, tmp_pa
     ],
 )
 def test_what_apply_prints_is_the_file_with_a_column_of_labels(layout, column, capsys, tmp_path, monkeypatch, tagger):
-    monkeypatch.setattr(tag, "SEQUENCES_AT_A_TIME", 7)
+    monkeypatch.setattr(tag_apply, "SEQUENCES_AT_A_TIME", 7)
     path = write(tmp_path / "file", as_text(NEW, **layout))
     printed, told = done(capsys, "tag", "apply", tagger.path, path, "--token-column", column)
     assert told == ""
@@ -218,7 +218,7 @@ def test_apply_reads_standard_input_and_several_files(capsys, monkeypatch, files
 
 
 def test_apply_prints_before_it_has_read_all(capsys, tmp_path, monkeypatch, tagger):
-    monkeypatch.setattr(tag, "SEQUENCES_AT_A_TIME", 2)
+    monkeypatch.setattr(tag_apply, "SEQUENCES_AT_A_TIME", 2)
     path = write(tmp_path / "file", "Ada x\n\nin x\n\nRome\n")
     code, printed, err = run_cli(capsys, "tag", "apply", tagger.path, path)
     assert (code, printed.count("\n")) == (1, 3)

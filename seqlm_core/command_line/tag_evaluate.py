@@ -1,0 +1,63 @@
+"""``seqlm tag evaluate``"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from seqlm_core.command_line.column_options import column_options
+from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
+from seqlm_core.command_line.tagger import open_tagger
+
+
+@click.command("evaluate")
+@click.argument("run", metavar="RUN")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@column_options("token", "label")
+@plugin_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def evaluate_command(
+    run: str,
+    files: tuple[str, ...],
+    token_column: int,
+    label_column: int,
+    encoding: str,
+    plugin_files: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Print how well a model labels the tokens of files.
+
+    RUN is the directory of a training. The figures are those of all FILEs together; - is standard input.
+    """
+    import seqlm_core as seqlm
+    from seqlm_core.reading.sources import open_texts
+
+    load_plugin_files(plugin_files)
+    tagger = open_tagger(run)
+    with open_texts(files) as opened:
+        examples = [
+            example for path in opened for example in seqlm.read_columns(path, token_column, label_column, encoding)
+        ]
+    evaluation = tagger.evaluate(examples)
+    if as_json:
+        click.echo(json.dumps(evaluation.to_json(), indent=2))
+        return
+    click.echo(f"accuracy         {evaluation.accuracy:.4f} of {evaluation.predictions:,} labels")
+    click.echo(f"loss             {evaluation.nats_per_label:.4f} nats per label")
+    click.echo(f"unknown tokens   {evaluation.unknown_tokens:,}")
+    if evaluation.unknown_labels:
+        click.echo(f"unknown labels   {evaluation.unknown_labels:,}, counted as wrong; not in the loss")
+    click.echo()
+    _print_scores("label", {str(label): score for label, score in evaluation.labels.items()})
+    if evaluation.chunks is not None:
+        click.echo()
+        _print_scores("chunk", {**evaluation.chunks.types, "all chunks": evaluation.chunks})
+
+
+def _print_scores(kind: str, scores: dict[str, Any]) -> None:
+    width = max(len(kind), *map(len, scores))
+    click.echo(f"{kind:<{width}}  precision  recall      f1  support")
+    for name, score in scores.items():
+        click.echo(f"{name:<{width}}  {score.precision:9.4f}  {score.recall:6.4f}  {score.f1:6.4f}  {score.support:7,}")

@@ -1,0 +1,93 @@
+"""``seqlm tag train``"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from seqlm_core.command_line.column_options import column_options
+from seqlm_core.command_line.help import GroupedCommand
+from seqlm_core.command_line.notices import be_quiet
+from seqlm_core.command_line.plugin_files import load_plugin_files
+from seqlm_core.command_line.report import print_best_epoch, printed_if_possible
+from seqlm_core.command_line.setting_options import given_settings
+from seqlm_core.command_line.training_options import check_new_run, check_nothing_new, training_options
+from seqlm_core.errors import UsageError
+from seqlm_core.settings.settings import SequenceSettings
+
+
+@click.command("train", cls=GroupedCommand)
+@click.argument("files", metavar="[FILE]...", nargs=-1)
+@column_options("token", "label")
+@training_options(SequenceSettings)
+@click.pass_context
+def train_command(
+    context: click.Context,
+    files: tuple[str, ...],
+    token_column: int,
+    label_column: int,
+    encoding: str,
+    validation: str | None,
+    out: str | None,
+    overwrite: bool,
+    init_from: str | None,
+    resume: str | None,
+    plugin_files: tuple[str, ...],
+    quiet: bool,
+    **settings: Any,
+) -> None:
+    """Train a model that labels each token of a sequence.
+
+    FILE holds sequences of tokens with their labels; several files may be given, and - is standard input. The run keeps
+    a copy of the sequences.
+    """
+    import seqlm_core as seqlm
+
+    if quiet:
+        be_quiet()
+    load_plugin_files(plugin_files)
+    given = given_settings(settings)
+    if resume is not None:
+        check_nothing_new(context, ("token_column", "label_column", "encoding"))
+        seqlm.SequenceRun(resume)  # raises where the run is of another kind
+        run = seqlm.resume(resume, quiet=quiet, **given)
+    elif not files:
+        raise UsageError("name a file to train on, with a token and its label on each line, or - for standard input")
+    else:
+        check_new_run(out, overwrite)
+        from seqlm_core.reading.sources import open_groups, path_list, text_name
+
+        model = seqlm.SequenceModel("tokens", "labels", **given)
+        with open_groups(files, path_list(validation)) as groups:
+            examples, held_out = (
+                [
+                    example
+                    for path in paths
+                    for example in seqlm.read_columns(path, token_column, label_column, encoding)
+                ]
+                for paths in groups
+            )
+            name = text_name(files[0])
+        run = model.train(
+            examples,
+            held_out if validation is not None else None,
+            name=name,
+            out=out,
+            overwrite=overwrite,
+            init_from=init_from,
+            quiet=quiet,
+        )
+    with printed_if_possible():
+        use = f"apply it     seqlm tag apply {shlex.quote(str(run.path))} FILE"
+        print_best_epoch(run, _figures, use if run.architecture.outputs == "labels" else None)
+
+
+def _figures(_: Any, best: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the figures of an epoch, each with its name."""
+    for part in ("training", "validation"):
+        figures = {name[len(part) + 1 :]: value for name, value in best.items() if name.startswith(f"{part}_")}
+        if figures:
+            yield part, ", ".join(f"{value:.4f} {name.replace('_', ' ')}" for name, value in figures.items())
