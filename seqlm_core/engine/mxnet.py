@@ -42,9 +42,9 @@ def _loading_error(error: Exception) -> SeqlmError:
 
 # Without OMP_NUM_THREADS, MXNet uses half of the processors.
 settle_threads()
-# Otherwise MXNet copies large arrays with a second team of threads, which belong to the calling thread. Then there are
-# more threads than processors. OpenMP no longer lets them spin while they wait for each other, and every step takes
-# twice as long (measured: 24 ms instead of 12 ms for an LSTM of 256 units, from the first checkpoint on).
+# Without this limit, MXNet copies large arrays with a second team of threads, which belong to the calling thread. Then
+# there are more threads than processors. OpenMP no longer lets them spin while they wait for each other, and every step
+# takes twice as long (measured: 24 ms instead of 12 ms for an LSTM of 256 units, from the first checkpoint on).
 os.environ.setdefault("MXNET_CPU_PARALLEL_SIZE", str(2**31 - 1))
 # How long a thread of OpenMP spins while it waits for the others. The default is so long that two trainings on the same
 # processors hinder each other badly (20 s each instead of 1 s). With this value two trainings share the processors. A
@@ -53,7 +53,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "500")
 # With such a role, MXNet becomes a server while it is imported, and the import never returns.
 if os.environ.get("DMLC_ROLE") in ("server", "scheduler"):
-    raise SeqlmError(f"DMLC_ROLE is {os.environ['DMLC_ROLE']!r}, which makes MXNet serve and never return; unset it")
+    raise SeqlmError(f"DMLC_ROLE is {os.environ['DMLC_ROLE']!r}, which makes MXNet a server for ever; unset it")
 if sys.flags.optimize > 1:
     raise SeqlmError("MXNet cannot be loaded without docstrings; unset PYTHONOPTIMIZE, or start Python without -OO")
 for _name, _type in _REMOVED_NUMPY_ALIASES.items():

@@ -178,7 +178,7 @@ def check_plugins_of_run(recorded: Mapping[str, Any], plugins: Plugins, roles: I
 
 def _check_plugin_of_run(made_with: Mapping[str, Any], registry: Registry[Any], plugins: Plugins) -> None:
     what = f"{registry.kind} {made_with['name']!r}"
-    brought_by = Source(made_with["distribution"], made_with["version"])
+    recorded_source = Source(made_with["distribution"], made_with["version"])
     source, reason = None, ""
     try:
         source = registry.entry(made_with["name"], made_with["distribution"]).source
@@ -188,23 +188,24 @@ def _check_plugin_of_run(made_with: Mapping[str, Any], registry: Registry[Any], 
         for broken in plugins.failed:
             if broken.source.distribution == made_with["distribution"]:
                 raise RunError(
-                    f"the run uses {what} of {brought_by}, and the plugin {broken.name!r} of {broken.source} is "
+                    f"the run uses {what} of {recorded_source}, and the plugin {broken.name!r} of {broken.source} is "
                     f"broken: {broken.cause}"
                 )
-    if source is None and brought_by.file is not None:
+    if source is None and recorded_source.file is not None:
         raise PluginNotLoadedError(
-            f"the run was made with {what} of the plugin {brought_by.file}, which is not loaded", brought_by.file
+            f"the run was made with {what} of the plugin {recorded_source.file}, which is not loaded",
+            recorded_source.file,
         )
     if source is None:
         raise RunError(
-            f"the run uses {what} of {brought_by}, which is not installed here: {reason}; "
+            f"the run uses {what} of {recorded_source}, which is not installed here: {reason}; "
             "install it, or name it in SEQLM_PLUGINS if that is set"
         )
-    if source.file is not None and brought_by.file is not None:  # which may have been moved
-        if source.version != brought_by.version:
+    if source.file is not None and recorded_source.file is not None:  # which may have been moved
+        if source.version != recorded_source.version:
             logger.warning("the run's %s was made with another version of %s", what, source)
-    elif source[:2] != brought_by[:2]:
-        logger.warning("the run's %s was made with %s; here it comes from %s", what, brought_by, source)
+    elif source[:2] != recorded_source[:2]:
+        logger.warning("the run's %s was made with %s; here it comes from %s", what, recorded_source, source)
 
 
 ROLES = ("cell", "tokenizer", "char_cell", "optimizer")

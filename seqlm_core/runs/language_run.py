@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqlm_core.errors import UsageError
+from seqlm_core.errors import SettingError, UsageError
 from seqlm_core.evaluation.surprisal import (
     LineSurprisal,
     TokenSurprisal,
@@ -108,7 +108,7 @@ class LanguageRun(GeneratingRun):
 
 def _check_per(per: str) -> None:
     if per not in ("line", "token"):
-        raise UsageError(f"per must be line or token, not {per!r}")
+        raise SettingError("per", f"must be line or token, not {per!r}")
 
 
 def _blocks_of(path: Path, encoding: str) -> Iterator[str]:

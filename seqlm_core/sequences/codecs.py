@@ -146,7 +146,7 @@ class ValueCodec:
         with np.errstate(over="ignore", invalid="ignore"):
             scale = np.nanstd(values, axis=0)
         if not np.isfinite(scale).all():
-            raise UsageError("the values are so large that their variance cannot be computed; divide them")
+            raise UsageError("the values are so large that their variance cannot be computed; scale them down")
         # Because of rounding, the deviation of equal values may be a little above 0.
         varies = (scale > 0) & (np.nanmax(values, axis=0) > np.nanmin(values, axis=0))
         return cls(np.nanmean(values, axis=0), np.where(varies, scale, 1.0))

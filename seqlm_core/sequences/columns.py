@@ -1,4 +1,4 @@
-"""Column files, the format of tagging: each line has a token and its columns, and blank lines part sequences."""
+"""Column files, the format of tagging: each line has a token and its columns, and blank lines separate sequences."""
 
 from __future__ import annotations
 
@@ -167,8 +167,8 @@ def _read_rows(path: Path, encoding: str) -> Iterator[_Row]:
                 raise TextError(f"{path}, line {number} has an empty column {column}; fill it, or remove a tab")
             if "\t" in line and not at_tabs:
                 raise TextError(
-                    f"{path}, line {number} has a tab, and line {first.number} has none; part all columns by tabs, or "
-                    "all by spaces"
+                    f"{path}, line {number} has a tab, and line {first.number} has none; separate all columns by tabs, "
+                    "or all by spaces"
                 )
         yield row
 

@@ -155,7 +155,7 @@ def _tokens(sequence: Any, where: str) -> list[str]:
 def _values(sequence: Any, where: str) -> np.ndarray:
     """Return a sequence of values as an array ``(time, channels)``."""
     if isinstance(sequence, np.ndarray) and np.iscomplexobj(sequence):
-        raise UsageError(f"{where} has complex numbers; give their parts as channels")
+        raise UsageError(f"{where} has complex numbers; give their real and imaginary parts as channels")
     try:
         array = np.asarray(sequence, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -134,7 +134,7 @@ def test_all_files_are_looked_at_before_any_is_scored(capsys, run, tmp_path):
 
 def test_what_cannot_be_scored_is_refused_at_once(run, tmp_path):
     for arguments in ({"per": "word"}, {"encoding": "none"}, {}):
-        with pytest.raises(seqlm.SeqlmError, match=r"per must be|encoding|no such file"):
+        with pytest.raises(seqlm.SeqlmError, match=r"per: must be|encoding|no such file"):
             run.score(tmp_path / "none.txt", **arguments)
 
 

@@ -127,7 +127,7 @@ def test_a_stream_has_no_empty_piece(trained):
         (lambda run: run.evaluate([5]), "path of a text: must be a path, not 5"),
         (lambda run: run.score(5), "file: must be a path, not 5"),
         (lambda run: run.score_text(5), "text: must be text, not 5"),
-        (lambda run: run.score_text("a", per="word"), "per must be line or token, not 'word'"),
+        (lambda run: run.score_text("a", per="word"), "per: must be line or token, not 'word'"),
         (lambda run: seqlm.LanguageRun(5), "path: must be a path, not 5"),
         (lambda run: seqlm.SequenceRun(None), "path: must be a path, not None"),
         (lambda run: seqlm.resume(5), "path: must be a path, not 5"),
