@@ -1,4 +1,4 @@
-"""What ``config.json`` of a run holds."""
+"""The content of a run's ``config.json``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ _CONFIG = {
     "kernels": TEXT,
     "extensions?": [TEXT],
 }
-"""What the configuration of any run holds that something reads; settings and architecture have checks of their own."""
+"""Description of the values that are read from any run's configuration. Settings and architecture are checked
+elsewhere."""
 _CONFIG_OF_TASK: dict[str, dict[Any, Any]] = {
     LANGUAGE_MODEL: {
         "plugins": {"tokenizer": _PLUGIN},
@@ -40,10 +41,14 @@ _CONFIG_OF_TASK: dict[str, dict[Any, Any]] = {
 
 
 def check_config(config: Mapping[str, Any], path: Path) -> None:
-    """Look whether a configuration is of this format, and holds what is read of it, in the right types.
+    """Check that a configuration has this format, and that the values that are read from it have the right types.
+
+    Args:
+        config: the configuration.
+        path: the file that it was read from, for the error.
 
     Raises:
-        RunError: it is not; with ``path``, where it was read.
+        RunError: it has another format, or a value is missing or has a wrong type.
     """
     if config.get("format") != CONFIG_FORMAT:
         raise RunError(f"{path} has format {config.get('format')!r}, and this version of seqlm reads {CONFIG_FORMAT}")

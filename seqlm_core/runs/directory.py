@@ -1,4 +1,4 @@
-"""The directory that a training leaves on disk: which files it has, how it is made, found and replaced."""
+"""The directory of a run: its files, and how they are read and written."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class RunDirectory:
 
     Attributes:
         path: the directory.
-        new_id: of a run that is being begun there; None for the run that is there.
-        replaces: of a new run that is not yet in the place of the old one, the directory of the old one. Then ``path``
-            is a folder within it. See :mod:`seqlm_core.runs.replacement`.
-        has_saved_steps: whether this process has saved the run after a step.
+        new_id: the identity of a new run; None for a run that exists already.
+        replaces: for a new run that has not yet replaced an old one, the directory of the old run; ``path`` is then a
+            folder within it. Else None. See :mod:`seqlm_core.runs.replacement`.
+        has_saved_steps: whether this process has saved the run after at least one step.
     """
 
     path: Path
@@ -52,71 +52,71 @@ class RunDirectory:
 
     @classmethod
     def of_new_run(cls, path: Path) -> RunDirectory:
-        """Return a directory for a new run, which is given an identity."""
+        """Return a directory for a new run, which gets an identity."""
         return cls(path, secrets.token_hex(16))
 
     @property
-    def place(self) -> Path:
-        """The directory by which users know the run."""
+    def final_path(self) -> Path:
+        """The directory in which users find the run: the old run's while a new run has not yet replaced it."""
         return self.replaces or self.path
 
     @functools.cached_property
     def run_id(self) -> str | None:
-        """The run's identity, which is in all of its files, so that those of two runs are not mixed unnoticed.
+        """The run's identity. It is in all of its files, so that mixing the files of two runs is noticed.
 
-        Runs of earlier versions have none, and get none.
+        Runs of earlier versions have no identity: None.
         """
         return self.new_id or self.read_config().get("run_id")
 
     @property
     def config(self) -> Path:
-        """Settings, texts, versions and sizes, as JSON."""
+        """The file of settings, texts, versions and sizes, as JSON."""
         return self.path / "config.json"
 
     @property
     def vocabulary(self) -> Path:
-        """Tokens and counts, as JSON."""
+        """The file of a language model's tokens and their counts, as JSON."""
         return self.path / "vocabulary.json"
 
     @property
     def best(self) -> Path:
-        """Weights of the best epoch."""
+        """The checkpoint with the weights of the best epoch."""
         return self.path / "best.safetensors"
 
     @property
     def last(self) -> Path:
-        """Weights and everything else that resuming needs."""
+        """The checkpoint with the last weights and everything else that resuming needs."""
         return self.path / "last.safetensors"
 
     @property
     def history(self) -> Path:
-        """Figures of the training, one JSON object a line."""
+        """The file of the training's figures, one JSON object in each line."""
         return self.path / "history.jsonl"
 
     @property
     def picture(self) -> Path:
-        """The loss over the steps."""
+        """The picture of the loss over the steps."""
         return self.path / "loss.png"
 
     @property
     def tokenizer(self) -> Path:
-        """What a language model's tokenizer has learnt, as JSON; only tokenizers that learn have it."""
+        """The file of what a language model's tokenizer has learnt, as JSON; only for tokenizers that learn."""
         return self.path / "tokenizer.json"
 
     @property
     def codecs(self) -> Path:
-        """What a sequence model's inputs and outputs mean, as JSON."""
+        """The file of a sequence model's codecs, which give its inputs and outputs their meaning, as JSON."""
         return self.path / "encoders.json"
 
     @property
     def kept_texts(self) -> tuple[Path, ...]:
-        """What the training was given on standard input or in memory, and nobody else may have."""
+        """The files of texts and examples that came on standard input or from memory; there may be no other copy."""
         names = (STANDARD_INPUT_FILE, TRAINING_EXAMPLES_FILE, VALIDATION_EXAMPLES_FILE)
         return tuple(self.path / name for name in names)
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file that a run can have."""
+        """All files that a run can have."""
         return (
             self.config,
             self.vocabulary,
@@ -130,34 +130,34 @@ class RunDirectory:
         )
 
     @property
-    def names(self) -> list[str]:
-        """Of those files."""
+    def file_names(self) -> list[str]:
+        """The names of all files that a run can have."""
         return [path.name for path in self.files]
 
     @property
-    def meanings(self) -> Path:
-        """The file that gives a model's inputs and outputs their meaning."""
+    def vocabulary_or_codecs(self) -> Path:
+        """The file that gives the model's inputs and outputs their meaning."""
         return self.vocabulary if self.read_config()["task"] == LANGUAGE_MODEL else self.codecs
 
     @functools.cached_property
     def model_digest(self) -> str:
-        """Digest of what gives a checkpoint's weights their meaning: vocabulary, sizes, cell and tokenizer.
+        """The digest of all that gives a checkpoint's weights their meaning: vocabulary, sizes, cell and tokenizer.
 
-        Checkpoints name it, so that the files of two runs are not mixed unnoticed.
+        It is in each checkpoint, so that mixing the files of two runs is noticed.
         """
         config = self.read_config()
         roles = [role for role in sorted(config["plugins"]) if role != "optimizer"]
         plugins = [[role, config["plugins"][role]["name"], config["settings"].get(f"{role}_options")] for role in roles]
         learnt = self._read(self.tokenizer) if self.tokenizer.exists() else None
-        return json_digest([self._read(self.meanings), learnt, config["architecture"], plugins])
+        return json_digest([self._read(self.vocabulary_or_codecs), learnt, config["architecture"], plugins])
 
     def save(self, path: Path, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
         """Write one of the run's checkpoints; see :func:`seqlm_core.storage.checkpoint.save_checkpoint`."""
-        named = self._named({**state, "file": path.name, "model": self.model_digest})
+        named = self._with_run_id({**state, "file": path.name, "model": self.model_digest})
         save_checkpoint(path, arrays, named)
 
     def load(self, path: Path) -> Checkpoint:
-        """Return arrays and state of one of the run's checkpoints.
+        """Return the arrays and the state of one of the run's checkpoints.
 
         Raises:
             RunError: it is missing or damaged, or belongs to another run.
@@ -170,44 +170,45 @@ class RunDirectory:
         if state["file"] != path.name:
             raise RunError(f"{path} is another file of a run, {reprlib.repr(state['file'])}, under this name")
         if state.get("run_id") != self.run_id:
-            raise self._foreign(path)
+            raise self._other_run_error(path)
         if state["model"] != self.model_digest:
-            raise RunError(f"{path} belongs to another run than {self.config.name} and {self.meanings.name} beside it")
+            names = f"{self.config.name} and {self.vocabulary_or_codecs.name}"
+            raise RunError(f"{path} belongs to another run than {names} beside it")
         return arrays, state
 
-    def settle(self) -> None:
-        """Note that steps are saved; a new run then takes the place of the one that it replaces, which goes."""
+    def mark_step_saved(self) -> None:
+        """Call this when the run was saved after a step. A new run then replaces the old one, which is removed."""
         self.has_saved_steps = True
         if self.replaces is not None:
             replacement.decide(self.replaces)
             self.path, self.replaces = self.replaces, None
-            replacement.finish(self.path, self.names)
+            replacement.finish(self.path, self.file_names)
 
     def owns(self, path: Path) -> bool:
-        """Whether a path in the directory is a run's: a file, or what a process that died has left."""
-        return path in self.files or replacement.is_left(path, self.names)
+        """Whether a path in the directory belongs to a run: one of its files, or a leftover of a process that died."""
+        return path in self.files or replacement.is_leftover(path, self.file_names)
 
     def remove_leftovers(self) -> None:
-        """Remove what processes that died have left; only for who holds the directory's lock.
+        """Remove what processes that died have left. The caller must hold the directory's lock.
 
         Raises:
             RunError: something cannot be removed.
         """
-        replacement.remove_leftovers(self.path, self.names)
+        replacement.remove_leftovers(self.path, self.file_names)
 
     def recover(self) -> None:
-        """Finish a replacement in the middle of which a process died; see :mod:`seqlm_core.runs.replacement`."""
-        replacement.recover(self.path, self.names)
+        """Finish a replacement if its process died before the end; see :mod:`seqlm_core.runs.replacement`."""
+        replacement.recover(self.path, self.file_names)
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Write ``config.json``."""
         self._write(self.config, {"format": CONFIG_FORMAT, **config})
 
     def read_config(self) -> dict[str, Any]:
-        """Return what is in ``config.json``.
+        """Return the values in ``config.json``.
 
         Raises:
-            RunError: this is no run directory, or the file is damaged or of another version.
+            RunError: this is no run directory, or the file is damaged or has another format.
         """
         self.recover()
         if not os.path.lexists(self.config):
@@ -224,13 +225,13 @@ class RunDirectory:
 
     def read_vocabulary(self) -> Vocabulary:
         """Return the vocabulary; raises :class:`RunError` where it is missing or damaged."""
-        return self._made(Vocabulary.from_json, self.vocabulary)
+        return self._read_as(Vocabulary.from_json, self.vocabulary)
 
     def write_tokenizer(self, tokenizer: Tokenizer) -> None:
-        """Write ``tokenizer.json`` if the tokenizer is one that learns.
+        """Write ``tokenizer.json``, if the tokenizer learns from texts.
 
         Raises:
-            PluginError: its state is nothing that JSON can hold.
+            PluginError: the tokenizer's state holds something that JSON cannot hold.
         """
         if isinstance(tokenizer, TrainableTokenizer):
             try:
@@ -240,7 +241,7 @@ class RunDirectory:
                 raise PluginError(f"the state of {title} cannot be written as JSON: {error}") from error
 
     def restore_tokenizer(self, tokenizer: Tokenizer) -> None:
-        """Give a tokenizer that learns what it had learnt; nothing, where it did not learn yet when the run was made.
+        """Restore what a tokenizer had learnt, if it learns from texts. Without a file, the state is an empty dict.
 
         Raises:
             RunError: the file is missing or damaged, or the tokenizer cannot use it.
@@ -264,33 +265,33 @@ class RunDirectory:
 
     def read_codecs(self) -> Codecs:
         """Return a sequence model's codecs; raises :class:`RunError` where they are missing or damaged."""
-        return self._made(Codecs.from_json, self.codecs)
+        return self._read_as(Codecs.from_json, self.codecs)
 
-    def _made(self, make: Callable[[Any], T], path: Path) -> T:
-        """Return what ``make`` makes of the values in one of the run's JSON files."""
+    def _read_as(self, make: Callable[[Any], T], path: Path) -> T:
+        """Call ``make`` with the values in one of the run's JSON files; a :class:`ValueError` means it is damaged."""
         values = self._read(path)
         try:
             return make(values)
         except ValueError as error:
             raise RunError(f"{path} is damaged: {error}") from error
 
-    def _named(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return what a file holds, with the run that it belongs to."""
+    def _with_run_id(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the values of a file, with the run's identity among them."""
         return values if self.run_id is None else {**values, "run_id": self.run_id}
 
     def _write(self, path: Path, values: dict[str, Any]) -> None:
-        write_json(path, self._named(values))
+        write_json(path, self._with_run_id(values))
 
     def _read(self, path: Path) -> dict[str, Any]:
-        """Return what is in one of the run's JSON files beside ``config.json``.
+        """Return the values in one of the run's other JSON files.
 
         Raises:
-            RunError: it is missing or damaged, or belongs to another run.
+            RunError: the file is missing or damaged, or belongs to another run.
         """
         values = read_json(path)
         if values.get("run_id") != self.run_id:
-            raise self._foreign(path)
+            raise self._other_run_error(path)
         return values
 
-    def _foreign(self, path: Path) -> RunError:
+    def _other_run_error(self, path: Path) -> RunError:
         return RunError(f"{path} belongs to another run than {self.config.name} beside it")

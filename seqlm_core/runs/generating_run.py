@@ -60,7 +60,7 @@ class GeneratingRun(Run[LanguageSettings]):
     def vocabulary(self) -> Vocabulary:
         """The tokens that the model knows."""
         vocabulary = self.directory.read_vocabulary()
-        self._check_meaning(self.directory.vocabulary, {"vocabulary_size": len(vocabulary)})
+        self._check_against_architecture(self.directory.vocabulary, {"vocabulary_size": len(vocabulary)})
         return vocabulary
 
     @functools.cached_property

@@ -1,4 +1,4 @@
-"""The figures of a training as ``history.jsonl`` holds them, and whether they are whole."""
+"""The figures of a training in ``history.jsonl``, and the check that they are complete and unchanged."""
 
 from __future__ import annotations
 
@@ -13,22 +13,27 @@ from seqlm_core.storage.schema import COUNT, FLAG, NUMBER, PLAIN, TEXT, check, o
 
 CHECK_LENGTH = 16
 STATE = {"lines": COUNT, "digest": TEXT, "seconds": NUMBER}
-"""What a checkpoint knows of the history."""
+"""Description of what a checkpoint records of the history."""
 _RECORD = {"step": COUNT, "epoch": NUMBER, "learning_rate": NUMBER, "seconds": NUMBER, ...: PLAIN}
 _RECORDS = {"report": _RECORD, "epoch": {**_RECORD, "best": FLAG}}
 _FIGURES = ("training_", "validation_", "both_sides_")
 
 
 def new_digest(run_id: str | None) -> hashlib.blake2b:
-    """Return the digest of the history of a run before its first record."""
+    """Return the digest of a run's history before its first record."""
     return hashlib.blake2b((run_id or "").encode(), digest_size=16)
 
 
 def verified_records(path: Path, lines: list[bytes], digest: hashlib.blake2b) -> list[dict[str, Any]]:
-    """Return the records of whole lines; each line's ``check`` is the digest of all records up to it.
+    """Return the records of complete lines. Each line's ``check`` is the digest of all records up to this line.
+
+    Args:
+        path: the file, for errors.
+        lines: the lines, which follow those that ``digest`` has seen.
+        digest: the digest of all records before; it is updated.
 
     Raises:
-        RunError: a line is not what it was.
+        RunError: a line is damaged or was changed.
     """
     records: list[dict[str, Any]] = []
     for line in lines:
@@ -52,12 +57,12 @@ def verified_records(path: Path, lines: list[bytes], digest: hashlib.blake2b) ->
 
 
 def read_history(path: Path, run_id: str | None, state: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-    """Return the records of a history, oldest first; a last line that was cut off is left out.
+    """Return the records of a history, the oldest first, without an incomplete last line.
 
     Args:
-        path: of the file.
-        run_id: the run's identity; None of runs that have none.
-        state: of the extension, from a checkpoint; the lines that it knows of are compared with its digest.
+        path: the file.
+        run_id: the run's identity; None if it has none.
+        state: what a checkpoint records of the history; the lines that were there then are compared with its digest.
 
     Raises:
         RunError: the file is missing or damaged.

@@ -32,15 +32,15 @@ class LanguageRun(GeneratingRun):
         path: the run directory.
 
     Raises:
-        RunError: it is no run directory of a language model, it is damaged, or a plugin that it needs is missing.
+        RunError: the directory holds no run of a language model, is damaged, or needs a plugin that is missing.
     """
 
     def evaluate(self, *texts: PathLike | Sequence[PathLike], encoding: str = "utf-8") -> list[LanguageEvaluation]:
         """Return the model's figures on each of the texts.
 
         Args:
-            texts: files; a list of files is read as one text, and ``-`` is standard input.
-            encoding: of the files.
+            texts: files. A list of files is read as one text. ``-`` is standard input.
+            encoding: the encoding of the files.
 
         Raises:
             TextError: a text cannot be read, or is too short to predict anything.
@@ -69,12 +69,12 @@ class LanguageRun(GeneratingRun):
     def score(
         self, file: PathLike, *, per: str = "line", encoding: str = "utf-8"
     ) -> Iterator[LineSurprisal | TokenSurprisal]:
-        """Return how surprising each line, or each token, of a file is to the model, reading from left to right.
+        """Return the surprisal of each line, or of each token, of a file, reading from left to right.
 
         Args:
-            file: a path; ``-`` is standard input.
+            file: the file; ``-`` is standard input.
             per: ``line`` or ``token``.
-            encoding: of the file.
+            encoding: the encoding of the file.
 
         Raises:
             UsageError: ``per`` is something else.
@@ -87,7 +87,7 @@ class LanguageRun(GeneratingRun):
         return self._surprisals(_blocks_of(path, encoding), per, os.fspath(path))
 
     def score_text(self, text: str, *, per: str = "line") -> Iterator[LineSurprisal | TokenSurprisal]:
-        """Return how surprising each line, or each token, of a text is; see :meth:`score`.
+        """Return the surprisal of each line, or of each token, of a text; see :meth:`score`.
 
         Args:
             text: the text itself.
@@ -102,8 +102,8 @@ class LanguageRun(GeneratingRun):
 
     def _surprisals(self, blocks: Iterator[str], per: str, name: str) -> Iterator[LineSurprisal | TokenSurprisal]:
         surprisals = token_surprisals(self.network, self.vocabulary, self.tokenizer, blocks)
-        told = with_unknown_warning(surprisals, name)
-        return told if per == "token" else line_surprisals(told, self.tokenizer)
+        warned = with_unknown_warning(surprisals, name)
+        return warned if per == "token" else line_surprisals(warned, self.tokenizer)
 
 
 def _check_per(per: str) -> None:

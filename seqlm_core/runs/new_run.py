@@ -1,4 +1,4 @@
-"""The directory of a new run: where it goes, how it is made, and what an error leaves of it."""
+"""The directory of a new run: where it is, how it is made, and what remains of it after an error."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ DEFAULT_PARENT = Path("data/models")
 
 
 def check_destination(out: PathLike | None, overwrite: bool) -> None:
-    """Find out, before a long text is read, whether a run may be written to ``out``.
+    """Check that a new run may be written to ``out``, so that an error comes before a long text is read.
 
     Raises:
-        UsageError: it holds another run, or other files.
+        UsageError: ``out`` is not a directory, or holds another run or other files.
     """
     if out is None:
         return
@@ -43,13 +43,13 @@ def check_destination(out: PathLike | None, overwrite: bool) -> None:
 
 @contextlib.contextmanager
 def new_run_directory(texts: TrainingTexts, cell: str, out: PathLike | None, overwrite: bool) -> Iterator[RunDirectory]:
-    """Give the locked directory of a new run; after an error it is removed, unless there is something worth keeping.
+    """Give the locked directory of a new run. After an error it is removed, unless it holds something worth keeping.
 
     Args:
-        texts: what is trained on.
+        texts: the texts that are trained on.
         cell: the name of the cell.
-        out: the directory; ``data/models/TEXT-CELL-N`` without it.
-        overwrite: replace the run that is there.
+        out: the directory; None means ``data/models/TEXT-CELL-N``.
+        overwrite: whether to replace a run that is there.
 
     Raises:
         UsageError: ``out`` cannot be used.
@@ -71,8 +71,8 @@ def _make_directory(out: PathLike | None, name: str) -> RunDirectory:
     """Make the directory of a new run.
 
     Args:
-        out: where; None makes ``data/models/NAME-N`` with the next free number.
-        name: for the directory's name, made of text and cell.
+        out: the directory; None means ``data/models/NAME-N`` with the next free number.
+        name: a name made of text and cell.
 
     Raises:
         UsageError: it cannot be made.
@@ -88,7 +88,7 @@ def _make_directory(out: PathLike | None, name: str) -> RunDirectory:
 
 
 def _run_name(text: str, cell: str) -> str:
-    """Return a name for a run on a text of that name with that cell."""
+    """Return a name for a run, made of the names of its text and its cell."""
     stem = re.sub(r"[^\w.-]+", "-", text).strip("-.") or "text"
     return f"{stem}-{cell}"
 
@@ -106,10 +106,12 @@ def _next_free(parent: Path, name: str) -> Path:
 
 
 def _begin(directory: RunDirectory, texts: TrainingTexts) -> RunDirectory:
-    """Return where a new run begins: in the directory, or, if there is a run already, in a folder for its replacement.
+    """Return the directory in which a new run begins.
+
+    That is the directory itself, or a folder within it if a run is there that will be replaced.
 
     Raises:
-        UsageError: a text belongs to the run that is replaced, or the directory may not be written to.
+        UsageError: a text belongs to the run that will be replaced, or the directory cannot be written to.
     """
     replaced = {path.resolve() for path in directory.files}
     for text in texts.training + texts.validation:
@@ -122,22 +124,22 @@ def _begin(directory: RunDirectory, texts: TrainingTexts) -> RunDirectory:
         if directory.config.exists():
             directory = dataclasses.replace(directory, path=replacement.stage(directory.path), replaces=directory.path)
         else:
-            replacement.remove_files(directory.path, directory.names)
+            replacement.remove_files(directory.path, directory.file_names)
         directory.history.touch()
     except OSError as error:
         if directory.replaces is not None:
             replacement.discard(directory.replaces)
-        raise UsageError(f"`out` {directory.place} cannot be written to: {error.strerror}") from error
+        raise UsageError(f"`out` {directory.final_path} cannot be written to: {error.strerror}") from error
     return directory
 
 
 def _is_to_be_removed(directory: RunDirectory, texts: TrainingTexts, error: BaseException) -> bool:
-    """Whether an error has left nothing of a run that is worth keeping."""
+    """Whether nothing of the new run is worth keeping after an error."""
     if directory.replaces is not None:
-        return True  # the old run is there as it was
-    if directory.has_saved_steps or texts.cannot_be_had_again or not isinstance(error, Exception):
+        return True  # the old run is still there
+    if directory.has_saved_steps or texts.came_from_standard_input or not isinstance(error, Exception):
         return False
-    # Where the disk is full, say, a run that was begun can go on.
+    # After an error of the run itself, such as a full disk, a run with a checkpoint can be resumed.
     return not isinstance(error, RunError) or not directory.last.exists()
 
 
@@ -146,6 +148,6 @@ def _remove(directory: RunDirectory) -> None:
     if directory.replaces is not None:
         replacement.discard(directory.replaces)
     elif directory.path.is_dir():
-        replacement.remove_files(directory.path, directory.names)
+        replacement.remove_files(directory.path, directory.file_names)
         if not any(directory.path.iterdir()):
             directory.path.rmdir()

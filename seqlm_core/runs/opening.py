@@ -1,4 +1,4 @@
-"""Runs of all kinds."""
+"""Opening a run of any kind."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from seqlm_core.runs.run import Run
 from seqlm_core.runs.sequence_run import SequenceRun
 from seqlm_core.settings.arguments import PathLike, checked_path
 
-KINDS: tuple[type[Run[Any]], ...] = (LanguageRun, SequenceRun)
+RUN_CLASSES: tuple[type[Run[Any]], ...] = (LanguageRun, SequenceRun)
 
 
 def open_run(path: PathLike) -> Run[Any]:
-    """Return the run in a directory, of whatever kind it is.
+    """Return the run in a directory, as an object of its kind.
 
     Raises:
-        RunError: there is none, it is damaged, or a plugin that it needs is missing.
+        RunError: the directory holds no run, is damaged, or needs a plugin that is missing.
     """
     task = RunDirectory(checked_path("path", path)).read_config()["task"]
-    return {kind.task: kind for kind in KINDS}[task](path)
+    return {kind.task: kind for kind in RUN_CLASSES}[task](path)

@@ -1,8 +1,9 @@
-"""A new run in the place of another: until it has a checkpoint the old one is there, and then the new one.
+"""Replacing a run by a new one. The old run stays until the new one has a checkpoint to go on from.
 
-The new run begins in a folder within the directory of the old one. When it has something to go on from, that folder is
-renamed, which decides it; then the files of the old run go, and its own move up. A process may die at any moment of
-that: the folder's name tells how far it came, and whoever opens the run next finishes it.
+The new run begins in a folder within the directory of the old one. When it has a checkpoint, this folder is renamed,
+and from then on the new run is the valid one. Then the files of the old run are removed, and those of the new run are
+moved up. A process may die at any moment of this. The folder's name says how far it got, and the next process that
+opens the run finishes the rest.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from seqlm_core.errors import RunError
 from seqlm_core.storage.files import is_unfinished
 from seqlm_core.storage.locking import locked
 
-STAGED = ".new-run"  # without a checkpoint; of no use to anybody if its process died
-DECIDED = ".new-run-decided"  # the files beside it are those of the old run, which go
-MOVING = ".new-run-moving"  # the files beside it are those that have moved up already
+STAGED = ".new-run"  # has no checkpoint yet; useless if its process died
+DECIDED = ".new-run-decided"  # the files beside it belong to the old run and will be removed
+MOVING = ".new-run-moving"  # the files beside it have been moved up already
 FOLDERS = (STAGED, DECIDED, MOVING)
 
 SECONDS_TO_WAIT = 10.0
@@ -33,21 +34,21 @@ def stage(directory: Path) -> Path:
 
 
 def discard(directory: Path) -> None:
-    """Remove the folder of a run that has not come to replace the old one."""
+    """Remove the folder of a new run that will not replace the old one."""
     shutil.rmtree(directory / STAGED, ignore_errors=True)
 
 
 def decide(directory: Path) -> None:
-    """From here on the staged run is the one that there is."""
+    """Make the new run the valid one: from here on the old run is only to be removed."""
     os.rename(directory / STAGED, directory / DECIDED)
 
 
 def finish(directory: Path, names: Collection[str]) -> None:
-    """Do what is left to do of a replacement that is decided; only for who holds the directory's lock.
+    """Finish a replacement that is decided. The caller must hold the directory's lock.
 
     Args:
-        directory: of the run.
-        names: of the files that a run can have.
+        directory: the directory of the run.
+        names: the names of all files that a run can have.
     """
     decided, moving = directory / DECIDED, directory / MOVING
     if _is_folder(decided):
@@ -61,17 +62,17 @@ def finish(directory: Path, names: Collection[str]) -> None:
 
 
 def recover(directory: Path, names: Collection[str]) -> None:
-    """Finish a replacement if its process died in the middle of it.
+    """Finish a replacement if its process died before the end.
 
     Raises:
-        RunError: that is not possible.
+        RunError: it cannot be finished.
     """
     patience = time.monotonic() + SECONDS_TO_WAIT
     while _is_folder(directory / DECIDED) or _is_folder(directory / MOVING):
         try:
             with locked(directory):
                 finish(directory, names)
-        except RunError:  # it is at work on it
+        except RunError:  # another process holds the lock and may be finishing it
             if time.monotonic() > patience:
                 raise
             time.sleep(0.01)
@@ -83,14 +84,14 @@ def recover(directory: Path, names: Collection[str]) -> None:
 
 
 def remove_files(directory: Path, names: Collection[str]) -> None:
-    """Remove the files of a run, and what was not finished of them."""
+    """Remove the files of a run, including those that were not finished."""
     for path in directory.iterdir():
         if path.name in names or is_unfinished(path, names):
             path.unlink(missing_ok=True)
 
 
 def remove_leftovers(directory: Path, names: Collection[str]) -> None:
-    """Remove what processes that died have left unfinished; only for who holds the directory's lock.
+    """Remove what processes that died have left unfinished. The caller must hold the directory's lock.
 
     Raises:
         RunError: something cannot be removed.
@@ -108,8 +109,8 @@ def remove_leftovers(directory: Path, names: Collection[str]) -> None:
         ) from error
 
 
-def is_left(path: Path, names: Collection[str]) -> bool:
-    """Whether a path in a run's directory is what a process that died has left."""
+def is_leftover(path: Path, names: Collection[str]) -> bool:
+    """Whether a path in a run's directory was left by a process that died."""
     return path.name in FOLDERS or is_unfinished(path, names)
 
 

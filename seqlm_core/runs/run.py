@@ -1,4 +1,4 @@
-"""What can be done with the run directory of any training."""
+"""What runs of all kinds have in common."""
 
 from __future__ import annotations
 
@@ -36,12 +36,11 @@ class Run(Generic[SettingsT]):
         path: the run directory.
 
     Raises:
-        RunError: it is no run directory, it is damaged, it holds a model of another kind, or a plugin that it needs is
-            missing.
+        RunError: the directory holds no run or a model of another kind, is damaged, or needs a plugin that is missing.
     """
 
     task: ClassVar[str]
-    """As the configuration records it."""
+    """The kind of the model, as the configuration records it."""
     settings_class: ClassVar[type[Any]]
 
     def __init__(self, path: PathLike) -> None:
@@ -63,7 +62,7 @@ class Run(Generic[SettingsT]):
 
     @functools.cached_property
     def _recorded_settings(self) -> SettingsT:
-        """The settings as the configuration has them, with which the architecture is compared."""
+        """The settings as the configuration records them. The architecture is compared with these."""
         try:
             settings: SettingsT = make_settings(self.settings_class, self.config["settings"])
         except UsageError as error:
@@ -72,22 +71,22 @@ class Run(Generic[SettingsT]):
 
     @functools.cached_property
     def settings(self) -> SettingsT:
-        """The settings of the training, and what was chosen where the user left it open."""
+        """The settings of the training; those that the user left open have the values that were chosen."""
         settings = self._recorded_settings.replace(embedding_size=self._token_embedding_size)
         try:
             components = Components.choose(settings, installed_plugins(), self.config["plugins"])
-        except UsageError:  # told where the plugin is needed
+        except UsageError:  # the error comes where the plugin is needed
             return settings
         return components.resolve(settings)
 
     @property
     def _token_embedding_size(self) -> int | None:
-        """The size of the embeddings of tokens; 0 where they are read one-hot, None where none are read."""
+        """The size of the tokens' embeddings; 0 for one-hot vectors, None if the model reads no tokens."""
         raise NotImplementedError
 
     @functools.cached_property
     def components(self) -> Components:
-        """The plugins of the run, the optimizer included, which only resuming needs."""
+        """The plugins of the run, including the optimizer, which only resuming needs."""
         check_plugins_of_run(self.config["plugins"], installed_plugins(), ["optimizer"])
         try:
             return Components.choose(self.settings, installed_plugins(), self.config["plugins"])
@@ -100,7 +99,7 @@ class Run(Generic[SettingsT]):
         return self._component(installed_plugins().cells, "cell")
 
     def _component(self, registry: Registry[SpecT], role: str) -> Component[SpecT]:
-        """Return what the run was made with in a role, such as ``cell``."""
+        """Return the run's plugin in a role, such as ``cell``."""
         settings, recorded = self._recorded_settings, self.config["plugins"].get(role, {})
         try:
             return Component.choose(
@@ -124,21 +123,25 @@ class Run(Generic[SettingsT]):
 
     @functools.cached_property
     def architecture(self) -> Any:
-        """Kinds and sizes of the model, which are those that the settings and plugins make."""
+        """The kinds and sizes of the model, which follow from the settings and plugins."""
         try:
             return self._checked_architecture()
         except ValueError as error:
             raise RunError(f"{self.directory.config} is damaged: {error}") from error
 
     def _checked_architecture(self) -> Any:
-        """Return the architecture; raise :class:`ValueError` if it is not one of the settings and plugins."""
+        """Return the recorded architecture; raise :class:`ValueError` if it does not fit the settings and plugins."""
         raise NotImplementedError
 
-    def _check_meaning(self, path: Path, found: Mapping[str, object]) -> None:
-        """Compare the sizes of a vocabulary, or the like, with the architecture.
+    def _check_against_architecture(self, path: Path, found: Mapping[str, object]) -> None:
+        """Compare the sizes that follow from a vocabulary or codecs with the architecture.
+
+        Args:
+            path: the file of the vocabulary or codecs.
+            found: the sizes, by their names in the architecture.
 
         Raises:
-            RunError: one differs.
+            RunError: a size differs.
         """
         for name, value in found.items():
             expected = getattr(self.architecture, name)
@@ -150,16 +153,16 @@ class Run(Generic[SettingsT]):
 
     @functools.cached_property
     def weights(self) -> dict[str, np.ndarray]:
-        """The parameters of the best epoch by name; of the last step, as long as no epoch is over."""
+        """The parameters of the best epoch, by name; those of the last checkpoint if no epoch has ended yet."""
         directory = self.directory
         arrays, _ = self._load(directory.best if directory.best.exists() else directory.last)
         return select(arrays, "model")
 
     def check_weights(self) -> None:
-        """Find out whether the weights fit the model, before one of its sizes is made, which may fit no memory.
+        """Check that the weights fit the model, before a network is built whose size may exceed the memory.
 
         Raises:
-            RunError: they do not, or are damaged.
+            RunError: the weights do not fit, or are damaged.
         """
         from seqlm_core.model.build import check_weights
 
@@ -169,10 +172,10 @@ class Run(Generic[SettingsT]):
             raise RunError(f"the weights of {self.path} do not fit {self.directory.config.name}: {error}") from error
 
     def last_checkpoint(self) -> Checkpoint | None:
-        """Return arrays and state of the last checkpoint; None before there is one.
+        """Return the arrays and the state of the last checkpoint; None if there is none yet.
 
         Raises:
-            RunError: it is damaged, or does not fit the run's model; it says whether the best weights are whole.
+            RunError: it is damaged, or does not fit the run's model; the error says whether the best weights are whole.
         """
         from seqlm_core.model.build import check_weights
 
@@ -183,18 +186,20 @@ class Run(Generic[SettingsT]):
             arrays, state = self._load(directory.last)
             check_weights(self._build_network(), select(arrays, "model"))
         except (RunError, ValueError) as error:
-            told = str(error) if isinstance(error, RunError) else f"{directory.last} is damaged: {error}"
+            message = str(error) if isinstance(error, RunError) else f"{directory.last} is damaged: {error}"
             if directory.best.exists():
                 self._load(directory.best)
-                told += "; the run cannot go on, but its best weights are whole"
-            raise RunError(told) from error
+                message += "; the run cannot go on, but its best weights are whole"
+            raise RunError(message) from error
         return arrays, state
 
     def _load(self, path: Path) -> Checkpoint:
-        """Return arrays and state of a checkpoint whose weights fit the architecture, as far as is known without MXNet.
+        """Return the arrays and the state of a checkpoint.
+
+        Its weights are compared with the architecture, as far as that is possible without MXNet.
 
         Raises:
-            RunError: it is missing or damaged, or belongs to another run.
+            RunError: it is missing or damaged, does not fit, or belongs to another run.
         """
         arrays, state = self.directory.load(path)
         weights = select(arrays, "model")
@@ -208,16 +213,17 @@ class Run(Generic[SettingsT]):
         return arrays, state
 
     def _check_parameters(self, weights: Mapping[str, np.ndarray]) -> None:
-        """Raise :class:`ValueError` where weights are known not to fit the architecture without building the model."""
+        """Raise :class:`ValueError` if weights do not fit the architecture, as far as that is known without MXNet."""
 
     def _build_network(self) -> RecurrentNetwork:
-        """Return the model of the architecture; its parameters have no values yet."""
+        """Return the network of the architecture; its parameters have no values yet."""
         raise NotImplementedError
 
     def change_settings(self, settings: SettingsT) -> None:
-        """Write what other settings change into the run's configuration.
+        """Write changed settings into the run's configuration.
 
-        The rest stays as recorded, without what was filled in: the checkpoints hold a digest of some of it.
+        All other settings stay as they are recorded, without defaults being filled in, since checkpoints hold a digest
+        of some of them.
         """
         before, after = dataclasses.asdict(self.settings), dataclasses.asdict(settings)
         changed = {name: value for name, value in after.items() if value != before[name]}

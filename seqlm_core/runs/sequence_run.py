@@ -37,7 +37,7 @@ class SequenceRun(Run[SequenceSettings]):
         path: the run directory.
 
     Raises:
-        RunError: it is no run directory of a sequence model, it is damaged, or a plugin that it needs is missing.
+        RunError: the directory holds no run of a sequence model, is damaged, or needs a plugin that is missing.
     """
 
     task = SEQUENCE_MODEL
@@ -71,10 +71,11 @@ class SequenceRun(Run[SequenceSettings]):
 
     @functools.cached_property
     def codecs(self) -> Codecs:
-        """What the model's inputs and outputs mean."""
+        """The codecs of the model's inputs and outputs, which give them their meaning."""
         codecs = self.directory.read_codecs()
         of_values = isinstance(codecs.outputs, ValueCodec)
-        self._check_meaning(self.directory.codecs, {**codecs.sizes, **({"outputs": "values"} if of_values else {})})
+        found = {**codecs.sizes, "outputs": "values"} if of_values else codecs.sizes
+        self._check_against_architecture(self.directory.codecs, found)
         if not of_values and self.architecture.outputs == "values":
             raise RunError(f"{self.directory.codecs} has labels, and the model predicts values")
         return codecs
@@ -113,10 +114,10 @@ class SequenceRun(Run[SequenceSettings]):
 
         Returns:
             For each sequence a list with the most probable label of each time step; or its most probable label; or
-            its values, an array ``(time, channels)``, ``(time,)`` for a single channel.
+            an array of its values ``(time, channels)``, or ``(time,)`` if there is a single channel.
 
         Raises:
-            UsageError: a sequence is not of the model's kind, or is empty and its label is asked for.
+            UsageError: a sequence is not of the model's kind, or is empty while one label is to be predicted for it.
         """
         outputs = self._outputs(sequences)
         codec = self.codecs.outputs
@@ -134,10 +135,10 @@ class SequenceRun(Run[SequenceSettings]):
             sequences: as in :meth:`predict`.
 
         Returns:
-            For each sequence an array ``(time, labels)``, or ``(labels,)`` where one label a sequence is predicted.
+            For each sequence an array ``(time, labels)``, or ``(labels,)`` if one label is predicted for a sequence.
 
         Raises:
-            UsageError: the model predicts values, or as in :meth:`predict`.
+            UsageError: the model predicts values, or a sequence cannot be used (see :meth:`predict`).
         """
         _ = self._label_codec
         return [np.exp(array) for array in self._outputs(sequences)]
@@ -149,7 +150,7 @@ class SequenceRun(Run[SequenceSettings]):
             examples: pairs ``(inputs, outputs)``, as in training.
 
         Raises:
-            UsageError: an example is not of the model's kind, or nothing in them counts.
+            UsageError: an example is not of the model's kind, or no output in the examples counts.
         """
         checked = check_examples(examples, self.architecture.inputs, self.architecture.outputs)
         from seqlm_core.engine.mxnet import readable_failures

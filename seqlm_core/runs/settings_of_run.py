@@ -1,4 +1,4 @@
-"""Settings that depend on those of an earlier run: on resuming it, and on beginning with its weights."""
+"""Settings that depend on an earlier run, when it is resumed and when a new run begins with its weights."""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ from seqlm_core.settings.fields import facts, make_settings, names_of
 from seqlm_core.settings.settings import UNDER_A_CONSTANT_SCHEDULE, SettingsT
 
 
-def settings_like(run: Run[SettingsT], given: Mapping[str, Any]) -> SettingsT:
-    """Return the ``given`` settings with those of ``run`` that shape the model.
+def settings_to_begin_from(run: Run[SettingsT], given: Mapping[str, Any]) -> SettingsT:
+    """Return the settings of a new run that begins with the weights of ``run``.
+
+    Those that shape the model are the settings of ``run``, all others are the ``given`` ones.
 
     Raises:
-        SettingError: one of those is given, and differs.
+        SettingError: a given setting shapes the model and differs from that of ``run``.
     """
     theirs = {name: getattr(run.settings, name) for name in names_of(type(run.settings), "shapes_model")}
     asked = _with_changes(run, {name: value for name, value in given.items() if name in theirs})
-    unchanged = _with_changes(run, {})  # a plugin may have an option more by now
+    unchanged = _with_changes(run, {})  # with the defaults of options that a plugin did not have then
     for name in theirs:
         if getattr(asked, name) != getattr(unchanged, name):
             raise SettingError(name, f"is {theirs[name]!r} in the run to begin from, and cannot be {given[name]!r}")
     return make_settings(type(run.settings), {**given, **theirs})
 
 
-def plugins_taken(run: Run[SettingsT]) -> dict[str, Any]:
-    """Return the plugins of a run, by role, that shape its model."""
+def plugins_of_model(run: Run[SettingsT]) -> dict[str, Any]:
+    """Return the record of each plugin of a run that shapes its model, by role."""
     shaping = names_of(type(run.settings), "shapes_model")
     return {role: plugin for role, plugin in run.config["plugins"].items() if role in shaping}
 
@@ -40,7 +42,7 @@ def resumed_settings(run: Run[SettingsT], changes: Mapping[str, Any]) -> Setting
     """Return the settings of a resumed run.
 
     Raises:
-        SettingError: a change would give another run than an uninterrupted one.
+        SettingError: after a change, the run would differ from an uninterrupted one.
     """
     settings = run.settings
     new = _with_changes(run, changes)
@@ -59,16 +61,19 @@ def resumed_settings(run: Run[SettingsT], changes: Mapping[str, Any]) -> Setting
                 f"`init_from` {shlex.quote(str(run.path))} begins a new run with its weights, and a run with "
                 "`schedule` constant can be made longer",
             )
-    # All others stay as they were recorded, also where a plugin has an option more by now.
+    # All others stay as they were recorded, even if a plugin has more options now.
     return settings.replace(**{name: getattr(new, name) for name in changes if name in changeable})
 
 
 def _with_changes(run: Run[SettingsT], changes: Mapping[str, Any]) -> SettingsT:
-    """Return a run's settings with some changed and all options converted; single options add to those there are."""
+    """Return a run's settings with some of them changed, and with all options converted.
+
+    An option that is given changes only itself; a plugin's other options stay.
+    """
     kept = dataclasses.asdict(run.settings)
     for name, value in changes.items():
         if value != kept.get(name):
-            kept.pop(f"{name}_options", None)  # another plugin has options of its own
+            kept.pop(f"{name}_options", None)  # another plugin has other options
     merged = {
         name: {**kept.get(name, {}), **value} if name.endswith("_options") else value for name, value in changes.items()
     }

@@ -1,4 +1,4 @@
-"""The texts of a training: which files they are, which of them the run keeps, and whether they changed."""
+"""The texts of a training: its files, and those of them that the run keeps."""
 
 from __future__ import annotations
 
@@ -30,25 +30,24 @@ class TrainingTexts:
     """The files of a training.
 
     Attributes:
-        training: read one after the other.
-        validation: likewise; empty where the validation part comes from the training text.
-        kept: those among them that the run keeps, by their names in the run: what was given in memory or on standard
-            input.
-        cannot_be_had_again: whether something was given on standard input.
-        name: a short name for what is trained on.
+        training: the files to train on, in the order in which they are read.
+        validation: the files to validate on; empty if the validation part is taken from the training text.
+        kept: the files that the run keeps, by their names in the run, since they came from memory or standard input.
+        came_from_standard_input: whether one of the files came from standard input and so cannot be read again.
+        name: a short name of the texts, for the name of the run.
     """
 
     training: tuple[TextFile, ...]
     validation: tuple[TextFile, ...] = ()
     kept: Mapping[str, TextFile] = dataclasses.field(default_factory=dict)
-    cannot_be_had_again: bool = False
+    came_from_standard_input: bool = False
     name: str = ""
 
     def keep(self, directory: RunDirectory) -> TrainingTexts:
-        """Move what is to be kept into the run, and return the texts with their new places.
+        """Move the files to be kept into the run, and return the texts with their new paths.
 
         Raises:
-            SeqlmError: there is no room, say.
+            SeqlmError: a file cannot be written, for instance since the disk is full.
         """
         moved = {}
         for name, file in self.kept.items():
@@ -56,7 +55,7 @@ class TrainingTexts:
             moved[file] = TextFile(path, file.fingerprint)
             try:
                 shutil.move(str(file), str(path))
-            except OSError as error:  # which may name the source of the move
+            except OSError as error:  # the error itself may name the source of the move
                 raise SeqlmError(f"{path} cannot be written: {error.strerror}") from error
         return dataclasses.replace(
             self,
@@ -66,7 +65,7 @@ class TrainingTexts:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return path, size and digest of each file as it was read; paths of kept ones are relative to the run."""
+        """Return path, size and digest of each file as it was read. Paths of kept files are relative to the run."""
 
         def describe(file: TextFile) -> dict[str, Any]:
             where = file.path.name if file in self.kept.values() else str(file.path.resolve())
@@ -79,10 +78,10 @@ class TrainingTexts:
 
     @classmethod
     def of_run(cls, directory: RunDirectory, recorded: dict[str, Any]) -> TrainingTexts:
-        """Return the texts that a run recorded; one that has changed is refused by the pass that reads it.
+        """Return the texts that a run recorded. Whether one has changed is found out only when it is read.
 
         Raises:
-            RunError: one is not there any more.
+            RunError: a text is missing.
         """
 
         def find(text: dict[str, Any]) -> TextFile:
@@ -105,11 +104,11 @@ class TrainingTexts:
 
 @contextmanager
 def open_training_texts(texts: Texts, validation: Texts = None) -> Iterator[TrainingTexts]:
-    """Give the texts of a training; what comes from standard input is removed at the end if no run keeps it.
+    """Give the texts of a training. A file made of standard input is removed at the end, unless a run keeps it.
 
     Args:
-        texts: to train on; the default text if there are none.
-        validation: to validate on.
+        texts: the texts to train on; None means the default text.
+        validation: the texts to validate on; None means a part of the training text.
 
     Raises:
         TextError: a file is missing, empty, or cannot be read.
@@ -126,6 +125,6 @@ def open_training_texts(texts: Texts, validation: Texts = None) -> Iterator[Trai
             training,
             held_out,
             kept={STANDARD_INPUT_FILE: from_standard_input[0]} if from_standard_input else {},
-            cannot_be_had_again=bool(from_standard_input),
+            came_from_standard_input=bool(from_standard_input),
             name=text_name(names[0]),
         )

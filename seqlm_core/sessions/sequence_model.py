@@ -15,7 +15,7 @@ from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.runs.directory import TRAINING_EXAMPLES_FILE, VALIDATION_EXAMPLES_FILE
 from seqlm_core.runs.new_run import check_destination
 from seqlm_core.runs.sequence_run import SequenceRun
-from seqlm_core.runs.settings_of_run import plugins_taken, settings_like
+from seqlm_core.runs.settings_of_run import plugins_of_model, settings_to_begin_from
 from seqlm_core.runs.training_texts import TrainingTexts
 from seqlm_core.sequences.examples import INPUTS, OUTPUTS, Example, check_examples, write_examples
 from seqlm_core.sessions.additions import split_additions
@@ -95,9 +95,11 @@ class SequenceModel:
         training = check_examples(examples, self.inputs, self.outputs)
         held_out = check_examples([] if validation is None else validation, self.inputs, self.outputs)
         earlier = None if init_from is None else SequenceRun(init_from)
-        wanted = self.settings if earlier is None else self._settings_like(earlier)
+        wanted = self.settings if earlier is None else self._settings_to_begin_from(earlier)
         self._check_needs(wanted)
-        components = Components.choose(wanted, installed_plugins(), {} if earlier is None else plugins_taken(earlier))
+        components = Components.choose(
+            wanted, installed_plugins(), {} if earlier is None else plugins_of_model(earlier)
+        )
         settings = components.resolve(wanted)
         if validation is None:
             training, held_out = self._split(training, settings)
@@ -133,14 +135,14 @@ class SequenceModel:
             if self.given.get(setting) and getattr(settings, needed) is None:
                 raise SettingError(setting, f"needs `{needed}`, and none is chosen")
 
-    def _settings_like(self, earlier: SequenceRun) -> SequenceSettings:
+    def _settings_to_begin_from(self, earlier: SequenceRun) -> SequenceSettings:
         theirs = earlier.architecture.inputs, earlier.architecture.outputs
         if theirs != (self.inputs, self.outputs):
             raise UsageError(
                 f"{earlier.path} maps {theirs[0]} to {theirs[1]}, and cannot begin a model of {self.inputs} to "
                 f"{self.outputs}"
             )
-        settings = settings_like(earlier, self.given)
+        settings = settings_to_begin_from(earlier, self.given)
         return settings if settings.dropout is not None else settings.replace(dropout=self.settings.dropout)
 
     def _split(self, examples: list[Example], settings: SequenceSettings) -> tuple[list[Example], list[Example]]:

@@ -74,7 +74,7 @@ class Session:
             self._extensions(quiet),
             job.components.draw_from_mxnet,
             schedule=schedule,
-            path=directory.place,
+            path=directory.final_path,
         )
         if checkpoint is not None:
             self._restore(checkpoint)
@@ -109,7 +109,7 @@ class Session:
             raise self._write_failure(error) from error
         received = self._interrupts.received
         if received is not None and self._loop.stop_reason == "interrupted":
-            raise TrainingInterrupted(f"interrupted at step {self.step} and saved", received, self.directory.place)
+            raise TrainingInterrupted(f"interrupted at step {self.step} and saved", received, self.directory.final_path)
 
     def _extensions(self, quiet: bool) -> list[Extension]:
         """Return all extensions: figures first, then what decides by them, then what writes them down.
@@ -129,7 +129,7 @@ class Session:
                 extensions.append(Samples(job.sample_every, job.sampler, progress.message))
         extensions += [
             Checkpoints(self.directory, lambda: weights_of(job.task.network), settings.checkpoint_every),
-            Plot(self.directory, f"{settings.cell}, {self.directory.place.name}", job.task.loss_name),
+            Plot(self.directory, f"{settings.cell}, {self.directory.final_path.name}", job.task.loss_name),
             self._interrupts,  # last, so that the signals are handled until everything is saved
         ]
         return extensions
@@ -154,10 +154,10 @@ class Session:
         is_ours = file == directory.path or directory.path in file.parents
         failed = f"{file}{' cannot be written' if is_ours else ''}: {error.strerror or error}"
         if directory.replaces is not None:
-            return RunError(f"{failed}; the run in {directory.place} is as it was")
+            return RunError(f"{failed}; the run in {directory.final_path} is as it was")
         if not directory.last.exists():
             return RunError(f"{failed}; nothing of the run was saved")
-        return RunError(f"{failed}; the last checkpoint is whole: mend this first", resumable=directory.place)
+        return RunError(f"{failed}; the last checkpoint is whole: mend this first", resumable=directory.final_path)
 
     def _say_what_is_trained(self) -> None:
         settings, device = self.job.settings, self.job.device
@@ -168,7 +168,7 @@ class Session:
             settings.layers,
             settings.hidden_size,
             f"{weights:,}",
-            self.directory.place,
+            self.directory.final_path,
         )
         backend, threads = backend_in_use(device), os.environ["OMP_NUM_THREADS"]
         logger.info(

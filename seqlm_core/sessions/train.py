@@ -10,7 +10,7 @@ from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.reading.sources import Texts
 from seqlm_core.runs.language_run import LanguageRun
 from seqlm_core.runs.new_run import check_destination
-from seqlm_core.runs.settings_of_run import plugins_taken, settings_like
+from seqlm_core.runs.settings_of_run import plugins_of_model, settings_to_begin_from
 from seqlm_core.runs.training_texts import open_training_texts
 from seqlm_core.sessions.additions import split_additions
 from seqlm_core.settings.arguments import PathLike
@@ -54,8 +54,8 @@ def train(
     """
     additions, settings = split_additions(extensions, settings)
     earlier = None if init_from is None else LanguageRun(init_from)
-    wanted = make_settings(LanguageSettings, settings) if earlier is None else settings_like(earlier, settings)
-    components = Components.choose(wanted, installed_plugins(), {} if earlier is None else plugins_taken(earlier))
+    wanted = make_settings(LanguageSettings, settings) if earlier is None else settings_to_begin_from(earlier, settings)
+    components = Components.choose(wanted, installed_plugins(), {} if earlier is None else plugins_of_model(earlier))
     resolved = components.resolve(wanted)
     check_destination(out, overwrite)
     with open_training_texts(text, validation) as texts:

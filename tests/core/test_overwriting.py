@@ -167,7 +167,7 @@ def test_a_death_at_any_moment_of_a_replacement_leaves_one_whole_run(trained, tm
         with monkeypatch.context() as patch:
             die_before(patch, len(found) + 1)
             try:
-                RunDirectory(run / ".new-run", replaces=run).settle()
+                RunDirectory(run / ".new-run", replaces=run).mark_step_saved()
             except Died:
                 died = True
             else:

@@ -74,7 +74,7 @@ class Checkpoints(Extension):
         self._saved_step = training.step
         self._saved_time = time.monotonic()
         if training.step > 0:
-            self.directory.settle()
+            self.directory.mark_step_saved()
 
 
 def _grouped(group: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
