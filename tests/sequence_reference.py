@@ -15,7 +15,7 @@ from seqlm_core.model.architecture import SequenceArchitecture
 from seqlm_core.model.build import build_sequence_network, load_weights
 from seqlm_core.model.initialization import unique_parameters
 from seqlm_core.model.prediction import NetworkInputs
-from seqlm_core.model.sequence_network import LONGEST_SPELLING, SequenceLoss, SequenceOutputs
+from seqlm_core.model.sequence_network import SequenceLoss, SequenceOutputs
 from seqlm_core.plugins.components import Components
 from seqlm_core.sequences.batches import Batch, EncodedSequences
 from seqlm_core.sequences.codecs import Codecs
@@ -62,7 +62,7 @@ def make_codecs(inputs, outputs):
 
 def encoded(inputs, outputs, lengths=LENGTHS, seed=0):
     examples = make_examples(inputs, outputs, lengths, seed)
-    return EncodedSequences.of_examples(examples, outputs, make_codecs(inputs, outputs), LONGEST_SPELLING)
+    return EncodedSequences.of_examples(examples, outputs, make_codecs(inputs, outputs))
 
 
 def make_network(cell, inputs="embedded", outputs="labels", layers=1, dtype="float64", seed=3, **settings):

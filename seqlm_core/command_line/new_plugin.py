@@ -6,12 +6,13 @@ import shlex
 
 import click
 
-from seqlm_core.new_plugin.package import KINDS, new_plugin
+from seqlm_core.new_plugin.package import new_plugin
+from seqlm_core.plugins.specs import PLUGIN_KINDS
 
 
 @click.command("new-plugin")
 @click.argument("name", metavar="NAME")
-@click.option("--kind", type=click.Choice(KINDS), required=True, help="Kind of the plugin.")
+@click.option("--kind", type=click.Choice(PLUGIN_KINDS), required=True, help="Kind of the plugin.")
 @click.option(
     "--directory",
     "parent",

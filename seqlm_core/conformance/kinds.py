@@ -9,8 +9,7 @@ from seqlm_core.conformance.check import Check, Outcome, run_checks
 from seqlm_core.errors import UsageError
 from seqlm_core.plugins.components import Component
 from seqlm_core.plugins.loading import installed_plugins
-
-KINDS = ("cell", "tokenizer", "optimizer")
+from seqlm_core.plugins.specs import PLUGIN_KINDS
 
 
 def checks_of(kind: str) -> list[Check]:
@@ -31,8 +30,8 @@ def parse_plugin(text: str) -> tuple[str, str]:
         UsageError: the text has another form, or there is no such kind.
     """
     kind, colon, name = text.partition(":")
-    if kind not in KINDS or not colon or not name:
-        raise UsageError(f"{text!r} is not KIND:NAME, such as cell:lstm; kinds are {', '.join(KINDS)}")
+    if kind not in PLUGIN_KINDS or not colon or not name:
+        raise UsageError(f"{text!r} is not KIND:NAME, such as cell:lstm; kinds are {', '.join(PLUGIN_KINDS)}")
     return kind, name
 
 

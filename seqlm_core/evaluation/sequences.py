@@ -11,7 +11,6 @@ import numpy as np
 
 from seqlm_core.evaluation.scores import ChunkScores, Score, accuracy, are_chunk_labels, chunk_scores, label_scores
 from seqlm_core.model.prediction import Predictor
-from seqlm_core.model.sequence_network import LONGEST_SPELLING
 from seqlm_core.sequences.batches import EncodedSequences
 from seqlm_core.sequences.codecs import Codecs, LabelCodec, ValueCodec
 from seqlm_core.sequences.examples import NOT_COUNTED, Example, Label
@@ -108,7 +107,7 @@ class SequenceEvaluator:
         self.examples = examples
         self.codecs = codecs
         outputs = predictor.network.architecture.outputs
-        self.encoded = EncodedSequences.of_examples(examples, outputs, codecs, LONGEST_SPELLING)
+        self.encoded = EncodedSequences.of_examples(examples, outputs, codecs)
 
     @property
     def predictions(self) -> int:

@@ -13,6 +13,7 @@ from seqlm_core.model.architecture import LanguageArchitecture
 from seqlm_core.native.generation import LARGEST_TABLE
 from seqlm_core.plugins.foreign import plugin_code, plugin_failure
 from seqlm_core.plugins.specs import CellSpec
+from seqlm_core.storage.checkpoint import select
 
 
 class TextNetwork(Protocol):
@@ -134,10 +135,7 @@ class _Stack:
         self._options = options
         self._vocabulary_size = architecture.vocabulary_size
         self._embedding = embedding
-        self._layers = [
-            {key[len(prefix) :]: array for key, array in weights.items() if key.startswith(prefix)}
-            for prefix in (f"{name}.{layer}." for layer in range(architecture.layers))
-        ]
+        self._layers = [select(weights, f"{name}.{layer}.") for layer in range(architecture.layers)]
         self._table: np.ndarray | None = None
         if cell.project is not None:
             with plugin_code(cell):

@@ -12,9 +12,7 @@ from seqlm_core.model.recurrent_network import RecurrentNetwork
 from seqlm_core.model.sequence_stack import SequenceStack
 from seqlm_core.model.spelling import SpelledInput
 from seqlm_core.model.stack import RecurrentStack
-
-# The most characters of a token that are read. Of a longer token its beginning and its end are read, half of this each.
-LONGEST_SPELLING = 16
+from seqlm_core.sequences.batches import LONGEST_SPELLING
 
 LayerBuilder = Callable[[int, int], gluon.HybridBlock]
 

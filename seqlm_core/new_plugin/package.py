@@ -8,11 +8,9 @@ from pathlib import Path
 
 from seqlm_core.errors import UsageError
 from seqlm_core.plugins.loading import installed_plugins
-from seqlm_core.plugins.specs import NAME_PATTERN
+from seqlm_core.plugins.specs import NAME_PATTERN, PLUGIN_KINDS
 from seqlm_core.settings.arguments import PathLike
 from seqlm_core.version import __version__
-
-KINDS = ("cell", "tokenizer", "optimizer")
 
 
 def new_plugin(name: str, kind: str, parent: PathLike = ".") -> Path:
@@ -26,8 +24,8 @@ def new_plugin(name: str, kind: str, parent: PathLike = ".") -> Path:
     Raises:
         UsageError: the name cannot be used or is taken, or the directory exists or cannot be written.
     """
-    if kind not in KINDS:
-        raise UsageError(f"no kind {kind!r}; there are: {', '.join(KINDS)}")
+    if kind not in PLUGIN_KINDS:
+        raise UsageError(f"no kind {kind!r}; there are: {', '.join(PLUGIN_KINDS)}")
     if not NAME_PATTERN.fullmatch(name) or name[-1] in "-_":
         raise UsageError(
             f"{name!r} cannot be the name of a plugin: it must begin with a lower-case letter, go on with these, "

@@ -231,3 +231,7 @@ class OptimizerSpec(Spec):
         rate = self.default_learning_rate
         if type(rate) not in (int, float) or not 0 < rate < float("inf"):
             raise PluginError(f"optimizer {self.name!r}: default_learning_rate must be a finite number above 0")
+
+
+PLUGIN_KINDS: tuple[str, ...] = tuple(spec.kind for spec in (CellSpec, TokenizerSpec, OptimizerSpec))
+"""The kinds of plugins, as the command line writes them."""

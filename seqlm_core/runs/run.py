@@ -156,7 +156,7 @@ class Run(Generic[SettingsT]):
         """The parameters of the best epoch, by name; those of the last checkpoint if no epoch has ended yet."""
         directory = self.directory
         arrays, _ = self._load(directory.best if directory.best.exists() else directory.last)
-        return select(arrays, "model")
+        return select(arrays, "model/")
 
     def check_weights(self) -> None:
         """Check that the weights fit the model, before a network is built whose size may exceed the memory.
@@ -184,7 +184,7 @@ class Run(Generic[SettingsT]):
             return None
         try:
             arrays, state = self._load(directory.last)
-            check_weights(self._build_network(), select(arrays, "model"))
+            check_weights(self._build_network(), select(arrays, "model/"))
         except (RunError, ValueError) as error:
             message = str(error) if isinstance(error, RunError) else f"{directory.last} is damaged: {error}"
             if directory.best.exists():
@@ -202,7 +202,7 @@ class Run(Generic[SettingsT]):
             RunError: it is missing or damaged, does not fit, or belongs to another run.
         """
         arrays, state = self.directory.load(path)
-        weights = select(arrays, "model")
+        weights = select(arrays, "model/")
         try:
             for name, array in weights.items():
                 if array.dtype != np.float32:

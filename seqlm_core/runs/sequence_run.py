@@ -185,7 +185,6 @@ class SequenceRun(Run[SequenceSettings]):
 
     def _outputs(self, sequences: Iterable[Any]) -> list[np.ndarray]:
         from seqlm_core.engine.mxnet import readable_failures
-        from seqlm_core.model.sequence_network import LONGEST_SPELLING
 
         checked = check_inputs(sequences, self.architecture.inputs)
         if self.architecture.outputs == "label":
@@ -193,4 +192,4 @@ class SequenceRun(Run[SequenceSettings]):
                 if not len(sequence):
                     raise UsageError(f"sequence {number} is empty, so it cannot have a label")
         with readable_failures():
-            return self._predictor.outputs(EncodedSequences.of_inputs(checked, self.codecs, LONGEST_SPELLING))
+            return self._predictor.outputs(EncodedSequences.of_inputs(checked, self.codecs))

@@ -15,6 +15,8 @@ from seqlm_core.sequences.examples import Example
 
 SHORTEST_GROUP = 8
 GROWTH = 1.25
+# The most characters of a token that are read. Of a longer token its beginning and its end are read, half of this each.
+LONGEST_SPELLING = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +24,8 @@ class Spellings:
     """The characters of the distinct tokens of some sequences.
 
     Attributes:
-        characters: ids, int32 ``(distinct tokens, longest)``. Of a token that is longer than ``longest``, the first and
-            the last characters are here.
+        characters: ids, int32 ``(distinct tokens, LONGEST_SPELLING)``. Of a longer token, the first and the last
+            characters are here.
         counts: for each distinct token, the number of its characters that are here, at least 1.
         tokens: for each sequence, the row of each of its tokens in ``characters``, int32 ``(time,)``.
     """
@@ -33,8 +35,8 @@ class Spellings:
     tokens: list[np.ndarray]
 
     @classmethod
-    def of(cls, sequences: Sequence[Sequence[str]], codec: TokenCodec, longest: int) -> Spellings:
-        """Return the spellings of the tokens of sequences, with at most ``longest`` characters of each token."""
+    def of(cls, sequences: Sequence[Sequence[str]], codec: TokenCodec) -> Spellings:
+        """Return the spellings of the tokens of sequences."""
         if codec.characters is None:
             raise TypeError("the codec has no characters")
         numbers: dict[str, int] = {}
@@ -42,11 +44,13 @@ class Spellings:
             np.array([numbers.setdefault(token, len(numbers)) for token in sequence], dtype=np.int32)
             for sequence in sequences
         ]
-        characters = np.zeros((len(numbers), longest), dtype=np.int32)
+        beginning = LONGEST_SPELLING // 2
+        characters = np.zeros((len(numbers), LONGEST_SPELLING), dtype=np.int32)
         counts = np.ones(len(numbers), dtype=np.int32)
-        beginning = longest // 2
         for row, token in enumerate(numbers):
-            read = token if len(token) <= longest else token[:beginning] + token[beginning - longest :]
+            read = token
+            if len(token) > LONGEST_SPELLING:
+                read = token[:beginning] + token[beginning - LONGEST_SPELLING :]
             characters[row, : len(read)] = codec.characters.ids(read)
             counts[row] = max(1, len(read))
         return cls(characters, counts, tokens)
@@ -70,20 +74,18 @@ class EncodedSequences:
     spellings: Spellings | None = None
 
     @classmethod
-    def of_inputs(cls, inputs: Sequence[Any], codecs: Codecs, longest_spelling: int) -> EncodedSequences:
+    def of_inputs(cls, inputs: Sequence[Any], codecs: Codecs) -> EncodedSequences:
         """Encode inputs that have been checked."""
         codec = codecs.inputs
         spellings = None
         if isinstance(codec, TokenCodec) and codec.characters is not None:
-            spellings = Spellings.of(inputs, codec, longest_spelling)
+            spellings = Spellings.of(inputs, codec)
         return cls([codec.encode(sequence) for sequence in inputs], spellings=spellings)
 
     @classmethod
-    def of_examples(
-        cls, examples: Sequence[Example], outputs: str, codecs: Codecs, longest_spelling: int
-    ) -> EncodedSequences:
+    def of_examples(cls, examples: Sequence[Example], outputs: str, codecs: Codecs) -> EncodedSequences:
         """Encode examples that have been checked. Targets that the model does not know are not counted."""
-        read = cls.of_inputs([sequence for sequence, _ in examples], codecs, longest_spelling)
+        read = cls.of_inputs([sequence for sequence, _ in examples], codecs)
         codec = codecs.outputs
         targets, counted = [], []
         for _, target in examples:
@@ -124,7 +126,7 @@ class Batch:
     Attributes:
         indices: the indices of the sequences. There may be more columns than sequences; nothing in such columns counts.
         inputs: ``[tokens (time, columns)]`` or ``[values (time, columns, channels)]``. If characters are read,
-            ``[tokens, characters (longest, time * columns), character counts (time * columns,)]``.
+            ``[tokens, characters (LONGEST_SPELLING, time * columns), character counts (time * columns,)]``.
         lengths: the number of time steps of each column, at least 1, int32 ``(columns,)``.
         targets: ``(time, columns, ...)`` or ``(columns,)``; None without targets.
         counted: 1 where a target counts and 0 elsewhere, float32 ``(time, columns)`` or ``(columns,)``; None without

@@ -136,14 +136,14 @@ class Session:
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         arrays, state = checkpoint
-        load_weights(self.job.task.network, select(arrays, "model"), self.job.device)
+        load_weights(self.job.task.network, select(arrays, "model/"), self.job.device)
         try:
             check(state, {"training": {"extensions": dict.fromkeys(OWN_STATES, OBJECT)}}, "its state")
             self._loop.restore(state["training"])
         except ValueError as error:
             raise RunError(f"{self.directory.last} is damaged, so the run cannot go on: {error}") from error
-        self._loop.updates.restore(select(arrays, "optimizer"), self._loop.step)
-        self.job.task.restore(select(arrays, "task"))
+        self._loop.updates.restore(select(arrays, "optimizer/"), self._loop.step)
+        self.job.task.restore(select(arrays, "task/"))
 
     def _write_failure(self, error: OSError) -> RunError:
         """Return what is told where the system refused something, which may be about a file that is not the run's."""

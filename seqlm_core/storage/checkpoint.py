@@ -71,9 +71,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise RunError(f"{path} is damaged: {error}") from error
 
 
-def select(arrays: dict[str, np.ndarray], group: str) -> dict[str, np.ndarray]:
-    """Return the arrays whose names begin with ``group/``. Their new names lack this prefix."""
-    prefix = f"{group}/"
+def select(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """Return the arrays whose names begin with ``prefix``, such as ``model/``. Their new names lack the prefix."""
     return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
 
 

@@ -16,15 +16,16 @@ from wrong_plugins import WRONG
 import seqlm_core as seqlm
 from seqlm_core.conformance import cells, tokenizers, training
 from seqlm_core.conformance.check import Check, CheckFailure, Outcome, describe, run_checks
-from seqlm_core.conformance.kinds import KINDS, check_plugin, checks_of, parse_plugin
+from seqlm_core.conformance.kinds import check_plugin, checks_of, parse_plugin
 from seqlm_core.plugins import foreign
 from seqlm_core.plugins.components import Component
 from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.plugins.options import make_options
 from seqlm_core.plugins.registry import THIS_PROGRAM
+from seqlm_core.plugins.specs import PLUGIN_KINDS
 
 PROJECT = Path(__file__).resolve().parents[2]
-ALL_CHECKS = [check for kind in KINDS for check in checks_of(kind)]
+ALL_CHECKS = [check for kind in PLUGIN_KINDS for check in checks_of(kind)]
 BUILT_IN = [
     pytest.param(registry.kind, entry.spec.name, id=entry.spec.name)
     for registry in installed_plugins().registries
@@ -225,7 +226,7 @@ def test_every_demand_and_hint_is_a_line_of_ascii_and_no_demand_occurs_twice():
         assert check.demand.isascii()
         assert check.look_at.isascii()
         assert "\n" not in check.demand + check.look_at
-    for kind in KINDS:
+    for kind in PLUGIN_KINDS:
         demands = [check.demand for check in checks_of(kind)]
         assert len(demands) == len(set(demands))
 

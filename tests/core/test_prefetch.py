@@ -121,7 +121,7 @@ def test_a_training_has_the_numbers_of_a_plain_loop(cell, short_text, tmp_path):
     np.testing.assert_allclose(told, losses, rtol=1e-5)
     arrays, _ = load_checkpoint(run.directory.last)
     for name, array in weights_of(task.network).items():
-        np.testing.assert_allclose(select(arrays, "model")[name], array, rtol=1e-3, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(select(arrays, "model/")[name], array, rtol=1e-3, atol=1e-5, err_msg=name)
 
 
 def test_an_error_while_windows_are_read_ends_the_training_with_its_traceback(short_text, tmp_path, monkeypatch):

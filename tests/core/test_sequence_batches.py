@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sequence_reference import LONGEST_SPELLING, encoded
+from sequence_reference import encoded
 
 from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.sequences.batches import (
+    LONGEST_SPELLING,
     Batch,
     EncodedSequences,
     Spellings,
@@ -154,11 +155,12 @@ def test_a_batch_is_padded_with_zeros_that_do_not_count(inputs, outputs):
 
 
 def test_of_a_long_token_the_beginning_and_the_end_are_read():
-    codec = TokenCodec(Vocabulary(["a"], [0, 1]), Vocabulary(list("abcdefghijkl"), [0] + [1] * 12))
-    tokens = ["abcdefghi", "abcd" + "k" * 50 + "fghi", "abc", "a?", "", "abcdefgh"]
-    spellings = Spellings.of([tokens, tokens[::-1]], codec, longest=8)
-    spelt = ["abcdfghi", "abcdfghi", "abc", "a?", "", "abcdefgh"]
-    assert spellings.counts.tolist() == [8, 8, 3, 2, 1, 8]
+    letters = "abcdefghijklmnopqrst"
+    codec = TokenCodec(Vocabulary(["a"], [0, 1]), Vocabulary(list(letters), [0] + [1] * 20))
+    tokens = ["abcdefghijklmnopq", "abcdefgh" + "t" * 50 + "jklmnopq", "abc", "a?", "", "abcdefghijklmnop"]
+    spellings = Spellings.of([tokens, tokens[::-1]], codec)
+    spelt = ["abcdefghjklmnopq", "abcdefghjklmnopq", "abc", "a?", "", "abcdefghijklmnop"]
+    assert spellings.counts.tolist() == [16, 16, 3, 2, 1, 16]
     for row, text in zip(spellings.characters, spelt):
-        assert row.tolist() == ["abcdefghijkl".find(c) + 1 for c in text] + [0] * (8 - len(text))
+        assert row.tolist() == [letters.find(c) + 1 for c in text] + [0] * (16 - len(text))
     assert [row.tolist() for row in spellings.tokens] == [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0]]

@@ -105,7 +105,7 @@ def test_tokens_and_labels_mean_the_same_after_a_round_trip(examples, by_charact
     again = through_json(codecs)
     assert again.to_json() == codecs.to_json()
     assert {(type(label), label) for label in again.outputs.labels} == known
-    one, other = (EncodedSequences.of_examples(examples, "labels", e, 16) for e in (codecs, again))
+    one, other = (EncodedSequences.of_examples(examples, "labels", e) for e in (codecs, again))
     for name in ("inputs", "targets", "counted"):
         for a, b in zip(getattr(one, name), getattr(other, name)):
             np.testing.assert_array_equal(a, b)
@@ -154,7 +154,7 @@ def test_ints_and_texts_are_different_labels_and_the_same_token():
 @pytest.mark.parametrize("unknown", [None, "never seen"])
 def test_targets_that_the_model_does_not_know_do_not_count(unknown):
     codecs = Codecs.from_examples([(["a", "b"], ["x", "y"])], "tokens", "labels")
-    sequences = EncodedSequences.of_examples([(["b", "c"], ["y", unknown]), ([], [])], "labels", codecs, 16)
+    sequences = EncodedSequences.of_examples([(["b", "c"], ["y", unknown]), ([], [])], "labels", codecs)
     assert [known.tolist() for known in sequences.counted] == [[True, False], []]
     assert (sequences.predictions, sequences.unknown_tokens) == (1, 1)
 

@@ -27,6 +27,7 @@ from seqlm_core.model.build import weights_of
 from seqlm_core.native import layer_shapes
 from seqlm_core.native.generation import generation_library
 from seqlm_core.settings.decoding_rules import DecodingRules
+from seqlm_core.storage.checkpoint import select
 
 checks = Checks()
 
@@ -83,8 +84,7 @@ def native_drawing_agrees(cell: Cell) -> str:
         model = small_model(cell, layers=layers)
         weights = weights_of(model)
         for layer in range(layers):
-            prefix = f"forward_stack.{layer}."
-            found = {n[len(prefix) :]: array.shape for n, array in weights.items() if n.startswith(prefix)}
+            found = {n: array.shape for n, array in select(weights, f"forward_stack.{layer}.").items()}
             expected = layer_shapes(formula, HIDDEN, HIDDEN if layer else EMBEDDING)
             demand(found == expected, f"the layer's parameters are {found}, and formula {formula} needs {expected}")
         if library is None:

@@ -17,7 +17,7 @@ from seqlm_core.model.architecture import SequenceArchitecture
 from seqlm_core.model.build import build_sequence_network, check_cells_work
 from seqlm_core.model.initialization import initialize
 from seqlm_core.model.prediction import NetworkInputs, Predictor
-from seqlm_core.model.sequence_network import LONGEST_SPELLING, SequenceLoss, SequenceNetwork
+from seqlm_core.model.sequence_network import SequenceLoss, SequenceNetwork
 from seqlm_core.plugins.components import Components
 from seqlm_core.runs.config import SEQUENCE_MODEL
 from seqlm_core.runs.directory import RunDirectory
@@ -88,7 +88,7 @@ class SequenceLearning:
         self.unit = "sequences" if outputs == "label" else "time steps"
         if network.architecture.inputs == "tokens" and outputs != "label":
             self.unit = "tokens"
-        self._training = EncodedSequences.of_examples(training, outputs, codecs, LONGEST_SPELLING)
+        self._training = EncodedSequences.of_examples(training, outputs, codecs)
         self._batches = TrainingBatches(self._training, settings.batch_size)
         if not len(self._batches):  # possible only with the labels of an earlier run
             raise UsageError("nothing in the training examples counts: none of their labels is one of the earlier run")
