@@ -21,7 +21,7 @@ from seqlm_core.sessions.additions import Additions
 from seqlm_core.sessions.training_corpus import read_training_corpus
 from seqlm_core.settings.settings import LanguageSettings, SequenceSettings, TrainingSettings
 from seqlm_core.training.task import Task
-from seqlm_core.training.tasks.language import language_task, sampler
+from seqlm_core.training.tasks.language import language_task, model_sampler
 from seqlm_core.training.tasks.sequences import sequence_task
 
 
@@ -84,7 +84,9 @@ def language_job(
         corpus = read_training_corpus(texts, run.tokenizer, settings, run.vocabulary)
         architecture = run.architecture
     task = language_task(corpus, components, settings, architecture, device)
-    return TrainingJob(task, components, settings, device, additions, sampler(task, components), settings.sample_every)
+    return TrainingJob(
+        task, components, settings, device, additions, model_sampler(task, components), settings.sample_every
+    )
 
 
 def sequence_job(

@@ -1,4 +1,4 @@
-"""Dropout as masks that are drawn outside of the network, so that they can be repeated."""
+"""Dropout masks, which are drawn outside of the network so that they can be repeated."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from seqlm_core.model.recurrent_network import RecurrentNetwork
 def dropout_masks(
     network: RecurrentNetwork, sizes: Sequence[int], rate: float, shape: tuple[int, int], random: np.random.Generator
 ) -> list[Any] | None:
-    """Return a mask ``(time, batch, size)`` for each size, None if nothing is dropped.
+    """Return a dropout mask ``(time, batch, size)`` for each size; None if the rate is 0.
 
     Args:
         network: the network; the masks have its device and type.
-        sizes: channels of each mask.
-        rate: share of the elements that are 0; the others are ``1 / (1 - rate)`` (inverted dropout).
-        shape: time and batch.
-        random: where the masks come from.
+        sizes: the size of each mask.
+        rate: the probability that an element is 0. The others are ``1 / (1 - rate)`` (inverted dropout).
+        shape: numbers of time steps and of sequences.
+        random: generator of the random numbers.
     """
     if not rate:
         return None
@@ -38,13 +38,14 @@ def dropout_masks(
 
 
 def draw_kept(shape: tuple[int, ...], rate: float, random: np.random.Generator) -> np.ndarray:
-    """Return which elements are kept, bool of this shape; each is dropped with probability ``rate``, to 1 / 2**24.
+    """Return whether each element is kept, a bool array of this shape.
 
-    A random byte decides. Where it equals the first byte of the rate, two more bytes do.
+    An element is dropped with probability ``rate``, rounded down to a multiple of 1 / 2**24. A random byte decides; if
+    it equals the first byte of the rate, two more bytes do.
     """
     first, rest = divmod(int(rate * 2**24), 2**16)
     count = int(np.prod(shape))
-    # Whole words are what the generator makes fastest, and it lets other threads work meanwhile.
+    # The generator makes whole words fastest, and lets other threads work meanwhile.
     words = random.integers(0, 2**64 - 1, -(-count // 8), dtype=np.uint64, endpoint=True)
     drawn = words.view(np.uint8)[:count]
     kept = drawn > first

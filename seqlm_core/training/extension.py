@@ -1,4 +1,4 @@
-"""What happens around the training loop: validation, checkpoints, samples, history, progress, and what users add."""
+"""Extensions of the training loop: validation, checkpoints, samples, history, progress, and those of users."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ Record = dict[str, Any]
 
 
 class Training(Protocol):
-    """What an extension is told of the training that calls it.
+    """The training that calls an extension.
 
     Attributes:
-        settings: of the training.
-        task: what is trained: it makes the batches and their loss, and knows the model's figures.
+        settings: the settings of the training.
+        task: the task that is trained: it makes the batches and their loss, and computes the figures.
         updates: the optimizer on the model's parameters.
-        path: of the run.
-        step: steps done.
-        epoch: epochs done.
-        window: steps done in the epoch that is going on.
-        stop_reason: why training ends, or None while it goes on; an extension sets it to end the training after the
-            step.
+        path: the directory of the run; None if the training has no run.
+        step: number of steps done.
+        epoch: number of epochs done.
+        window: number of steps done in the current epoch.
+        stop_reason: the reason why the training ends; None while it goes on. An extension sets it to end the training
+            after the current step.
     """
 
     settings: TrainingSettings
@@ -46,7 +46,7 @@ class Training(Protocol):
 
     @property
     def total_steps(self) -> int:
-        """Steps of the whole training, if nothing ends it early."""
+        """The number of steps in the whole training, if nothing ends it early."""
 
     @property
     def model(self) -> RecurrentNetwork:
@@ -54,72 +54,72 @@ class Training(Protocol):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The gluon parameters that are trained, by name; a shared one by its first name."""
+        """The gluon parameters that are trained, by name; a shared one has its first name."""
 
     def learning_rate(self, step: int) -> float:
-        """Return the learning rate of a step, from 0."""
+        """Return the learning rate of a step; the first step is 0."""
 
     def collect_losses(self) -> None:
-        """Fetch the losses of all steps so far, which waits for their computation."""
+        """Fetch the losses of all steps so far. This waits until they are computed."""
 
     def state(self) -> dict[str, Any]:
-        """Return plain values from which the training goes on: its position and the extensions' states."""
+        """Return the position and the extensions' states, from which the training can go on, as JSON can hold them."""
 
 
 class Extension:
-    """Something that watches a training, or takes a hand in it. Every method does nothing unless a subclass says so.
+    """Base class of what watches or changes a training. Its methods do nothing; a subclass overrides those it needs.
 
-    Extensions are called in the order in which the training holds them. Each saves and restores its own state.
+    Extensions are called in their order in the training. Each saves and restores its own state.
     """
 
     name = ""
-    """Under which the state is saved; needed only by extensions that have one."""
+    """The name under which the state is saved; only extensions with a state need one."""
     state_kind: ClassVar[Any] = OBJECT
-    """What :meth:`restore` can be given, as :mod:`seqlm_core.storage.schema` describes it; anything else is refused."""
+    """Description of the states that :meth:`restore` accepts, see :mod:`seqlm_core.storage.schema`."""
 
     def on_start(self, training: Training) -> None:
-        """Called once, before the first step of this process; on resuming after :meth:`restore`."""
+        """Called once, before the first step of this process; on resuming, after :meth:`restore`."""
 
     def on_gradients(self, training: Training, batch: Any) -> None:
-        """Called in each step, when the gradients are there, not clipped yet, and the weights not yet changed."""
+        """Called in each step after the gradients are computed, before they are clipped and the weights change."""
 
     def on_step(self, training: Training) -> None:
-        """Called after each step, whose computation may still go on, and before what the end of an epoch leads to."""
+        """Called after each step, whose computation may still be going on, and before :meth:`on_epoch`."""
 
     def on_report(self, training: Training, record: Record) -> None:
         """Called every ``log_every`` steps with the training loss since the last report.
 
-        The losses are fetched late, so that nothing waits for them: some steps may have followed ``record["step"]``.
+        The losses are fetched late, so that nothing waits for them. So some steps may have followed ``record["step"]``.
         """
 
     def on_epoch(self, training: Training, record: Record) -> None:
-        """Called after each epoch, and at a last step that ends none, to add figures to ``record``."""
+        """Called after each epoch, and after a last step within an epoch; it may add figures to ``record``."""
 
     def on_step_end(self, training: Training) -> None:
-        """Called after each step when all that it leads to is done, the end of an epoch too: a place to save at."""
+        """Called at the very end of each step, after :meth:`on_epoch`, too. This is the place to save something."""
 
     def on_closing(self, training: Training) -> None:
-        """Called after a last step that ends no epoch, before :meth:`on_epoch` is called for it all the same."""
+        """Called after a last step within an epoch, before :meth:`on_epoch` is called for it."""
 
     def on_finish(self, training: Training) -> None:
-        """Called once, when training ends for whatever reason but an error."""
+        """Called once, when the training ends without an error."""
 
     def on_error(self, training: Training, error: BaseException) -> None:
         """Called once, when an error ends the training."""
 
     def state(self) -> dict[str, Any]:
-        """Return plain values, such as JSON holds, from which :meth:`restore` can go on exactly."""
+        """Return a dictionary of values that JSON can hold, from which :meth:`restore` can go on exactly."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Bring back what :meth:`state` returned."""
+        """Restore a state that :meth:`state` returned."""
 
 
 def check_extensions(extensions: Sequence[Extension]) -> list[Extension]:
-    """Return the extensions that a user gives.
+    """Return the extensions that a user gives, as a list.
 
     Raises:
-        UsageError: one is none, or is given twice.
+        UsageError: one of them is no extension, or is given twice.
     """
     if not isinstance(extensions, Sequence):
         raise UsageError(f"extensions must be a list of them, not {extensions!r}")
@@ -133,17 +133,17 @@ def check_extensions(extensions: Sequence[Extension]) -> list[Extension]:
 
 
 def title(extension: Extension) -> str:
-    """Return what an extension is called in messages."""
+    """Return the name of an extension in messages."""
     return type(extension).__name__
 
 
 def is_foreign(extension: Extension) -> bool:
-    """Whether an extension is not one of seqlm's own."""
+    """Whether an extension is not part of seqlm itself."""
     return type(extension).__module__.partition(".")[0] != "seqlm_core"
 
 
-def hook_of(extension: Extension, event: str) -> Any:
-    """Return a method of an extension; what it raises, if it is not seqlm's own, is reported with its file and line."""
+def guarded_method(extension: Extension, event: str) -> Any:
+    """Return a method of an extension; errors of a user's extension are reported with their file and line."""
     method = getattr(extension, event)
     return guarded(f"extension {title(extension)}, called by {event},", method) if is_foreign(extension) else method
 
@@ -152,9 +152,9 @@ def saved_state(extension: Extension) -> dict[str, Any]:
     """Return the state of an extension.
 
     Raises:
-        PluginError: it is nothing that a checkpoint can hold, or has no name to be saved under.
+        PluginError: a checkpoint cannot hold the state, or the extension has no name to save it under.
     """
-    state: dict[str, Any] = hook_of(extension, "state")()
+    state: dict[str, Any] = guarded_method(extension, "state")()
     if is_foreign(extension):
         if not isinstance(state, dict):
             raise PluginError(f"extension {title(extension)}: state must return a dictionary, not {state!r}")

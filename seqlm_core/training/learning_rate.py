@@ -1,4 +1,4 @@
-"""The learning rate of a step: its rise, and then a schedule."""
+"""The learning rate of a step: a warm-up, and then a schedule."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def learning_rate(base: float, schedule: str | Schedule, warmup: int, step: int,
     """Return the learning rate of one step.
 
     Args:
-        base: the highest rate.
-        schedule: a name of :data:`SCHEDULES`, or a user's own function.
-        warmup: steps over which the rate rises in a straight line.
-        step: the step, from 0.
-        total_steps: steps of the whole training.
+        base: the highest learning rate.
+        schedule: a name in :data:`SCHEDULES`, or a function of the user.
+        warmup: number of steps in which the rate rises linearly.
+        step: the step; the first step is 0.
+        total_steps: number of steps in the whole training.
 
     Raises:
-        PluginError: the function fails, or returns no finite number of at least 0.
+        PluginError: the user's function fails, or does not return a finite number of at least 0.
     """
     rising = min(1.0, (step + 1) / (warmup + 1))
     if not isinstance(schedule, str):
@@ -31,7 +31,7 @@ def learning_rate(base: float, schedule: str | Schedule, warmup: int, step: int,
 
 
 def _factor(schedule: Schedule, step: int, total_steps: int) -> float:
-    """Return what a user's own schedule returns."""
+    """Return the factor that a user's schedule returns, after checking it."""
     name = getattr(schedule, "__name__", type(schedule).__name__)
     factor = guarded(f"the schedule {name}", schedule)(step, total_steps)
     if not isinstance(factor, numbers.Real) or not math.isfinite(factor) or factor < 0:

@@ -19,17 +19,17 @@ from seqlm_core.model.recurrent_network import RecurrentNetwork
 from seqlm_core.settings.schedules import Schedule
 from seqlm_core.storage.schema import COUNT, NUMBER, OBJECT, check
 from seqlm_core.training.advice import clipping_advice
-from seqlm_core.training.extension import Extension, Record, hook_of, saved_state
+from seqlm_core.training.extension import Extension, Record, guarded_method, saved_state
 from seqlm_core.training.learning_rate import learning_rate
 from seqlm_core.training.prefetch import prefetched
 from seqlm_core.training.task import Task
 from seqlm_core.training.updates import Updates
 
-# MXNet computes behind Python's back. At most so many steps wait there, few enough that progress is what has been done
-# and that an interrupted training ends soon. Then Python waits until half of them are done, which leaves enough to keep
-# MXNet busy: waiting takes a processor from those who compute, so it is not done at every step.
+# MXNet computes asynchronously. This is the largest number of steps that wait for it: few enough that the progress is
+# true and that an interrupted training ends soon. When there are more, Python waits until only half of them are left,
+# which keeps MXNet busy. It does not wait at every step, since waiting takes a processor from the computing threads.
 STEPS_AHEAD = 4
-# Batches made before their step; enough to bridge the differences between steps.
+# The number of batches that are made before their step; enough to make up for steps of different lengths.
 BATCHES_AHEAD = 4
 
 
@@ -41,30 +41,30 @@ STATE = {
     "losses_since_epoch": (NUMBER, COUNT),
     "extensions": {...: OBJECT},
 }
-"""What :meth:`TrainingLoop.state` returns."""
+"""Description of what :meth:`TrainingLoop.state` returns."""
 
 
 class TrainingLoop:
-    """One training; what its extensions may use of it is :class:`~seqlm_core.training.extension.Training`.
+    """A training. Its extensions see it as a :class:`~seqlm_core.training.extension.Training`.
 
     Args:
-        task: what is trained.
+        task: the task that is trained.
         updates: the optimizer on the model's parameters.
         base_learning_rate: the highest learning rate.
-        settings: the limits (``epochs``, ``max_steps``), the schedule and the interval of reports.
-        extensions: called in this order.
+        settings: the settings: the limits (``epochs``, ``max_steps``), the schedule, and the interval of reports.
+        extensions: the extensions, in the order in which they are called.
+        reseed: whether to seed MXNet's random numbers at each step, for layers and optimizers that draw from them. It
+            takes 2 ms.
         schedule: a function of a step and the number of all steps that returns the factor of the learning rate; None
-            takes the one that the settings name.
-        path: of the run.
-        reseed: seed MXNet's own random numbers at each step, for layers and optimizers that draw from them; it takes
-            2 ms.
+            means the schedule that the settings name.
+        path: the directory of the run; None if there is no run.
 
     Attributes:
-        step: steps done.
-        epoch: epochs done.
-        window: steps done in the epoch that is going on.
-        stop_reason: why training ends, or None while it goes on; extensions set it to end the training after
-            the step.
+        step: number of steps done.
+        epoch: number of epochs done.
+        window: number of steps done in the current epoch.
+        stop_reason: the reason why the training ends; None while it goes on. An extension sets it to end the training
+            after the current step.
     """
 
     def __init__(
@@ -101,12 +101,12 @@ class TrainingLoop:
 
     @property
     def total_steps(self) -> int:
-        """Steps of the whole training, if nothing ends it early."""
+        """The number of steps in the whole training, if nothing ends it early."""
         steps = self.settings.epochs * self.task.steps_per_epoch
         return min(steps, self.settings.max_steps or steps)
 
     def learning_rate(self, step: int) -> float:
-        """Return the learning rate of a step, from 0."""
+        """Return the learning rate of a step; the first step is 0."""
         return learning_rate(self.base_learning_rate, self.schedule, self.settings.warmup, step, self.total_steps)
 
     @property
@@ -116,7 +116,7 @@ class TrainingLoop:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The gluon parameters that are trained, by name; a shared one by its first name."""
+        """The gluon parameters that are trained, by name; a shared one has its first name."""
         return dict(zip(self.updates.names, self.updates.parameters))
 
     def run(self) -> None:
@@ -135,12 +135,12 @@ class TrainingLoop:
             self._notify("on_finish")
         except BaseException as error:
             for extension in self.extensions:
-                with contextlib.suppress(Exception):  # the error itself is what has to be told
+                with contextlib.suppress(Exception):  # the first error is the one to report
                     extension.on_error(self, error)
             raise
 
     def _run_epoch(self) -> None:
-        """Take the steps that are left of an epoch, or as many as there is no reason to stop."""
+        """Take the remaining steps of an epoch, or fewer if there is a reason to stop."""
         rest = itertools.islice(self.task.batches(self.epoch, self.window), self.total_steps - self.step)
         with prefetched(rest, BATCHES_AHEAD) as batches:
             for batch in batches:
@@ -171,7 +171,7 @@ class TrainingLoop:
             self.collect_losses(but=STEPS_AHEAD // 2)
 
     def _end_epoch(self) -> None:
-        """Notify of an epoch that has ended, or that ends early with the training."""
+        """Notify the extensions if an epoch has ended, or the training within an epoch."""
         if self.window == 0 or self.stop_reason is not None:
             self.collect_losses()
             if self.window != 0:
@@ -181,15 +181,18 @@ class TrainingLoop:
             self._notify("on_epoch", record)
 
     def collect_losses(self, but: int = 0) -> None:
-        """Fetch the losses of the steps so far, but of the last few, and notify of the reports that they complete.
+        """Fetch the losses of the steps so far, and notify the extensions of reports that are complete now.
 
-        This waits for their computation.
+        This waits until the losses are computed.
+
+        Args:
+            but: the number of last steps whose losses are not fetched.
 
         Raises:
-            NonFiniteLossError: one of them is infinite or not a number.
+            NonFiniteLossError: a loss is infinite or not a number.
         """
         if len(self._pending) > but:
-            self._pending[-1 - but][0].wait_to_read()  # once, for all of them
+            self._pending[-1 - but][0].wait_to_read()  # waits once for all of them
         while len(self._pending) > but:
             step = self.step - len(self._pending) + 1
             losses, predictions = self._pending.popleft()
@@ -207,7 +210,7 @@ class TrainingLoop:
                 self._notify("on_report", record)
 
     def state(self) -> dict[str, Any]:
-        """Return plain values from which :meth:`restore` goes on: the position and the extensions' states."""
+        """Return the position and the extensions' states for :meth:`restore`, as values that JSON can hold."""
         return {
             "step": self.step,
             "epoch": self.epoch,
@@ -218,11 +221,11 @@ class TrainingLoop:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Bring back what :meth:`state` returned.
+        """Restore a state that :meth:`state` returned.
 
         Raises:
-            RunError: an extension is not here whose state would be lost.
-            ValueError: the values are nothing that it could have returned.
+            RunError: the state of an extension would be lost, since the extension is not given.
+            ValueError: the values are no such state.
         """
         check(state, STATE, "the training's state")
         states = state["extensions"]
@@ -241,7 +244,7 @@ class TrainingLoop:
         for extension in self.extensions:
             if extension.name in states:
                 check(states, {extension.name: extension.state_kind}, "the extensions' states")
-                hook_of(extension, "restore")(states[extension.name])
+                guarded_method(extension, "restore")(states[extension.name])
 
     @property
     def _position(self) -> int:
@@ -258,16 +261,17 @@ class TrainingLoop:
         }
 
     def _notify(self, event: str, *arguments: Any) -> None:
-        """Call the extensions that have something to do at an event."""
+        """Call all extensions that override the method of this event."""
         if event not in self._listeners:
             nothing = getattr(Extension, event)
-            self._listeners[event] = [hook_of(e, event) for e in self.extensions if getattr(type(e), event) != nothing]
+            listening = [extension for extension in self.extensions if getattr(type(extension), event) != nothing]
+            self._listeners[event] = [guarded_method(extension, event) for extension in listening]
         for listener in self._listeners[event]:
             listener(self, *arguments)
 
 
 class _Mean:
-    """The mean of numbers that come one after the other, each with its weight."""
+    """The weighted mean of numbers that are added one by one."""
 
     def __init__(self, total: float = 0.0, weight: int = 0) -> None:
         self.total = total

@@ -1,4 +1,4 @@
-"""Updates of all parameters in one pass of the native kernels, for MXNet's own optimizers."""
+"""Updates of all parameters in one call of the native kernels, for some of MXNet's optimizers."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from seqlm_core.native import training
 
 @dataclasses.dataclass(frozen=True)
 class UpdateRule:
-    """A rule of the native kernels, with the numbers that it takes.
+    """An update rule of the native kernels, with its constants.
 
-    ``g`` is the gradient, with the weight decay added. Rates are without a unit.
+    In the formulas, ``w`` are the weights, ``rate`` is the learning rate, and ``g`` is the gradient with the weight
+    decay added.
 
     Attributes:
-        name: ``sgd``: ``w -= rate g``; ``momentum``: ``w += m``, ``m = mean_decay m - rate g``; ``nesterov``: likewise
-            with ``w += mean_decay m - rate g``; ``rmsprop``: ``w -= rate g / sqrt(v + epsilon)``; ``adam``:
-            ``w -= rate m / (sqrt(v) + epsilon)``.
-        states: how many arrays it keeps of each parameter: ``m``, ``v`` or both.
-        mean_decay: of ``m``.
-        square_decay: of ``v``, the running mean of ``g`` squared.
-        epsilon: see above.
-        bias_correction: returns the factor of the rate after so many steps.
+        name: the name of the rule. ``sgd``: ``w -= rate g``. ``momentum``: ``m = mean_decay m - rate g``, ``w += m``.
+            ``nesterov``: the same ``m``, ``w += mean_decay m - rate g``. ``rmsprop``:
+            ``w -= rate g / sqrt(v + epsilon)``. ``adam``: ``w -= rate m / (sqrt(v) + epsilon)``.
+        states: number of arrays for each parameter: ``m``, ``v``, or both.
+        mean_decay: decay factor of ``m``.
+        square_decay: decay factor of ``v``, the running mean of ``g`` squared.
+        epsilon: the constant in the formulas.
+        bias_correction: a function of the number of steps that returns a factor of the learning rate.
     """
 
     name: str
@@ -44,7 +45,7 @@ def _sgd(optimizer: Any) -> UpdateRule:
 
 def _nag(optimizer: Any) -> UpdateRule | None:
     if optimizer.wd:
-        return None  # MXNet, computing in place, then decays the momentum by weights that are already updated
+        return None  # MXNet then decays the momentum by weights that are already updated, and the kernels do not
     momentum = float(optimizer.momentum)
     return UpdateRule("nesterov", 1, mean_decay=momentum) if momentum else UpdateRule("sgd", 0)
 
@@ -73,8 +74,8 @@ _RULES: dict[type, Callable[[Any], UpdateRule | None]] = {
 
 
 def native_rule(optimizer: mx.optimizer.Optimizer, parameters: Sequence[Any]) -> UpdateRule | None:
-    """Return the native rule that does what an optimizer does to these parameters; None where there is none."""
-    find = _RULES.get(type(optimizer))  # a subclass may do something else
+    """Return the native rule that updates these parameters as the optimizer does; None if there is none."""
+    find = _RULES.get(type(optimizer))  # not for subclasses, which may compute something else
     plain = (
         find is not None
         and optimizer.clip_gradient is None
@@ -93,11 +94,11 @@ class NativeUpdate:
 
     Args:
         rule: from :func:`native_rule`.
-        optimizer: whose learning rate is taken and whose counts of updates are raised.
-        weights: of the parameters.
-        gradients: likewise; they stay as they are.
-        states: the arrays that the rule keeps of each parameter.
-        clip_norm: largest norm of all gradients together; 0 does not clip.
+        optimizer: the optimizer; its learning rate is used, and its counts of updates are increased.
+        weights: the array of each parameter.
+        gradients: the gradient of each parameter, which is not changed.
+        states: the state arrays of each parameter.
+        clip_norm: the largest norm of all gradients together; 0 means no clipping.
     """
 
     def __init__(
@@ -117,7 +118,7 @@ class NativeUpdate:
         self._call = CallInPlace("seqlm_update", [*weights, *gradients, *kept], mx.nd.empty(1))
 
     def step(self) -> None:
-        """Apply the gradients."""
+        """Update the weights by their gradients."""
         rule, optimizer = self.rule, self.optimizer
         optimizer._update_count(self._indices)
         self._call(

@@ -1,4 +1,4 @@
-"""Pictures of how a training went."""
+"""Pictures of the loss of a training."""
 
 from __future__ import annotations
 
@@ -14,60 +14,61 @@ from seqlm_core.storage.files import write_atomically
 
 
 def plot_history(records: Sequence[dict[str, Any]], path: Path, title: str, loss_name: str) -> None:
-    """Draw training and validation loss over steps, as a PNG file.
+    """Draw the training and validation loss over the steps, as a PNG file.
 
     Args:
-        records: of a history; see :mod:`seqlm_core.runs.history`.
-        path: of the picture.
-        title: above it.
-        loss_name: of the loss in the records, such as ``nats_per_token``.
+        records: the records of a history; see :mod:`seqlm_core.runs.history`.
+        path: the file to write.
+        title: the title of the picture.
+        loss_name: the name of the loss in the records, such as ``nats_per_token``.
     """
     both_sides = f"both_sides_{loss_name}"
     has_both_sides = any(both_sides in record for record in records)
     unknown = max((record.get("validation_unknown_share", 0.0) for record in records), default=0.0)
     note = f", {percent(unknown)} of its tokens unknown" if unknown else ""
     curves = {
-        # key of the records: (kind of the records, label, colour, line)
+        # key in the records: (kind of the records, label, colour, line)
         f"training_{loss_name}": ("report", "training", "tab:blue", "-"),
         f"validation_{loss_name}": (
             "epoch", f"validation{' (left to right)' if has_both_sides else ''}{note}", "tab:orange", "o-",
         ),
         both_sides: ("epoch", f"validation (both sides){note}", "tab:green", "s-"),
     }  # fmt: skip
-    # matplotlib takes a second to import, and most commands draw nothing. Figure, unlike pyplot, opens no window.
+    # Imported here since it takes a second, and most commands draw nothing. Unlike pyplot, Figure opens no window.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
     for key, (kind, label, colour, line) in curves.items():
         points = [r for r in records if r["kind"] == kind and r.get(key) is not None]
-        if not points and kind == "report":  # reports are off: epochs have the training loss too
+        if not points and kind == "report":  # without reports, the training loss is that of the epochs
             points = [r for r in records if r.get(key) is not None]
         if not points:
             continue
         x, y = [r["step"] for r in points], [r[key] for r in points]
-        line = line if len(x) > 1 else "o"  # a line of one point shows nothing
+        line = line if len(x) > 1 else "o"  # a line with a single point would be invisible
         axes.plot(x, y, line, color=colour, label=f"{label}, last {y[-1]:.3f}", linewidth=1.5, markersize=3)
     best = [r for r in records if r.get("best")]
     if best:
         axes.axvline(best[-1]["step"], color="grey", linestyle=":", linewidth=1, label="best epoch")
     axes.set(xlabel="step", ylabel=f"loss ({loss_name.replace('_', ' ')})")
-    axes.set_title(title.replace("$", r"\$"), family=families_for(title))  # a $ would begin a formula
+    axes.set_title(title.replace("$", r"\$"), family=families_for(title))  # a plain $ would begin a formula
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
         axes.legend()
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        # Where no font has a character, a box is drawn, and there is nothing that a user could do in a hurry.
+        # A box is drawn for a character that no font has; a warning would not help the user.
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")
         figure.savefig(buffer, format="png", dpi=120)
     write_atomically(path, buffer.getvalue())
 
 
 def families_for(text: str) -> list[str]:
-    """Return the font families to draw a text in: the usual ones, and one that has the characters which they lack.
+    """Return the font families to draw a text in: the default ones, and one with the characters that they lack.
 
-    The name of a Chinese text has many of those. There is no further family where no installed font has all of them.
+    The title with the name of a Chinese file needs this. If no installed font has all these characters, only the
+    default families are returned.
     """
     from matplotlib import font_manager
     from matplotlib.ft2font import FT2Font
@@ -81,7 +82,7 @@ def families_for(text: str) -> list[str]:
     families: list[str] = list(usual.get_family())
     fonts = font_manager.fontManager.ttflist if lacking else []
     for font in sorted(fonts, key=lambda font: (font.style != "normal", font.weight not in (400, "normal"), font.name)):
-        if font.name.startswith("Last Resort"):  # has a box for each character
+        if font.name.startswith("Last Resort"):  # this font has only boxes
             continue
         with contextlib.suppress(OSError, RuntimeError):
             if not lacks(font.fname, lacking):

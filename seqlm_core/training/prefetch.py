@@ -1,4 +1,4 @@
-"""Things made by a thread of their own, some of them ahead of their use."""
+"""Items of an iterator that a separate thread makes before they are used."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def prefetched(items: Iterator[T], most: int) -> Iterator[Iterator[T]]:
-    """Give the items of an iterator, which a thread makes while those before are used.
+    """Give the items of an iterator, which a thread makes while earlier items are used.
 
-    The thread is woken when half of what may wait is used up: each time it takes a processor from those who compute.
-
-    The thread ends with the items, or when the context is left, which waits for the item that is being made. Where the
-    system allows no more threads, each item is made when it is used.
-    An exception that making an item raises is raised where the item would have been given.
+    Whenever the thread is woken, it takes a processor from the computing threads. So it is woken only when half of the
+    waiting items are used up. It ends after the last item, or when the context is left, which waits for the item that
+    is being made. If the system allows no more threads, each item is made when it is used. If making an item raises an
+    exception, it is raised in the place of the item.
 
     Args:
-        items: only the thread uses it.
-        most: how many may wait for their use; at least 1.
+        items: the iterator; only the thread uses it.
+        most: the largest number of items that wait to be used; at least 1.
     """
     made: SimpleQueue[tuple[str, Any]] = SimpleQueue()
     room: SimpleQueue[None] = SimpleQueue()  # one entry for each item that may still be made

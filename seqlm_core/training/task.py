@@ -1,4 +1,4 @@
-"""What a training trains: the interface between the loop and language models, taggers and all others."""
+"""The interface between the training loop and what it trains: language models, taggers and all others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seqlm_core.runs.directory import RunDirectory
 
 
 class Figures(Protocol):
-    """What an evaluation found."""
+    """The figures of an evaluation."""
 
     @property
     def selection_loss(self) -> float: ...
@@ -21,15 +21,15 @@ class Figures(Protocol):
 
 
 class Task(Protocol):
-    """What is trained: it makes the batches and the loss, and knows the model's figures.
+    """What the loop trains: it makes the batches and their loss, and computes the figures.
 
     Attributes:
-        name: as the run's configuration records it.
+        name: the name of the task in the run's configuration.
         network: the network that is trained.
-        loss_name: of the loss in records and pictures, such as ``nats_per_token``.
-        unit: what one prediction is of, in the plural, such as ``tokens``.
-        steps_per_epoch: batches in an epoch.
-        predictions_per_step: predictions in a batch, on average.
+        loss_name: the name of the loss in records and pictures, such as ``nats_per_token``.
+        unit: what is predicted, in the plural, such as ``tokens``.
+        steps_per_epoch: number of batches in an epoch.
+        predictions_per_step: mean number of predictions in a batch.
     """
 
     name: str
@@ -44,33 +44,33 @@ class Task(Protocol):
     def predictions_per_step(self) -> float: ...
 
     def batches(self, epoch: int, first_step: int) -> Iterator[Any]:
-        """Yield the rest of an epoch's batches; called in a thread of its own.
+        """Yield an epoch's batches from a step on; called in a separate thread.
 
-        They are made before the steps before them are done, and some are never used. So making them changes nothing.
-        A batch has at least ``step`` (from 0), ``predictions`` (how many count), and ``weights`` (of each prediction's
-        loss in the mean, an array of the losses' shape).
+        Batches are made before earlier steps are done, and some are never used. So making them must not change
+        anything. A batch has at least these attributes: ``step`` (the first step is 0), ``predictions`` (the number
+        that counts), and ``weights`` (the weight of each prediction's loss in the mean, an array of the losses' shape).
         """
 
     def loss(self, batch: Any) -> Any:
-        """Return the loss of each prediction of a batch, 0 where none counts; called while autograd records."""
+        """Return the loss of each prediction of a batch, 0 for those that do not count; autograd must record."""
 
     def evaluate(self) -> Figures | None:
-        """Return the figures on the validation part, None where there is none."""
+        """Return the figures on the validation part; None if there is none."""
 
-    def first_not_finite(self, batch: Any) -> str | None:
-        """Return the name of the first part of the model whose outputs for a batch are not finite, or None."""
+    def first_non_finite_part(self, batch: Any) -> str | None:
+        """Return the name of the first part of the network with outputs that are not finite; None if all are finite."""
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return what the next step needs beside the weights, as arrays by name."""
+        """Return what the next step needs besides the weights, as arrays by name."""
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Bring back what :meth:`state` returned."""
+        """Restore a state that :meth:`state` returned."""
 
     def describe(self) -> dict[str, Any]:
-        """Return what a run's configuration tells of the task and its data: ``task``, ``architecture`` and more."""
+        """Return what a run's configuration records of the task and its data: ``task``, ``architecture`` and more."""
 
     def write_files(self, directory: RunDirectory) -> None:
-        """Write what the model's inputs and outputs mean, such as a vocabulary."""
+        """Write the files that give the model's inputs and outputs their meaning, such as the vocabulary."""
 
     def notices(self) -> list[str]:
-        """Return what a user should know of the data before the training begins."""
+        """Return what users should know about the data before the training begins, as sentences."""

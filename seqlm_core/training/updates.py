@@ -1,4 +1,4 @@
-"""Updates of the parameters: clipping by global norm, then one pass of the optimizer."""
+"""Updates of the parameters: clipping of the gradients by their global norm, then a step of the optimizer."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from seqlm_core.plugins.specs import OptimizerSpec
 from seqlm_core.storage.checkpoint import layout
 from seqlm_core.training.native_updates import NativeUpdate, native_rule
 
-# Keeps the clipping factor finite where all gradients are zero.
+# Keeps the clipping factor finite if all gradients are zero.
 SMALLEST_NORM = 1e-12
 
 
 def clip_global_norm(gradients: list[Any], largest: float) -> Any:
     """Scale ``gradients`` in place so that their joint norm is at most ``largest`` (Pascanu et al. 2013).
 
-    Nothing is brought to the host, so that training does not wait for it.
+    The norm is not fetched, so training does not wait for it.
 
     Returns:
         The norm before clipping, an array of one element.
@@ -33,16 +33,16 @@ def clip_global_norm(gradients: list[Any], largest: float) -> Any:
 
 
 class Updates:
-    """The optimizer at work on a model's parameters.
+    """An optimizer and the parameters that it updates.
 
     Args:
-        parameters: gluon parameters by name, whose arrays must stay the same.
-        optimizer: made by an optimizer plugin.
-        clip_norm: largest norm of the gradient; 0 does not clip.
-        spec: of the plugin, whose errors the optimizer's are.
+        parameters: gluon parameters by name. Their arrays must not be replaced later.
+        optimizer: the optimizer, made by a plugin.
+        clip_norm: the largest norm of the gradient; 0 means no clipping.
+        spec: the record of the plugin, to which errors of the optimizer are attributed.
 
     Raises:
-        PluginRuntimeError: the optimizer cannot make its states, or makes some that no checkpoint can hold.
+        PluginRuntimeError: the optimizer cannot make its states, or makes states that no checkpoint can hold.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Updates:
             self._native = NativeUpdate(rule, optimizer, self._weights, self._gradients, states, clip_norm)
 
     def step(self, learning_rate: float) -> None:
-        """Apply the gradients, which may be replaced by clipped ones, at this learning rate."""
+        """Update the weights by their gradients at this learning rate; clipping may change the gradients in place."""
         self.optimizer.set_learning_rate(learning_rate)
         if self._native is not None:
             self._native.step()
@@ -90,7 +90,7 @@ class Updates:
             self._updater(list(range(len(self._weights))), self._gradients, self._weights)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return the optimizer's arrays as ``NAME/K``, the ``K``-th of a parameter."""
+        """Return the optimizer's state arrays; ``NAME/K`` is the ``K``-th array of a parameter."""
         arrays = {}
         for index, state in self._updater.states.items():
             for k, array in enumerate(_as_list(state)):
@@ -98,7 +98,7 @@ class Updates:
         return arrays
 
     def restore(self, arrays: dict[str, np.ndarray], steps: int) -> None:
-        """Bring back what :meth:`state` returned after ``steps`` updates.
+        """Restore a state that :meth:`state` returned after ``steps`` updates.
 
         Raises:
             RunError: the arrays are not those of this optimizer.
@@ -109,7 +109,7 @@ class Updates:
             for k, array in enumerate(_as_list(self._updater.states[index])):
                 saved = arrays[f"{self.names[index]}/{k}"]
                 array[:] = nd.array(saved, ctx=array.context, dtype=saved.dtype)
-        # Optimizers that correct a bias or decay a rate go by these counts.
+        # Optimizers use these counts to correct a bias or to decay a rate.
         self.optimizer._set_current_context(self.parameters[0].list_ctx()[0].device_id)
         self.optimizer.num_update = steps
         for index in range(len(self.parameters)):

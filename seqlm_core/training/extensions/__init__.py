@@ -1,1 +1,1 @@
-"""What happens around the training loop; one module for each extension."""
+"""The extensions of the training loop that are part of seqlm, each in a module of its own."""

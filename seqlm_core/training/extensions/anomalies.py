@@ -1,4 +1,4 @@
-"""Finds the layer where a number first is not finite."""
+"""Finds the layer in which a number first becomes infinite or not a number."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from seqlm_core.training.extension import Extension, Training
 
 
 class Anomalies(Extension):
-    """Looks at the layers' outputs and at the gradients of each step before they change the weights."""
+    """Checks the layers' outputs and the gradients in each step, before the weights change."""
 
     def on_gradients(self, training: Training, batch: Any) -> None:
-        layer = training.task.first_not_finite(batch)
+        layer = training.task.first_non_finite_part(batch)
         step = training.step + 1
         if layer is not None:
             raise NonFiniteLossError(
                 f"the outputs of {layer} are not finite at step {step}; try a lower `learning_rate` or "
                 f"{clipping_advice(training.settings.clip_norm)}"
             )
-        # Gradients go from the head down, and so does the search for the first that went bad.
+        # Gradients are computed from the head down. So the search for the first that is not finite begins there, too.
         for name, parameter in reversed(list(zip(training.updates.names, training.updates.parameters))):
             if not is_finite(parameter.list_grad()[0]):
                 raise NonFiniteLossError(

@@ -1,4 +1,4 @@
-"""Keeps the best and the last state of a training in the run directory."""
+"""Saves the best and the last state of a training in the run directory."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from seqlm_core.training.extension import Extension, Record, Training
 
 
 class Checkpoints(Extension):
-    """Writes ``best.safetensors`` at each best epoch, and ``last.safetensors`` now and then and at the end.
+    """Writes ``best.safetensors`` after each best epoch, and ``last.safetensors`` at intervals and at the end.
 
-    Comes after the extensions whose state it saves.
+    It must be called after the extensions whose state it saves.
 
     Args:
-        directory: of the run.
-        weights: returns the model's parameters as arrays by name.
-        every: when to write ``last.safetensors``: ``epoch``, a number of steps, or minutes such as ``10m``.
+        directory: the run directory.
+        weights: a function that returns the model's parameters as arrays by name.
+        every: the interval of ``last.safetensors``: ``epoch``, a number of steps, or minutes such as ``10m``.
     """
 
     def __init__(self, directory: RunDirectory, weights: Callable[[], dict[str, np.ndarray]], every: str) -> None:
@@ -32,12 +32,12 @@ class Checkpoints(Extension):
         self._closing_state: dict[str, Any] | None = None
 
     def on_start(self, training: Training) -> None:
-        if not self.directory.last.exists():  # so that there is something to resume from whenever the process dies
+        if not self.directory.last.exists():  # so that the run can be resumed whenever the process dies
             self._save_last(training)
         self._saved_step = training.step
 
     def on_closing(self, training: Training) -> None:
-        # What follows is no part of the training, should it be resumed to more steps.
+        # The validation that follows is not part of the training if the run is resumed with more steps.
         self._closing_state = training.state()
         self._save_last(training)
 

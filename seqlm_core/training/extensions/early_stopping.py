@@ -1,4 +1,4 @@
-"""Ends a training that no longer gets better."""
+"""Ends a training whose validation loss no longer improves."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from seqlm_core.training.extension import Extension, Record, Training
 
 
 class EarlyStopping(Extension):
-    """Stops after ``patience`` epochs without a new best; comes after the validation.
+    """Ends the training after ``patience`` epochs without a new best. It must be called after the validation.
 
     Args:
-        patience: in epochs; 0 never stops.
+        patience: a number of epochs; 0 means that the training is never ended early.
     """
 
     name = "early_stopping"

@@ -15,15 +15,16 @@ from seqlm_core.training.extension import Extension, Record, Training
 
 
 class History(Extension):
-    """One JSON object a line: reports of the training loss, and epochs with the validation figures.
+    """Writes one JSON object in each line: reports of the training loss, and the validation figures of epochs.
 
-    Adds ``seconds`` to each record, the time trained so far.
+    It adds ``seconds`` to each record, the training time so far. When a training is resumed, the history is cut back to
+    the lines that the checkpoint records.
 
     Args:
-        directory: of the run. A resumed training cuts its history back to what its checkpoint knows of.
+        directory: the run directory.
 
     Raises:
-        RunError: on resuming, those lines are not there any more as they were.
+        RunError: on resuming, these lines are damaged or were changed.
     """
 
     name = "history"
@@ -39,7 +40,7 @@ class History(Extension):
 
     @property
     def seconds(self) -> float:
-        """Seconds trained so far, those of earlier processes included."""
+        """The training time so far in seconds, that of earlier processes included."""
         return self._seconds_before + time.perf_counter() - self._started
 
     def on_start(self, training: Training) -> None:

@@ -1,4 +1,4 @@
-"""Lets a training that is interrupted finish its step and save."""
+"""Ends an interrupted training after the current step, so that it is saved."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts(Extension):
-    """Ends the training after the step at Ctrl-C, SIGTERM or SIGHUP; a second Ctrl-C or SIGTERM acts as always.
+    """Ends the training after the current step on Ctrl-C, SIGTERM or SIGHUP.
 
-    A second SIGHUP does nothing more: where a terminal is closed, its kernel and its shell both send one. Where it was
-    ignored before, as under ``nohup``, it stays so.
+    A second Ctrl-C or SIGTERM has its usual effect. A second SIGHUP has none, since a terminal that is closed often
+    sends two: one from the operating system, one from the shell. If SIGHUP was ignored before, as under ``nohup``, it
+    still is.
 
     Attributes:
-        received: the signal that ended the training, or None.
+        received: the signal that ended the training; None if there was none.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Draws the loss of a training."""
+"""Draws a picture of the loss of a training."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SECONDS_BETWEEN_PLOTS = 60.0
 
 
 class Plot(Extension):
-    """Draws ``loss.png`` now and then after an epoch, and at the end; comes after the history.
+    """Draws ``loss.png`` after an epoch, at most once a minute, and at the end. It must be called after the history.
 
     Args:
-        directory: of the run.
-        title: above the picture.
-        loss_name: of the loss in the history.
+        directory: the run directory.
+        title: the title of the picture.
+        loss_name: the name of the loss in the history.
     """
 
     def __init__(self, directory: RunDirectory, title: str, loss_name: str) -> None:
@@ -39,7 +39,7 @@ class Plot(Extension):
         self._draw()
 
     def on_error(self, training: Training, error: BaseException) -> None:
-        if isinstance(error, NonFiniteLossError):  # one wants to see how it came to that
+        if isinstance(error, NonFiniteLossError):  # the picture shows how the loss developed before
             self._draw()
 
     def _draw(self) -> None:
@@ -47,6 +47,6 @@ class Plot(Extension):
         try:
             records = read_history(self.directory.history, self.directory.run_id)
             plot_history(records, self.directory.picture, self.title, self.loss_name)
-        except Exception as error:  # a picture is not worth a training
+        except Exception as error:  # a picture that fails must not end the training
             cause = error.strerror if isinstance(error, OSError) and error.strerror else one_line(error)
             logger.warning("%s cannot be drawn: %s", self.directory.picture, cause)

@@ -1,4 +1,4 @@
-"""Tells how a training goes: a bar on a terminal, plain lines elsewhere."""
+"""Shows the progress of a training: as a bar on a terminal, as plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class Progress(Extension):
-    """Writes to standard error: loss, speed, and time left. What cannot be written there is dropped."""
+    """Writes loss, speed and the time left to standard error. Text that cannot be written is dropped."""
 
     def __init__(self) -> None:
         self._stream = BestEffortStream(sys.stderr)
@@ -61,7 +61,7 @@ class Progress(Extension):
         self._close()
 
     def message(self, text: str) -> None:
-        """Write a text without disturbing the bar."""
+        """Write a text above the bar, or as a line if there is no bar."""
         if self._bar is not None:
             self._bar.write(text, file=self._stream)
         else:
@@ -92,7 +92,7 @@ class Progress(Extension):
         )
 
     def _has_columns(self) -> bool:
-        """Whether this is a terminal with room for a bar; some tell that they have no columns."""
+        """Whether standard error is a terminal with room for a bar; some terminals report no columns."""
         try:
             return self._stream.isatty() and os.get_terminal_size(self._stream.fileno()).columns > 0
         except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Shows text sampled from the model while it is trained."""
+"""Shows texts sampled from the model during its training."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Samples(Extension):
     """Samples a text every ``every`` steps.
 
     Args:
-        every: steps between two samples, at least 1.
-        sample: returns the text sampled at a step.
-        show: is given the text to show.
+        every: number of steps from one sample to the next, at least 1.
+        sample: a function of the step that returns a sampled text.
+        show: a function that shows a text.
     """
 
     def __init__(self, every: int, sample: Callable[[int], str], show: Callable[[str], None]) -> None:
@@ -44,14 +44,14 @@ class Samples(Extension):
             training.collect_losses()
             try:
                 text = self.sample(training.step).strip()
-            except Exception as error:  # a sample is not worth a training
+            except Exception as error:  # a sample that fails must not end the training
                 logger.warning("no text could be sampled at step %d: %s", training.step, one_line(error))
                 return
             self.show(f"--- sample at step {training.step} ---\n{text}\n---")
 
 
 class ModelSampler:
-    """Samples from a model as it is at the moment; the text depends on the weights, the seed and the step."""
+    """Samples from a network with its current weights. The text depends on the weights, the seed and the step only."""
 
     def __init__(self, network: LanguageNetwork, cell: Component[CellSpec], corpus: Corpus, seed: int) -> None:
         self.network = network

@@ -1,4 +1,4 @@
-"""Measures the model on the validation part after each epoch and says which epoch was the best."""
+"""Evaluates the model on the validation part after each epoch, and decides which epoch is the best."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from seqlm_core.training.extension import Extension, Record, Training
 
 
 class Validation(Extension):
-    """Adds the validation figures to the record of an epoch, and ``best``: whether it is the best so far.
+    """Adds the validation figures to the record of an epoch, and ``best``: whether the epoch is the best so far.
 
-    Best means the lowest validation loss; where there is no validation part, the training loss of a whole epoch. All
-    epochs are measured on the same text with the same vocabulary, so tokens that are unknown favour none of them.
+    The best epoch has the lowest validation loss, or, without a validation part, the lowest training loss of a whole
+    epoch. All epochs are evaluated on the same text with the same vocabulary, so unknown tokens favour none of them.
     """
 
     name = "validation"

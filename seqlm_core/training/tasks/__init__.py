@@ -1,1 +1,1 @@
-"""What can be trained: language models, and models of whole sequences."""
+"""The two tasks that can be trained: language models, and sequence models."""

@@ -1,4 +1,4 @@
-"""The task of language modelling: which windows a model is trained on, its loss, and its figures."""
+"""The task of language modelling: the windows that a model is trained on, its loss, and its figures."""
 
 from __future__ import annotations
 
@@ -33,21 +33,22 @@ from seqlm_core.training.extensions.samples import ModelSampler
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """One training step's window, and all that is drawn for it, as arrays on the model's device.
+    """The window of a training step and the random numbers for it, as arrays on the network's device.
 
     Attributes:
-        step: which step, from 0.
+        step: the step; the first step is 0.
         inputs: ids of the tokens that are read, int32 ``(time, batch)``.
-        targets: likewise, of those that follow them.
-        following: the targets but the first, from the last on, ``(time - 1, batch)``; None for a unidirectional model.
-        begins_epoch: all streams begin with the states of the beginning of a text.
-        resets: of the streams ``(batch,)``, 1 for those that do so otherwise; None where none does.
-        masks: dropout masks of the forward stack, None without dropout.
-        backward_masks: likewise, of the backward stack.
-        right_visible: ``(time, batch, 1)``, 1 where a prediction may use the text that follows it, else 0; None
-            for a unidirectional model.
-        predictions: how many tokens are predicted.
-        weights: of each prediction's loss in the mean, ``(time, batch)``.
+        targets: ids of the tokens that are predicted, int32 ``(time, batch)``.
+        following: the targets without the first, in reverse order, ``(time - 1, batch)``; None for a unidirectional
+            model.
+        begins_epoch: whether all streams begin with fresh states.
+        resets: 1 for each stream that begins with fresh states all the same, else 0, ``(batch,)``; None if none does.
+        masks: dropout masks of the forward stack; None without dropout.
+        backward_masks: dropout masks of the backward stack; None without dropout or for a unidirectional model.
+        right_visible: ``(time, batch, 1)``, 1 where a prediction may use the text that follows, else 0; None for a
+            unidirectional model.
+        predictions: number of predicted tokens.
+        weights: the weight of each prediction's loss in the mean, ``(time, batch)``.
     """
 
     step: int
@@ -68,12 +69,12 @@ class LanguageModelling:
 
     Args:
         network: an initialized network.
-        corpus: what to train and validate on.
-        settings: of the training.
+        corpus: the text to train and validate on.
+        settings: the settings of the training.
 
     Attributes:
-        step_problem: what is wrong with the cell's step, so that texts are sampled through its layer; None where
-            nothing is known to be.
+        step_problem: what is wrong with the cell's step, so that texts are sampled with its layer; None if no problem
+            is known.
     """
 
     name = LANGUAGE_MODEL
@@ -103,16 +104,16 @@ class LanguageModelling:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Training steps in an epoch."""
+        """The number of training steps in an epoch."""
         return self.plan.windows
 
     @property
     def predictions_per_step(self) -> int:
-        """Tokens that are predicted in one training step."""
+        """The number of tokens that are predicted in a training step."""
         return self.plan.batch_size * self.plan.sequence_length
 
     def describe(self) -> dict[str, Any]:
-        """Return what a run's configuration tells of the task and its data."""
+        """Return what a run's configuration records of the task and its data."""
         validation = self.corpus.validation
         described = {
             "task": self.name,
@@ -125,12 +126,12 @@ class LanguageModelling:
         return described if self.step_problem is None else {**described, "step_problem": self.step_problem}
 
     def write_files(self, directory: RunDirectory) -> None:
-        """Write what the model's inputs and outputs mean."""
+        """Write the files that give the model's inputs and outputs their meaning."""
         directory.write_vocabulary(self.corpus.vocabulary)
         directory.write_tokenizer(self.corpus.tokenizer)
 
     def notices(self) -> list[str]:
-        """Return what a user should know of the data before the training begins."""
+        """Return what users should know about the data before the training begins."""
         streams, wanted = self.plan.batch_size, self.settings.batch_size
         notices = [
             f"{len(self.corpus.training):,} tokens to train on, {self.network.architecture.vocabulary_size - 1} in the "
@@ -141,15 +142,15 @@ class LanguageModelling:
         return notices
 
     def batches(self, epoch: int, first_window: int) -> Iterator[Window]:
-        """Yield the rest of an epoch's windows; nothing of it depends on the model's weights and states."""
+        """Yield an epoch's windows from one on. None of them depends on the network's weights and states."""
         windows = self.plan.read(self.corpus.training.ids, self.settings.seed, epoch, first_window)
         for number, ids in enumerate(windows, start=first_window):
             yield self._window(ids, epoch * self.steps_per_epoch + number, begins_epoch=number == 0)
 
     def loss(self, window: Window) -> Any:
-        """Return the loss of each prediction in nats ``(time, batch)``; call it while autograd records.
+        """Return the loss of each prediction in nats ``(time, batch)``. Call it while autograd records.
 
-        The states are carried over to the next call, detached.
+        The states are carried over to the next call; no gradient passes from one call to another.
         """
         if window.begins_epoch:
             self._states = self._fresh_states
@@ -172,13 +173,13 @@ class LanguageModelling:
         return losses
 
     def evaluate(self) -> LanguageEvaluation | None:
-        """Return the figures on the validation part, None where there is none."""
+        """Return the figures on the validation part; None if there is none."""
         return self._evaluator.evaluate() if self._evaluator else None
 
-    def first_not_finite(self, window: Window) -> str | None:
-        """Return the name of the first part of the model whose outputs for a window are not finite, or None.
+    def first_non_finite_part(self, window: Window) -> str | None:
+        """Return the name of the first part of the network with outputs that are not finite; None if all are finite.
 
-        Computed without dropout and from fresh states, since those of the step are gone.
+        The outputs are computed without dropout and from fresh states, since those of the step are lost.
         """
         stacks = [("forward_stack", self.network.forward_stack, window.inputs, self._fresh_states)]
         if self.network.backward_stack is not None:
@@ -196,7 +197,7 @@ class LanguageModelling:
         return None
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return the carried-over states as arrays named ``LAYER/K``."""
+        """Return the states that are carried over; ``LAYER/K`` is the ``K``-th array of a layer."""
         return {
             f"{layer}/{k}": state.asnumpy()
             for layer, states in enumerate(self._states)
@@ -204,10 +205,10 @@ class LanguageModelling:
         }
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Bring back what :meth:`state` returned.
+        """Restore a state that :meth:`state` returned.
 
         Raises:
-            RunError: the arrays are not those of this model and batch size.
+            RunError: the arrays do not fit this network and batch size.
         """
         if layout(self.state()) != layout(arrays):
             raise RunError("the checkpoint's recurrent states are not those of the run's model")
@@ -233,18 +234,18 @@ class LanguageModelling:
         )
 
     def _resets(self, step: int) -> Any | None:
-        """Return the streams ``(batch,)``, drawn anew at each step, that get the states of the beginning of a text.
+        """Return 1 for each stream that gets fresh states before this step, else 0, ``(batch,)``; they are random.
 
-        Without it a model meets a fresh state only at the beginning of an epoch. In a first epoch that leaves some
-        beginnings out of which it never finds: on tiny Shakespeare after 250 steps, 5 of 32 streams of the
-        validation part stayed at 7.5 nats per token and the others at 2.3.
+        Otherwise a model would meet fresh states only at the beginning of an epoch, and could fail after some
+        beginnings: on tiny Shakespeare after 250 steps, 5 of the 32 streams of the validation part stayed at 7.5 nats
+        per token, while the others were at 2.3.
         """
         random = generator(self.settings.seed, step, "state resets")
         resets = random.random(self.plan.batch_size, dtype=np.float32) < self.settings.reset_probability
         return array_of(resets, self.network.dtype, self.network.device) if resets.any() else None
 
     def _dropout_masks(self, step: int, direction: str, shorter: int) -> list[Any] | None:
-        """Return the masks of one direction, None without dropout."""
+        """Return the dropout masks of one direction; None without dropout."""
         if not self.settings.dropout:
             return None
         random = generator(self.settings.seed, step, f"{direction} dropout")
@@ -252,7 +253,7 @@ class LanguageModelling:
         return dropout_masks(self.network, self.network.mask_sizes, self.settings.dropout, shape, random)
 
     def _right_visible(self, step: int) -> Any:
-        """Return ``(time, batch, 1)``: 1 where a prediction may use the text that follows it, else 0."""
+        """Return 1 where a prediction may use the text that follows it, else 0, ``(time, batch, 1)``."""
         random = generator(self.settings.seed, step, "hidden right context")
         drawn = random.random((self.plan.sequence_length, self.plan.batch_size, 1), dtype=np.float32)
         return array_of(drawn >= self.settings.hide_right_context, self.network.dtype, self.network.device)
@@ -265,7 +266,7 @@ def language_task(
     architecture: LanguageArchitecture,
     device: mx.Context,
 ) -> LanguageModelling:
-    """Return what trains a language model, with initial weights.
+    """Return the task of training a language model, whose network has initial weights.
 
     Raises:
         PluginError: the cell does not work.
@@ -280,7 +281,7 @@ def language_task(
     return task
 
 
-def sampler(task: LanguageModelling, components: Components) -> ModelSampler:
-    """Return what samples text from the model that is trained, through its layer where the cell's step is wrong."""
+def model_sampler(task: LanguageModelling, components: Components) -> ModelSampler:
+    """Return a sampler of the model that is trained. It uses the cell's layer if the cell's step is wrong."""
     cell = components.cell if task.step_problem is None else without_step(components.cell)
     return ModelSampler(task.network, cell, task.corpus, task.settings.seed)

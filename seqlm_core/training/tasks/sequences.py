@@ -1,4 +1,4 @@
-"""The task of learning what belongs to sequences: batches of whole sequences, their loss, and the model's figures."""
+"""The task of a sequence model: the batches of whole sequences that it is trained on, its loss, and its figures."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from seqlm_core.training.extensions.anomalies import is_finite
 
 @dataclasses.dataclass(frozen=True)
 class PreparedBatch:
-    """One training step's batch, and all that is drawn for it, as arrays on the model's device.
+    """The batch of a training step and its dropout masks, as arrays on the network's device.
 
     Attributes:
-        step: which step, from 0.
-        batch: what it was made of.
-        inputs: as the network takes them.
-        lengths: likewise, or None.
-        masks: for dropout, or None.
-        targets: int32 ``(time, batch)`` or ``(batch,)``, or values ``(time, batch, channels)``.
+        step: the step; the first step is 0.
+        batch: the batch that the arrays are made of.
+        inputs: the inputs of the network, see :class:`~seqlm_core.model.sequence_network.SequenceNetwork`.
+        lengths: the lengths of the sequences; None if the network does not need them.
+        masks: dropout masks; None without dropout.
+        targets: ids of labels, int32 ``(time, batch)`` or ``(batch,)``; or values ``(time, batch, channels)``.
         counted: 1 where a target counts, else 0, ``(time, batch)`` or ``(batch,)``.
-        predictions: how many count.
-        weights: of each prediction's loss in the mean, of the shape of ``counted``.
+        predictions: number of targets that count.
+        weights: the weight of each prediction's loss in the mean, of the shape of ``counted``.
     """
 
     step: int
@@ -57,17 +57,17 @@ class PreparedBatch:
 
 
 class SequenceLearning:
-    """Trains a sequence model; every batch is of whole sequences, so no state is carried over from one to the next.
+    """Trains a sequence model. A batch holds whole sequences, so no state is carried over from one batch to the next.
 
     Args:
         network: an initialized network.
-        training: checked examples.
-        validation: likewise; none of them validates on nothing.
-        codecs: of the training examples, or of an earlier run.
-        settings: of the training.
+        training: the examples to train on, checked.
+        validation: the examples to validate on, checked; without any there is no validation.
+        codecs: the codecs, made from the training examples or taken from an earlier run.
+        settings: the settings of the training.
 
     Raises:
-        UsageError: nothing in the training examples counts.
+        UsageError: no output in the training examples counts.
     """
 
     name = SEQUENCE_MODEL
@@ -90,7 +90,7 @@ class SequenceLearning:
             self.unit = "tokens"
         self._training = EncodedSequences.of_examples(training, outputs, codecs)
         self._batches = TrainingBatches(self._training, settings.batch_size)
-        if not len(self._batches):  # possible only with the labels of an earlier run
+        if not len(self._batches):  # this happens only with the labels of an earlier run
             raise UsageError("nothing in the training examples counts: none of their labels is one of the earlier run")
         self._predictions_per_step = self._training.predictions / len(self._batches)
         self._inputs = NetworkInputs(network)
@@ -103,16 +103,16 @@ class SequenceLearning:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Training steps in an epoch."""
+        """The number of training steps in an epoch."""
         return len(self._batches)
 
     @property
     def predictions_per_step(self) -> float:
-        """Predictions that count in one training step, on average."""
+        """The mean number of predictions that count in a training step."""
         return self._predictions_per_step
 
     def describe(self) -> dict[str, Any]:
-        """Return what a run's configuration tells of the task and its data."""
+        """Return what a run's configuration records of the task and its data."""
         return {
             "task": self.name,
             "architecture": dataclasses.asdict(self.network.architecture),
@@ -121,31 +121,31 @@ class SequenceLearning:
         }
 
     def write_files(self, directory: RunDirectory) -> None:
-        """Write what the model's inputs and outputs mean."""
+        """Write the file that gives the model's inputs and outputs their meaning."""
         directory.write_codecs(self.codecs)
 
     def notices(self) -> list[str]:
-        """Return what a user should know of the data before the training begins."""
+        """Return what users should know about the data before the training begins."""
         known = [f"{len(self._training):,} sequences to train on", f"{self._validation_sequences:,} to validate on"]
         if self.network.architecture.inputs == "tokens":
             known.append(f"{self.codecs.inputs.size - 1:,} tokens in the vocabulary")
         if self.network.architecture.outputs != "values":
             known.append(f"{self.codecs.outputs.size:,} labels")
-        told = [", ".join(known)]
+        notices = [", ".join(known)]
         if self._validation_sequences and self._evaluator is None:
-            told.append("nothing of the validation part counts, so the training loss tells which epoch is the best")
-        return told
+            notices.append("nothing of the validation part counts, so the training loss tells which epoch is the best")
+        return notices
 
     def batches(self, epoch: int, first_step: int) -> Iterator[PreparedBatch]:
-        """Yield the rest of an epoch's batches; nothing of it depends on the model's weights."""
+        """Yield an epoch's batches from a step on. None of them depends on the network's weights."""
         batches = self._batches.read(self.settings.seed, epoch, first_step)
         for step, batch in enumerate(batches, start=epoch * self.steps_per_epoch + first_step):
             yield self._prepared(batch, step)
 
     def loss(self, prepared: PreparedBatch) -> Any:
-        """Return the loss of each prediction, 0 where none is counted; call it while autograd records.
+        """Return the loss of each prediction, 0 for those that do not count. Call it while autograd records.
 
-        In nats; for values the squared error in units of their variance in the training part.
+        The loss is in nats. That of values is their squared error in units of their variance in the training part.
         """
         p, shape = prepared, prepared.batch.shape
         if shape not in self._losses:
@@ -154,13 +154,13 @@ class SequenceLearning:
         return self._losses[shape](p.inputs, p.lengths, states, p.masks, p.targets, p.counted)
 
     def evaluate(self) -> LabelEvaluation | ValueEvaluation | None:
-        """Return the figures on the validation part, None where there is none."""
+        """Return the figures on the validation part; None if there is none."""
         return self._evaluator.evaluate() if self._evaluator else None
 
-    def first_not_finite(self, prepared: PreparedBatch) -> str | None:
-        """Return the name of the first part of the model whose outputs for a batch are not finite, or None.
+    def first_non_finite_part(self, prepared: PreparedBatch) -> str | None:
+        """Return the name of the first part of the network with outputs that are not finite; None if all are finite.
 
-        Computed without dropout.
+        The outputs are computed without dropout.
         """
         time, states = prepared.batch.shape[0], self._inputs.states(prepared.batch)
         values = self.network.embed(nd, prepared.inputs, states, time)
@@ -173,14 +173,14 @@ class SequenceLearning:
         return None
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return nothing: every batch begins afresh."""
+        """Return no arrays, since every batch begins with fresh states."""
         return {}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Bring back what :meth:`state` returned.
+        """Restore a state that :meth:`state` returned.
 
         Raises:
-            RunError: there is something.
+            RunError: it holds arrays.
         """
         if arrays:
             raise RunError("the checkpoint holds recurrent states, which a sequence model has none of")
@@ -214,7 +214,7 @@ def sequence_task(
     architecture: SequenceArchitecture,
     device: mx.Context,
 ) -> SequenceLearning:
-    """Return what trains a sequence model, with initial weights.
+    """Return the task of training a sequence model, whose network has initial weights.
 
     Raises:
         PluginError: a cell does not work.
