@@ -1,1 +1,1 @@
-"""Trainings from their beginning to their end: new ones and those that go on."""
+"""Whole trainings: new runs, and runs that are resumed."""

@@ -1,4 +1,4 @@
-"""What a training is made of, made ready from texts or examples and, if there is one, an earlier run."""
+"""Prepares a training from texts or examples and, if there is one, an earlier run."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from seqlm_core.runs.sequence_run import SequenceRun
 from seqlm_core.runs.training_texts import TrainingTexts
 from seqlm_core.sequences.codecs import Codecs, TokenCodec
 from seqlm_core.sequences.examples import Example, read_examples
-from seqlm_core.sessions.additions import Additions
 from seqlm_core.sessions.training_corpus import read_training_corpus
+from seqlm_core.sessions.user_code import UserCode
 from seqlm_core.settings.settings import LanguageSettings, SequenceSettings, TrainingSettings
 from seqlm_core.training.task import Task
 from seqlm_core.training.tasks.language import language_task, model_sampler
@@ -27,30 +27,31 @@ from seqlm_core.training.tasks.sequences import sequence_task
 
 @dataclasses.dataclass(frozen=True)
 class TrainingJob:
-    """What is trained, and how.
+    """All that a training is made of.
 
     Attributes:
-        task: what is trained, with a model that has its weights to begin with.
+        task: the task; its network has the weights that the training begins with.
         components: the plugins.
-        settings: resolved, so that nothing is left to a plugin's default.
-        device: where to compute.
-        additions: the user's own.
-        sampler: returns a text of the model as it is at a step; None where the model makes no text.
-        sample_every: steps between two samples; 0 for none.
-        init_from: the run whose best weights the model begins with.
+        settings: resolved settings, in which nothing is left to a plugin's default.
+        device: the device that computes.
+        user_code: the user's own extensions and schedule.
+        sampler: a function of the step that returns a text sampled from the current model; None if the model generates
+            no text.
+        sample_every: number of steps from one sample to the next; 0 means no samples.
+        init_from: the run with whose best weights the training begins; None for initial weights.
     """
 
     task: Task
     components: Components
     settings: TrainingSettings
     device: mx.Context
-    additions: Additions
+    user_code: UserCode
     sampler: Callable[[int], str] | None = None
     sample_every: int = 0
     init_from: Path | None = None
 
     def beginning_with(self, run: Run[Any]) -> TrainingJob:
-        """Return the same training with the best weights of a run of the same architecture to begin with."""
+        """Return the same training, but with the best weights of a run of the same architecture to begin with."""
         load_weights(self.task.network, run.weights, self.device)
         return dataclasses.replace(self, init_from=run.path.resolve())
 
@@ -59,17 +60,17 @@ def language_job(
     texts: TrainingTexts,
     components: Components,
     settings: LanguageSettings,
-    additions: Additions,
+    user_code: UserCode,
     run: LanguageRun | None = None,
 ) -> TrainingJob:
-    """Return a training of a language model.
+    """Prepare the training of a language model.
 
     Args:
-        texts: to train and validate on.
+        texts: the texts to train and validate on.
         components: the plugins.
-        settings: resolved.
-        additions: the user's own.
-        run: whose tokenizer, vocabulary and sizes to take; without it they are made of the texts.
+        settings: resolved settings.
+        user_code: the user's own extensions and schedule.
+        run: a run whose tokenizer, vocabulary and sizes to take; None means that they are made from the texts.
 
     Raises:
         PluginError: the cell does not work.
@@ -85,7 +86,7 @@ def language_job(
         architecture = run.architecture
     task = language_task(corpus, components, settings, architecture, device)
     return TrainingJob(
-        task, components, settings, device, additions, model_sampler(task, components), settings.sample_every
+        task, components, settings, device, user_code, model_sampler(task, components), settings.sample_every
     )
 
 
@@ -95,23 +96,23 @@ def sequence_job(
     kinds: tuple[str, str],
     components: Components,
     settings: SequenceSettings,
-    additions: Additions,
+    user_code: UserCode,
     run: SequenceRun | None = None,
 ) -> TrainingJob:
-    """Return a training of a model of whole sequences.
+    """Prepare the training of a sequence model.
 
     Args:
-        training: checked examples.
-        validation: likewise; none of them validates on nothing.
-        kinds: what the inputs and the outputs are.
+        training: the examples to train on, checked.
+        validation: the examples to validate on, checked; without any there is no validation.
+        kinds: the kinds of the inputs and of the outputs.
         components: the plugins.
-        settings: resolved.
-        additions: the user's own.
-        run: whose codecs and sizes to take; without it they are made of the examples.
+        settings: resolved settings.
+        user_code: the user's own extensions and schedule.
+        run: a run whose codecs and sizes to take; None means that they are made from the examples.
 
     Raises:
         PluginError: a cell does not work.
-        UsageError: nothing in the training examples counts.
+        UsageError: no output in the training examples counts.
     """
     device = compute_device(settings.device)
     if run is None:
@@ -126,31 +127,31 @@ def sequence_job(
     else:
         codecs, architecture = run.codecs, run.architecture
     task = sequence_task(training, validation, codecs, components, settings, architecture, device)
-    return TrainingJob(task, components, settings, device, additions)
+    return TrainingJob(task, components, settings, device, user_code)
 
 
-def job_of_run(run: Run[Any], texts: TrainingTexts, settings: Any, additions: Additions) -> TrainingJob:
-    """Return the training of a run, of whatever kind it is, as it was begun; its last checkpoint is still to be loaded.
+def job_of_run(run: Run[Any], texts: TrainingTexts, settings: Any, user_code: UserCode) -> TrainingJob:
+    """Prepare the training of a run of any kind as it began. The last checkpoint has to be loaded afterwards.
 
     Args:
-        run: that is gone on with.
-        texts: that it was begun with.
-        settings: resolved; with what changes on resuming.
-        additions: the user's own.
+        run: the run to resume.
+        texts: the texts that the run began with.
+        settings: resolved settings, including those that change on resuming.
+        user_code: the user's own extensions and schedule.
 
     Raises:
         PluginError: a cell does not work.
         TextError: a text cannot be read.
     """
     if isinstance(run, LanguageRun):
-        return language_job(texts, run.components, settings, additions, run)
+        return language_job(texts, run.components, settings, user_code, run)
     assert isinstance(run, SequenceRun)
     kinds = run.architecture.inputs, run.architecture.outputs
     training, validation = (
         [example for path in paths for example in read_examples(path, *kinds)]
         for paths in (texts.training, texts.validation)
     )
-    return sequence_job(training, validation, kinds, run.components, settings, additions, run)
+    return sequence_job(training, validation, kinds, run.components, settings, user_code, run)
 
 
 def _sequence_architecture(

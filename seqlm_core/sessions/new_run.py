@@ -1,4 +1,4 @@
-"""A new run: described, and trained into."""
+"""Training a new run, and the description of it in its directory."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from seqlm_core.version import __version__
 def train_new_run(
     job: TrainingJob, texts: TrainingTexts, out: PathLike | None, overwrite: bool, quiet: bool
 ) -> RunDirectory:
-    """Train to the end, and return the directory of the run.
+    """Train a new run to the end, and return its directory.
 
     Args:
-        job: what is trained, and how.
-        texts: what is trained on.
-        out: the run directory; ``data/models/TEXT-CELL-N`` without it.
-        overwrite: replace the run that is there.
-        quiet: show neither progress nor samples.
+        job: the prepared training.
+        texts: the texts that are trained on.
+        out: the run directory; None means ``data/models/TEXT-CELL-N``.
+        overwrite: whether to replace a run that is there.
+        quiet: whether to show neither progress nor samples.
 
     Raises:
         UsageError: ``out`` cannot be used.
@@ -44,7 +44,7 @@ def train_new_run(
 
 
 def _describe(job: TrainingJob, directory: RunDirectory, texts: TrainingTexts) -> None:
-    """Write what describes the run: its configuration, and what the model's inputs and outputs mean."""
+    """Write the files that describe the run: its configuration, and the meaning of the model's inputs and outputs."""
     job.task.write_files(directory)
     directory.write_config(
         {
@@ -54,7 +54,7 @@ def _describe(job: TrainingJob, directory: RunDirectory, texts: TrainingTexts) -
             "plugins": job.components.to_json(),
             "texts": texts.to_json(),
             "init_from": None if job.init_from is None else str(job.init_from),
-            "extensions": [title(extension) for extension in job.additions.extensions],
+            "extensions": [title(extension) for extension in job.user_code.extensions],
             "versions": {
                 "mxnet": mx.__version__,
                 "numpy": np.__version__,

@@ -1,4 +1,4 @@
-"""Going on with a run of any kind."""
+"""Resuming a run of any kind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seqlm_core.runs.opening import open_run
 from seqlm_core.runs.run import Run
 from seqlm_core.runs.settings_of_run import resumed_settings
 from seqlm_core.runs.training_texts import TrainingTexts
-from seqlm_core.sessions.additions import split_additions
+from seqlm_core.sessions.user_code import split_user_code
 from seqlm_core.settings.arguments import PathLike
 from seqlm_core.storage.locking import locked
 from seqlm_core.training.extension import Extension, title
@@ -25,29 +25,29 @@ logger = logging.getLogger("seqlm")
 
 
 def resume(path: PathLike, *, quiet: bool = False, extensions: Sequence[Extension] = (), **changes: Any) -> Any:
-    """Go on with a training that was ended early, from its last checkpoint; a finished one is left as it is.
+    """Resume a training that ended early from its last checkpoint. A finished run is not changed.
 
     Args:
         path: the run directory, of a language model or a sequence model.
-        quiet: show neither progress nor samples.
-        extensions: those of the run that have a state are needed again; others may be added.
+        quiet: whether to show neither progress nor samples.
+        extensions: the user's extensions. Those of the run that have a state must be given again; others may be added.
         changes: settings that may change without changing the steps done: ``epochs`` and ``max_steps`` (with a
             constant learning rate), ``checkpoint_every``, ``log_every``, ``sample_every``. A ``schedule`` that is a
-            function is needed again.
+            function must be given again.
 
     Returns:
         The run: a :class:`~seqlm_core.runs.language_run.LanguageRun` or a
         :class:`~seqlm_core.runs.sequence_run.SequenceRun`.
 
     Raises:
-        RunError: the directory is no run or is damaged, a text is missing or has changed, or an extension is not given
-            whose state would be lost.
+        RunError: the directory holds no run or is damaged, a text is missing or has changed, or the state of an
+            extension would be lost, since the extension is not given.
         PluginError: a plugin, an extension or a schedule fails.
-        SettingError: a change would give another run than an uninterrupted one.
+        SettingError: after a change, the run would differ from an uninterrupted one.
         NonFiniteLossError: training went wrong; the last good checkpoint is in the run directory.
         TrainingInterrupted: a signal ended the training, which can be resumed.
     """
-    additions, changes = split_additions(extensions, changes)
+    user_code, changes = split_user_code(extensions, changes)
     run = open_run(path)
     settings = resumed_settings(run, changes)
     directory = run.directory
@@ -64,11 +64,11 @@ def resume(path: PathLike, *, quiet: bool = False, extensions: Sequence[Extensio
     backend = run.config["kernels"]
     with locked(directory.path), readable_failures(), chosen_backend(backend, threads):
         directory.remove_leftovers()
-        checkpoint = run.last_checkpoint()  # first, since a model of sizes that it does not fit may fit no memory
-        job = job_of_run(run, texts, settings, additions)
+        checkpoint = run.last_checkpoint()  # checked first, since a network of wrong sizes might exceed the memory
+        job = job_of_run(run, texts, settings, user_code)
         _tell_of_differences(run.config, job)
         session = Session(job, directory, quiet, checkpoint)
-        _warn_of_missing(additions.extensions, run.config.get("extensions", []))
+        _warn_of_missing(user_code.extensions, run.config.get("extensions", []))
         _record_step_problem(run, job)
         if session.is_finished:
             more = (
@@ -85,7 +85,7 @@ def resume(path: PathLike, *, quiet: bool = False, extensions: Sequence[Extensio
 
 
 def _record_step_problem(run: Run[Any], job: TrainingJob) -> None:
-    """Write down whether the cell's step is found to be wrong, since its plugin may have been changed."""
+    """Record again whether the cell's step is wrong, since its plugin may have changed."""
     problem = job.task.describe().get("step_problem")
     if problem != run.config.get("step_problem"):
         run.config["step_problem"] = problem
@@ -93,14 +93,14 @@ def _record_step_problem(run: Run[Any], job: TrainingJob) -> None:
 
 
 def _warn_of_missing(given: Sequence[Extension], recorded: Sequence[str]) -> None:
-    """Warn of extensions without a state that a run was begun with; of one with a state there is an error."""
+    """Warn of extensions that the run began with and that are not given. (If one has a state, that is an error.)"""
     missing = [name for name in recorded if name not in {title(extension) for extension in given}]
     if missing:
         logger.warning("the run was begun with extensions that are not given now: %s", ", ".join(missing))
 
 
 def _tell_of_differences(config: Mapping[str, Any], job: TrainingJob) -> None:
-    """Tell of what makes the rest of a run other than it would have been, and of what does not though it might."""
+    """Report differences to how the run began: a warning if results will differ, else a notice."""
     from seqlm_core.native.training import MOST_MEMBERS, MXNET, backend_in_use
 
     backend, backend_now = config["kernels"], backend_in_use(job.device)

@@ -1,4 +1,4 @@
-"""Models of any sequence: labels of each time step, one label a sequence, or values."""
+"""Training of sequence models, which predict a label for each time step, one label for a sequence, or values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from seqlm_core.runs.sequence_run import SequenceRun
 from seqlm_core.runs.settings_of_run import plugins_of_model, settings_to_begin_from
 from seqlm_core.runs.training_texts import TrainingTexts
 from seqlm_core.sequences.examples import INPUTS, OUTPUTS, Example, check_examples, write_examples
-from seqlm_core.sessions.additions import split_additions
+from seqlm_core.sessions.user_code import split_user_code
 from seqlm_core.settings.arguments import PathLike
 from seqlm_core.settings.fields import facts, make_settings, names_of
 from seqlm_core.settings.settings import SequenceSettings
@@ -27,20 +27,19 @@ from seqlm_core.training.extension import Extension, check_extensions
 
 
 class SequenceModel:
-    """A recurrent model of whole sequences, of any lengths.
+    """A recurrent model of whole sequences of any lengths, which is described here and trained by :meth:`train`.
 
-    A bidirectional cell reads each sequence from both ends, and its two directions are combined in every layer; so each
-    prediction is made of the whole sequence. (A language model may not do that: what it predicts is in the sequence.)
+    A bidirectional cell reads each sequence from both ends, and its two directions are combined in every layer. So each
+    prediction uses the whole sequence. (A language model must not do that, since the sequence holds what it predicts.)
 
     Args:
-        inputs: what a sequence is made of: ``tokens``, texts or whole numbers; or ``values``, arrays ``(time,
-            channels)``.
-        outputs: what is predicted: ``labels``, one for each time step; ``label``, one for the sequence; or ``values``
-            for each time step.
+        inputs: the kind of the inputs: ``tokens`` (texts or integers), or ``values`` (arrays ``(time, channels)``).
+        outputs: the kind of the outputs: ``labels`` (one for each time step), ``label`` (one for the sequence), or
+            ``values`` (for each time step).
         settings: fields of :class:`~seqlm_core.settings.settings.SequenceSettings`, such as ``cell="bigru"``.
 
     Raises:
-        UsageError: a kind or a setting is not known, or does not fit.
+        UsageError: a kind or a setting is unknown, or cannot be used here.
     """
 
     def __init__(self, inputs: str = "tokens", outputs: str = "labels", **settings: Any) -> None:
@@ -50,7 +49,7 @@ class SequenceModel:
             raise SettingError("outputs", f"must be one of {', '.join(OUTPUTS)}, not {outputs!r}")
         self.inputs = inputs
         self.outputs = outputs
-        self._additions, settings = split_additions((), settings)
+        self._user_code, settings = split_user_code((), settings)
         self.given = settings
         self.settings = make_settings(SequenceSettings, self._with_defaults(settings))
         self._check_settings(settings)
@@ -74,23 +73,23 @@ class SequenceModel:
         """Train on examples, and return the run.
 
         Args:
-            examples: pairs ``(inputs, outputs)``. Labels are texts or whole numbers; a label that is None, or values
-                that are ``nan``, are not trained. The run keeps the examples, so that it can be resumed.
-            validation: likewise, to choose the best epoch by. None takes a share of the examples, drawn at random,
-                which is then not trained on; an empty list validates on nothing.
-            name: what the examples are called in the name of the run's directory.
-            out: the run directory; ``data/models/NAME-CELL-N`` without it.
-            overwrite: replace the run that is in ``out``.
-            init_from: a run of the same kinds whose best weights, vocabulary, labels and sizes to begin with.
-            quiet: show no progress.
-            extensions: what else is called in the training; resuming needs those that have a state again.
+            examples: pairs ``(inputs, outputs)``. Labels are texts or integers. A label that is None, or a value that
+                is ``nan``, is not trained. The run keeps the examples, so that it can be resumed.
+            validation: examples by which the best epoch is chosen. None means a random share of ``examples``, which is
+                then not trained on. With an empty list there is no validation.
+            name: a name of the examples, for the name of the run directory.
+            out: the run directory; None means ``data/models/NAME-CELL-N``.
+            overwrite: whether to replace a run that is in ``out``.
+            init_from: a run of the same kinds; the training begins with its best weights, vocabulary, labels and sizes.
+            quiet: whether to show no progress.
+            extensions: extensions of the training. Those that have a state must be given again on resuming.
 
         Raises:
-            UsageError: an example, a setting, or ``out``, cannot be used.
+            UsageError: an example, a setting, or ``out`` cannot be used.
             NonFiniteLossError: training went wrong; the last good checkpoint is in the run directory.
             TrainingInterrupted: a signal ended the training; ``seqlm.resume`` goes on with it.
         """
-        additions = dataclasses.replace(self._additions, extensions=check_extensions(extensions))
+        user_code = dataclasses.replace(self._user_code, extensions=check_extensions(extensions))
         check_destination(out, overwrite)
         training = check_examples(examples, self.inputs, self.outputs)
         held_out = check_examples([] if validation is None else validation, self.inputs, self.outputs)
@@ -111,7 +110,7 @@ class SequenceModel:
             if earlier is not None:
                 earlier.check_weights()
             kinds = self.inputs, self.outputs
-            job = sequence_job(training, held_out, kinds, components, settings, additions, earlier)
+            job = sequence_job(training, held_out, kinds, components, settings, user_code, earlier)
             if earlier is not None:
                 job = job.beginning_with(earlier)
             texts = _as_texts(Path(folder), training, held_out, name)
@@ -120,7 +119,8 @@ class SequenceModel:
 
     def _with_defaults(self, given: dict[str, Any]) -> dict[str, Any]:
         values = self.outputs == "values"
-        # A forecast may not read what it forecasts, so values are predicted from one side unless the user says so.
+        # A forecast must not read what it predicts, so values are predicted in one direction unless the user decides
+        # otherwise.
         defaults = {"cell": "lstm" if values else "bilstm", "dropout": 0.0 if values else 0.3}
         return {**defaults, **{name: value for name, value in given.items() if value is not None}}
 
@@ -146,7 +146,7 @@ class SequenceModel:
         return settings if settings.dropout is not None else settings.replace(dropout=self.settings.dropout)
 
     def _split(self, examples: list[Example], settings: SequenceSettings) -> tuple[list[Example], list[Example]]:
-        """Return the examples to train on and those to validate on, each in the order in which they came."""
+        """Return the examples to train on and those to validate on, both in their original order."""
         count = int(len(examples) * settings.validation_fraction)
         order = generator(settings.seed, 0, "validation sequences").permutation(len(examples))
         held_out = set(order[:count].tolist())
@@ -155,7 +155,7 @@ class SequenceModel:
 
 
 def _as_texts(folder: Path, training: Sequence[Example], validation: Sequence[Example], name: str) -> TrainingTexts:
-    """Write the examples for the run to keep."""
+    """Write the examples to files that the run will keep, and return these."""
     kept = {TRAINING_EXAMPLES_FILE: training, VALIDATION_EXAMPLES_FILE: validation}
     with readable_file_errors():
         files = {file: write_examples(folder / file, examples) for file, examples in kept.items() if examples}

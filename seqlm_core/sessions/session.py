@@ -1,4 +1,4 @@
-"""One process's work on a run: the loop with its extensions, from the beginning or from the run's last checkpoint."""
+"""A training in this process: the loop with its extensions, from the beginning or from the run's last checkpoint."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from seqlm_core.training.updates import Updates
 
 logger = logging.getLogger("seqlm")
 
-# The extensions that every training has and that have a state.
+# The names of the extensions with a state that every training has.
 OWN_STATES = (Validation.name, EarlyStopping.name, History.name)
 
 
@@ -40,14 +40,14 @@ class Session:
     """A training in this process.
 
     Args:
-        job: what is trained, and how.
-        directory: of the run.
-        quiet: show neither progress nor samples.
-        checkpoint: to go on from; without it the training begins.
+        job: the prepared training.
+        directory: the directory of the run.
+        quiet: whether to show neither progress nor samples.
+        checkpoint: the checkpoint to go on from; None begins a training.
 
     Raises:
-        RunError: the checkpoint does not fit.
-        SettingError: the settings say that the schedule is a user's own function, and it is not given.
+        RunError: the checkpoint does not fit the training.
+        SettingError: the schedule was a function of the user, which is not given now.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Session:
     ) -> None:
         self.job = job
         self.directory = directory
-        settings, optimizer, schedule = job.settings, job.components.optimizer.spec, job.additions.schedule
+        settings, optimizer, schedule = job.settings, job.components.optimizer.spec, job.user_code.schedule
         if schedule is None and settings.schedule.startswith(OF_A_USER):
             raise SettingError(
                 "schedule",
@@ -81,17 +81,17 @@ class Session:
 
     @property
     def step(self) -> int:
-        """Steps done."""
+        """The number of steps done."""
         return self._loop.step
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing is left to train."""
+        """Whether there are no steps left."""
         return self._loop.step >= self._loop.total_steps or self._early_stopping.is_due
 
     @property
     def can_be_longer(self) -> bool:
-        """Whether a finished run goes on if it is given more epochs."""
+        """Whether a finished run can go on with more epochs."""
         return self.job.settings.schedule == "constant" and not self._early_stopping.is_due
 
     def run(self) -> None:
@@ -99,7 +99,7 @@ class Session:
 
         Raises:
             NonFiniteLossError: training went wrong; the last good checkpoint is in the run directory.
-            RunError: the run cannot be written.
+            RunError: a file of the run cannot be written.
             TrainingInterrupted: a signal ended the training, and its state is saved.
         """
         self._say_what_is_trained()
@@ -112,15 +112,15 @@ class Session:
             raise TrainingInterrupted(f"interrupted at step {self.step} and saved", received, self.directory.final_path)
 
     def _extensions(self, quiet: bool) -> list[Extension]:
-        """Return all extensions: figures first, then what decides by them, then what writes them down.
+        """Return all extensions in their order: those that add figures, then those that use them and save something.
 
-        Those of users may add figures, too, and change weights before they are saved.
+        Those of users come before the history, so that they can add figures, and change weights before they are saved.
         """
         job, settings = self.job, self.job.settings
         extensions: list[Extension] = [Validation(), self._early_stopping]
         if settings.detect_anomaly:
             extensions.append(Anomalies())
-        extensions += job.additions.extensions
+        extensions += job.user_code.extensions
         extensions.append(History(self.directory))
         if not quiet:
             progress = Progress()
@@ -130,7 +130,7 @@ class Session:
         extensions += [
             Checkpoints(self.directory, lambda: weights_of(job.task.network), settings.checkpoint_every),
             Plot(self.directory, f"{settings.cell}, {self.directory.final_path.name}", job.task.loss_name),
-            self._interrupts,  # last, so that the signals are handled until everything is saved
+            self._interrupts,  # last, so that signals are handled until everything is saved
         ]
         return extensions
 
@@ -146,7 +146,7 @@ class Session:
         self.job.task.restore(select(arrays, "task/"))
 
     def _write_failure(self, error: OSError) -> RunError:
-        """Return what is told where the system refused something, which may be about a file that is not the run's."""
+        """Return the error to raise after an error of the system, which may concern a file outside of the run."""
         directory = self.directory
         if not directory.path.exists():
             return RunError(f"{directory.path} was removed while it was trained into")

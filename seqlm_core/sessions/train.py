@@ -1,4 +1,4 @@
-"""Training a language model from a text: everything put together."""
+"""Training of a language model on a text, from the arguments to the run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seqlm_core.runs.language_run import LanguageRun
 from seqlm_core.runs.new_run import check_destination
 from seqlm_core.runs.settings_of_run import plugins_of_model, settings_to_begin_from
 from seqlm_core.runs.training_texts import open_training_texts
-from seqlm_core.sessions.additions import split_additions
+from seqlm_core.sessions.user_code import split_user_code
 from seqlm_core.settings.arguments import PathLike
 from seqlm_core.settings.fields import make_settings
 from seqlm_core.settings.settings import LanguageSettings
@@ -33,26 +33,26 @@ def train(
     """Train a language model and return its run.
 
     Args:
-        text: a file or several, read one after the other; ``-`` is standard input. Without any, ``data/input.txt``
-            of the current folder, or else the sample text that comes with the package.
-        validation: a file or several to validate on, instead of the end of the text.
-        out: the run directory; ``data/models/TEXT-CELL-N`` without it.
-        overwrite: replace the run that is in ``out``.
-        init_from: a run whose best weights, vocabulary and sizes to begin with, instead of new ones; the optimizer
-            begins afresh.
-        quiet: show neither progress nor samples.
-        extensions: what else is called in the training; resuming needs those that have a state again.
+        text: one or several files, which are read one after the other; ``-`` is standard input. None means
+            ``data/input.txt`` in the current folder, or, if that is missing, the sample text of the package.
+        validation: one or several files to validate on; None means the end of the text.
+        out: the run directory; None means ``data/models/TEXT-CELL-N``.
+        overwrite: whether to replace a run that is in ``out``.
+        init_from: a run; the training begins with its best weights, vocabulary and sizes, but with a new optimizer.
+        quiet: whether to show neither progress nor samples.
+        extensions: extensions of the training. Those that have a state must be given again on resuming.
         settings: fields of :class:`~seqlm_core.settings.settings.LanguageSettings`, such as ``cell="gru"``.
-            ``schedule`` may be a function of a step and the number of all steps, too, which resuming needs again.
+            ``schedule`` may also be a function of a step and the number of all steps that returns the factor of the
+            learning rate; it must be given again on resuming.
 
     Raises:
-        UsageError: a setting, or ``out``, cannot be used.
-        TextError: a text cannot be read, or there is too little of it.
+        UsageError: a setting, or ``out`` cannot be used.
+        TextError: a text cannot be read, or is too short.
         PluginError: a plugin, an extension or a schedule cannot be used, or fails.
         NonFiniteLossError: training went wrong; the last good checkpoint is in the run directory.
         TrainingInterrupted: a signal ended the training, which can be resumed.
     """
-    additions, settings = split_additions(extensions, settings)
+    user_code, settings = split_user_code(extensions, settings)
     earlier = None if init_from is None else LanguageRun(init_from)
     wanted = make_settings(LanguageSettings, settings) if earlier is None else settings_to_begin_from(earlier, settings)
     components = Components.choose(wanted, installed_plugins(), {} if earlier is None else plugins_of_model(earlier))
@@ -66,7 +66,7 @@ def train(
         with readable_failures():
             if earlier is not None:
                 earlier.check_weights()
-            job = language_job(texts, components, resolved, additions, earlier)
+            job = language_job(texts, components, resolved, user_code, earlier)
             if earlier is not None:
                 job = job.beginning_with(earlier)
             directory = train_new_run(job, texts, out, overwrite, quiet)

@@ -1,4 +1,4 @@
-"""The corpus of a training: its texts read, with a warning where much of them is unknown."""
+"""Reads the texts of a training, and warns if many of their tokens are unknown."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def read_training_corpus(
     """Read the texts of a training, and warn of tokens that are not in the vocabulary.
 
     Args:
-        texts: to read.
-        tokenizer: cuts them; with what it has learnt, if there is a vocabulary.
-        settings: of the training.
-        vocabulary: that exists; without it, one is made of the texts.
+        texts: the texts to read.
+        tokenizer: cuts the texts. With a vocabulary, it must have learnt already what it learns.
+        settings: the settings of the training.
+        vocabulary: an existing vocabulary; None means that one is made from the texts.
 
     Raises:
         TextError: a text cannot be read, or consists of one symbol only.
@@ -36,7 +36,7 @@ def read_training_corpus(
         max_vocabulary=settings.max_vocabulary,
         vocabulary=vocabulary,
     )
-    if corpus.training.unknown_share > MOST_UNKNOWN:  # a few are what the model learns of unknown tokens from
+    if corpus.training.unknown_share > MOST_UNKNOWN:  # a small share is wanted: the model learns `<unk>` from it
         warn_of_unknown_tokens(corpus.training, TO_KNOW_MORE)
     if corpus.validation is not None:
         warn_of_unknown_tokens(corpus.validation, TO_KNOW_MORE)
