@@ -124,7 +124,7 @@ def architecture_from_json(kind: type[ArchitectureT], values: Any) -> Architectu
     try:
         architecture = kind(**values)
     except TypeError as error:
-        raise ValueError(f"the architecture is none: {error}") from error
+        raise ValueError(f"the recorded architecture is not valid: {error}") from error
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         value = getattr(architecture, field.name)
         smallest = 0 if field.name in may_be_zero else 1

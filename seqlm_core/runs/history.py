@@ -73,5 +73,5 @@ def read_history(path: Path, run_id: str | None, state: dict[str, Any] | None = 
     known = state["lines"] if state is not None else 0
     records = verified_records(path, whole[:known], digest)
     if state is not None and digest.hexdigest() != state["digest"]:
-        raise RunError(f"{path} is damaged or was altered: it is not what the checkpoint knows of")
+        raise RunError(f"{path} is damaged or was altered: it does not match the digest in the checkpoint")
     return records + verified_records(path, whole[known:], digest)

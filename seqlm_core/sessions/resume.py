@@ -107,19 +107,19 @@ def _tell_of_differences(config: Mapping[str, Any], job: TrainingJob) -> None:
     threads, threads_now = int(config["threads"]), int(os.environ["OMP_NUM_THREADS"])
     if backend_now != backend:
         logger.warning(
-            "the run was begun with %s kernels and goes on with %s, so it will not be the same to the bit",
+            "the run was begun with %s kernels and goes on with %s, so results will not be the same to the bit",
             backend,
             backend_now,
         )
     elif threads != threads_now and (backend == MXNET or threads > MOST_MEMBERS):
         logger.warning(
-            "the run was begun with OMP_NUM_THREADS=%d and goes on with %d, so it will not be the same to the bit",
+            "the run was begun with OMP_NUM_THREADS=%d and goes on with %d, so results will not be the same to the bit",
             threads,
             threads_now,
         )
     elif threads != threads_now:
         logger.info(
-            "the run was begun with OMP_NUM_THREADS=%d and goes on with %d, which divide the work as it was",
+            "the run was begun with OMP_NUM_THREADS=%d and goes on with %d, which divide the work in the same way",
             threads,
             threads_now,
         )

@@ -122,11 +122,11 @@ def check_extensions(extensions: Sequence[Extension]) -> list[Extension]:
         UsageError: one of them is no extension, or is given twice.
     """
     if not isinstance(extensions, Sequence):
-        raise UsageError(f"extensions must be a list of them, not {extensions!r}")
+        raise UsageError(f"`extensions` must be a list of extensions, not {extensions!r}")
     for position, extension in enumerate(extensions):
         if not isinstance(extension, Extension):
             made = f"{extension.__name__}()" if isinstance(extension, type) else "instances of seqlm_core.Extension"
-            raise UsageError(f"extensions must hold {made}, not {extension!r}")
+            raise UsageError(f"`extensions` must hold {made}, not {extension!r}")
         if any(extension is other for other in extensions[:position]):
             raise UsageError(f"extension {title(extension)} is given twice")
     return list(extensions)

@@ -240,9 +240,9 @@ def test_what_an_extension_raises_is_told_with_its_class_file_and_line(short_tex
 @pytest.mark.parametrize(
     ("extensions", "error", "message"),
     [
-        ([Diary], seqlm.UsageError, r"extensions must hold Diary\(\), not <class"),
-        (["diary"], seqlm.UsageError, "extensions must hold instances of seqlm_core.Extension, not 'diary'"),
-        (Diary(), seqlm.UsageError, "extensions must be a list of them, not <"),
+        ([Diary], seqlm.UsageError, r"`extensions` must hold Diary\(\), not <class"),
+        (["diary"], seqlm.UsageError, "`extensions` must hold instances of seqlm_core.Extension, not 'diary'"),
+        (Diary(), seqlm.UsageError, "`extensions` must be a list of extensions, not <"),
         ([Diary()] * 2, seqlm.UsageError, "extension Diary is given twice"),
         ([Diary(), Diary()], seqlm.UsageError, "two extensions are called 'diary'"),
         (

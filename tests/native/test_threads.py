@@ -206,7 +206,7 @@ def test_a_run_goes_on_with_fewer_threads_the_same_to_the_bit(short_text, tmp_pa
     done = run_seqlm("train", "--resume", parts, "--max-steps", 8, OMP_NUM_THREADS=1)
     assert done.returncode == 0, done.stderr
     if usable_cores() > 1:
-        assert "begun with OMP_NUM_THREADS=2 and goes on with 1, which divide the work as it was" in done.stderr
+        assert "begun with OMP_NUM_THREADS=2 and goes on with 1, which divide the work in the same way" in done.stderr
     found, expected = (load_checkpoint(path / "last.safetensors")[0] for path in (parts, whole))
     assert found.keys() == expected.keys()
     for name, array in expected.items():

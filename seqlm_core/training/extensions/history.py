@@ -50,7 +50,7 @@ class History(Extension):
         kept = lines[: self.lines]
         verified_records(path, kept, self._digest)
         if self._restored_digest not in (None, self._digest.hexdigest()):
-            raise RunError(f"{path} is damaged or was altered: it is not what the checkpoint knows of")
+            raise RunError(f"{path} is damaged or was altered: it does not match the digest in the checkpoint")
         write_atomically(path, b"".join(kept))
 
     def on_report(self, training: Training, record: Record) -> None:

@@ -183,7 +183,7 @@ class SequenceLearning:
             RunError: it holds arrays.
         """
         if arrays:
-            raise RunError("the checkpoint holds recurrent states, which a sequence model has none of")
+            raise RunError("the checkpoint holds recurrent states, but a sequence model has none")
 
     def _prepared(self, batch: Batch, step: int) -> PreparedBatch:
         if batch.targets is None or batch.counted is None:
