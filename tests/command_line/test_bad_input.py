@@ -87,7 +87,7 @@ TEXTS = {
     "empty": (b"", ["is empty"]),
     "byte-order mark only": (b"\xef\xbb\xbf", ["holds no text"]),
     "not UTF-8": (b"caf\xe9 au lait" * 20, ["not utf-8", "byte 3 ", "--encoding"]),
-    "NUL bytes": (b"\x7fELF\0\0\0" * 20, ["NUL", "character 4", "no text file"]),
+    "NUL bytes": (b"\x7fELF\0\0\0" * 20, ["NUL", "character 4", "not a text file"]),
     "one symbol": (b"a" * 3000, ["'a'", "nothing to learn"]),
     "shorter than a window": (b"to be", ["window", "--sequence-length"]),
 }
