@@ -6,7 +6,7 @@ import math
 from typing import Any, ClassVar
 
 from seqlm_core.errors import NonFiniteLossError
-from seqlm_core.storage.schema import NUMBER, OBJECT, optional
+from seqlm_core.storage.schema import NUMBER, optional
 from seqlm_core.training.extension import Extension, Record, Training
 
 
@@ -18,11 +18,10 @@ class Validation(Extension):
     """
 
     name = "validation"
-    state_kind: ClassVar[Any] = {"lowest": optional(NUMBER), "best_record": OBJECT}
+    state_kind: ClassVar[Any] = {"lowest": optional(NUMBER)}
 
     def __init__(self) -> None:
         self.lowest: float | None = None
-        self.best_record: Record = {}
 
     def on_epoch(self, training: Training, record: Record) -> None:
         evaluation = training.task.evaluate()
@@ -41,10 +40,9 @@ class Validation(Extension):
         record["best"] = comparable and (self.lowest is None or loss < self.lowest)
         if record["best"]:
             self.lowest = loss
-            self.best_record = dict(record)
 
     def state(self) -> dict[str, Any]:
-        return {"lowest": self.lowest, "best_record": self.best_record}
+        return {"lowest": self.lowest}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.lowest, self.best_record = state["lowest"], state["best_record"]
+        self.lowest = state["lowest"]
