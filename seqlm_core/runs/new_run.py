@@ -12,7 +12,7 @@ from pathlib import Path
 from seqlm_core.errors import RunError, RunExistsError, UsageError
 from seqlm_core.runs import replacement
 from seqlm_core.runs.directory import RunDirectory
-from seqlm_core.runs.training_texts import TrainingTexts
+from seqlm_core.runs.training_files import TrainingFiles
 from seqlm_core.settings.arguments import PathLike, checked_path
 from seqlm_core.storage.locking import locked
 
@@ -42,11 +42,11 @@ def check_destination(out: PathLike | None, overwrite: bool) -> None:
 
 
 @contextlib.contextmanager
-def new_run_directory(texts: TrainingTexts, cell: str, out: PathLike | None, overwrite: bool) -> Iterator[RunDirectory]:
+def new_run_directory(files: TrainingFiles, cell: str, out: PathLike | None, overwrite: bool) -> Iterator[RunDirectory]:
     """Give the locked directory of a new run. After an error it is removed, unless it holds something worth keeping.
 
     Args:
-        texts: the texts that are trained on.
+        files: the files of texts or examples that are trained on.
         cell: the name of the cell.
         out: the directory; None means ``data/models/TEXT-CELL-N``.
         overwrite: whether to replace a run that is there.
@@ -54,15 +54,15 @@ def new_run_directory(texts: TrainingTexts, cell: str, out: PathLike | None, ove
     Raises:
         UsageError: ``out`` cannot be used.
     """
-    directory = _make_directory(out, _run_name(texts.name, cell))
+    directory = _make_directory(out, _run_name(files.name, cell))
     with locked(directory.path):
         directory.remove_leftovers()
         check_destination(out, overwrite)  # again, now that nobody else can change the answer
-        directory = _begin(directory, texts)
+        directory = _begin(directory, files)
         try:
             yield directory
         except BaseException as error:
-            if _is_to_be_removed(directory, texts, error):
+            if _is_to_be_removed(directory, files, error):
                 _remove(directory)
             raise
 
@@ -105,7 +105,7 @@ def _next_free(parent: Path, name: str) -> Path:
             number += 1
 
 
-def _begin(directory: RunDirectory, texts: TrainingTexts) -> RunDirectory:
+def _begin(directory: RunDirectory, files: TrainingFiles) -> RunDirectory:
     """Return the directory in which a new run begins.
 
     That is the directory itself, or a folder within it if a run is there that will be replaced.
@@ -114,7 +114,7 @@ def _begin(directory: RunDirectory, texts: TrainingTexts) -> RunDirectory:
         UsageError: a text belongs to the run that will be replaced, or the directory cannot be written to.
     """
     replaced = {path.resolve() for path in directory.files}
-    for text in texts.training + texts.validation:
+    for text in files.training + files.validation:
         if text.path.resolve() in replaced:
             raise UsageError(f"{text.path} belongs to the run that `overwrite` would replace; copy it elsewhere first")
     for path in directory.files:
@@ -133,11 +133,11 @@ def _begin(directory: RunDirectory, texts: TrainingTexts) -> RunDirectory:
     return directory
 
 
-def _is_to_be_removed(directory: RunDirectory, texts: TrainingTexts, error: BaseException) -> bool:
+def _is_to_be_removed(directory: RunDirectory, files: TrainingFiles, error: BaseException) -> bool:
     """Whether nothing of the new run is worth keeping after an error."""
     if directory.replaces is not None:
         return True  # the old run is still there
-    if directory.has_saved_steps or texts.came_from_standard_input or not isinstance(error, Exception):
+    if directory.has_saved_steps or files.came_from_standard_input or not isinstance(error, Exception):
         return False
     # After an error of the run itself, such as a full disk, a run with a checkpoint can be resumed.
     return not isinstance(error, RunError) or not directory.last.exists()

@@ -14,7 +14,7 @@ from seqlm_core.plugins.components import Components
 from seqlm_core.runs.language_run import LanguageRun
 from seqlm_core.runs.run import Run
 from seqlm_core.runs.sequence_run import SequenceRun
-from seqlm_core.runs.training_texts import TrainingTexts
+from seqlm_core.runs.training_files import TrainingFiles
 from seqlm_core.sequences.codecs import Codecs, TokenCodec
 from seqlm_core.sequences.examples import Example, read_examples
 from seqlm_core.sessions.training_corpus import read_training_corpus
@@ -57,7 +57,7 @@ class TrainingJob:
 
 
 def language_job(
-    texts: TrainingTexts,
+    files: TrainingFiles,
     components: Components,
     settings: LanguageSettings,
     user_code: UserCode,
@@ -66,7 +66,7 @@ def language_job(
     """Prepare the training of a language model.
 
     Args:
-        texts: the texts to train and validate on.
+        files: the texts to train and validate on.
         components: the plugins.
         settings: resolved settings.
         user_code: the user's own extensions and schedule.
@@ -78,11 +78,11 @@ def language_job(
     """
     device = compute_device(settings.device)
     if run is None:
-        corpus = read_training_corpus(texts, components.build_tokenizer(), settings)
+        corpus = read_training_corpus(files, components.build_tokenizer(), settings)
         bidirectional = components.cell.spec.bidirectional
         architecture = LanguageArchitecture.choose(settings, bidirectional, len(corpus.vocabulary))
     else:
-        corpus = read_training_corpus(texts, run.tokenizer, settings, run.vocabulary)
+        corpus = read_training_corpus(files, run.tokenizer, settings, run.vocabulary)
         architecture = run.architecture
     task = language_task(corpus, components, settings, architecture, device)
     return TrainingJob(
@@ -130,12 +130,12 @@ def sequence_job(
     return TrainingJob(task, components, settings, device, user_code)
 
 
-def job_of_run(run: Run[Any], texts: TrainingTexts, settings: Any, user_code: UserCode) -> TrainingJob:
+def job_of_run(run: Run[Any], files: TrainingFiles, settings: Any, user_code: UserCode) -> TrainingJob:
     """Prepare the training of a run of any kind as it began. The last checkpoint has to be loaded afterwards.
 
     Args:
         run: the run to resume.
-        texts: the texts that the run began with.
+        files: the files that the run began with.
         settings: resolved settings, including those that change on resuming.
         user_code: the user's own extensions and schedule.
 
@@ -144,12 +144,12 @@ def job_of_run(run: Run[Any], texts: TrainingTexts, settings: Any, user_code: Us
         TextError: a text cannot be read.
     """
     if isinstance(run, LanguageRun):
-        return language_job(texts, run.components, settings, user_code, run)
+        return language_job(files, run.components, settings, user_code, run)
     assert isinstance(run, SequenceRun)
     kinds = run.architecture.inputs, run.architecture.outputs
     training, validation = (
         [example for path in paths for example in read_examples(path, *kinds)]
-        for paths in (texts.training, texts.validation)
+        for paths in (files.training, files.validation)
     )
     return sequence_job(training, validation, kinds, run.components, settings, user_code, run)
 

@@ -12,7 +12,7 @@ from seqlm_core.engine.mxnet import mx
 from seqlm_core.native.training import backend_in_use
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.runs.new_run import new_run_directory
-from seqlm_core.runs.training_texts import TrainingTexts
+from seqlm_core.runs.training_files import TrainingFiles
 from seqlm_core.sessions.job import TrainingJob
 from seqlm_core.sessions.session import Session
 from seqlm_core.settings.arguments import PathLike
@@ -21,13 +21,13 @@ from seqlm_core.version import __version__
 
 
 def train_new_run(
-    job: TrainingJob, texts: TrainingTexts, out: PathLike | None, overwrite: bool, quiet: bool
+    job: TrainingJob, files: TrainingFiles, out: PathLike | None, overwrite: bool, quiet: bool
 ) -> RunDirectory:
     """Train a new run to the end, and return its directory.
 
     Args:
         job: the prepared training.
-        texts: the texts that are trained on.
+        files: the files of texts or examples that are trained on.
         out: the run directory; None means ``data/models/TEXT-CELL-N``.
         overwrite: whether to replace a run that is there.
         quiet: whether to show neither progress nor samples.
@@ -37,13 +37,13 @@ def train_new_run(
         NonFiniteLossError: training went wrong; the last good checkpoint is in the run directory.
         TrainingInterrupted: a signal ended the training, which can be resumed.
     """
-    with new_run_directory(texts, job.components.cell.spec.name, out, overwrite) as directory:
-        _describe(job, directory, texts.keep(directory))
+    with new_run_directory(files, job.components.cell.spec.name, out, overwrite) as directory:
+        _describe(job, directory, files.keep(directory))
         Session(job, directory, quiet).run()
     return directory
 
 
-def _describe(job: TrainingJob, directory: RunDirectory, texts: TrainingTexts) -> None:
+def _describe(job: TrainingJob, directory: RunDirectory, files: TrainingFiles) -> None:
     """Write the files that describe the run: its configuration, and the meaning of the model's inputs and outputs."""
     job.task.write_files(directory)
     directory.write_config(
@@ -52,7 +52,7 @@ def _describe(job: TrainingJob, directory: RunDirectory, texts: TrainingTexts) -
             "seqlm": __version__,
             "settings": dataclasses.asdict(job.settings),
             "plugins": job.components.to_json(),
-            "texts": texts.to_json(),
+            "texts": files.to_json(),
             "init_from": None if job.init_from is None else str(job.init_from),
             "extensions": [title(extension) for extension in job.user_code.extensions],
             "versions": {

@@ -12,7 +12,7 @@ from seqlm_core.errors import RunError
 from seqlm_core.runs.opening import open_run
 from seqlm_core.runs.run import Run
 from seqlm_core.runs.settings_of_run import resumed_settings
-from seqlm_core.runs.training_texts import TrainingTexts
+from seqlm_core.runs.training_files import TrainingFiles
 from seqlm_core.sessions.user_code import split_user_code
 from seqlm_core.settings.arguments import PathLike
 from seqlm_core.storage.locking import locked
@@ -53,7 +53,7 @@ def resume(path: PathLike, *, quiet: bool = False, extensions: Sequence[Extensio
     directory = run.directory
     if directory.best.exists() and not directory.last.exists():
         raise RunError(f"{directory.last} is missing, so the run cannot go on; its best weights are still there to use")
-    texts = TrainingTexts.of_run(directory, run.config["texts"])
+    files = TrainingFiles.of_run(directory, run.config["texts"])
     threads = int(run.config["threads"])
     os.environ.setdefault("OMP_NUM_THREADS", str(min(threads, usable_cores())))
     from seqlm_core.engine.mxnet import readable_failures
@@ -65,7 +65,7 @@ def resume(path: PathLike, *, quiet: bool = False, extensions: Sequence[Extensio
     with locked(directory.path), readable_failures(), chosen_backend(backend, threads):
         directory.remove_leftovers()
         checkpoint = run.last_checkpoint()  # checked first, since a network of wrong sizes might exceed the memory
-        job = job_of_run(run, texts, settings, user_code)
+        job = job_of_run(run, files, settings, user_code)
         _tell_of_differences(run.config, job)
         session = Session(job, directory, quiet, checkpoint)
         _warn_of_missing(user_code.extensions, run.config.get("extensions", []))

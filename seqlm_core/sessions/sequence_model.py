@@ -16,7 +16,7 @@ from seqlm_core.runs.directory import TRAINING_EXAMPLES_FILE, VALIDATION_EXAMPLE
 from seqlm_core.runs.new_run import check_destination
 from seqlm_core.runs.sequence_run import SequenceRun
 from seqlm_core.runs.settings_of_run import plugins_of_model, settings_to_begin_from
-from seqlm_core.runs.training_texts import TrainingTexts
+from seqlm_core.runs.training_files import TrainingFiles
 from seqlm_core.sequences.examples import INPUTS, OUTPUTS, Example, check_examples, write_examples
 from seqlm_core.sessions.user_code import split_user_code
 from seqlm_core.settings.arguments import PathLike
@@ -113,8 +113,8 @@ class SequenceModel:
             job = sequence_job(training, held_out, kinds, components, settings, user_code, earlier)
             if earlier is not None:
                 job = job.beginning_with(earlier)
-            texts = _as_texts(Path(folder), training, held_out, name)
-            directory = train_new_run(job, texts, out, overwrite, quiet)
+            files = _write_files(Path(folder), training, held_out, name)
+            directory = train_new_run(job, files, out, overwrite, quiet)
         return SequenceRun(directory.path)
 
     def _with_defaults(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -154,10 +154,10 @@ class SequenceModel:
         return training, [examples[i] for i in sorted(held_out)]
 
 
-def _as_texts(folder: Path, training: Sequence[Example], validation: Sequence[Example], name: str) -> TrainingTexts:
+def _write_files(folder: Path, training: Sequence[Example], validation: Sequence[Example], name: str) -> TrainingFiles:
     """Write the examples to files that the run will keep, and return these."""
     kept = {TRAINING_EXAMPLES_FILE: training, VALIDATION_EXAMPLES_FILE: validation}
     with readable_file_errors():
         files = {file: write_examples(folder / file, examples) for file, examples in kept.items() if examples}
     held_out = (files[VALIDATION_EXAMPLES_FILE],) if validation else ()
-    return TrainingTexts((files[TRAINING_EXAMPLES_FILE],), held_out, kept=files, name=name)
+    return TrainingFiles((files[TRAINING_EXAMPLES_FILE],), held_out, kept=files, name=name)

@@ -11,7 +11,7 @@ from seqlm_core.reading.sources import Texts
 from seqlm_core.runs.language_run import LanguageRun
 from seqlm_core.runs.new_run import check_destination
 from seqlm_core.runs.settings_of_run import plugins_of_model, settings_to_begin_from
-from seqlm_core.runs.training_texts import open_training_texts
+from seqlm_core.runs.training_files import open_training_files
 from seqlm_core.sessions.user_code import split_user_code
 from seqlm_core.settings.arguments import PathLike
 from seqlm_core.settings.fields import make_settings
@@ -58,7 +58,7 @@ def train(
     components = Components.choose(wanted, installed_plugins(), {} if earlier is None else plugins_of_model(earlier))
     resolved = components.resolve(wanted)
     check_destination(out, overwrite)
-    with open_training_texts(text, validation) as texts:
+    with open_training_files(text, validation) as texts:
         from seqlm_core.engine.mxnet import readable_failures
         from seqlm_core.sessions.job import language_job
         from seqlm_core.sessions.new_run import train_new_run

@@ -6,14 +6,14 @@ from seqlm_core.plugins.specs import Tokenizer
 from seqlm_core.reading.corpus import Corpus, read_corpus, warn_of_unknown_tokens
 from seqlm_core.reading.unknown import MOST_UNKNOWN
 from seqlm_core.reading.vocabulary import Vocabulary
-from seqlm_core.runs.training_texts import TrainingTexts
+from seqlm_core.runs.training_files import TrainingFiles
 from seqlm_core.settings.settings import LanguageSettings
 
 TO_KNOW_MORE = "try a lower `min_count`, another `tokenizer`, or more text"
 
 
 def read_training_corpus(
-    texts: TrainingTexts, tokenizer: Tokenizer, settings: LanguageSettings, vocabulary: Vocabulary | None = None
+    texts: TrainingFiles, tokenizer: Tokenizer, settings: LanguageSettings, vocabulary: Vocabulary | None = None
 ) -> Corpus:
     """Read the texts of a training, and warn of tokens that are not in the vocabulary.
 

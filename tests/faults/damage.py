@@ -23,7 +23,7 @@ import numpy as np
 
 import seqlm_core as seqlm
 from seqlm_core.runs.opening import open_run
-from seqlm_core.runs.training_texts import TrainingTexts
+from seqlm_core.runs.training_files import TrainingFiles
 from seqlm_core.sequences.examples import read_examples
 
 TEXT = Path(__file__).resolve().parents[2] / "data" / "input.txt"
@@ -93,7 +93,7 @@ def contents(path: Path) -> dict[str, Any]:
     }
     if isinstance(run, seqlm.LanguageRun):
         return {**found, "vocabulary": run.vocabulary.to_json(), "sample": run.sample("The ", length=5, seed=1)}
-    texts = TrainingTexts.of_run(run.directory, run.config["texts"])
+    texts = TrainingFiles.of_run(run.directory, run.config["texts"])
     examples = [read_examples(path, "tokens", "labels") for path in texts.training + texts.validation]
     return {**found, "encoders": run.codecs.to_json(), "examples": examples, "labels": run.predict([["The", "king"]])}
 

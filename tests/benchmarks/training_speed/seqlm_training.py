@@ -31,7 +31,7 @@ class SeqlmTraining:
         from seqlm_core.reading.corpus import Corpus, TokenizedText
         from seqlm_core.reading.text import TextFile
         from seqlm_core.reading.vocabulary import Vocabulary
-        from seqlm_core.runs.training_texts import TrainingTexts
+        from seqlm_core.runs.training_files import TrainingFiles
         from seqlm_core.sessions.training_corpus import read_training_corpus
         from seqlm_core.settings.settings import LanguageSettings
         from seqlm_core.training.extension import Extension
@@ -71,7 +71,7 @@ class SeqlmTraining:
             tokenizer = components.build_tokenizer()
             corpus = Corpus(tokenizer, vocabulary, TokenizedText(ids, len(ids), 0), None)
         else:
-            corpus = read_training_corpus(TrainingTexts((TextFile(text),)), components.build_tokenizer(), settings)
+            corpus = read_training_corpus(TrainingFiles((TextFile(text),)), components.build_tokenizer(), settings)
         architecture = LanguageArchitecture.choose(settings, False, len(corpus.vocabulary))
         device = mx.cpu()
         task = language_task(corpus, components, settings, architecture, device)

@@ -1,4 +1,4 @@
-"""The texts of a training: its files, and those of them that the run keeps."""
+"""The files of a training, which hold texts or examples, and those of them that the run keeps."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from seqlm_core.storage.files import open_regular
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingTexts:
-    """The files of a training.
+class TrainingFiles:
+    """The files of texts or examples of a training.
 
     Attributes:
         training: the files to train on, in the order in which they are read.
         validation: the files to validate on; empty if the validation part is taken from the training text.
         kept: the files that the run keeps, by their names in the run, since they came from memory or standard input.
         came_from_standard_input: whether one of the files came from standard input and so cannot be read again.
-        name: a short name of the texts, for the name of the run.
+        name: a short name of the texts or examples, for the name of the run.
     """
 
     training: tuple[TextFile, ...]
@@ -43,8 +43,8 @@ class TrainingTexts:
     came_from_standard_input: bool = False
     name: str = ""
 
-    def keep(self, directory: RunDirectory) -> TrainingTexts:
-        """Move the files to be kept into the run, and return the texts with their new paths.
+    def keep(self, directory: RunDirectory) -> TrainingFiles:
+        """Move the files to be kept into the run, and return the files with their new paths.
 
         Raises:
             SeqlmError: a file cannot be written, for instance since the disk is full.
@@ -77,11 +77,11 @@ class TrainingTexts:
         }
 
     @classmethod
-    def of_run(cls, directory: RunDirectory, recorded: dict[str, Any]) -> TrainingTexts:
-        """Return the texts that a run recorded. Whether one has changed is found out only when it is read.
+    def of_run(cls, directory: RunDirectory, recorded: dict[str, Any]) -> TrainingFiles:
+        """Return the files that a run recorded. Whether one has changed is found out only when it is read.
 
         Raises:
-            RunError: a text is missing.
+            RunError: a file is missing.
         """
 
         def find(text: dict[str, Any]) -> TextFile:
@@ -103,8 +103,8 @@ class TrainingTexts:
 
 
 @contextmanager
-def open_training_texts(texts: Texts, validation: Texts = None) -> Iterator[TrainingTexts]:
-    """Give the texts of a training. A file made of standard input is removed at the end, unless a run keeps it.
+def open_training_files(texts: Texts, validation: Texts = None) -> Iterator[TrainingFiles]:
+    """Give the files of a training. A file made of standard input is removed at the end, unless a run keeps it.
 
     Args:
         texts: the texts to train on; None means the default text.
@@ -121,7 +121,7 @@ def open_training_texts(texts: Texts, validation: Texts = None) -> Iterator[Trai
     with open_groups(names, validation_names) as (training, held_out):
         given = zip([*names, *validation_names], training + held_out)
         from_standard_input = [file for name, file in given if os.fspath(name) == STANDARD_INPUT]
-        yield TrainingTexts(
+        yield TrainingFiles(
             training,
             held_out,
             kept={STANDARD_INPUT_FILE: from_standard_input[0]} if from_standard_input else {},
