@@ -85,7 +85,7 @@ def white_space_beginnings(tokenizer: Tokenizer, vocabulary: Vocabulary) -> list
 
 
 def fitting_tokens(tokenizer: Tokenizer, vocabulary: Vocabulary) -> dict[str, str]:
-    """Return the text of the most frequent token with each white space that tokens begin with, by this white space."""
+    """Return, for each white space that tokens begin with, the text of the most frequent token that begins so."""
     fitting: dict[str, str] = {}
     for token, beginning in zip(vocabulary.tokens, white_space_beginnings(tokenizer, vocabulary)):
         if beginning and beginning not in fitting:

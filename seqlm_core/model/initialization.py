@@ -68,7 +68,7 @@ def initialize(block: gluon.Block, seed: int, device: mx.Context) -> None:
 
 
 def unique_parameters(block: gluon.Block) -> dict[str, Any]:
-    """Return the parameters of ``block`` by the path of attributes that leads to them; a shared one has its first."""
+    """Return the parameters of ``block`` by the path of attributes to each; a shared one has its first path."""
     found: dict[str, Any] = {}
     seen: set[int] = set()
     for name, parameter in block._collect_params_with_prefix().items():

@@ -66,7 +66,7 @@ def resume(path: PathLike, *, quiet: bool = False, extensions: Sequence[Extensio
         directory.remove_leftovers()
         checkpoint = run.last_checkpoint()  # checked first, since a network of wrong sizes might exceed the memory
         job = job_of_run(run, files, settings, user_code)
-        _tell_of_differences(run.config, job)
+        _report_differences(run.config, job)
         session = Session(job, directory, quiet, checkpoint)
         _warn_of_missing(user_code.extensions, run.config.get("extensions", []))
         _record_step_problem(run, job)
@@ -99,7 +99,7 @@ def _warn_of_missing(given: Sequence[Extension], recorded: Sequence[str]) -> Non
         logger.warning("the run was begun with extensions that are not given now: %s", ", ".join(missing))
 
 
-def _tell_of_differences(config: Mapping[str, Any], job: TrainingJob) -> None:
+def _report_differences(config: Mapping[str, Any], job: TrainingJob) -> None:
     """Report differences to how the run began: a warning if results will differ, else a notice."""
     from seqlm_core.native.training import MOST_MEMBERS, MXNET, backend_in_use
 

@@ -86,7 +86,7 @@ class Session:
 
     @property
     def is_finished(self) -> bool:
-        """Whether there are no steps left."""
+        """Whether the training has ended: no steps are left, or it was stopped early."""
         return self._loop.step >= self._loop.total_steps or self._early_stopping.is_due
 
     @property

@@ -44,7 +44,7 @@ class Task(Protocol):
     def predictions_per_step(self) -> float: ...
 
     def batches(self, epoch: int, first_step: int) -> Iterator[Any]:
-        """Yield an epoch's batches from a step on; called in a separate thread.
+        """Yield an epoch's batches, beginning with ``first_step``; called in a separate thread.
 
         Batches are made before earlier steps are done, and some are never used. So making them must not change
         anything. A batch has at least these attributes: ``step`` (the first step is 0), ``predictions`` (the number

@@ -24,7 +24,7 @@ class EarlyStopping(Extension):
 
     @property
     def is_due(self) -> bool:
-        """Whether the patience is used up; also in a run that was ended so and is resumed."""
+        """Whether the patience is used up. This also holds for a resumed run that was stopped early."""
         return 0 < self.patience <= self.epochs_without_best
 
     def on_epoch(self, training: Training, record: Record) -> None:

@@ -137,7 +137,7 @@ class SequenceLearning:
         return notices
 
     def batches(self, epoch: int, first_step: int) -> Iterator[PreparedBatch]:
-        """Yield an epoch's batches from a step on. None of them depends on the network's weights."""
+        """Yield an epoch's batches, beginning with ``first_step``. None of them depends on the network's weights."""
         batches = self._batches.read(self.settings.seed, epoch, first_step)
         for step, batch in enumerate(batches, start=epoch * self.steps_per_epoch + first_step):
             yield self._prepared(batch, step)
