@@ -76,7 +76,7 @@ def cut_gapped_text(
     return GappedText(tuple(tokens), tuple(gaps), beginnings)
 
 
-def white_space_beginnings(tokenizer: Tokenizer, vocabulary: Vocabulary) -> list[str]:
+def leading_white_space(tokenizer: Tokenizer, vocabulary: Vocabulary) -> list[str]:
     """Return for each token of the vocabulary the white space that it begins with; empty if nothing else follows."""
     return [
         _beginning(tokenizer.detokenize([token])) if token_id != UNKNOWN_ID else ""
@@ -87,7 +87,7 @@ def white_space_beginnings(tokenizer: Tokenizer, vocabulary: Vocabulary) -> list
 def fitting_tokens(tokenizer: Tokenizer, vocabulary: Vocabulary) -> dict[str, str]:
     """Return, for each white space that tokens begin with, the text of the most frequent token that begins so."""
     fitting: dict[str, str] = {}
-    for token, beginning in zip(vocabulary.tokens, white_space_beginnings(tokenizer, vocabulary)):
+    for token, beginning in zip(vocabulary.tokens, leading_white_space(tokenizer, vocabulary)):
         if beginning and beginning not in fitting:
             fitting[beginning] = tokenizer.detokenize([token])
     return fitting

@@ -22,7 +22,7 @@ import numpy as np
 
 from seqlm_core.engine.numerics import log_softmax
 from seqlm_core.generation.chains import CHAINS, CandidateSearch
-from seqlm_core.generation.gaps import GappedText, white_space_beginnings
+from seqlm_core.generation.gaps import GappedText, leading_white_space
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.generation.span import Context, Span
 from seqlm_core.plugins.specs import Tokenizer
@@ -105,24 +105,24 @@ class Infiller:
         begin = _PartlyFilled(self.vocabulary.ids(gapped.tokens), 0, Context(None, self.network.begin(1)))
         if search.temperature == 0:
             texts = [begin]
-            for stretch in self._stretches(gapped):
-                filled = self._best(self._read_up_to(texts, stretch.start), stretch, search)
+            for placed in self._placed_spans(gapped):
+                filled = self._best(self._read_up_to(texts, placed.start), placed, search)
                 texts = list(itertools.islice(filled, count))
             yield from (self._infilled(gapped, text) for text in texts)
             return
         # As many texts at a time as there are chains, since the chains share their candidates.
         for first in range(0, count, CHAINS):
             texts = [begin] * min(CHAINS, count - first)
-            for stretch in self._stretches(gapped):
-                texts = self._drawn(self._read_up_to(texts, stretch.start), stretch, search, first)
+            for placed in self._placed_spans(gapped):
+                texts = self._drawn(self._read_up_to(texts, placed.start), placed, search, first)
             yield from (self._infilled(gapped, text) for text in texts)
 
-    def _stretches(self, gapped: GappedText) -> Iterator[_Stretch]:
+    def _placed_spans(self, gapped: GappedText) -> Iterator[_PlacedSpan]:
         spans = _spans(gapped.gaps)
         borders = [*(gaps[0].start for gaps in spans[1:]), len(gapped.tokens)]
         for number, (gaps, until) in enumerate(zip(spans, borders)):
             missing = [position for gap in gaps for position in gap]
-            yield _Stretch(number, gaps, until, {position: self._allowed(gapped, position) for position in missing})
+            yield _PlacedSpan(number, gaps, until, {position: self._allowed(gapped, position) for position in missing})
 
     def _allowed(self, gapped: GappedText, position: int) -> np.ndarray:
         """Return whether each token may stand at the position of a missing one, bool ``(vocabulary,)``."""
@@ -136,26 +136,26 @@ class Infiller:
 
     @functools.cached_property
     def _beginnings(self) -> np.ndarray:
-        return np.array(white_space_beginnings(self.tokenizer, self.vocabulary))
+        return np.array(leading_white_space(self.tokenizer, self.vocabulary))
 
     def _best(
-        self, texts: Sequence[_PartlyFilled], stretch: _Stretch, search: CandidateSearch
+        self, texts: Sequence[_PartlyFilled], placed: _PlacedSpan, search: CandidateSearch
     ) -> Iterator[_PartlyFilled]:
         """Yield all texts that result from filling a span of the given texts, the most probable first."""
         found = []
         for text in texts:
-            choices = self._choices(text, stretch, search, first_chain=0)
+            choices = self._choices(text, placed, search, first_chain=0)
             totals = (text.log_probability + choices.log_probabilities).tolist()
             found += [(total, text, choices, k) for k, total in enumerate(totals)]
         for _, text, choices, k in sorted(found, key=lambda pick: -pick[0]):
-            yield text.filled(stretch.gaps, choices, k)
+            yield text.filled(placed.gaps, choices, k)
 
     def _drawn(
-        self, texts: Sequence[_PartlyFilled], stretch: _Stretch, search: CandidateSearch, first_chain: int
+        self, texts: Sequence[_PartlyFilled], placed: _PlacedSpan, search: CandidateSearch, first_chain: int
     ) -> list[_PartlyFilled]:
         """Return each text with a span filled by the end of a chain of its own; equal texts share a search."""
-        choices = {text: self._choices(text, stretch, search, first_chain) for text in dict.fromkeys(texts)}
-        return [text.filled(stretch.gaps, choices[text], choices[text].ends[chain]) for chain, text in enumerate(texts)]
+        choices = {text: self._choices(text, placed, search, first_chain) for text in dict.fromkeys(texts)}
+        return [text.filled(placed.gaps, choices[text], choices[text].ends[chain]) for chain, text in enumerate(texts)]
 
     def _read_up_to(self, texts: Sequence[_PartlyFilled], position: int) -> list[_PartlyFilled]:
         """Return the texts, each read up to a position; a text that is there several times is read once."""
@@ -167,16 +167,16 @@ class Infiller:
             read[text] = dataclasses.replace(text, position=position, left=Context(hidden, states))
         return [read[text] for text in texts]
 
-    def _choices(self, text: _PartlyFilled, stretch: _Stretch, search: CandidateSearch, first_chain: int) -> _Choices:
+    def _choices(self, text: _PartlyFilled, placed: _PlacedSpan, search: CandidateSearch, first_chain: int) -> _Choices:
         """Return the candidates for a span, given the text before it, which has been read, and the text after it."""
-        start, stop = stretch.start, stretch.stop
-        following = text.ids[stop : min(stop + FOLLOWING, stretch.until)]
+        start, stop = placed.start, placed.stop
+        following = text.ids[stop : min(stop + FOLLOWING, placed.until)]
         hidden, states = None, self.network.begin_right(1)
         for token in following[: self.right_context][::-1]:
             hidden, states = self.network.read_right(np.array([token]), states)
-        allowed = {position - start: tokens for position, tokens in stretch.allowed.items()}
+        allowed = {position - start: tokens for position, tokens in placed.allowed.items()}
         span = Span(self.network, self.vocabulary, allowed, text.left, Context(hidden, states))
-        candidates, ends = search.candidates(span, text.ids[start:stop], stretch.number, first_chain)
+        candidates, ends = search.candidates(span, text.ids[start:stop], placed.number, first_chain)
         judgement = span.judge(candidates, following)
         pooled = (1 - BOTH_SIDES_WEIGHT) * judgement.likelihoods + BOTH_SIDES_WEIGHT * judgement.both_sides.sum(axis=1)
         order = np.argsort(-pooled, kind="stable")
@@ -195,8 +195,8 @@ class Infiller:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Stretch:
-    """The place of a span in its text.
+class _PlacedSpan:
+    """A span and its place in the text.
 
     Attributes:
         number: the span's number in the text.

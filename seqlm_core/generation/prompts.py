@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from seqlm_core.generation.gaps import cut_before_token, fitting_tokens, white_space_beginnings
+from seqlm_core.generation.gaps import cut_before_token, fitting_tokens, leading_white_space
 from seqlm_core.plugins.specs import Tokenizer
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 
@@ -47,7 +47,7 @@ def cut_prompt(text: str, tokenizer: Tokenizer, vocabulary: Vocabulary) -> Promp
     if text != text.rstrip():
         tokens, beginning = cut_before_token(text, tokenizer, fitting_tokens(tokenizer, vocabulary))
     if beginning:
-        allowed = np.array(white_space_beginnings(tokenizer, vocabulary)) == beginning
+        allowed = np.array(leading_white_space(tokenizer, vocabulary)) == beginning
         allowed[UNKNOWN_ID] = False
     return Prompt(tuple(tokens), tuple(vocabulary.id(token) for token in tokens), beginning, allowed)
 

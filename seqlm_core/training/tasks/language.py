@@ -142,7 +142,7 @@ class LanguageModelling:
         return notices
 
     def batches(self, epoch: int, first_window: int) -> Iterator[Window]:
-        """Yield an epoch's windows, beginning with ``first_window``. They do not depend on the network's state."""
+        """Yield an epoch's windows, beginning with ``first_window``. They depend on no weights and no states."""
         windows = self.plan.read(self.corpus.training.ids, self.settings.seed, epoch, first_window)
         for number, ids in enumerate(windows, start=first_window):
             yield self._window(ids, epoch * self.steps_per_epoch + number, begins_epoch=number == 0)
