@@ -1,7 +1,7 @@
-"""Builds the native libraries; all else is in pyproject.toml.
+"""Builds the two native libraries. Everything else about the package is in pyproject.toml.
 
-They are plain shared libraries, loaded at run time, and both are optional: where they cannot be built, as without a C++
-compiler, NumPy generates text and MXNet's own operators train.
+They are plain shared libraries, which are loaded at run time. Both are optional: if one cannot be built, for example
+because there is no C++ compiler, NumPy generates text and MXNet's own operators train.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ class BuildLibrary(build_ext):
 
 
 def library(folder: str, include: list[Path], options: list[str]) -> Extension:
-    """Return the library made of the C++ files in a folder of ``src``."""
-    # Products and sums may be fused, and no mathematical function need set errno; the rest is as IEEE 754 has it.
+    """Return the library that is built from the C++ files in a folder of ``src``."""
+    # The compiler may fuse products and sums, and mathematical functions need not set errno. Everything else follows
+    # IEEE 754.
     flags = ["-std=c++17", "-O3", "-g0", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"]
     return Extension(
         f"seqlm_core.native.libseqlm_{folder}",
@@ -43,8 +44,8 @@ def library(folder: str, include: list[Path], options: list[str]) -> Extension:
 
 def libraries() -> list[Extension]:
     found = [library("generation", [], ["-fvisibility=hidden"])]
-    # MXNet's package brings the sources of its interface for operators of others. It is not imported, since that takes
-    # seconds and system libraries.
+    # MXNet's package contains the sources of its interface for operators of other libraries. MXNet is not imported,
+    # since that takes seconds and needs system libraries.
     mxnet = importlib.util.find_spec("mxnet")
     if mxnet is not None and mxnet.origin is not None:
         folder = Path(mxnet.origin).parent

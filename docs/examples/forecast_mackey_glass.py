@@ -14,13 +14,13 @@ import numpy as np
 import seqlm_core as seqlm
 
 ORDERS = (1, 2, 5, 10, 20, 50, 100)  # of the linear model: how many values it reads
-CONTEXT = max(ORDERS)  # the first time steps of the validation and the test part, on which no method is measured
+CONTEXT = max(ORDERS)  # no method is measured on so many first time steps of the validation and the test part
 
 
 def mackey_glass(steps: int, delay: int = 17, steps_a_unit: int = 10, transient: int = 1000) -> np.ndarray:
-    """Return dx/dt = 0.2 x(t - delay) / (1 + x(t - delay)^10) - 0.1 x(t) once a time unit, by Runge and Kutta's method.
+    """Return the solution of dx/dt = 0.2 x(t - delay) / (1 + x(t - delay)^10) - 0.1 x(t), one value per time unit.
 
-    x is 1.2 up to time 0; the values of the ``transient`` are dropped.
+    It is computed by the Runge-Kutta method. x is 1.2 up to time 0. The first ``transient`` values are dropped.
     """
 
     def slope(x: float, delayed: float) -> float:
@@ -40,7 +40,7 @@ def mackey_glass(steps: int, delay: int = 17, steps_a_unit: int = 10, transient:
 
 
 def example(part: np.ndarray, horizon: int, context: int) -> tuple:
-    """Return values and, for each, the value ``horizon`` steps later: nan, not counted, in the first ``context``."""
+    """Return inputs, and for each the value ``horizon`` steps later as target. The first ``context`` do not count."""
     targets = part[horizon:].copy()
     targets[:context] = np.nan
     return part[:-horizon], targets
@@ -63,7 +63,7 @@ def rmse(forecast: np.ndarray, targets: np.ndarray) -> float:
 
 
 def draw(path: str, targets: np.ndarray, forecasts: dict, horizon: int, steps: int = 200) -> None:
-    """Draw the last forecasts and, below them, the errors of all."""
+    """Draw the forecasts of the last method and, below them, the errors of all methods."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 5), layout="constrained")
@@ -122,9 +122,9 @@ def main() -> None:
         cell=arguments.cell,
         hidden_size=arguments.hidden_size,
         layers=arguments.layers,
-        dropout=0,  # which only adds noise to numbers
+        dropout=0,  # dropout would only add noise to the numbers
         learning_rate=arguments.learning_rate,
-        optimizer_options={"beta2": arguments.beta2},  # below the usual 0.999, as gradients become very small
+        optimizer_options={"beta2": arguments.beta2},  # less than the usual 0.999, since gradients become very small
         batch_size=16,
         epochs=arguments.epochs,
         seed=arguments.seed,

@@ -1,4 +1,4 @@
-"""Say of short strings who wrote them: one class for each text file. Without files, in which of five languages.
+"""Find out who wrote a short string. Each text file is one class. Without files, the classes are five languages.
 
 python docs/examples/identify_author.py
 python docs/examples/identify_author.py austen.txt melville.txt --details 40 --picture accuracy.png
@@ -19,7 +19,7 @@ LENGTHS = (10, 20, 40, 80)  # characters of a string
 
 
 def read_parts(paths: list) -> dict:
-    """Return the training, validation and test part of each text, all texts cut to the length of the shortest."""
+    """Cut all texts to the length of the shortest; return the training, validation and test part of each."""
     try:
         texts = {path.stem: " ".join(path.read_text("utf-8").split()) for path in map(Path, paths)}
     except (OSError, UnicodeDecodeError) as error:
@@ -38,17 +38,19 @@ def cut(text: str, length: int, stride: int) -> list:
 
 
 def strings(texts: dict, length: int, stride: int) -> list:
-    """Return examples of one length, each the characters of a string and the name of its class."""
+    """Return examples of one length. Each has the characters of a string, and the name of its class."""
     return [(list(string), name) for name, text in texts.items() for string in cut(text, length, stride)]
 
 
 class NaiveBayes:
-    """Character n-grams taken as independent: the class that makes those of a string the most probable.
+    """Naive Bayes: predicts the class in which the character n-grams of a string are most probable.
+
+    The n-grams are taken as independent.
 
     Args:
-        texts: of each class, as many characters of each.
-        longest: characters of the longest n-grams; shorter ones are counted too.
-        added: to the count of each n-gram, so that none has probability 0.
+        texts: the text of each class; all have the same number of characters.
+        longest: number of characters of the longest n-grams; shorter ones are counted too.
+        added: number that is added to the count of each n-gram, so that none has probability 0.
     """
 
     def __init__(self, texts: dict, longest: int, added: float) -> None:
@@ -77,7 +79,7 @@ class NaiveBayes:
 
 
 def draw(path: str, accuracies: dict) -> None:
-    """Draw accuracy over length, a line for each method."""
+    """Draw accuracy over length, with a line for each method."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.2), layout="constrained")
@@ -100,7 +102,7 @@ def main() -> None:
     parser.add_argument("--hidden-size", type=int, default=64)
     parser.add_argument("--dropout", type=float, default=0.5)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--details", type=int, default=20, choices=LENGTHS, help="length of the strings told more of")
+    parser.add_argument("--details", type=int, default=20, choices=LENGTHS, help="length of the strings of the details")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--picture", help="a PNG file to draw accuracy over length to")
     arguments = parser.parse_args()

@@ -19,7 +19,7 @@ SAMPLE_TEXT = Path(__file__).resolve().parents[2] / "data" / "input.txt"
 WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")  # don't, well-known
 MARKS = {".": "full stops", ",": "commas", ";": "semicolons", ":": "colons", "?": "questions", "!": "exclamations"}
 NOTHING = "a"  # the label of a word in small letters that no mark follows
-COUNTED = {  # what F1 is measured of: what a label says of it, or False
+COUNTED = {  # what F1 is measured for: a function returns what a label says about it, or False
     "all": lambda label: label != NOTHING and label,
     "sentence ends": lambda label: label[-1] in ".?!",
     **{name: lambda label, mark=mark: label[-1] == mark for mark, name in MARKS.items()},
@@ -48,14 +48,14 @@ def restore(words, labels):
 
 
 def without_verse_capitals(text):
-    """Lower the capitals that begin a line within a sentence, but those of words that have one everywhere."""
+    """Lower the capital that begins a line within a sentence, unless the word has a capital everywhere."""
     elsewhere = set(WORD.findall(text))
     first_word = re.compile(rf"(?<=[\w,]\n){WORD.pattern}")
     return first_word.sub(lambda word: word[0].lower() if word[0].lower() in elsewhere else word[0], text)
 
 
 def split(text, length):
-    """Return examples to train on, to validate on and to test on: stretches of words that go on over sentence ends."""
+    """Return examples for training, validation and test: stretches of words, which may contain sentence ends."""
     words, labels = label_words(text)
     examples = [(words[i : i + length], labels[i : i + length]) for i in range(0, len(words), length)]
     first, second = int(0.8 * len(examples)), int(0.9 * len(examples))
@@ -65,7 +65,7 @@ def split(text, length):
 
 
 def answering_later(examples, later):
-    """Have each label asked for some words later, so that a model with one direction sees what follows too."""
+    """Move each label some words later, so that a model with one direction has read the next words too."""
     return [(words + ["<end>"] * later, [None] * later + labels) for words, labels in examples]
 
 
@@ -77,7 +77,7 @@ class Result(NamedTuple):
 
 
 def train_and_label(name, training, validation, test, later=0, **settings):
-    """Train a model, and have it label the test part."""
+    """Train a model, and label the test part with it."""
     with tempfile.TemporaryDirectory() as folder:
         training, validation, test = (answering_later(part, later) for part in (training, validation, test))
         model = seqlm.SequenceModel("tokens", "labels", **settings)
@@ -89,7 +89,7 @@ def train_and_label(name, training, validation, test, later=0, **settings):
 
 
 def label_by_word(training, test):
-    """Give each word the label that it has most often in the training part, whatever is around it."""
+    """Give each word its most frequent label in the training part, without looking at the words around it."""
     counts = defaultdict(Counter)
     for words, labels in training:
         for word, label in zip(words, labels):
@@ -99,7 +99,7 @@ def label_by_word(training, test):
 
 
 def figures(true, predicted):
-    """Return the accuracy, and the harmonic mean of precision and recall of what is COUNTED."""
+    """Return the accuracy, and F1 (the harmonic mean of precision and recall) for each item of COUNTED."""
     found = {"accuracy": sum(label == guess for label, guess in zip(true, predicted)) / len(true)}
     for name, part in COUNTED.items():
         correct = sum(bool(part(label)) and part(label) == part(guess) for label, guess in zip(true, predicted))
@@ -126,7 +126,7 @@ def draw(measured, path):
 def main():
     parser = argparse.ArgumentParser(description="Restore capitals and punctuation, with one direction and with two.")
     parser.add_argument("text", nargs="?", default=SAMPLE_TEXT, help="a text file; the sample text without it")
-    parser.add_argument("--skip-lines", metavar="REGEX", help="leave out such lines, as the names in a play")
+    parser.add_argument("--skip-lines", metavar="REGEX", help="leave out lines that match, such as names in a play")
     parser.add_argument("--verse", action="store_true", help="a capital that begins a line of verse does not count")
     parser.add_argument("--length", type=int, default=60, help="words in a stretch")
     parser.add_argument("--one-sided", default="lstm", metavar="CELL")

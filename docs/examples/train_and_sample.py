@@ -16,7 +16,7 @@ SAMPLE_TEXT = Path(__file__).resolve().parents[2] / "data" / "input.txt"
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train a small language model, measure it, and sample from it.")
     parser.add_argument("text", nargs="?", default=SAMPLE_TEXT, help="a text file; the sample text without it")
-    parser.add_argument("--out", help="where the run is kept; without it, it is thrown away at the end")
+    parser.add_argument("--out", help="directory in which to keep the run; without it, the run is removed")
     parser.add_argument("--cell", default="lstm")
     parser.add_argument("--hidden-size", type=int, default=128)
     parser.add_argument("--epochs", type=int, default=10)

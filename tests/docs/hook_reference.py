@@ -1,6 +1,6 @@
-"""Prints the hook reference of ``docs/plugins.md``, made from the specifications.
+"""Prints the hook reference of ``docs/plugins.md``, which is generated from the specifications.
 
-Run as ``python tests/docs/hook_reference.py``. A test demands that the page has it as it is printed.
+Run it as ``python tests/docs/hook_reference.py``. A test checks that the page contains exactly what is printed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def section(hook: typing.Callable) -> Iterator[str]:
 
 
 def attributes(record: type) -> dict[str, str]:
-    """Return what a docstring says of each attribute."""
+    """Return the description of each attribute in a docstring."""
     listed = inspect.getdoc(record).partition("Attributes:\n")[2]
     found = re.findall(r"^    (\w+): (.*?)(?=^    \w+: |\Z)", listed, re.MULTILINE | re.DOTALL)
     return {name: plain(text).rstrip(".") for name, text in found}

@@ -1,9 +1,10 @@
 """Runs the examples of one page of the documentation: ``python page_runner.py PAGE``, in an empty directory.
 
 - A block of Python or TOML whose first line is ``# NAME``, with a file's name, is written to that file.
-- Any other block of Python is run, all of a page in one namespace.
-- Of a block of shell, the lines with ``seqlm`` are run. Trainings get sizes that take a moment, since the last value of
-  an option counts. ``pip install -e FOLDER`` makes the ``pyproject.toml`` of a folder a distribution on the path.
+- Any other block of Python is run. All blocks of a page share one namespace.
+- In a block of shell, the lines with ``seqlm`` are run. Options with small sizes are added to trainings, so that they
+  take a moment; the last value of an option counts. ``pip install -e FOLDER`` makes the folder's ``pyproject.toml`` a
+  distribution on the path.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def run_shell_line(command: str) -> None:
 
 
 def run_seqlm(words: list[str]) -> None:
-    """Run a command as a process of its own would, and raise if it fails."""
+    """Run a command in this process as if it had a process of its own, and raise an error if it fails."""
     seqlm.installed_plugins.cache_clear()
     before = dict(os.environ)
     while "=" in words[0]:
@@ -79,7 +80,7 @@ def run_seqlm(words: list[str]) -> None:
 
 
 def install(folder: Path) -> None:
-    """Do what an editable installation of a folder does, as far as entry points are concerned."""
+    """Make the entry points of a folder known, as an editable installation does."""
     project = (folder / "pyproject.toml").read_text()
     name, version = (re.search(rf'^{key} = "(.+)"$', project, re.MULTILINE)[1] for key in ("name", "version"))
     section = re.search(r"^\[project\.entry-points\.seqlm\]\n((?:.+\n)+)", project, re.MULTILINE)[1]

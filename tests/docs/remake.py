@@ -1,15 +1,16 @@
-"""Makes what a page of the documentation shows of its commands' output, by running these commands.
+"""Runs the commands of a page of the documentation, and writes their output into the page.
 
-Run as ``python tests/docs/remake.py docs/tutorial.md``, with nothing else to do for the machine, since the output holds
-times; it takes some minutes and writes the page. ``--text FILE`` gives a text that the page names and the project does
-not have; without it, what is made of it stays as it is. ``--folder FOLDER`` keeps the runs and what was printed, so
-that the same command goes on where it was interrupted. A test makes the page in a small form, and demands that what it
-shows differs in numbers and samples alone.
+Run it as ``python tests/docs/remake.py docs/tutorial.md``. It takes some minutes. The output contains times, so nothing
+else should run meanwhile. ``--text FILE`` gives a text that the page names and the project does not have; without it,
+the output that depends on this text stays as it is. ``--folder FOLDER`` keeps the runs and the output, so that the same
+command continues if it was interrupted. A test remakes the page with small models, and checks that only numbers and
+samples differ.
 
-- The commands in blocks of shell are run one after the other, all of a page in one folder that has ``data``.
-- A block of text, or a table, after the comment ``<!-- output: WHAT -->`` is made of the last command, see ``OUTPUTS``;
-  or of one that only the comment has (``<!-- output: seqlm ... -->``).
-- ``<!-- interrupted -->`` before a block of shell: Ctrl-C ends its command after the first lines of progress.
+- The commands in blocks of shell are run one after the other. All commands of a page run in one folder, which has
+  ``data``.
+- A block of text, or a table, after the comment ``<!-- output: WHAT -->`` shows output of the last command; see
+  ``OUTPUTS``. After ``<!-- output: seqlm ... -->`` it shows the output of the command in the comment.
+- ``<!-- interrupted -->`` before a block of shell means that Ctrl-C ends its command after the first lines of progress.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from seqlm_core.command_line.main import main as run_command_line
 
 PROJECT = Path(__file__).resolve().parents[2]
 SMALL = "--epochs 2 --hidden-size 8 --batch-size 32 --sequence-length 200 --warmup 0 --log-every 9 --sample-every 3"
-SMALL_RESUMED = "--max-steps 1"  # fewer than are done: nothing is left to do
+SMALL_RESUMED = "--max-steps 1"  # fewer steps than are done, so nothing is left to do
 ENDLESS = "--epochs 100000 --schedule constant"
 PART = re.compile(
     r"^(?P<interrupted><!-- interrupted -->\n)?```sh\n(?P<commands>.*?)^```$"
@@ -47,11 +48,11 @@ SAMPLE_BEGINS, SAMPLE_ENDS = "--- sample at step", "---"
 
 
 class Page:
-    """Makes one page in the current folder.
+    """Remakes one page in the current folder.
 
     Args:
-        small: train small models for a moment.
-        printed: file of what commands printed, which are then not run again.
+        small: train small models, which takes a moment.
+        printed: file that keeps the output of commands. Commands whose output it has are not run again.
     """
 
     def __init__(self, small: bool, printed: Path | None = None) -> None:
@@ -62,7 +63,7 @@ class Page:
         self.has_text = True
 
     def remade(self, text: str) -> str:
-        """Return the page with what its commands print now."""
+        """Return the page with the output that its commands have now."""
         return PART.sub(self._part, text)
 
     def _part(self, found: re.Match[str]) -> str:
@@ -85,7 +86,7 @@ class Page:
         return f"```text\n{OUTPUTS[name](self, of)}\n```"
 
     def run(self, command: str) -> None:
-        """Run a command in this process, and keep what it prints."""
+        """Run a command in this process, and keep its output."""
         arguments = shlex.split(command)[1:]
         self.has_text = all(Path(word).exists() for word in arguments if re.fullmatch(r"[\w-]+\.txt", word))
         if not self.has_text:
@@ -108,7 +109,7 @@ class Page:
             self._file.write_text(json.dumps(self._printed))
 
     def interrupt(self, command: str) -> None:
-        """Run a command in a process of its own, and interrupt it when it has told how it goes."""
+        """Run a command in a process of its own, and interrupt it after its first line of progress."""
         words = [sys.executable, "-m", "seqlm_core.command_line.main", *self._arguments(command)]
         words += ENDLESS.split() if self.small else []
         with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -122,7 +123,7 @@ class Page:
         self.errors = "".join(told) + rest
 
     def report(self, _: str) -> str:
-        """Return the figures at the end of a training, without the sample before them."""
+        """Return the figures that are printed at the end of a training, without the sample before them."""
         return self.output.rstrip("\n").rpartition("\n\n")[2]
 
     def progress(self, _: str) -> str:
@@ -135,12 +136,12 @@ class Page:
         return "\n".join([*notices, steps[0], *lines[begin : end + 1], steps[-1]])
 
     def history(self, run: str) -> str:
-        """Return the first record of an epoch and the first report."""
+        """Return the first record of an epoch and the first record of a report."""
         lines = Path(run, "history.jsonl").read_text().splitlines()
         return "\n".join(next(line for line in lines if f'"kind": "{kind}"' in line) for kind in ("epoch", "report"))
 
     def sizes(self, table: str) -> str:
-        """Return a table of trainings, whose first column has their options; the first one of a page has none."""
+        """Return a table of trainings. Its first column has their options; the row without options is the first run."""
         head, rows = table.splitlines()[:2], table.splitlines()[2:]
         for number, row in enumerate(rows):
             name = row.split(" | ")[0].removeprefix("| ")
@@ -157,7 +158,7 @@ class Page:
     def _arguments(self, command: str) -> list[str]:
         print(f"$ {command}", file=sys.stderr)
         arguments = shlex.split(command)[1:]
-        if "--out" in arguments:  # what is left of a remake that was interrupted
+        if "--out" in arguments:  # remove the run of a remake that was interrupted
             shutil.rmtree(arguments[arguments.index("--out") + 1], ignore_errors=True)
         if self.small and arguments[0] == "train":
             arguments += (SMALL_RESUMED if "--resume" in arguments else SMALL).split()
@@ -174,7 +175,7 @@ OUTPUTS: dict[str, Callable[[Page, str], str]] = {
 
 
 def shapes(page: str) -> list[str]:
-    """Return what each part of a page shows, without what differs from one run to another: numbers and samples."""
+    """Return the output in each part of a page, without numbers and samples, which differ from one run to another."""
     commands, found = [""], []
     for part in PART.finditer(page):
         if part["commands"] is not None:
@@ -195,10 +196,10 @@ def _shape(shown: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Make what a page shows of its commands' output.")
+    parser = argparse.ArgumentParser(description="Run the commands of a page and write their output into it.")
     parser.add_argument("page", type=Path)
     parser.add_argument("--text", type=Path, action="append", default=[], help="a text that the page names")
-    parser.add_argument("--folder", type=Path, help="where to keep the runs; else they are thrown away")
+    parser.add_argument("--folder", type=Path, help="where to keep the runs; without it, they are removed")
     options = parser.parse_args()
     page, texts = options.page.resolve(), [text.resolve() for text in options.text]
     with tempfile.TemporaryDirectory() as temporary:

@@ -1,4 +1,4 @@
-"""The documentation: its examples run, it leaves nothing out, and its links lead somewhere."""
+"""The documentation: its examples run, it is complete, and its links lead somewhere."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 DOCS = PROJECT / "docs"
 RUNNER = Path(__file__).with_name("page_runner.py")
 PAGES = [PROJECT / "README.md", *sorted(DOCS.glob("*.md"))]
-REMADE = [DOCS / "tutorial.md"]  # whose examples are run by another test, which looks at what they print too
+REMADE = [DOCS / "tutorial.md"]  # test_remake.py runs the examples of this page, and checks their output too
 PAGES_WITH_EXAMPLES = [
     page for page in PAGES if page not in REMADE and re.search(r"^```(python|sh)$", page.read_text(), re.MULTILINE)
 ]
@@ -45,7 +45,7 @@ SENTENCES = (
 
 
 def commands_of(group: click.Group, before: str = "") -> dict[str, click.Command]:
-    """Return all commands by their names, those of groups as ``tag train``."""
+    """Return all commands by name. The commands of groups have names such as ``tag train``."""
     found: dict[str, click.Command] = {}
     for name, command in group.commands.items():
         full_name = before + name
@@ -64,7 +64,7 @@ def page(name: str) -> str:
 
 
 def section(text: str, heading: str) -> str:
-    """Return what is below a heading, up to the next one of the same or a higher level."""
+    """Return the text below a heading, up to the next heading of the same or a higher level."""
     level = re.match("#+", heading)[0]
     found = re.search(rf"^{re.escape(heading)}\n(.*?)(?=^#{{1,{len(level)}}} |\Z)", text, re.MULTILINE | re.DOTALL)
     assert found, f"no heading {heading!r}"
@@ -81,7 +81,7 @@ def code_blocks(text: str, kind: str) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path, sample_text):
-    """An empty directory but for the files that the pages name."""
+    """A directory that contains only the files that the pages name."""
     (tmp_path / "data").mkdir()
     for name in TEXTS:
         (tmp_path / name).write_text(sample_text.read_text()[:4000])
@@ -112,7 +112,7 @@ def test_the_examples_of_a_page_run(path, folder):
     run_python(RUNNER, path, cwd=folder)
 
 
-# Each program with arguments that make it small, and a pattern that what it prints has to match.
+# For each program, arguments that make it quick, and a pattern that its output must match.
 EXAMPLES = {
     "train_and_sample.py": (
         ["book.txt", "--hidden-size", "8", "--epochs", "2", "--length", "20"],

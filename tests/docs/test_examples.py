@@ -1,4 +1,4 @@
-"""The example programs show what they are there to show, in a small form."""
+"""Small runs of the example programs show what the programs are meant to show."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run_example(name, *arguments):
 
 @pytest.fixture
 def text_of_random_sentences(tmp_path):
-    """A text of which only the first word of a sentence tells where the sentence before it ends."""
+    """A text in which only the first word of a sentence shows where the sentence before it ends."""
     draw = random.Random(1)
     others = ["the", "old", "man", "saw", "a", "small", "boat", "near", "one", "grey", "wall", "and", "some", "tree"]
     sentences = [" ".join(["Then", *draw.choices(others, k=draw.randint(2, 8))]) + "." for _ in range(1500)]
@@ -88,7 +88,7 @@ def test_capitals_of_verse_do_not_count_where_the_word_has_none_elsewhere(tmp_pa
         (["--one-sided", "lsmt", "--epochs", "1"], "lsmt"),
     ],
 )
-def test_a_wrong_request_to_restore_punctuation_is_told(arguments, message):
+def test_a_wrong_request_to_restore_punctuation_is_reported(arguments, message):
     done = run_example("restore_punctuation.py", *arguments)
     assert done.returncode == 1
     assert message in done.stderr

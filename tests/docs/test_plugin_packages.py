@@ -1,6 +1,6 @@
-"""The packages in docs/examples, and those that new-plugin writes, install, pass their own tests, and train.
+"""The packages in docs/examples, and those that new-plugin writes, can be installed, pass their tests, and train.
 
-In a virtual environment of its own, which sees nothing of the one that runs this test.
+The test uses a virtual environment of its own, which shares nothing with the one that runs the test.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SIZES = ["--hidden-size", "8", "--batch-size", "4", "--sequence-length", "10", "
 
 
 class Environment:
-    """A virtual environment beside copies of what is installed into it: nothing is built where the sources are."""
+    """A virtual environment, and copies of the packages to install, so that nothing is built in the source folders."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -44,7 +44,7 @@ class Environment:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The environment variables without those that lead to other packages or plugins."""
+        """The environment variables, except those that lead to other packages or plugins."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "SEQLM"))}
         return {**kept, "OMP_NUM_THREADS": "1"}
 
