@@ -1,4 +1,4 @@
-"""A recurrent cell of one's own, tried in the running program: the minimal gated unit (Zhou et al. 2016).
+"""Define a recurrent cell, the minimal gated unit (Zhou et al. 2016), and train with it in the same program.
 
 ``f = s(W_f x + U_f h)``, ``c = tanh(W_c x + U_c (f * h))``, ``h' = (1 - f) h + f c``: one gate, where a GRU has two.
 
@@ -17,7 +17,7 @@ SAMPLE_TEXT = Path(__file__).resolve().parents[2] / "data" / "input.txt"
 
 
 def build(input_size, hidden_size, options):
-    """Return one layer in one direction; MXNet is imported here, and not by the module."""
+    """Return one layer in one direction. MXNet is imported here, so that importing the module is quick."""
     from seqlm_core.mxnet import gluon
 
     class MinimalGatedUnit(gluon.rnn.HybridRecurrentCell):

@@ -24,6 +24,7 @@ from seqlm_core.plugins import hookspecs
 from seqlm_core.plugins.loading import Plugins, find_entry_points
 from seqlm_core.plugins.options import describe_options
 from seqlm_core.settings.decoding_rules import DecodingRules
+from seqlm_core.training.extension import Extension, Training
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCS = PROJECT / "docs"
@@ -307,6 +308,23 @@ def test_no_hook_is_left_out():
 @pytest.mark.parametrize("name", seqlm.__all__)
 def test_every_public_name_is_documented(name):
     assert re.search(rf"`seqlm(_core)?\.{name}\b", page("python-api.md"))
+
+
+def first_column(table: str) -> list[str]:
+    """Return the names in the first column of a table."""
+    return [name for cell in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)", cell)]
+
+
+def test_what_an_extension_may_use_is_documented():
+    methods, _, rest = section(page("python-api.md"), "### Extensions").partition("| Member of `training` |")
+    members, _, rest = rest.partition("Use only these members. The others (")
+    internal = re.findall(r"`(\w+)", rest.partition(") are for")[0])
+    assert sorted(first_column(methods)) == sorted(
+        name for name, value in vars(Extension).items() if inspect.isfunction(value)
+    )
+    assert sorted(first_column(members) + internal) == sorted(
+        name for name in {*Training.__annotations__, *vars(Training)} if not name.startswith("_")
+    )
 
 
 def test_exit_codes_of_errors_are_documented():
