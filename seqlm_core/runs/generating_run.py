@@ -99,7 +99,7 @@ class GeneratingRun(Run[LanguageSettings]):
         return LayerNetwork(self.model)
 
     def _has_wrong_step(self) -> bool:
-        """Whether the cell's step was found to be wrong when the run was trained, and is so still; it is said."""
+        """Whether the cell's step was found to be wrong when the run was trained, and still is; if so, warn of it."""
         if not self.config.get("step_problem"):
             return False
         from seqlm_core.generation.step_check import step_problem, warn_of_step
@@ -119,11 +119,11 @@ class GeneratingRun(Run[LanguageSettings]):
         """Return the prompt and a text that the model continues it with; :meth:`generate` can do more.
 
         Args:
-            prompt: is read by the model first; what it does not know is said in a warning.
-            length: tokens to add.
-            temperature: below 1 the text is more probable, above 1 more surprising; 0 always takes the most
+            prompt: the text to continue. A warning names tokens that the model does not know.
+            length: the number of tokens to add.
+            temperature: below 1 the text is more predictable, above 1 more surprising; 0 always takes the most
                 probable token.
-            seed: the same seed gives the same text; None draws one.
+            seed: the same seed gives the same text; None draws a seed.
 
         Raises:
             SettingError: an argument is out of its range.
@@ -145,20 +145,20 @@ class GeneratingRun(Run[LanguageSettings]):
         """Return texts that the model continues the prompt with.
 
         Args:
-            prompt: is read by the model first; what it does not know is said in a warning. A space at its end is the
-                beginning of the next word, where the tokenizer puts it into that word's token.
-            count: of texts; the k-th sample does not depend on it.
-            length: the most tokens of each.
-            beam: search for the most probable texts, with a beam of this width, instead of drawing; the rules and the
-                seed then have no say, and may not be given. At most 1000, and the length then at most 10,000. 0 draws.
-            stop: a text, or several, that end a text.
-            seed: the same seed gives the same texts; None draws one.
-            rules: ``temperature``, ``top_k``, ``top_p``, ``min_p`` and ``repetition_penalty``; see
-                :class:`~seqlm_core.settings.decoding_rules.DecodingRules` for their meanings, defaults and limits.
+            prompt: the text to continue. A warning names tokens that the model does not know. If the tokenizer puts a
+                space into the token of the word after it, a space at the end of the prompt begins the next word.
+            count: the number of texts. The k-th text is the same whatever the count.
+            length: the largest number of tokens in a text.
+            beam: 0 draws tokens. Above 0, search for the most probable texts with a beam of this width, at most 1000;
+                then no rule and no seed may be given, and the length is at most 10,000.
+            stop: one text or several; a text ends where one of them would begin.
+            seed: the same seed gives the same texts; None draws a seed.
+            rules: ``temperature``, ``top_k``, ``top_p``, ``min_p`` and ``repetition_penalty``, the fields of
+                :class:`~seqlm_core.settings.decoding_rules.DecodingRules`.
 
         Raises:
             SettingError: an argument is out of its range, or does not go with a beam.
-            UsageError: a rule has another name.
+            UsageError: there is no rule of a given name.
         """
         if beam:
             check_beam(beam, count, length, _made(rules), seed)
@@ -175,10 +175,10 @@ class GeneratingRun(Run[LanguageSettings]):
         seed: int | None = None,
         **rules: Any,
     ) -> Iterator[str]:
-        """Yield a text that the model continues the prompt with in pieces of whole characters, as it is drawn.
+        """Yield a text that continues the prompt while it is drawn, in pieces of whole characters.
 
-        Joined they are the text of :meth:`generate`, whose arguments and errors these are. However long it is, it takes
-        no more memory.
+        Arguments and errors are those of :meth:`generate`, and the joined pieces are its text. The memory does not grow
+        with the length.
         """
         texts = self.stream_each(prompt, length=length, stop=stop, seed=seed, **rules)
         return (piece.text for pieces in texts for piece in pieces if piece.text)
@@ -193,9 +193,9 @@ class GeneratingRun(Run[LanguageSettings]):
         seed: int | None = None,
         **rules: Any,
     ) -> Iterator[Iterator[GeneratedText]]:
-        """Yield the texts of :meth:`generate`, whose arguments and errors these are, one after the other.
+        """Yield the texts of :meth:`generate` one after the other, each as an iterator of pieces.
 
-        Each comes in pieces, as an iterator. However many and however long they are, they take no more memory.
+        Arguments and errors are those of :meth:`generate`. The memory does not grow with their number and length.
         """
         made = _made(rules)
         check_drawing(count, length)
@@ -206,10 +206,11 @@ class GeneratingRun(Run[LanguageSettings]):
         """Return what may follow a prompt and how probable it is, the most probable token first.
 
         Args:
-            prompt: is read by the model first; what it does not know is said in a warning. After none, tokens are as
-                probable as they are frequent in the training text. If it ends with a space that is the beginning of the
-                next token, only tokens that begin so are returned, with their probabilities among these.
-            count: how many tokens to return; None returns all, whose probabilities add up to 1.
+            prompt: the text before the token. A warning names tokens that the model does not know. After an empty
+                prompt, tokens are as probable as they are frequent in the training text. If the prompt ends with a
+                space that begins the next token, only tokens that begin with a space are returned, with their
+                probabilities among these tokens.
+            count: the number of tokens to return. None returns all; their probabilities add up to 1.
 
         Raises:
             SettingError: an argument is out of its range.
@@ -232,16 +233,18 @@ class GeneratingRun(Run[LanguageSettings]):
         """Return the text with its gaps filled by a bidirectional model; see :mod:`seqlm_core.generation.infilling`.
 
         Args:
-            text: with a mark where something is missing; what the model does not know is said in a warning.
-            gap: tokens that each mark stands for.
-            mark: what marks a gap.
-            count: of texts that are filled differently; at temperature 0 there may be fewer, and it is at most 1000.
-            sweeps: how often each missing token is drawn anew; at most 1000.
-            temperature: 0 returns the most probable fillings that were found, the best first; above 0 each is drawn.
-            seed: the same seed gives the same texts; None draws one, or is 0 at temperature 0.
+            text: a text with a mark in the place of each gap. A warning names tokens that the model does not know.
+            gap: the number of tokens that each mark stands for.
+            mark: the text that marks a gap.
+            count: the number of texts, each filled differently. At temperature 0 it is at most 1000, and there may be
+                fewer texts.
+            sweeps: how often each missing token is drawn again, at most 1000.
+            temperature: 0 returns the most probable fillings that were found, the best first; above 0, fillings are
+                drawn.
+            seed: the same seed gives the same texts. None draws a seed, or is 0 at temperature 0.
 
         Raises:
-            RunError: the model reads from the left only.
+            RunError: the model is not bidirectional.
             SettingError: an argument is out of its range.
             UsageError: the text has no mark.
         """
@@ -261,9 +264,9 @@ class GeneratingRun(Run[LanguageSettings]):
         temperature: float = 0.0,
         seed: int | None = None,
     ) -> Iterator[InfilledText]:
-        """Yield the texts of :meth:`infill`, whose arguments and errors these are, one after the other.
+        """Yield the texts of :meth:`infill`, with its arguments and errors, one after the other.
 
-        Above temperature 0 they are drawn as they are asked for; however many they are, they take no more memory.
+        Above temperature 0 each text is drawn when it is asked for, so the memory does not grow with their number.
         """
         if not self.architecture.bidirectional:
             cells = [entry.spec.name for entry in installed_plugins().cells if entry.spec.bidirectional]
@@ -293,4 +296,4 @@ class GeneratingRun(Run[LanguageSettings]):
 
 
 def _made(rules: Mapping[str, Any]) -> DecodingRules:
-    return make_settings(DecodingRules, rules, called="decoding rule")
+    return make_settings(DecodingRules, rules, called="argument or decoding rule")

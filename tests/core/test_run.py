@@ -114,9 +114,18 @@ def test_a_stream_has_no_empty_piece(trained):
         (lambda run: run.generate(beam=2.0), "beam: must be a whole number, not 2.0"),
         (lambda run: run.generate(temperature="hot"), "temperature: must be a number, not 'hot'"),
         (lambda run: run.generate(temperature=float("nan")), "temperature: must be a finite number, not nan"),
-        (lambda run: run.generate(temprature=0.5), "no decoding rule 'temprature'; there are: temperature, top_k"),
-        (lambda run: run.stream(temprature=0.5), "no decoding rule 'temprature'; there are: temperature, top_k"),
-        (lambda run: run.generate(top_k=2, beam=1, topk=3), "no decoding rule 'topk'; there are: temperature, top_k"),
+        (
+            lambda run: run.generate(temprature=0.5),
+            "no argument or decoding rule 'temprature'; there are: temperature, top_k",
+        ),
+        (
+            lambda run: run.stream(temprature=0.5),
+            "no argument or decoding rule 'temprature'; there are: temperature, top_k",
+        ),
+        (
+            lambda run: run.generate(top_k=2, beam=1, topk=3),
+            "no argument or decoding rule 'topk'; there are: temperature, top_k",
+        ),
         (lambda run: run.generate(stop=5), "stop: must be a text or a list of texts, not 5"),
         (lambda run: run.generate(stop=["a", 5]), "stop: must be text, not 5"),
         (lambda run: run.infill(5), "text: must be text, not 5"),
