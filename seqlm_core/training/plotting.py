@@ -22,6 +22,18 @@ def plot_history(records: Sequence[dict[str, Any]], path: Path, title: str, loss
         title: the title of the picture.
         loss_name: the name of the loss in the records, such as ``nats_per_token``.
     """
+    with warnings.catch_warnings():
+        # A box is drawn for a character that no font has; a warning would not help the user.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")
+        # What matplotlib and its own libraries deprecate of each other, which would be errors where a user makes errors
+        # of warnings.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        picture = _drawn(records, title, loss_name)
+    write_atomically(path, picture)
+
+
+def _drawn(records: Sequence[dict[str, Any]], title: str, loss_name: str) -> bytes:
+    """Return the picture as a PNG file."""
     both_sides = f"both_sides_{loss_name}"
     has_both_sides = any(both_sides in record for record in records)
     unknown = max((record.get("validation_unknown_share", 0.0) for record in records), default=0.0)
@@ -57,11 +69,8 @@ def plot_history(records: Sequence[dict[str, Any]], path: Path, title: str, loss
     if axes.get_legend_handles_labels()[0]:
         axes.legend()
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # A box is drawn for a character that no font has; a warning would not help the user.
-        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")
-        figure.savefig(buffer, format="png", dpi=120)
-    write_atomically(path, buffer.getvalue())
+    figure.savefig(buffer, format="png", dpi=120)
+    return buffer.getvalue()
 
 
 def families_for(text: str) -> list[str]:

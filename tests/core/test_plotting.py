@@ -66,5 +66,20 @@ def test_a_font_that_cannot_be_read_is_passed_over(monkeypatch, tmp_path):
     broken.write_bytes(b"no font")
     entry = font_manager.FontEntry(fname=str(broken), name="Broken", style="normal", weight=400)
     gone = font_manager.FontEntry(fname=str(tmp_path / "gone.ttf"), name="Gone", style="normal", weight=400)
-    monkeypatch.setattr(font_manager.fontManager, "ttflist", [gone, entry])
+    usual = [font for font in font_manager.fontManager.ttflist if font.name == "DejaVu Sans"]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", [gone, entry, *usual])
     assert families_for(CHINESE) == families_for("text")
+
+
+def test_what_matplotlibs_libraries_deprecate_is_no_error_of_the_picture(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    def warn(self, file, **named):
+        warnings.warn("oneOf is deprecated", DeprecationWarning, stacklevel=1)
+        file.write(b"drawn all the same")
+
+    monkeypatch.setattr(Figure, "savefig", warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plot_history(RECORDS, tmp_path / "loss.png", CHINESE, "nats_per_token")
+    assert (tmp_path / "loss.png").read_bytes() == b"drawn all the same"
