@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str] | None) -> int:
-    """Run the command line and return its exit code, every error told."""
+    """Run the command line, report its errors, and return its exit code."""
     wants_traceback: list[bool] = []  # filled by the option
     try:
         with _tracebacks(wants_traceback):
@@ -54,7 +54,7 @@ def _run(arguments: list[str] | None) -> int:
     except MemoryError:
         code = _fail("there is not enough memory for this", 1)
     except BrokenPipeError:
-        code = 1  # whoever read the output has had enough, which click tells so too
+        code = 1  # whoever read the output has had enough, which is no error for click either
     except OSError as error:
         code = _fail(f"{error.filename or 'input or output'}: {error.strerror or error}", 1)
     return code or 0
@@ -77,7 +77,7 @@ def _fail(message: str, code: int) -> int:
 
 
 class _Formatter(logging.Formatter):
-    """Plain messages; warnings say that they are."""
+    """Writes plain messages; those of warnings begin with the word."""
 
     def format(self, record: logging.LogRecord) -> str:
         prefix = "seqlm: warning: " if record.levelno >= logging.WARNING else "seqlm: "

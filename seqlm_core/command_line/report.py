@@ -39,13 +39,14 @@ def print_best_epoch(
     """Print the figures of a run's best epoch, where the run is, and the command that uses it.
 
     Args:
-        run: that was trained.
-        figures: returns names and texts of the figures of a record of its history.
-        use: the command with what it is for, without the plugins that it needs; None if there is no such command.
+        run: the run that was trained.
+        figures: a function that returns the names and texts of the figures in a record of the history.
+        use: the last line, which names a command that uses the run, without the plugins that this command needs; None
+            for no such line.
     """
     epochs = [record for record in run.history() if record["kind"] == "epoch"]
     best = next((record for record in reversed(epochs) if record["best"]), None)
-    if best is None:  # interrupted before there was any epoch, and resumed to no more
+    if best is None:  # the run was interrupted in its first epoch, and resumed to no more steps
         return
     click.echo(f"best epoch   {epochs_in_words(best['epoch'])} of {epochs_in_words(epochs[-1]['epoch'])}")
     for name, text in figures(run, best):

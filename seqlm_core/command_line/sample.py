@@ -153,7 +153,7 @@ def _temporary_file() -> Iterator[IO[bytes]]:
     try:
         yield file
     finally:
-        with contextlib.suppress(OSError):  # what could not be written has been told
+        with contextlib.suppress(OSError):  # the error has been reported
             file.close()
 
 

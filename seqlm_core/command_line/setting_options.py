@@ -15,7 +15,7 @@ from seqlm_core.settings.fields import setting_types
 def setting_options(kind: type[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that gives a command an option for each setting, in the order of the fields.
 
-    An option that is not given is passed as None, so that what a user gave can be told from what they did not.
+    An option that the user does not give is passed as None, so that it differs from one that is given its default.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,14 +49,14 @@ def flag_of(setting: str) -> str:
 
 
 def setting_option(kind: type[Any], name: str, **changes: Any) -> Callable[[Any], Any]:
-    """Return a decorator that gives a command the option for one setting, with ``changes`` of what click is told."""
+    """Return a decorator that gives a command the option of a setting; ``changes`` replace its attributes."""
     field = next(field for field in dataclasses.fields(kind) if field.name == name)
-    told = {**_facts(field, setting_types(kind)[name]), **changes}
-    return click.option(flag_of(name), name, cls=GroupedOption, group=field.metadata.get("group"), **told)
+    attributes = {**_attributes(field, setting_types(kind)[name]), **changes}
+    return click.option(flag_of(name), name, cls=GroupedOption, group=field.metadata.get("group"), **attributes)
 
 
-def _facts(field: dataclasses.Field[Any], kind: type) -> dict[str, Any]:
-    """Return what click has to know of a setting's option."""
+def _attributes(field: dataclasses.Field[Any], kind: type) -> dict[str, Any]:
+    """Return the attributes of a setting's option, as click names them."""
     text = field.metadata["help"]
     if kind is dict:
         return {"metavar": "NAME=VALUE", "multiple": True, "help": f"{text} May be given several times."}

@@ -145,7 +145,8 @@ def job_of_run(run: Run[Any], files: TrainingFiles, settings: Any, user_code: Us
     """
     if isinstance(run, LanguageRun):
         return language_job(files, run.components, settings, user_code, run)
-    assert isinstance(run, SequenceRun)
+    if not isinstance(run, SequenceRun):
+        raise TypeError(f"there is no training of a {type(run).__name__}")
     kinds = run.architecture.inputs, run.architecture.outputs
     training, validation = (
         [example for path in paths for example in read_examples(path, *kinds)]

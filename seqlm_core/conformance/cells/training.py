@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from seqlm_core.conformance.check import Checks
-from seqlm_core.conformance.small_models import (
-    Cell,
-)
+from seqlm_core.conformance.small_models import Cell
 from seqlm_core.conformance.training import check_learning, check_resuming
 
 checks = Checks()
