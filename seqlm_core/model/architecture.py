@@ -6,7 +6,8 @@ import dataclasses
 import reprlib
 from typing import Any, TypeVar
 
-from seqlm_core.settings.settings import LARGEST_SIZE, LanguageSettings, SequenceSettings, TrainingSettings
+from seqlm_core.settings.settings import LanguageSettings, SequenceSettings
+from seqlm_core.settings.training_settings import LARGEST_SIZE, TrainingSettings
 
 # Larger vocabularies are embedded by default. On the sample text, which has 59 characters, the validation loss was 1.56
 # nats with embeddings and 1.64 with one-hot vectors.

@@ -14,7 +14,7 @@ from seqlm_core.plugins.loading import Plugins
 from seqlm_core.plugins.options import make_options, option_values
 from seqlm_core.plugins.registry import Registry, Source, SpecT
 from seqlm_core.plugins.specs import CellSpec, OptimizerSpec, Tokenizer, TokenizerSpec
-from seqlm_core.settings.settings import SettingsT, TrainingSettings
+from seqlm_core.settings.training_settings import SettingsT, TrainingSettings
 
 logger = logging.getLogger("seqlm")
 

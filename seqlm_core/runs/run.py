@@ -21,7 +21,7 @@ from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.runs.history import STATE, read_history
 from seqlm_core.settings.arguments import PathLike, checked_path
 from seqlm_core.settings.fields import make_settings
-from seqlm_core.settings.settings import SettingsT
+from seqlm_core.settings.training_settings import SettingsT
 from seqlm_core.storage.checkpoint import Checkpoint, select
 from seqlm_core.storage.schema import check
 

@@ -12,7 +12,7 @@ from seqlm_core.plugins.components import Components
 from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.runs.run import Run
 from seqlm_core.settings.fields import facts, make_settings, names_of
-from seqlm_core.settings.settings import UNDER_A_CONSTANT_SCHEDULE, SettingsT
+from seqlm_core.settings.training_settings import UNDER_A_CONSTANT_SCHEDULE, SettingsT
 
 
 def settings_to_begin_from(run: Run[SettingsT], given: Mapping[str, Any]) -> SettingsT:

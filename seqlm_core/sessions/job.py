@@ -19,7 +19,8 @@ from seqlm_core.sequences.codecs import Codecs, TokenCodec
 from seqlm_core.sequences.examples import Example, read_examples
 from seqlm_core.sessions.training_corpus import read_training_corpus
 from seqlm_core.sessions.user_code import UserCode
-from seqlm_core.settings.settings import LanguageSettings, SequenceSettings, TrainingSettings
+from seqlm_core.settings.settings import LanguageSettings, SequenceSettings
+from seqlm_core.settings.training_settings import TrainingSettings
 from seqlm_core.training.task import Task
 from seqlm_core.training.tasks.language import language_task, model_sampler
 from seqlm_core.training.tasks.sequences import sequence_task

@@ -1,166 +1,20 @@
-"""The settings of a training, each declared once: name, type, default, range and help.
-
-The command line makes its options from these fields, and a run's ``config.json`` records them.
-"""
+"""The settings of a language model's training and of a sequence model's, beside those of any training."""
 
 from __future__ import annotations
 
 import dataclasses
-import re
-from typing import Any, TypeVar
+from typing import Any
 
 from seqlm_core.errors import SettingError
 from seqlm_core.settings.arguments import check_encoding
-from seqlm_core.settings.fields import check_settings, setting
-from seqlm_core.settings.schedules import OF_A_USER, SCHEDULES
-
-# Larger sizes fit no memory, and overflow the 32 bits in which MXNet counts.
-LARGEST_SIZE = 2**16
-# Whatever is computed in float32 with a smaller number is 0, as if nothing were learnt.
-SMALLEST_NUMBER = 1e-30
-
-SettingsT = TypeVar("SettingsT", bound="TrainingSettings")
-
-UNDER_A_CONSTANT_SCHEDULE = "under a constant schedule"
-
-# Help texts of settings that have another default in each class.
-DROPOUT = "Share of the embeddings and of each layer's outputs that is set to 0 in training."
-MIN_COUNT = "Keep only tokens in the vocabulary that occur at least N times."
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainingSettings:
-    """What a user can set of any training. ``None`` means: chosen as the help text says."""
-
-    cell: str | None = setting(
-        None, "Name of the recurrent cell; 'seqlm plugins' lists them.", group="model", shapes_model=True
-    )
-    optimizer: str = setting("adam", "Name of the optimizer; 'seqlm plugins' lists them.", group="training")
-    cell_options: dict[str, Any] = setting({}, "Option of the cell.", group="model", shapes_model=True)
-    optimizer_options: dict[str, Any] = setting({}, "Option of the optimizer.", group="training")
-
-    hidden_size: int = setting(
-        256,
-        "Number of units in each layer and direction.",
-        group="model",
-        minimum=1,
-        maximum=LARGEST_SIZE,
-        shapes_model=True,
-    )
-    layers: int = setting(1, "Number of recurrent layers.", group="model", minimum=1, maximum=100, shapes_model=True)
-    embedding_size: int | None = setting(
-        None,
-        "Size of the token embeddings. 0 uses one-hot vectors instead.  [default: 0 if there are at most 32 different "
-        "tokens; otherwise the hidden size or the number of tokens, whichever is smaller]",
-        group="model",
-        minimum=0,
-        maximum=LARGEST_SIZE,
-        shapes_model=True,
-        tokens_only=True,
-    )
-    dropout: float | None = setting(None, DROPOUT, group="model", minimum=0, below=1)
-
-    batch_size: int = setting(32, "Number of windows in a batch.", group="training", minimum=1, maximum=LARGEST_SIZE)
-    epochs: int = setting(
-        40,
-        "Number of passes over the training text.",
-        group="training",
-        minimum=1,
-        changeable=UNDER_A_CONSTANT_SCHEDULE,
-    )
-    max_steps: int | None = setting(
-        None,
-        "Stop after N steps.  [default: no limit]",
-        group="training",
-        minimum=1,
-        changeable=UNDER_A_CONSTANT_SCHEDULE,
-    )
-    learning_rate: float | None = setting(
-        None, "Highest learning rate.  [default: the optimizer's suggestion]", group="training", above=0
-    )
-    schedule: str = setting(
-        "cosine",
-        "How the learning rate changes. 'constant' keeps it; 'cosine' lowers it to a twentieth by the end; 'step' "
-        "divides it by 10 after half and again after three quarters of the training.",
-        group="training",
-        choices=tuple(SCHEDULES),
-    )
-    warmup: int = setting(50, "Raise the learning rate from 0 in the first N steps.", group="training", minimum=0)
-    clip_norm: float = setting(
-        1.0,
-        "Scale the gradient down if its norm is above X. 0 disables clipping.",
-        group="advanced",
-        minimum=0,
-    )
-    patience: int = setting(
-        0,
-        "Stop after N epochs without a better validation loss, or without a better training loss if there is no "
-        "validation. 0 disables this.",
-        group="training",
-        minimum=0,
-    )
-
-    min_count: int | None = setting(None, MIN_COUNT, group="text", minimum=1, shapes_model=True, tokens_only=True)
-    max_vocabulary: int = setting(
-        0,
-        "Keep only the N most frequent tokens in the vocabulary. 0 sets no limit.",
-        group="text",
-        minimum=0,
-        shapes_model=True,
-        tokens_only=True,
-    )
-    validation_fraction: float = setting(
-        0.1,
-        "Share of the text, taken from its end, that is kept for validation. 0 keeps nothing.",
-        group="text",
-        minimum=0,
-        below=1,
-    )
-
-    seed: int = setting(1, "Seed of all random numbers.", group="training", minimum=0)
-    detect_anomaly: bool = setting(
-        False,
-        "Check the numbers in every step, and name the first layer with a number that is not finite. This slows the "
-        "training down.",
-        group="advanced",
-    )
-    device: str = setting(
-        "auto",
-        "Device to compute on: 'cpu', 'gpu', 'gpu:N' for GPU number N, or 'auto' for a GPU if there is one.",
-        group="advanced",
-    )
-    checkpoint_every: str = setting(
-        "epoch",
-        "When to save a checkpoint: 'epoch', a number of steps such as 100, or minutes such as 10m. There is always "
-        "one at the end.",
-        group="output",
-        changeable=True,
-    )
-    log_every: int = setting(
-        50,
-        "Report the training loss every N steps. 0 disables reports.",
-        group="output",
-        minimum=0,
-        changeable=True,
-    )
-
-    def __post_init__(self) -> None:
-        has_own_schedule = isinstance(self.schedule, str) and self.schedule.startswith(OF_A_USER)
-        check_settings(self, besides=["schedule"] if has_own_schedule else [])
-        for name, value in vars(self).items():
-            if isinstance(value, float) and 0 < abs(value) < SMALLEST_NUMBER:
-                raise SettingError(name, f"is too small to compute with: {value}; the smallest is {SMALLEST_NUMBER:g}")
-        if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", self.device):
-            raise SettingError("device", f"must be auto, cpu, gpu or gpu:N, not {self.device!r}")
-        if not re.fullmatch(r"epoch|[1-9]\d*|\d*\.?\d+m", self.checkpoint_every):
-            raise SettingError(
-                "checkpoint_every",
-                f"must be epoch, a number of steps or minutes such as 10m, not {self.checkpoint_every!r}",
-            )
-
-    def replace(self: SettingsT, **changes: Any) -> SettingsT:
-        """Return the same settings with some changed."""
-        return dataclasses.replace(self, **changes)
+from seqlm_core.settings.fields import setting
+from seqlm_core.settings.training_settings import (
+    DROPOUT,
+    LARGEST_SIZE,
+    MIN_COUNT,
+    UNDER_A_CONSTANT_SCHEDULE,
+    TrainingSettings,
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ from seqlm_core.storage.schema import OBJECT
 
 if TYPE_CHECKING:
     from seqlm_core.model.recurrent_network import RecurrentNetwork
-    from seqlm_core.settings.settings import TrainingSettings
+    from seqlm_core.settings.training_settings import TrainingSettings
     from seqlm_core.training.task import Task
     from seqlm_core.training.updates import Updates
 
