@@ -42,7 +42,7 @@ class LanguageNetwork(RecurrentNetwork):
             return build_layer(input_size, a.hidden_size)
 
         with self.name_scope():
-            self.input = token_input(a.vocabulary_size, a.embedding_size)
+            self.input = token_input(a.vocabulary_size, a.embedding_size, a.tie_weights)
             self.forward_stack = RecurrentStack(build, self.input.size, a.hidden_size, a.layers)
             self.backward_stack: RecurrentStack | None = None
             if a.bidirectional:
@@ -61,8 +61,8 @@ class LanguageNetwork(RecurrentNetwork):
 
     @property
     def mask_sizes(self) -> list[int]:
-        """The sizes of the dropout masks of one direction: of the embeddings, if there are any, and of each layer."""
-        return self.input_mask_sizes + [self.architecture.hidden_size] * self.architecture.layers
+        """The sizes of the dropout masks of one direction: of the input, and of each layer."""
+        return [self.input.size] + [self.architecture.hidden_size] * self.architecture.layers
 
     def begin_state(self, batch_size: int) -> list[list[Any]]:
         """Return the forward states at the beginning of a text: a list of arrays for each layer."""
@@ -83,7 +83,8 @@ class LanguageNetwork(RecurrentNetwork):
             tokens: ids ``(time, batch)``.
             states: from :meth:`begin_state` or an earlier call.
             length: the number of time steps.
-            masks: dropout masks ``(time, batch, size)`` of the sizes in :attr:`mask_sizes`; None without dropout.
+            masks: the mask of all tokens' embeddings ``(vocabulary, embedding)``, then those ``(time, batch, size)`` of
+                the sizes in :attr:`mask_sizes`; a mask may be None. None without dropout.
 
         Returns:
             The hidden vectors after each token, ``(time, batch, hidden)``, and the new states.
@@ -116,12 +117,19 @@ class LanguageNetwork(RecurrentNetwork):
     def _read(
         self, stack: Any, tokens: Any, states: list[list[Any]], length: int, masks: list[Any] | None
     ) -> tuple[Any, list[list[Any]]]:
-        if masks is not None and self.input.is_learnt:
-            return stack.unroll(self.input(tokens) * masks[0], states, length, masks[1:])
-        if stack.reads_tokens and (not self.input.is_learnt or self._has_few_tokens(length)):
-            return stack.unroll_tokens(tokens, self.input.vectors(tokens), states, length, masks)
-        return stack.unroll(self.input(tokens), states, length, masks)
+        of_tokens, of_inputs, *of_layers = masks or [None, None]
+        if of_inputs is None and self.reads_table(length):
+            vectors = self.input.vectors(tokens)
+            vectors = vectors if of_tokens is None else vectors * of_tokens
+            return stack.unroll_tokens(tokens, vectors, states, length, of_layers or None)
+        inputs = self.input(tokens)
+        inputs = inputs if of_inputs is None else inputs * of_inputs
+        return stack.unroll(inputs, states, length, of_layers or None)
 
-    def _has_few_tokens(self, length: int) -> bool:
-        """Whether multiplying the embeddings of all tokens by the weights is less work than those of all time steps."""
-        return self.architecture.vocabulary_size <= ASSUMED_BATCH_SIZE * length
+    def reads_table(self, length: int) -> bool:
+        """Whether the lowest layer reads a table with a row for each token, if there is no dropout of its inputs.
+
+        It does so if multiplying the embeddings of all tokens by the weights is less work than those of all time steps.
+        """
+        few_tokens = self.architecture.vocabulary_size <= ASSUMED_BATCH_SIZE * length
+        return self.forward_stack.reads_tokens and (few_tokens or not self.input.is_learnt)

@@ -36,11 +36,6 @@ class RecurrentNetwork(gluon.HybridBlock):
         return self.head.bias.dtype
 
     @property
-    def input_mask_sizes(self) -> list[int]:
-        """The size of the input's dropout mask, in a list; the list is empty unless the input is learnt."""
-        return [self.input.size] if self.input.is_learnt else []
-
-    @property
     def reads_repeatably(self) -> bool:
         """Whether a graph with static shapes gives the same results, to the bit, each time that it is made anew.
 

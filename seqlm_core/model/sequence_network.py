@@ -27,7 +27,8 @@ class SequenceNetwork(RecurrentNetwork):
       ``[tokens, characters (LONGEST_SPELLING, time * batch), character counts (time * batch,)]``;
     - ``lengths (batch,)`` of the sequences, at least 1; None if not :attr:`reads_lengths`;
     - ``states``: from :meth:`begin_state`;
-    - ``masks``: dropout masks ``(time, batch, size)`` of the sizes in :attr:`mask_sizes`; None without dropout.
+    - ``masks``: dropout masks ``(time, batch, size)`` of the sizes in :attr:`mask_sizes`, each of which may be None;
+      None without dropout.
 
     Args:
         architecture: sizes and kinds.
@@ -68,8 +69,8 @@ class SequenceNetwork(RecurrentNetwork):
 
     @property
     def mask_sizes(self) -> list[int]:
-        """The sizes of the dropout masks: of the input, if it is learnt, and of each layer."""
-        return self.input_mask_sizes + [self.encoder.size] * self.architecture.layers
+        """The sizes of the dropout masks: of the input, and of each layer."""
+        return [self.input.size] + [self.encoder.size] * self.architecture.layers
 
     @property
     def reads_lengths(self) -> bool:
@@ -97,9 +98,9 @@ class SequenceNetwork(RecurrentNetwork):
     ) -> Any:
         """Return the vectors that the head reads: ``(time, batch, hidden)``, or ``(batch, hidden)`` for one label."""
         embedded = self.embed(F, inputs, states, time)
-        if masks is not None and self.input.is_learnt:
-            embedded, masks = embedded * masks[0], masks[1:]
-        outputs = self.encoder.unroll(F, embedded, lengths, states[0], time, masks)
+        if masks is not None and masks[0] is not None:
+            embedded = embedded * masks[0]
+        outputs = self.encoder.unroll(F, embedded, lengths, states[0], time, masks and masks[1:])
         return self.encoder.summary(F, outputs, lengths) if self.architecture.outputs == "label" else outputs
 
 

@@ -72,11 +72,12 @@ class SequenceStack(gluon.HybridBlock):
             lengths: lengths of the sequences ``(batch,)``, at least 1.
             states: from :meth:`begin_state`.
             time: the number of time steps.
-            masks: dropout masks ``(time, batch, size)``, one for each layer's outputs; None without dropout.
+            masks: a dropout mask ``(time, batch, size)`` of each layer's outputs, or None where nothing is dropped;
+                None without dropout.
         """
         for layer in range(self.layers):
             inputs = self.run_layer(F, layer, inputs, lengths, states, time)
-            if masks is not None:
+            if masks is not None and masks[layer] is not None:
                 inputs = inputs * masks[layer]
         return inputs
 

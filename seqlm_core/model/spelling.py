@@ -29,6 +29,8 @@ class SpelledInput(gluon.HybridBlock):
         self.tokens = tokens
         self.characters = characters
         self.encoder = encoder
+        self.vocabulary_size = tokens.vocabulary_size
+        self.token_size = tokens.size
         self.size = tokens.size + encoder.size
 
     def read(

@@ -64,7 +64,8 @@ class RecurrentStack(gluon.HybridBlock):
             inputs: input vectors ``(time, batch, input)``.
             states: a list of arrays for each layer.
             length: the number of time steps.
-            masks: dropout masks ``(time, batch, hidden)``, one for each layer's output; None without dropout.
+            masks: a dropout mask ``(time, batch, hidden)`` of each layer's output, or None where nothing is dropped;
+                None without dropout.
 
         Returns:
             The top layer's outputs ``(time, batch, hidden)`` and the states after the last step.
@@ -86,13 +87,14 @@ class RecurrentStack(gluon.HybridBlock):
             embedding: the embeddings of all tokens ``(vocabulary, input)``; None for one-hot vectors.
             states: a list of arrays for each layer.
             length: the number of time steps.
-            masks: dropout masks ``(time, batch, hidden)``, one for each layer's output; None without dropout.
+            masks: a dropout mask ``(time, batch, hidden)`` of each layer's output, or None where nothing is dropped;
+                None without dropout.
 
         Returns:
             The top layer's outputs ``(time, batch, hidden)`` and the states after the last step.
         """
         outputs, after = self.layers[0].read_tokens(tokens, states[0], embedding)
-        if masks is not None:
+        if masks is not None and masks[0] is not None:
             outputs = outputs * masks[0]
         return self._unroll_from(1, outputs, states, length, masks, [list(after)])
 
@@ -107,7 +109,7 @@ class RecurrentStack(gluon.HybridBlock):
     ) -> tuple[Any, list[list[Any]]]:
         for index in range(first, len(self.layers)):
             inputs, after = self.run_layer(index, inputs, states[index], length)
-            if masks is not None:
+            if masks is not None and masks[index] is not None:
                 inputs = inputs * masks[index]
             new_states.append(after)
         return inputs, new_states

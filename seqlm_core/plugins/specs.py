@@ -133,6 +133,8 @@ class CellSpec(Spec):
             ``h2h_bias``. The order of the gates is input, forget, candidate, output for ``lstm``; and reset, update,
             candidate for ``gru``, whose reset gate is applied after the recurrent product. A cell with a native formula
             needs no ``step``, since seqlm has step functions of its formulas.
+        recurrent_weights: the names of a layer's parameters that its last output is multiplied by. Recurrent dropout
+            sets elements of them to 0.
     """
 
     kind: ClassVar[str] = "cell"
@@ -141,6 +143,7 @@ class CellSpec(Spec):
     step: StepFunction | None = None
     project: ProjectFunction | None = None
     native: str | Callable[[Any], str | None] | None = None
+    recurrent_weights: Sequence[str] = ("h2h_weight",)
 
     def __post_init__(self) -> None:
         if self.native is not None and self.step is None and self.project is None:
@@ -185,6 +188,11 @@ class CellSpec(Spec):
         super().validate()
         if not isinstance(self.bidirectional, bool):
             raise PluginError(f"cell {self.name!r}: bidirectional must be True or False")
+        names = self.recurrent_weights
+        if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) and name for name in names):
+            raise PluginError(
+                f"cell {self.name!r}: recurrent_weights must be a list of names of parameters, not {names!r}"
+            )
         if self.step is not None and not callable(self.step):
             raise PluginError(f"cell {self.name!r}: step must be callable or None, not {self.step!r}")
         if self.project is not None and (self.step is None or not callable(self.project)):

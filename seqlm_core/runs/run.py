@@ -20,7 +20,7 @@ from seqlm_core.plugins.specs import CellSpec
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.runs.history import STATE, read_history
 from seqlm_core.settings.arguments import PathLike, checked_path
-from seqlm_core.settings.fields import make_settings
+from seqlm_core.settings.fields import facts, make_settings
 from seqlm_core.settings.training_settings import SettingsT
 from seqlm_core.storage.checkpoint import Checkpoint, select
 from seqlm_core.storage.schema import check
@@ -64,7 +64,9 @@ class Run(Generic[SettingsT]):
     def _recorded_settings(self) -> SettingsT:
         """The settings as the configuration records them. The architecture is compared with these."""
         try:
-            settings: SettingsT = make_settings(self.settings_class, self.config["settings"])
+            settings: SettingsT = make_settings(
+                self.settings_class, {**facts(self.settings_class, "of_older_runs"), **self.config["settings"]}
+            )
         except UsageError as error:
             raise RunError(f"{self.directory.config} holds a setting that cannot be used: {error}") from error
         return settings

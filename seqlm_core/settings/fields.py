@@ -27,7 +27,7 @@ def setting(default: Any, help: str, **facts: Any) -> Any:
             ``choices``; ``shapes_model``, whether a model that begins with the weights of a run takes it from that run;
             ``changeable``, whether it may change when a run is resumed: True, or ``UNDER_A_CONSTANT_SCHEDULE``;
             ``tokens_only``, whether a model of values has no use for it; ``needs``, the setting without which it has no
-            use.
+            use; ``of_older_runs``, its value in runs that began before there was this setting.
     """
     if default == {}:
         return dataclasses.field(default_factory=dict, metadata={"help": help, **facts})

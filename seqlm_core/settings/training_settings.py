@@ -10,6 +10,7 @@ import re
 from typing import Any, TypeVar
 
 from seqlm_core.errors import SettingError
+from seqlm_core.settings.dropout_rates import LOCKED, PER_ELEMENT
 from seqlm_core.settings.fields import check_settings, setting
 from seqlm_core.settings.schedules import OF_A_USER, SCHEDULES
 
@@ -23,7 +24,11 @@ SettingsT = TypeVar("SettingsT", bound="TrainingSettings")
 UNDER_A_CONSTANT_SCHEDULE = "under a constant schedule"
 
 # Help texts of settings that have another default in each class.
-DROPOUT = "Share of the embeddings and of each layer's outputs that is set to 0 in training."
+DROPOUT = (
+    "Share of the units that is set to 0 in training. It sets the rates of all kinds of dropout, each of which can "
+    "also be set by itself."
+)
+RATE_OF_DROPOUT = "  [default: a share of the general dropout]"
 MIN_COUNT = "Keep only tokens in the vocabulary that occur at least N times."
 
 
@@ -58,6 +63,47 @@ class TrainingSettings:
         tokens_only=True,
     )
     dropout: float | None = setting(None, DROPOUT, group="model", minimum=0, below=1)
+    dropout_masks: str = setting(
+        LOCKED,
+        "Which units are set to 0: with 'locked', the same ones at all time steps of a window; with 'per-element', "
+        "others at each time step.",
+        group="advanced",
+        choices=(LOCKED, PER_ELEMENT),
+        of_older_runs=PER_ELEMENT,
+    )
+    input_dropout: float | None = setting(
+        None,
+        "Dropout of the vectors that the lowest layer reads. Without it, the lowest layer's products with the "
+        "embeddings can be computed once for each token of a small vocabulary, which is faster." + RATE_OF_DROPOUT,
+        group="advanced",
+        minimum=0,
+        below=1,
+    )
+    embedding_dropout: float | None = setting(
+        None,
+        "Dropout of whole tokens: wherever the token stands in a batch, its embedding is 0." + RATE_OF_DROPOUT,
+        group="advanced",
+        minimum=0,
+        below=1,
+        tokens_only=True,
+    )
+    layer_dropout: float | None = setting(
+        None,
+        "Dropout of the outputs of all layers but the last." + RATE_OF_DROPOUT,
+        group="advanced",
+        minimum=0,
+        below=1,
+    )
+    output_dropout: float | None = setting(
+        None, "Dropout of the last layer's outputs." + RATE_OF_DROPOUT, group="advanced", minimum=0, below=1
+    )
+    recurrent_dropout: float | None = setting(
+        None,
+        "Dropout of the recurrent weights (DropConnect), the same ones for all sequences of a batch." + RATE_OF_DROPOUT,
+        group="advanced",
+        minimum=0,
+        below=1,
+    )
 
     batch_size: int = setting(32, "Number of windows in a batch.", group="training", minimum=1, maximum=LARGEST_SIZE)
     epochs: int = setting(

@@ -8,33 +8,89 @@ from typing import Any
 import numpy as np
 
 from seqlm_core.engine.arrays import make_array
+from seqlm_core.engine.randomness import generator
 from seqlm_core.model.recurrent_network import RecurrentNetwork
+from seqlm_core.settings.dropout_rates import LOCKED
+from seqlm_core.settings.training_settings import TrainingSettings
 
 
-def dropout_masks(
-    network: RecurrentNetwork, sizes: Sequence[int], rate: float, shape: tuple[int, int], random: np.random.Generator
-) -> list[Any] | None:
-    """Return a dropout mask ``(time, batch, size)`` for each size; None if the rate is 0.
+class DropoutMasks:
+    """Draws the dropout masks of a network's inputs and outputs for each step of a training.
+
+    An element of a mask is 0, or ``1 / (1 - rate)`` (inverted dropout). Locked masks are the same at all time steps
+    (Gal and Ghahramani 2016, https://arxiv.org/abs/1512.05287).
 
     Args:
         network: the network; the masks have its device and type.
-        sizes: the size of each mask.
-        rate: the probability that an element is 0. The others are ``1 / (1 - rate)`` (inverted dropout).
-        shape: numbers of time steps and of sequences.
-        random: generator of the random numbers.
+        sizes: the size of the mask of the input, and of each layer's outputs.
+        settings: the settings, with all rates.
     """
-    if not rate:
-        return None
-    scale = np.float32(1 / (1 - rate))
-    masks = []
-    for size in sizes:
-        kept = draw_kept((*shape, size), rate, random)
 
-        def write(mask: np.ndarray, kept: np.ndarray = kept) -> None:
+    def __init__(self, network: RecurrentNetwork, sizes: Sequence[int], settings: TrainingSettings) -> None:
+        self.network = network
+        self.sizes = sizes
+        self.seed = settings.seed
+        self.is_locked = settings.dropout_masks == LOCKED
+        self.embedding_rate = settings.embedding_dropout or 0.0
+        # Masks of each element were never drawn for inputs that are not learnt.
+        input_rate = settings.input_dropout or 0.0 if self.is_locked or network.input.is_learnt else 0.0
+        between = [settings.layer_dropout or 0.0] * (len(sizes) - 2)
+        self.rates = [input_rate, *between, settings.output_dropout or 0.0]
+
+    def draw(
+        self, step: int, purpose: str, tokens: np.ndarray | None, shape: tuple[int, int], has_table: bool = False
+    ) -> list[Any] | None:
+        """Return the mask of all tokens' embeddings, that of the inputs and that of each layer; None without dropout.
+
+        A mask without effect is None. That of the embeddings has the shape ``(vocabulary, embedding)``, all others
+        ``(time, batch, size)``.
+
+        Args:
+            step: the step; the first step is 0.
+            purpose: what the masks are for, such as ``forward dropout``. Masks for another purpose differ.
+            tokens: ids of the tokens that are read, ``(time, batch)``; None if values are read.
+            shape: numbers of time steps and of sequences.
+            has_table: whether the network reads the embeddings of all tokens, if the inputs have no mask.
+        """
+        if not self.embedding_rate and not any(self.rates):
+            return None
+        random = generator(self.seed, step, purpose)
+        kept = [self._draw(size, rate, shape, random) if rate else None for size, rate in zip(self.sizes, self.rates)]
+        if not self.embedding_rate or tokens is None:
+            return [None, *self._layer_masks(kept, shape)]
+        read = self.network.input
+        kept_tokens = draw_kept((read.vocabulary_size,), self.embedding_rate, random)
+        scaled_tokens = kept_tokens * np.float32(1 / (1 - self.embedding_rate))
+        if has_table and kept[0] is None and read.is_learnt:
+            of_tokens = self._array((read.vocabulary_size, read.size), scaled_tokens[:, None])
+            return [of_tokens, *self._layer_masks(kept, shape)]
+        return [None, self._input_mask(kept[0], scaled_tokens[tokens], shape), *self._layer_masks(kept, shape)[1:]]
+
+    def _draw(self, size: int, rate: float, shape: tuple[int, int], random: np.random.Generator) -> np.ndarray:
+        """Return whether each element is kept, ``(time, batch, size)``, or ``(1, batch, size)`` if it is locked."""
+        time, batch = shape
+        return draw_kept((1 if self.is_locked else time, batch, size), rate, random)
+
+    def _layer_masks(self, kept: list[np.ndarray | None], shape: tuple[int, int]) -> list[Any]:
+        return [
+            None if k is None else self._array((*shape, size), k, np.float32(1 / (1 - rate)))
+            for k, size, rate in zip(kept, self.sizes, self.rates)
+        ]
+
+    def _input_mask(self, kept: np.ndarray | None, of_tokens: np.ndarray, shape: tuple[int, int]) -> Any:
+        """Return the mask of inputs with dropped tokens; ``of_tokens (time, batch)`` scales each token's embedding."""
+
+        def write(mask: np.ndarray) -> None:
+            mask[:] = 1 if kept is None else kept * np.float32(1 / (1 - self.rates[0]))
+            mask[:, :, : self.network.input.token_size] *= of_tokens[:, :, None]
+
+        return make_array((*shape, self.sizes[0]), self.network.dtype, self.network.device, write)
+
+    def _array(self, shape: tuple[int, ...], kept: np.ndarray, scale: Any = 1) -> Any:
+        def write(mask: np.ndarray) -> None:
             np.multiply(kept, scale, out=mask, casting="unsafe")
 
-        masks.append(make_array(kept.shape, network.dtype, network.device, write))
-    return masks
+        return make_array(shape, self.network.dtype, self.network.device, write)
 
 
 def draw_kept(shape: tuple[int, ...], rate: float, random: np.random.Generator) -> np.ndarray:

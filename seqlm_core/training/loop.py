@@ -24,6 +24,7 @@ from seqlm_core.training.learning_rate import learning_rate
 from seqlm_core.training.prefetch import prefetched
 from seqlm_core.training.task import Task
 from seqlm_core.training.updates import Updates
+from seqlm_core.training.weight_dropping import dropped_weights
 
 # MXNet computes asynchronously. This is the largest number of steps that wait for it: few enough that the progress is
 # true and that an interrupted training ends soon. When there are more, Python waits until only half of them are left,
@@ -146,9 +147,10 @@ class TrainingLoop:
             for batch in batches:
                 if self.reseed:
                     mx.random.seed(mxnet_seed(self.settings.seed, self.step, "layers"))
-                with autograd.record():
-                    losses = self.task.loss(batch)
-                losses.backward(batch.weights)
+                with dropped_weights(batch.weight_masks):
+                    with autograd.record():
+                        losses = self.task.loss(batch)
+                    losses.backward(batch.weights)
                 self._notify("on_gradients", batch)
                 self.updates.step(self.learning_rate(self.step))
                 self._advance(losses, batch.predictions)

@@ -48,7 +48,8 @@ class Task(Protocol):
 
         Batches are made before earlier steps are done, and some are never used. So making them must not change
         anything. A batch has at least these attributes: ``step`` (the first step is 0), ``predictions`` (the number
-        that counts), and ``weights`` (the weight of each prediction's loss in the mean, an array of the losses' shape).
+        that counts), ``weights`` (the weight of each prediction's loss in the mean, an array of the losses' shape), and
+        ``weight_masks`` (the masks of the network's weights, a list of pairs).
         """
 
     def loss(self, batch: Any) -> Any:

@@ -26,9 +26,10 @@ from seqlm_core.runs.config import LANGUAGE_MODEL
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.settings.settings import LanguageSettings
 from seqlm_core.storage.checkpoint import layout
-from seqlm_core.training.dropout import dropout_masks
+from seqlm_core.training.dropout import DropoutMasks
 from seqlm_core.training.extensions.anomalies import is_finite
 from seqlm_core.training.extensions.samples import ModelSampler
+from seqlm_core.training.weight_dropping import WeightDropping, WeightMasks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Window:
         begins_epoch: whether all streams begin with fresh states.
         resets: 1 for each stream that begins with fresh states all the same, else 0, ``(batch,)``; None if none does.
         masks: dropout masks of the forward stack; None without dropout.
+        weight_masks: masks of the recurrent weights.
         backward_masks: dropout masks of the backward stack; None without dropout or for a unidirectional model.
         right_visible: ``(time, batch, 1)``, 1 where a prediction may use the text that follows, else 0; None for a
             unidirectional model.
@@ -58,6 +60,7 @@ class Window:
     begins_epoch: bool
     resets: Any | None
     masks: list[Any] | None
+    weight_masks: WeightMasks
     backward_masks: list[Any] | None
     right_visible: Any | None
     predictions: int
@@ -91,6 +94,8 @@ class LanguageModelling:
         self.plan = WindowPlan.fit(
             len(corpus.training), settings.sequence_length, settings.batch_size, corpus.training.name
         )
+        self._dropout = DropoutMasks(network, network.mask_sizes, settings)
+        self._weight_dropping = WeightDropping(network, settings.recurrent_dropout or 0.0, settings.seed)
         self._window_loss = WindowLoss(network, settings.sequence_length)
         self._fresh_states = self._states = network.begin_state(self.plan.batch_size)
         self._fresh_backward_states = network.begin_backward_state(self.plan.batch_size)
@@ -226,8 +231,9 @@ class LanguageModelling:
             following=array_of(ids[:1:-1], np.int32, self.network.device) if two_sided else None,
             begins_epoch=begins_epoch,
             resets=self._resets(step),
-            masks=self._dropout_masks(step, "forward", 0),
-            backward_masks=self._dropout_masks(step, "backward", 1) if two_sided else None,
+            masks=self._dropout_masks(step, "forward", ids[:-1]),
+            weight_masks=self._weight_dropping.masks(step),
+            backward_masks=self._dropout_masks(step, "backward", ids[:1:-1]) if two_sided else None,
             right_visible=self._right_visible(step) if two_sided else None,
             predictions=self.predictions_per_step,
             weights=self._weights,
@@ -244,13 +250,10 @@ class LanguageModelling:
         resets = random.random(self.plan.batch_size, dtype=np.float32) < self.settings.reset_probability
         return array_of(resets, self.network.dtype, self.network.device) if resets.any() else None
 
-    def _dropout_masks(self, step: int, direction: str, shorter: int) -> list[Any] | None:
-        """Return the dropout masks of one direction; None without dropout."""
-        if not self.settings.dropout:
-            return None
-        random = generator(self.settings.seed, step, f"{direction} dropout")
-        shape = self.plan.sequence_length - shorter, self.plan.batch_size
-        return dropout_masks(self.network, self.network.mask_sizes, self.settings.dropout, shape, random)
+    def _dropout_masks(self, step: int, direction: str, tokens: np.ndarray) -> list[Any] | None:
+        time, batch = tokens.shape
+        has_table = self.network.reads_table(time)
+        return self._dropout.draw(step, f"{direction} dropout", tokens, (time, batch), has_table)
 
     def _right_visible(self, step: int) -> Any:
         """Return 1 where a prediction may use the text that follows it, else 0, ``(time, batch, 1)``."""
@@ -273,6 +276,7 @@ def language_task(
     """
     network = build_language_network(architecture, components.cell)
     initialize(network, settings.seed, device)
+    network.head.predict_frequencies(corpus.vocabulary.counts)
     check_cells_work(network, {"": components.cell.spec.name})
     task = LanguageModelling(network, corpus, settings)
     task.step_problem = step_problem(network, components.cell)

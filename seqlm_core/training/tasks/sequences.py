@@ -10,7 +10,6 @@ import numpy as np
 
 from seqlm_core.engine.arrays import array_of, make_array
 from seqlm_core.engine.mxnet import mx, nd
-from seqlm_core.engine.randomness import generator
 from seqlm_core.errors import RunError, UsageError
 from seqlm_core.evaluation.sequences import LabelEvaluation, SequenceEvaluator, ValueEvaluation
 from seqlm_core.model.architecture import SequenceArchitecture
@@ -25,8 +24,9 @@ from seqlm_core.sequences.batches import Batch, EncodedSequences, TrainingBatche
 from seqlm_core.sequences.codecs import Codecs
 from seqlm_core.sequences.examples import Example
 from seqlm_core.settings.settings import SequenceSettings
-from seqlm_core.training.dropout import dropout_masks
+from seqlm_core.training.dropout import DropoutMasks
 from seqlm_core.training.extensions.anomalies import is_finite
+from seqlm_core.training.weight_dropping import WeightDropping, WeightMasks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +39,7 @@ class PreparedBatch:
         inputs: the inputs of the network, see :class:`~seqlm_core.model.sequence_network.SequenceNetwork`.
         lengths: the lengths of the sequences; None if the network does not need them.
         masks: dropout masks; None without dropout.
+        weight_masks: masks of the recurrent weights.
         targets: ids of labels, int32 ``(time, batch)`` or ``(batch,)``; or values ``(time, batch, channels)``.
         counted: 1 where a target counts, else 0, ``(time, batch)`` or ``(batch,)``.
         predictions: number of targets that count.
@@ -50,6 +51,7 @@ class PreparedBatch:
     inputs: list[Any]
     lengths: Any | None
     masks: list[Any] | None
+    weight_masks: WeightMasks
     targets: Any
     counted: Any
     predictions: int
@@ -93,6 +95,8 @@ class SequenceLearning:
         if not len(self._batches):  # this happens only with the labels of an earlier run
             raise UsageError("nothing in the training examples counts: none of their labels is one of the earlier run")
         self._predictions_per_step = self._training.predictions / len(self._batches)
+        self._dropout = DropoutMasks(network, network.mask_sizes, settings)
+        self._weight_dropping = WeightDropping(network, settings.recurrent_dropout or 0.0, settings.seed)
         self._inputs = NetworkInputs(network)
         self._losses: dict[tuple[int, int], SequenceLoss] = {}
         self._validation_sequences = len(validation)
@@ -190,14 +194,15 @@ class SequenceLearning:
             raise TypeError("the batch has no targets")
         device, dtype, predictions = self.network.device, self.network.dtype, batch.predictions
         inputs, lengths = self._inputs.arrays(batch)
-        random = generator(self.settings.seed, step, "dropout")
-        masks = dropout_masks(self.network, self.network.mask_sizes, self.settings.dropout or 0.0, batch.shape, random)
+        tokens = batch.inputs[0] if self.network.architecture.inputs == "tokens" else None
+        masks = self._dropout.draw(step, "dropout", tokens, batch.shape)
         return PreparedBatch(
             step=step,
             batch=batch,
             inputs=inputs,
             lengths=lengths,
-            masks=masks,
+            masks=None if masks is None else masks[1:],
+            weight_masks=self._weight_dropping.masks(step),
             targets=array_of(batch.targets, np.int32 if batch.targets.dtype == np.int32 else dtype, device),
             counted=array_of(batch.counted, dtype, device),
             predictions=predictions,

@@ -1,0 +1,41 @@
+"""The rates of all kinds of dropout, of which one setting gives those that a user leaves open."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+LOCKED = "locked"
+PER_ELEMENT = "per-element"
+
+SettingsT = TypeVar("SettingsT", bound=Any)
+
+# Shares of `dropout`, chosen on validation texts: see docs/regularization.md.
+SHARES = {
+    LOCKED: {
+        "input_dropout": 0.0,
+        "embedding_dropout": 0.0,
+        "layer_dropout": 1.0,
+        "output_dropout": 1.0,
+        "recurrent_dropout": 0.0,
+    },
+    # What the only kind of dropout was before there were others. Runs that began with it go on with it.
+    PER_ELEMENT: {
+        "input_dropout": 1.0,
+        "embedding_dropout": 0.0,
+        "layer_dropout": 1.0,
+        "output_dropout": 1.0,
+        "recurrent_dropout": 0.0,
+    },
+}
+
+
+def with_all_rates(settings: SettingsT) -> SettingsT:
+    """Return the settings with all rates of dropout; a rate that is left open is a share of ``dropout``."""
+    if settings.dropout is None:
+        return settings
+    open_rates = {
+        name: round(share * settings.dropout, 6)
+        for name, share in SHARES[settings.dropout_masks].items()
+        if getattr(settings, name) is None
+    }
+    return settings.replace(**open_rates)
