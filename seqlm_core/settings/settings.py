@@ -55,7 +55,7 @@ class LanguageSettings(TrainingSettings):
     )
     min_count: int | None = setting(
         None,
-        MIN_COUNT + "  [default: the tokenizer's suggestion: 1 for char, 2 for word]",
+        MIN_COUNT + "  [default: the tokenizer's suggestion: 2 for word, 1 for char and space]",
         group="text",
         minimum=1,
         shapes_model=True,

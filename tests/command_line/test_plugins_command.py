@@ -12,7 +12,7 @@ from seqlm_core.version import __version__
 
 BUILT_INS = {
     *(("cell", name) for name in ("rnn", "gru", "lstm", "birnn", "bigru", "bilstm")),
-    *(("tokenizer", name) for name in ("char", "word")),
+    *(("tokenizer", name) for name in ("char", "space", "word")),
     *(("optimizer", name) for name in ("sgd", "rmsprop", "adam")),
 }
 GOOD = """
@@ -65,7 +65,7 @@ def seqlm(capsys):
     return run
 
 
-def test_the_table_has_a_line_for_each_of_the_eleven(seqlm):
+def test_the_table_has_a_line_for_each_of_the_twelve(seqlm):
     header, *rows = seqlm("plugins").out.splitlines()
     assert header.split() == ["KIND", "NAME", "SUMMARY", "FROM"]
     assert {tuple(row.split()[:2]) for row in rows if row.endswith(f"  seqlm {__version__}")} == BUILT_INS
@@ -83,7 +83,7 @@ def test_json_has_what_the_table_has_and_the_options(seqlm):
     listed = json.loads(seqlm("plugins", "--json").out)
     built_in = [plugin for plugin in listed["plugins"] if plugin["distribution"] == "seqlm"]
     assert {(plugin["kind"], plugin["name"]) for plugin in built_in} == BUILT_INS
-    assert len(built_in) == 11
+    assert len(built_in) == 12
     for plugin in built_in:
         assert set(plugin) == {"kind", "name", "summary", "distribution", "version", "options"}
         assert plugin["version"] == __version__

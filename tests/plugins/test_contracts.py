@@ -32,12 +32,12 @@ def declared_entry_points():
     return dict(re.findall(r'^(\S+) = "(\S+)"$', section[1], re.MULTILINE))
 
 
-def test_the_eleven_built_ins_are_there_and_none_is_broken():
+def test_the_twelve_built_ins_are_there_and_none_is_broken():
     plugins = installed_plugins()
     built_in = {registry.kind: {e.spec.name for e in registry if e.source.built_in} for registry in plugins.registries}
     assert built_in == {
         "cell": {"rnn", "gru", "lstm", "birnn", "bigru", "bilstm"},
-        "tokenizer": {"char", "word"},
+        "tokenizer": {"char", "space", "word"},
         "optimizer": {"sgd", "rmsprop", "adam"},
     }
     assert plugins.broken == []
@@ -83,7 +83,7 @@ def test_a_built_in_module_registers_the_one_name_of_its_entry_point(name, modul
 
 def test_each_built_in_has_a_module_of_its_own():
     modules = list(declared_entry_points().values())
-    assert len(modules) == len(set(modules)) == 11
+    assert len(modules) == len(set(modules)) == 12
     files = {".".join(p.relative_to(PROJECT).with_suffix("").parts) for p in PROJECT.glob("seqlm_plugins/*/*.py")}
     assert {file for file in files if not file.endswith("__init__")} == set(modules)
 
