@@ -9,6 +9,7 @@ from typing import Any
 
 from seqlm_core.engine.mxnet import gluon
 from seqlm_core.model.language_network import LanguageNetwork
+from seqlm_core.model.penalties import NO_PENALTIES, Penalties
 
 # For graphs that are always called with the same shapes.
 HYBRIDIZATION = {"static_alloc": True, "static_shape": True}
@@ -17,9 +18,10 @@ HYBRIDIZATION = {"static_alloc": True, "static_shape": True}
 class WindowLoss(gluon.HybridBlock):
     """The training loss of one window."""
 
-    def __init__(self, network: LanguageNetwork, sequence_length: int) -> None:
+    def __init__(self, network: LanguageNetwork, sequence_length: int, penalties: Penalties = NO_PENALTIES) -> None:
         super().__init__()
         self.network = network
+        self.penalties = penalties
         self.sequence_length = sequence_length
         self.hybridize(**HYBRIDIZATION)
 
@@ -66,7 +68,8 @@ class WindowLoss(gluon.HybridBlock):
             aligned = F.reverse(read, axis=0)
             nothing = F.zeros_like(F.slice_axis(aligned, axis=0, begin=0, end=1))
             right = F.broadcast_mul(F.concat(aligned, nothing, dim=0), right_visible)
-        return network.head.loss(network.combine(F, left, right), targets), states
+        outputs = network.combine(F, left, right)
+        return self.penalties.add(F, network.head.loss(outputs, targets), outputs), states
 
 
 class LeftReading(gluon.HybridBlock):

@@ -8,6 +8,7 @@ from seqlm_core.engine.mxnet import gluon
 from seqlm_core.model.architecture import SequenceArchitecture
 from seqlm_core.model.heads import SoftmaxHead, ValueHead
 from seqlm_core.model.inputs import EmbeddingInput, ValueInput, token_input
+from seqlm_core.model.penalties import NO_PENALTIES, Penalties
 from seqlm_core.model.recurrent_network import RecurrentNetwork
 from seqlm_core.model.sequence_stack import SequenceStack
 from seqlm_core.model.spelling import SpelledInput
@@ -111,17 +112,21 @@ class SequenceLoss(gluon.HybridBlock):
     ``counted`` is 1 where a prediction counts, and 0 elsewhere, where the loss is then 0.
     """
 
-    def __init__(self, network: SequenceNetwork, time: int) -> None:
+    def __init__(self, network: SequenceNetwork, time: int, penalties: Penalties = NO_PENALTIES) -> None:
         super().__init__()
         self.network = network
         self.time = time
+        self.penalties = penalties
         self.hybridize(static_alloc=True, static_shape=True)
 
     def hybrid_forward(
         self, F: Any, inputs: list[Any], lengths: Any, states: list[Any], masks: Any, targets: Any, counted: Any
     ) -> Any:
         hidden = self.network.hidden(F, inputs, lengths, states, masks, self.time)
-        return self.network.head.loss(hidden, targets) * counted
+        losses = self.network.head.loss(hidden, targets)
+        if self.network.architecture.outputs != "label":
+            losses = self.penalties.add(F, losses, hidden)
+        return losses * counted
 
 
 class SequenceOutputs(gluon.HybridBlock):

@@ -68,7 +68,13 @@ class Session:
         self._early_stopping = EarlyStopping(settings.patience)
         self._loop = TrainingLoop(
             job.task,
-            Updates(self._parameters, job.components.build_optimizer(learning_rate), settings.clip_norm, optimizer),
+            Updates(
+                self._parameters,
+                job.components.build_optimizer(learning_rate),
+                settings.clip_norm,
+                optimizer,
+                settings.weight_decay,
+            ),
             learning_rate,
             settings,
             self._extensions(quiet),

@@ -104,6 +104,25 @@ class TrainingSettings:
         minimum=0,
         below=1,
     )
+    activation_penalty: float = setting(
+        0.0,
+        "Factor of a penalty on the mean square of the last layer's outputs.",
+        group="advanced",
+        minimum=0,
+    )
+    temporal_activation_penalty: float = setting(
+        0.0,
+        "Factor of a penalty on the mean square of the last layer's differences from one time step to the next.",
+        group="advanced",
+        minimum=0,
+    )
+    weight_decay: float = setting(
+        0.0,
+        "Share of each weight, times the learning rate, that is taken from it at each step, beside the optimizer's "
+        "update. Biases are not decayed.",
+        group="advanced",
+        minimum=0,
+    )
 
     batch_size: int = setting(32, "Number of windows in a batch.", group="training", minimum=1, maximum=LARGEST_SIZE)
     epochs: int = setting(

@@ -40,6 +40,8 @@ class Updates:
         optimizer: the optimizer, made by a plugin.
         clip_norm: the largest norm of the gradient; 0 means no clipping.
         spec: the record of the plugin, to which errors of the optimizer are attributed.
+        weight_decay: the share of each weight that, times the learning rate, is taken from it before each update
+            (decoupled weight decay, https://arxiv.org/abs/1711.05101). Biases and other vectors are not decayed.
 
     Raises:
         PluginRuntimeError: the optimizer cannot make its states, or makes states that no checkpoint can hold.
@@ -51,11 +53,13 @@ class Updates:
         optimizer: mx.optimizer.Optimizer,
         clip_norm: float,
         spec: OptimizerSpec | None = None,
+        weight_decay: float = 0.0,
     ) -> None:
         self.names = list(parameters)
         self.parameters = list(parameters.values())
         self.optimizer = optimizer
         self.clip_norm = clip_norm
+        self.weight_decay = weight_decay
         self._spec = spec
         optimizer.param_dict = dict(enumerate(self.parameters))
         self._updater = mx.optimizer.get_updater(optimizer)
@@ -72,6 +76,7 @@ class Updates:
             self._updater.states_synced[index] = True
         self._weights = [parameter.list_data()[0] for parameter in self.parameters]
         self._gradients = [parameter.list_grad()[0] for parameter in self.parameters]
+        self._decayed = [weight for weight in self._weights if weight.ndim > 1] if weight_decay else []
         self._native: NativeUpdate | None = None
         rule = native_rule(optimizer, self.parameters)
         if rule is not None:
@@ -80,6 +85,8 @@ class Updates:
 
     def step(self, learning_rate: float) -> None:
         """Update the weights by their gradients at this learning rate; clipping may change the gradients in place."""
+        for weight in self._decayed:
+            weight *= 1 - learning_rate * self.weight_decay
         self.optimizer.set_learning_rate(learning_rate)
         if self._native is not None:
             self._native.step()

@@ -256,22 +256,6 @@ def test_dropout_acts_in_training_and_not_in_evaluation(short_text, tmp_path):
     assert one == two
 
 
-@pytest.mark.parametrize("cell", ["gru", "bigru"])
-def test_dropout_masks_keep_the_right_share_and_the_mean(cell, trained):
-    run = trained(cell=cell, embedding_size=8)
-    from seqlm_core.reading.corpus import read_corpus
-
-    corpus = read_corpus([seqlm_text(run)], run.tokenizer, validation_fraction=0.1)
-    task = LanguageModelling(run.model, corpus, run.settings.replace(dropout=0.25, batch_size=64))
-    masks = task._dropout_masks(3, "forward", 0)
-    assert [mask.shape for mask in masks] == [(20, 64, 8), (20, 64, 16)]
-    values = masks[1].asnumpy()
-    assert set(np.unique(values)) == {0, np.float32(1 / 0.75)}
-    assert values.mean() == pytest.approx(1, abs=0.02)
-    np.testing.assert_array_equal(values, task._dropout_masks(3, "forward", 0)[1].asnumpy())
-    assert (values != task._dropout_masks(4, "forward", 0)[1].asnumpy()).any()
-
-
 def seqlm_text(run):
     return Path(run.config["texts"]["training"][0]["path"])
 

@@ -19,6 +19,7 @@ from seqlm_core.model.build import build_language_network, check_cells_work
 from seqlm_core.model.graphs import WindowLoss
 from seqlm_core.model.initialization import initialize
 from seqlm_core.model.language_network import LanguageNetwork
+from seqlm_core.model.penalties import Penalties
 from seqlm_core.plugins.components import Components
 from seqlm_core.reading.corpus import Corpus
 from seqlm_core.reading.windows import WindowPlan
@@ -96,7 +97,8 @@ class LanguageModelling:
         )
         self._dropout = DropoutMasks(network, network.mask_sizes, settings)
         self._weight_dropping = WeightDropping(network, settings.recurrent_dropout or 0.0, settings.seed)
-        self._window_loss = WindowLoss(network, settings.sequence_length)
+        penalties = Penalties(settings.activation_penalty, settings.temporal_activation_penalty)
+        self._window_loss = WindowLoss(network, settings.sequence_length, penalties)
         self._fresh_states = self._states = network.begin_state(self.plan.batch_size)
         self._fresh_backward_states = network.begin_backward_state(self.plan.batch_size)
         shape = self.plan.sequence_length, self.plan.batch_size

@@ -15,6 +15,7 @@ from seqlm_core.evaluation.sequences import LabelEvaluation, SequenceEvaluator, 
 from seqlm_core.model.architecture import SequenceArchitecture
 from seqlm_core.model.build import build_sequence_network, check_cells_work
 from seqlm_core.model.initialization import initialize
+from seqlm_core.model.penalties import Penalties
 from seqlm_core.model.prediction import NetworkInputs, Predictor
 from seqlm_core.model.sequence_network import SequenceLoss, SequenceNetwork
 from seqlm_core.plugins.components import Components
@@ -98,6 +99,7 @@ class SequenceLearning:
         self._dropout = DropoutMasks(network, network.mask_sizes, settings)
         self._weight_dropping = WeightDropping(network, settings.recurrent_dropout or 0.0, settings.seed)
         self._inputs = NetworkInputs(network)
+        self._penalties = Penalties(settings.activation_penalty, settings.temporal_activation_penalty)
         self._losses: dict[tuple[int, int], SequenceLoss] = {}
         self._validation_sequences = len(validation)
         self._evaluator: SequenceEvaluator | None = None
@@ -153,7 +155,7 @@ class SequenceLearning:
         """
         p, shape = prepared, prepared.batch.shape
         if shape not in self._losses:
-            self._losses[shape] = SequenceLoss(self.network, shape[0])
+            self._losses[shape] = SequenceLoss(self.network, shape[0], self._penalties)
         states = self._inputs.states(p.batch)
         return self._losses[shape](p.inputs, p.lengths, states, p.masks, p.targets, p.counted)
 
