@@ -12,7 +12,8 @@ from seqlm_core.plugins.components import Components
 from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.runs.run import Run
 from seqlm_core.settings.fields import facts, make_settings, names_of
-from seqlm_core.settings.training_settings import UNDER_A_CONSTANT_SCHEDULE, SettingsT
+from seqlm_core.settings.schedules import WITHOUT_END
+from seqlm_core.settings.training_settings import UNDER_A_SCHEDULE_WITHOUT_END, SettingsT
 
 
 def settings_to_begin_from(run: Run[SettingsT], given: Mapping[str, Any]) -> SettingsT:
@@ -54,12 +55,12 @@ def resumed_settings(run: Run[SettingsT], changes: Mapping[str, Any]) -> Setting
             raise SettingError(
                 name, f"was {getattr(settings, name)!r} when the run began and cannot change on resuming"
             )
-        if changeable[name] == UNDER_A_CONSTANT_SCHEDULE and settings.schedule != "constant":
+        if changeable[name] == UNDER_A_SCHEDULE_WITHOUT_END and settings.schedule not in WITHOUT_END:
             raise SettingError(
                 name,
                 f"cannot change on resuming a run whose {settings.schedule} schedule depends on it; "
                 f"`init_from` {shlex.quote(str(run.path))} begins a new run with its weights, and a run with "
-                "`schedule` constant can be made longer",
+                f"`schedule` {' or '.join(WITHOUT_END)} can be made longer",
             )
     # All others stay as they were recorded, even if a plugin has more options now.
     return settings.replace(**{name: getattr(new, name) for name in changes if name in changeable})

@@ -31,9 +31,9 @@ def resume(path: PathLike, *, quiet: bool = False, extensions: Sequence[Extensio
         path: the run directory, of a language model or a sequence model.
         quiet: whether to show neither progress nor samples.
         extensions: the user's extensions. Those of the run that have a state must be given again; others may be added.
-        changes: settings that may change without changing the steps done: ``epochs`` and ``max_steps`` (with a
-            constant learning rate), ``checkpoint_every``, ``log_every``, ``sample_every``. A ``schedule`` that is a
-            function must be given again.
+        changes: settings that may change without changing the steps done: ``epochs`` and ``max_steps`` (with the
+            schedules ``constant`` and ``plateau``), ``checkpoint_every``, ``log_every``, ``sample_every``. A
+            ``schedule`` that is a function must be given again.
 
     Returns:
         The run: a :class:`~seqlm_core.runs.language_run.LanguageRun` or a

@@ -14,7 +14,7 @@ from seqlm_core.model.initialization import unique_parameters
 from seqlm_core.native.training import MXNET, backend_in_use
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.sessions.job import TrainingJob
-from seqlm_core.settings.schedules import OF_A_USER
+from seqlm_core.settings.schedules import OF_A_USER, PLATEAU, WITHOUT_END
 from seqlm_core.storage.checkpoint import Checkpoint, select
 from seqlm_core.storage.schema import OBJECT, check
 from seqlm_core.training.extension import Extension
@@ -23,6 +23,7 @@ from seqlm_core.training.extensions.checkpoints import Checkpoints
 from seqlm_core.training.extensions.early_stopping import EarlyStopping
 from seqlm_core.training.extensions.history import History
 from seqlm_core.training.extensions.interrupts import Interrupts
+from seqlm_core.training.extensions.plateau import Plateau
 from seqlm_core.training.extensions.plot import Plot
 from seqlm_core.training.extensions.progress import Progress
 from seqlm_core.training.extensions.samples import Samples
@@ -62,6 +63,7 @@ class Session:
                 f"is the {settings.schedule!r}, which a run cannot hold; go on from Python, and give it again: "
                 "seqlm_core.resume(path, schedule=...)",
             )
+        self._plateau = Plateau() if settings.schedule == PLATEAU else None
         learning_rate = settings.learning_rate or optimizer.default_learning_rate
         self._parameters = unique_parameters(job.task.network)
         self._interrupts = Interrupts()
@@ -79,7 +81,7 @@ class Session:
             settings,
             self._extensions(quiet),
             job.components.draw_from_mxnet,
-            schedule=schedule,
+            schedule=schedule if self._plateau is None else self._plateau.factor,
             path=directory.final_path,
         )
         if checkpoint is not None:
@@ -91,6 +93,11 @@ class Session:
         return self._loop.step
 
     @property
+    def _own_states(self) -> tuple[str, ...]:
+        """The names of the states that a checkpoint must hold."""
+        return OWN_STATES if self._plateau is None else (*OWN_STATES, Plateau.name)
+
+    @property
     def is_finished(self) -> bool:
         """Whether the training has ended: no steps are left, or it was stopped early."""
         return self._loop.step >= self._loop.total_steps or self._early_stopping.is_due
@@ -98,7 +105,7 @@ class Session:
     @property
     def can_be_longer(self) -> bool:
         """Whether a finished run can go on with more epochs."""
-        return self.job.settings.schedule == "constant" and not self._early_stopping.is_due
+        return self.job.settings.schedule in WITHOUT_END and not self._early_stopping.is_due
 
     def run(self) -> None:
         """Train to the end.
@@ -124,6 +131,8 @@ class Session:
         """
         job, settings = self.job, self.job.settings
         extensions: list[Extension] = [Validation(), self._early_stopping]
+        if self._plateau is not None:
+            extensions.append(self._plateau)
         if settings.detect_anomaly:
             extensions.append(Anomalies())
         extensions += job.user_code.extensions
@@ -144,7 +153,7 @@ class Session:
         arrays, state = checkpoint
         load_weights(self.job.task.network, select(arrays, "model/"), self.job.device)
         try:
-            check(state, {"training": {"extensions": dict.fromkeys(OWN_STATES, OBJECT)}}, "its state")
+            check(state, {"training": {"extensions": dict.fromkeys(self._own_states, OBJECT)}}, "its state")
             self._loop.restore(state["training"])
         except ValueError as error:
             raise RunError(f"{self.directory.last} is damaged, so the run cannot go on: {error}") from error

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: pure functions of the step, those that come with seqlm and those of users."""
+"""Learning-rate schedules: functions of the step, those that come with seqlm and those of users, and ``plateau``."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ def step(progress: float) -> float:
 
 
 SCHEDULES: dict[str, Callable[[float], float]] = {"constant": constant, "cosine": cosine, "step": step}
+PLATEAU = "plateau"
+"""The schedule that goes by the losses: see :mod:`seqlm_core.training.extensions.plateau`."""
+WITHOUT_END = ("constant", PLATEAU)
+"""The schedules that do not depend on the number of all steps, so that a run can be made longer."""
 
 
 def named_schedule(settings: Mapping[str, Any]) -> tuple[dict[str, Any], Schedule | None]:

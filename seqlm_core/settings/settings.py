@@ -12,7 +12,7 @@ from seqlm_core.settings.training_settings import (
     DROPOUT,
     LARGEST_SIZE,
     MIN_COUNT,
-    UNDER_A_CONSTANT_SCHEDULE,
+    UNDER_A_SCHEDULE_WITHOUT_END,
     TrainingSettings,
 )
 
@@ -107,7 +107,7 @@ class SequenceSettings(TrainingSettings):
         "Number of passes over the training sequences.",
         group="training",
         minimum=1,
-        changeable=UNDER_A_CONSTANT_SCHEDULE,
+        changeable=UNDER_A_SCHEDULE_WITHOUT_END,
     )
     min_count: int = setting(
         2,

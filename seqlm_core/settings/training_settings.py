@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from seqlm_core.errors import SettingError
 from seqlm_core.settings.dropout_rates import LOCKED, PER_ELEMENT
 from seqlm_core.settings.fields import check_settings, setting
-from seqlm_core.settings.schedules import OF_A_USER, SCHEDULES
+from seqlm_core.settings.schedules import OF_A_USER, PLATEAU, SCHEDULES
 
 # Larger sizes fit no memory, and overflow the 32 bits in which MXNet counts.
 LARGEST_SIZE = 2**16
@@ -21,7 +21,7 @@ SMALLEST_NUMBER = 1e-30
 
 SettingsT = TypeVar("SettingsT", bound="TrainingSettings")
 
-UNDER_A_CONSTANT_SCHEDULE = "under a constant schedule"
+UNDER_A_SCHEDULE_WITHOUT_END = "under a schedule without end"
 
 # Help texts of settings that have another default in each class.
 DROPOUT = (
@@ -130,14 +130,14 @@ class TrainingSettings:
         "Number of passes over the training text.",
         group="training",
         minimum=1,
-        changeable=UNDER_A_CONSTANT_SCHEDULE,
+        changeable=UNDER_A_SCHEDULE_WITHOUT_END,
     )
     max_steps: int | None = setting(
         None,
         "Stop after N steps.  [default: no limit]",
         group="training",
         minimum=1,
-        changeable=UNDER_A_CONSTANT_SCHEDULE,
+        changeable=UNDER_A_SCHEDULE_WITHOUT_END,
     )
     learning_rate: float | None = setting(
         None, "Highest learning rate.  [default: the optimizer's suggestion]", group="training", above=0
@@ -145,9 +145,10 @@ class TrainingSettings:
     schedule: str = setting(
         "cosine",
         "How the learning rate changes. 'constant' keeps it; 'cosine' lowers it to a twentieth by the end; 'step' "
-        "divides it by 10 after half and again after three quarters of the training.",
+        "divides it by 10 after half and again after three quarters of the training; 'plateau' divides it by 4 after "
+        "each epoch without a better validation loss, or without a better training loss if there is no validation.",
         group="training",
-        choices=tuple(SCHEDULES),
+        choices=(*SCHEDULES, PLATEAU),
     )
     warmup: int = setting(50, "Raise the learning rate from 0 in the first N steps.", group="training", minimum=0)
     clip_norm: float = setting(

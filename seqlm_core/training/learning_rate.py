@@ -15,7 +15,7 @@ def learning_rate(base: float, schedule: str | Schedule, warmup: int, step: int,
 
     Args:
         base: the highest learning rate.
-        schedule: a name in :data:`SCHEDULES`, or a function of the user.
+        schedule: a name in :data:`SCHEDULES`, or a function of the step and the number of all steps.
         warmup: number of steps in which the rate rises linearly.
         step: the step; the first step is 0.
         total_steps: number of steps in the whole training.

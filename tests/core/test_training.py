@@ -142,7 +142,7 @@ def test_more_epochs_go_on_where_a_constant_rate_allows_it(short_text, tmp_path)
         (
             {"epochs": 9},
             "epochs: cannot change on resuming a run whose cosine schedule depends on it; `init_from` .*/run begins "
-            "a new run with its weights, and a run with `schedule` constant can be made longer",
+            "a new run with its weights, and a run with `schedule` constant or plateau can be made longer",
         ),
     ],
 )
