@@ -16,6 +16,7 @@ from seqlm_core.plugins import hookspecs
 from seqlm_core.plugins.specs import Spec
 
 TYPES = {"str": "`str`", "bool": "`bool`", "int": "`int`", "float": "`float`", "type": "dataclass"}
+TYPES["Sequence[str]"] = "list of `str`"
 TYPES["str | Callable[[Any], str | None] | None"] = "`str`, callable or `None`"
 
 
