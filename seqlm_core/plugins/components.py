@@ -14,7 +14,6 @@ from seqlm_core.plugins.loading import Plugins
 from seqlm_core.plugins.options import make_options, option_values
 from seqlm_core.plugins.registry import Registry, Source, SpecT
 from seqlm_core.plugins.specs import CellSpec, OptimizerSpec, Tokenizer, TokenizerSpec
-from seqlm_core.settings.dropout_rates import with_all_rates
 from seqlm_core.settings.training_settings import SettingsT, TrainingSettings
 
 logger = logging.getLogger("seqlm")
@@ -113,14 +112,14 @@ class Components:
         return build_optimizer(self.optimizer, learning_rate)
 
     def resolve(self, settings: SettingsT) -> SettingsT:
-        """Return the settings with the defaults that the plugins suggest, the values of all options, and all rates."""
+        """Return the settings with the defaults that the plugins suggest, and with the values of all options."""
         suggested: dict[str, Any] = {
             "learning_rate": settings.learning_rate or self.optimizer.spec.default_learning_rate
         }
         if self.tokenizer is not None:
             suggested["min_count"] = settings.min_count or self.tokenizer.spec.default_min_count
         options = {f"{role}_options": option_values(component.options) for role, component in self.roles.items()}
-        return with_all_rates(settings.replace(**suggested, **options))
+        return settings.replace(**suggested, **options)
 
     def to_json(self) -> dict[str, Any]:
         """Return the name, distribution and version of each plugin, for the run's configuration."""

@@ -87,7 +87,7 @@ def language_job(
         architecture = run.architecture
     task = language_task(corpus, components, settings, architecture, device)
     return TrainingJob(
-        task, components, settings, device, user_code, model_sampler(task, components), settings.sample_every
+        task, components, task.settings, device, user_code, model_sampler(task, components), settings.sample_every
     )
 
 
@@ -128,7 +128,7 @@ def sequence_job(
     else:
         codecs, architecture = run.codecs, run.architecture
     task = sequence_task(training, validation, codecs, components, settings, architecture, device)
-    return TrainingJob(task, components, settings, device, user_code)
+    return TrainingJob(task, components, task.settings, device, user_code)
 
 
 def job_of_run(run: Run[Any], files: TrainingFiles, settings: Any, user_code: UserCode) -> TrainingJob:

@@ -9,14 +9,14 @@ PER_ELEMENT = "per-element"
 
 SettingsT = TypeVar("SettingsT", bound=Any)
 
-# Shares of `dropout`, chosen on validation texts: see docs/regularization.md.
+# The share of `dropout` that each rate is, chosen on validation texts: see "Regularization" in docs/command-line.md.
 SHARES = {
     LOCKED: {
         "input_dropout": 0.0,
         "embedding_dropout": 0.0,
-        "layer_dropout": 1.0,
-        "output_dropout": 1.0,
-        "recurrent_dropout": 0.0,
+        "layer_dropout": 0.5,
+        "output_dropout": 0.5,
+        "recurrent_dropout": 1.0,
     },
     # What the only kind of dropout was before there were others. Runs that began with it go on with it.
     PER_ELEMENT: {
@@ -29,13 +29,19 @@ SHARES = {
 }
 
 
-def with_all_rates(settings: SettingsT) -> SettingsT:
-    """Return the settings with all rates of dropout; a rate that is left open is a share of ``dropout``."""
-    if settings.dropout is None:
-        return settings
+def with_all_rates(settings: SettingsT, has_recurrent_weights: bool) -> SettingsT:
+    """Return the settings with all rates of dropout; a rate that is left open is a share of ``dropout``.
+
+    Args:
+        settings: the settings.
+        has_recurrent_weights: whether there are any to drop.
+    """
+    shares = dict(SHARES[settings.dropout_masks])
+    if not has_recurrent_weights:
+        shares["recurrent_dropout"] = 0.0
     open_rates = {
-        name: round(share * settings.dropout, 6)
-        for name, share in SHARES[settings.dropout_masks].items()
+        name: round(share * (settings.dropout or 0.0), 6)
+        for name, share in shares.items()
         if getattr(settings, name) is None
     }
     return settings.replace(**open_rates)

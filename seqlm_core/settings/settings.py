@@ -7,9 +7,11 @@ from typing import Any
 
 from seqlm_core.errors import SettingError
 from seqlm_core.settings.arguments import check_encoding
+from seqlm_core.settings.dropout_rates import LOCKED, PER_ELEMENT
 from seqlm_core.settings.fields import setting
 from seqlm_core.settings.training_settings import (
     DROPOUT,
+    DROPOUT_MASKS,
     LARGEST_SIZE,
     MIN_COUNT,
     UNDER_A_SCHEDULE_WITHOUT_END,
@@ -24,7 +26,7 @@ class LanguageSettings(TrainingSettings):
     cell: str = setting(
         "lstm", "Name of the recurrent cell; 'seqlm plugins' lists them.", group="model", shapes_model=True
     )
-    dropout: float = setting(0.3, DROPOUT, group="model", minimum=0, below=1)
+    dropout: float = setting(0.4, DROPOUT, group="model", minimum=0, below=1)
     tokenizer: str = setting(
         "char",
         "Name of the tokenizer, which splits the text into tokens; 'seqlm plugins' lists them.",
@@ -100,6 +102,9 @@ class SequenceSettings(TrainingSettings):
     )
     dropout: float | None = setting(
         None, DROPOUT + "  [default: 0.3; 0 if values are predicted]", group="model", minimum=0, below=1
+    )
+    dropout_masks: str = setting(
+        PER_ELEMENT, DROPOUT_MASKS, group="advanced", choices=(LOCKED, PER_ELEMENT), of_older_runs=PER_ELEMENT
     )
     batch_size: int = setting(32, "Number of sequences in a batch.", group="training", minimum=1, maximum=LARGEST_SIZE)
     epochs: int = setting(

@@ -28,6 +28,10 @@ DROPOUT = (
     "Share of the units that is set to 0 in training. It sets the rates of all kinds of dropout, each of which can "
     "also be set by itself."
 )
+DROPOUT_MASKS = (
+    "Which units are set to 0: with 'locked', the same ones at all time steps of a window; with 'per-element', others "
+    "at each time step."
+)
 RATE_OF_DROPOUT = "  [default: a share of the general dropout]"
 MIN_COUNT = "Keep only tokens in the vocabulary that occur at least N times."
 
@@ -64,12 +68,7 @@ class TrainingSettings:
     )
     dropout: float | None = setting(None, DROPOUT, group="model", minimum=0, below=1)
     dropout_masks: str = setting(
-        LOCKED,
-        "Which units are set to 0: with 'locked', the same ones at all time steps of a window; with 'per-element', "
-        "others at each time step.",
-        group="advanced",
-        choices=(LOCKED, PER_ELEMENT),
-        of_older_runs=PER_ELEMENT,
+        LOCKED, DROPOUT_MASKS, group="advanced", choices=(LOCKED, PER_ELEMENT), of_older_runs=PER_ELEMENT
     )
     input_dropout: float | None = setting(
         None,

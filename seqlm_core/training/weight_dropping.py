@@ -7,7 +7,7 @@ updated. So this works for every cell, whatever it computes with them.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from seqlm_core.engine.randomness import generator
 from seqlm_core.errors import SettingError
 from seqlm_core.model.initialization import unique_parameters
 from seqlm_core.model.recurrent_network import RecurrentNetwork
+from seqlm_core.model.stack import RecurrentStack
 from seqlm_core.training.dropout import draw_kept
 
 WeightMasks = list[tuple[Any, Any]]
@@ -40,7 +41,14 @@ class WeightDropping:
         self.network = network
         self.rate = rate
         self.seed = seed
-        self._parameters = _recurrent_weights(network) if rate else {}
+        self._parameters = recurrent_weights(network) if rate else {}
+        if rate and not self._parameters:
+            declared = {name for stack in network.stacks.values() for names in _declared_names(stack) for name in names}
+            raise SettingError(
+                "recurrent_dropout",
+                f"needs recurrent weights, and the cell has none called {' or '.join(sorted(declared))}; its plugin can "
+                "declare others by recurrent_weights",
+            )
 
     def masks(self, step: int) -> WeightMasks:
         """Return the masks for a step; the first step is 0. Each weight's mask is drawn by itself."""
@@ -74,19 +82,16 @@ def dropped_weights(masks: WeightMasks) -> Iterator[None]:
             nd.elemwise_mul(gradient, mask, out=gradient)
 
 
-def _recurrent_weights(network: RecurrentNetwork) -> dict[str, Any]:
-    """Return the recurrent weights of all layers, by their names in the network."""
-    found = {}
+def recurrent_weights(network: RecurrentNetwork) -> dict[str, Any]:
+    """Return the parameters that the cells declare as recurrent weights, by their names in the network."""
+    declared: set[int] = set()
     for stack in network.stacks.values():
-        for layer in stack.layers:
-            spec = layer.seqlm_spec
+        for layer, names in zip(stack.layers, _declared_names(stack)):
             own = layer._collect_params_with_prefix().items()
-            chosen = {id(p) for name, p in own if name.rpartition(".")[2] in spec.recurrent_weights}
-            if not chosen:
-                raise SettingError(
-                    "recurrent_dropout",
-                    f"needs recurrent weights, and cell {spec.name!r} has none of the names "
-                    f"{', '.join(spec.recurrent_weights)}; its plugin can name them: recurrent_weights",
-                )
-            found.update({n: p for n, p in unique_parameters(network).items() if id(p) in chosen})
-    return found
+            declared.update(id(parameter) for name, parameter in own if name.rpartition(".")[2] in names)
+    return {name: parameter for name, parameter in unique_parameters(network).items() if id(parameter) in declared}
+
+
+def _declared_names(stack: RecurrentStack) -> list[Sequence[str]]:
+    """Return the names that the cell of each layer declares."""
+    return [layer.seqlm_spec.recurrent_weights for layer in stack.layers]

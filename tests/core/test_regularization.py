@@ -13,6 +13,7 @@ from seqlm_core.model.graphs import WindowLoss
 from seqlm_core.model.initialization import initialize, unique_parameters
 from seqlm_core.model.penalties import Penalties
 from seqlm_core.native.training import MXNET, available_backends, chosen_backend
+from seqlm_core.settings.dropout_rates import with_all_rates
 from seqlm_core.training.updates import Updates
 from seqlm_core.training.weight_dropping import WeightDropping, dropped_weights
 
@@ -121,11 +122,13 @@ def test_a_cell_without_recurrent_weights_refuses_recurrent_dropout(tmp_path, sh
     seqlm.installed_plugins.cache_clear()
     try:
         seqlm.load_plugin(plugin)
-        with pytest.raises(SettingError, match="'forgetful' has none of the names h2h_weight"):
+        with pytest.raises(SettingError, match="needs recurrent weights, and the cell has none called h2h_weight"):
             seqlm.train(short_text, out=tmp_path / "run", cell="forgetful", recurrent_dropout=0.2, quiet=True)
+        assert not (tmp_path / "run").exists()
+        without = seqlm.train(short_text, out=tmp_path / "run", cell="forgetful", max_steps=1, quiet=True)
+        assert without.settings.recurrent_dropout == 0
     finally:
         seqlm.installed_plugins.cache_clear()
-    assert not (tmp_path / "run").exists()
 
 
 def test_penalties_change_gradients_and_not_losses():
@@ -214,18 +217,22 @@ def test_the_native_kernels_draw_the_same_masks_as_mxnet(cell, embedding_size, s
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
 
 
+def rates(**given):
+    found = with_all_rates(seqlm.LanguageSettings(**given), has_recurrent_weights=True)
+    return [getattr(found, name) for name in ALL if name.endswith("dropout")]
+
+
 def test_dropout_alone_sets_the_rates_that_are_left_open():
-    def rates(**given):
-        run = seqlm.LanguageSettings(**given)
-        from seqlm_core.settings.dropout_rates import with_all_rates
+    assert rates(dropout=0.0) == [0, 0, 0, 0, 0]
+    assert rates(dropout=0.6) == [0, 0, 0.3, 0.3, 0.6]
+    assert rates(dropout=0.6, input_dropout=0.1, recurrent_dropout=0.0) == [0.1, 0, 0.3, 0.3, 0]
+    assert rates(dropout=0.6, dropout_masks="per-element") == [0.6, 0, 0.6, 0.6, 0]
 
-        found = with_all_rates(run)
-        return {name: getattr(found, name) for name in ("input_dropout", "layer_dropout", "output_dropout")}
 
-    assert rates(dropout=0.0) == {"input_dropout": 0, "layer_dropout": 0, "output_dropout": 0}
-    old = {"dropout": 0.4, "dropout_masks": "per-element"}
-    assert rates(**old) == {"input_dropout": 0.4, "layer_dropout": 0.4, "output_dropout": 0.4}
-    assert rates(**old, output_dropout=0.1)["output_dropout"] == 0.1
+def test_a_run_records_all_rates(trained):
+    settings = trained(dropout=0.2).config["settings"]
+    assert settings["recurrent_dropout"] == 0.2
+    assert settings["output_dropout"] == 0.1
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if name.endswith("dropout")])

@@ -25,12 +25,13 @@ from seqlm_core.reading.corpus import Corpus
 from seqlm_core.reading.windows import WindowPlan
 from seqlm_core.runs.config import LANGUAGE_MODEL
 from seqlm_core.runs.directory import RunDirectory
+from seqlm_core.settings.dropout_rates import with_all_rates
 from seqlm_core.settings.settings import LanguageSettings
 from seqlm_core.storage.checkpoint import layout
 from seqlm_core.training.dropout import DropoutMasks
 from seqlm_core.training.extensions.anomalies import is_finite
 from seqlm_core.training.extensions.samples import ModelSampler
-from seqlm_core.training.weight_dropping import WeightDropping, WeightMasks
+from seqlm_core.training.weight_dropping import WeightDropping, WeightMasks, recurrent_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -271,7 +272,7 @@ def language_task(
     architecture: LanguageArchitecture,
     device: mx.Context,
 ) -> LanguageModelling:
-    """Return the task of training a language model, whose network has initial weights.
+    """Return the task of training a language model: its network has initial weights, and its settings all rates.
 
     Raises:
         PluginError: the cell does not work.
@@ -280,7 +281,8 @@ def language_task(
     initialize(network, settings.seed, device)
     network.head.predict_frequencies(corpus.vocabulary.counts)
     check_cells_work(network, {"": components.cell.spec.name})
-    task = LanguageModelling(network, corpus, settings)
+    all_settings = with_all_rates(settings, has_recurrent_weights=bool(recurrent_weights(network)))
+    task = LanguageModelling(network, corpus, all_settings)
     task.step_problem = step_problem(network, components.cell)
     if task.step_problem is not None:
         warn_of_step(components.cell, task.step_problem)

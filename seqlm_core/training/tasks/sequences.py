@@ -24,10 +24,11 @@ from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.sequences.batches import Batch, EncodedSequences, TrainingBatches
 from seqlm_core.sequences.codecs import Codecs
 from seqlm_core.sequences.examples import Example
+from seqlm_core.settings.dropout_rates import with_all_rates
 from seqlm_core.settings.settings import SequenceSettings
 from seqlm_core.training.dropout import DropoutMasks
 from seqlm_core.training.extensions.anomalies import is_finite
-from seqlm_core.training.weight_dropping import WeightDropping, WeightMasks
+from seqlm_core.training.weight_dropping import WeightDropping, WeightMasks, recurrent_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,7 +222,7 @@ def sequence_task(
     architecture: SequenceArchitecture,
     device: mx.Context,
 ) -> SequenceLearning:
-    """Return the task of training a sequence model, whose network has initial weights.
+    """Return the task of training a sequence model: its network has initial weights, and its settings all rates.
 
     Raises:
         PluginError: a cell does not work.
@@ -232,4 +233,5 @@ def sequence_task(
     if components.char_cell is not None:
         names["input."] = components.char_cell.spec.name
     check_cells_work(network, names)
-    return SequenceLearning(network, training, validation, codecs, settings)
+    all_settings = with_all_rates(settings, has_recurrent_weights=bool(recurrent_weights(network)))
+    return SequenceLearning(network, training, validation, codecs, all_settings)
