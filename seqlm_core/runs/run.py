@@ -22,7 +22,7 @@ from seqlm_core.runs.history import STATE, read_history
 from seqlm_core.settings.arguments import PathLike, checked_path
 from seqlm_core.settings.fields import facts, make_settings
 from seqlm_core.settings.training_settings import SettingsT
-from seqlm_core.storage.checkpoint import Checkpoint, select
+from seqlm_core.storage.checkpoint import Checkpoint, layout, select
 from seqlm_core.storage.schema import check
 
 if TYPE_CHECKING:
@@ -155,10 +155,13 @@ class Run(Generic[SettingsT]):
 
     @functools.cached_property
     def weights(self) -> dict[str, np.ndarray]:
-        """The parameters of the best epoch, by name; those of the last checkpoint if no epoch has ended yet."""
+        """The parameters of the best epoch, by name; those of the last checkpoint if no epoch has ended yet.
+
+        They are averaged where the training has an average of them.
+        """
         directory = self.directory
         arrays, _ = self._load(directory.best if directory.best.exists() else directory.last)
-        return select(arrays, "model/")
+        return {**select(arrays, "model/"), **select(arrays, "average/")}
 
     def check_weights(self) -> None:
         """Check that the weights fit the model, before a network is built whose size may exceed the memory.
@@ -204,12 +207,14 @@ class Run(Generic[SettingsT]):
             RunError: it is missing or damaged, does not fit, or belongs to another run.
         """
         arrays, state = self.directory.load(path)
-        weights = select(arrays, "model/")
+        weights, averages = select(arrays, "model/"), select(arrays, "average/")
         try:
             for name, array in weights.items():
                 if array.dtype != np.float32:
                     raise ValueError(f"parameter {name!r} is of type {array.dtype}, and must be float32")
             self._check_parameters(weights)
+            if averages and layout(averages) != layout(weights):
+                raise ValueError("its averaged weights have other names, shapes or types than its weights")
         except ValueError as error:
             raise RunError(f"{path} does not fit {self.directory.config.name}: {error}") from error
         return arrays, state

@@ -17,6 +17,7 @@ from seqlm_core.sessions.job import TrainingJob
 from seqlm_core.sessions.session import Session
 from seqlm_core.settings.arguments import PathLike
 from seqlm_core.training.extension import title
+from seqlm_core.training.extensions.averaging import check_average_can_begin
 from seqlm_core.version import __version__
 
 
@@ -34,9 +35,11 @@ def train_new_run(
 
     Raises:
         UsageError: ``out`` cannot be used.
+        SettingError: the weights are to be averaged, and this would never begin.
         NonFiniteLossError: training went wrong; the last good checkpoint is in the run directory.
         TrainingInterrupted: a signal ended the training, which can be resumed.
     """
+    check_average_can_begin(job.settings, job.task)
     with new_run_directory(files, job.components.cell.spec.name, out, overwrite) as directory:
         _describe(job, directory, files.keep(directory))
         Session(job, directory, quiet).run()

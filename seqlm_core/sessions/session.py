@@ -19,6 +19,7 @@ from seqlm_core.storage.checkpoint import Checkpoint, select
 from seqlm_core.storage.schema import OBJECT, check
 from seqlm_core.training.extension import Extension
 from seqlm_core.training.extensions.anomalies import Anomalies
+from seqlm_core.training.extensions.averaging import averaging
 from seqlm_core.training.extensions.checkpoints import Checkpoints
 from seqlm_core.training.extensions.early_stopping import EarlyStopping
 from seqlm_core.training.extensions.history import History
@@ -30,6 +31,7 @@ from seqlm_core.training.extensions.samples import Samples
 from seqlm_core.training.extensions.validation import Validation
 from seqlm_core.training.loop import TrainingLoop
 from seqlm_core.training.updates import Updates
+from seqlm_core.training.weight_average import WeightAverage
 
 logger = logging.getLogger("seqlm")
 
@@ -63,9 +65,12 @@ class Session:
                 f"is the {settings.schedule!r}, which a run cannot hold; go on from Python, and give it again: "
                 "seqlm_core.resume(path, schedule=...)",
             )
+        self._parameters = unique_parameters(job.task.network)
+        self._average = WeightAverage(self._parameters)
+        self._validation = Validation(self._average)
+        self._averaging = averaging(settings, self._average, self._validation)
         self._plateau = Plateau() if settings.schedule == PLATEAU else None
         learning_rate = settings.learning_rate or optimizer.default_learning_rate
-        self._parameters = unique_parameters(job.task.network)
         self._interrupts = Interrupts()
         self._early_stopping = EarlyStopping(settings.patience)
         self._loop = TrainingLoop(
@@ -95,7 +100,8 @@ class Session:
     @property
     def _own_states(self) -> tuple[str, ...]:
         """The names of the states that a checkpoint must hold."""
-        return OWN_STATES if self._plateau is None else (*OWN_STATES, Plateau.name)
+        chosen = [extension.name for extension in (self._plateau, self._averaging) if extension is not None]
+        return (*OWN_STATES, *chosen)
 
     @property
     def is_finished(self) -> bool:
@@ -130,20 +136,22 @@ class Session:
         Those of users come before the history, so that they can add figures, and change weights before they are saved.
         """
         job, settings = self.job, self.job.settings
-        extensions: list[Extension] = [Validation(), self._early_stopping]
+        extensions: list[Extension] = [self._validation, self._early_stopping]
         if self._plateau is not None:
             extensions.append(self._plateau)
         if settings.detect_anomaly:
             extensions.append(Anomalies())
         extensions += job.user_code.extensions
+        if self._averaging is not None:
+            extensions.append(self._averaging)
         extensions.append(History(self.directory))
         if not quiet:
             progress = Progress()
             extensions.append(progress)
             if job.sampler is not None and job.sample_every:
-                extensions.append(Samples(job.sample_every, job.sampler, progress.message))
+                extensions.append(Samples(job.sample_every, job.sampler, progress.message, self._average))
         extensions += [
-            Checkpoints(self.directory, lambda: weights_of(job.task.network), settings.checkpoint_every),
+            Checkpoints(self.directory, lambda: weights_of(job.task.network), self._average, settings.checkpoint_every),
             Plot(self.directory, f"{settings.cell}, {self.directory.final_path.name}", job.task.loss_name),
             self._interrupts,  # last, so that signals are handled until everything is saved
         ]
@@ -159,6 +167,8 @@ class Session:
             raise RunError(f"{self.directory.last} is damaged, so the run cannot go on: {error}") from error
         self._loop.updates.restore(select(arrays, "optimizer/"), self._loop.step)
         self.job.task.restore(select(arrays, "task/"))
+        averaged = 0 if self._averaging is None else self._averaging.restored_steps
+        self._average.restore(select(arrays, "average/"), averaged)
 
     def _write_failure(self, error: OSError) -> RunError:
         """Return the error to raise after an error of the system, which may concern a file outside of the run."""

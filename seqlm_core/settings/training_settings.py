@@ -10,6 +10,7 @@ import re
 from typing import Any, TypeVar
 
 from seqlm_core.errors import SettingError
+from seqlm_core.settings.averages import AVERAGES, EMA, NONE
 from seqlm_core.settings.dropout_rates import LOCKED, PER_ELEMENT
 from seqlm_core.settings.fields import check_settings, setting
 from seqlm_core.settings.schedules import OF_A_USER, PLATEAU, SCHEDULES
@@ -150,6 +151,21 @@ class TrainingSettings:
         choices=(*SCHEDULES, PLATEAU),
     )
     warmup: int = setting(50, "Raise the learning rate from 0 in the first N steps.", group="training", minimum=0)
+    average: str = setting(
+        NONE,
+        "Average the weights over the steps, and measure, keep and sample the averaged model; the training itself goes "
+        "on without it. 'ema' is an exponential moving average; 'triggered' is the mean of all weights since the "
+        "validation loss stalled.",
+        group="training",
+        choices=AVERAGES,
+    )
+    average_decay: float | None = setting(
+        None,
+        "Decay of the exponential moving average in a step; it is lower in the first steps.  [default: 0.998]",
+        group="advanced",
+        above=0,
+        below=1,
+    )
     clip_norm: float = setting(
         1.0,
         "Scale the gradient down if its norm is above X. 0 disables clipping.",
@@ -214,6 +230,8 @@ class TrainingSettings:
         for name, value in vars(self).items():
             if isinstance(value, float) and 0 < abs(value) < SMALLEST_NUMBER:
                 raise SettingError(name, f"is too small to compute with: {value}; the smallest is {SMALLEST_NUMBER:g}")
+        if self.average_decay is not None and self.average != EMA:
+            raise SettingError("average_decay", f"is of no use unless `average` is {EMA}, and it is {self.average}")
         if not re.fullmatch(r"auto|cpu|gpu(:\d+)?", self.device):
             raise SettingError("device", f"must be auto, cpu, gpu or gpu:N, not {self.device!r}")
         if not re.fullmatch(r"epoch|[1-9]\d*|\d*\.?\d+m", self.checkpoint_every):

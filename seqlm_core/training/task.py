@@ -30,6 +30,7 @@ class Task(Protocol):
         unit: what is predicted, in the plural, such as ``tokens``.
         steps_per_epoch: number of batches in an epoch.
         predictions_per_step: mean number of predictions in a batch.
+        has_validation: whether there is something to validate on, so that :meth:`evaluate` returns figures.
     """
 
     name: str
@@ -42,6 +43,9 @@ class Task(Protocol):
 
     @property
     def predictions_per_step(self) -> float: ...
+
+    @property
+    def has_validation(self) -> bool: ...
 
     def batches(self, epoch: int, first_step: int) -> Iterator[Any]:
         """Yield an epoch's batches, beginning with ``first_step``; called in a separate thread.

@@ -9,6 +9,7 @@ import numpy as np
 
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.training.extension import Extension, Record, Training
+from seqlm_core.training.weight_average import WeightAverage
 
 
 class Checkpoints(Extension):
@@ -19,12 +20,20 @@ class Checkpoints(Extension):
     Args:
         directory: the run directory.
         weights: a function that returns the model's parameters as arrays by name.
+        average: the average of the weights. Once there is one, it is what is saved as the best weights.
         every: the interval of ``last.safetensors``: ``epoch``, a number of steps, or minutes such as ``10m``.
     """
 
-    def __init__(self, directory: RunDirectory, weights: Callable[[], dict[str, np.ndarray]], every: str) -> None:
+    def __init__(
+        self,
+        directory: RunDirectory,
+        weights: Callable[[], dict[str, np.ndarray]],
+        average: WeightAverage,
+        every: str,
+    ) -> None:
         self.directory = directory
         self.weights = weights
+        self.average = average
         self._steps = int(every) if every.isdigit() else 0
         self._seconds = 60 * float(every[:-1]) if every.endswith("m") else 0.0
         self._saved_step = -1
@@ -59,7 +68,8 @@ class Checkpoints(Extension):
             self._save_last(training)
 
     def _save_best(self, record: Record) -> None:
-        self.directory.save(self.directory.best, _grouped("model", self.weights()), {"record": record})
+        weights = {**self.weights(), **self.average.state()}
+        self.directory.save(self.directory.best, _grouped("model", weights), {"record": record})
 
     def _save_last(self, training: Training) -> None:
         training.collect_losses()
@@ -67,6 +77,7 @@ class Checkpoints(Extension):
             **_grouped("model", self.weights()),
             **_grouped("optimizer", training.updates.state()),
             **_grouped("task", training.task.state()),
+            **_grouped("average", self.average.state()),
         }
         now = training.state()
         state = {"training": self._closing_state or now, "history": now["extensions"]["history"]}

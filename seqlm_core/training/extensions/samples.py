@@ -19,6 +19,7 @@ from seqlm_core.plugins.specs import CellSpec
 from seqlm_core.reading.corpus import Corpus
 from seqlm_core.settings.decoding_rules import DecodingRules
 from seqlm_core.training.extension import Extension, Training
+from seqlm_core.training.weight_average import WeightAverage
 
 logger = logging.getLogger("seqlm")
 
@@ -32,18 +33,23 @@ class Samples(Extension):
         every: number of steps from one sample to the next, at least 1.
         sample: a function of the step that returns a sampled text.
         show: a function that shows a text.
+        average: the average of the weights, from which texts are sampled once there is one.
     """
 
-    def __init__(self, every: int, sample: Callable[[int], str], show: Callable[[str], None]) -> None:
+    def __init__(
+        self, every: int, sample: Callable[[int], str], show: Callable[[str], None], average: WeightAverage
+    ) -> None:
         self.every = every
         self.sample = sample
         self.show = show
+        self.average = average
 
     def on_step(self, training: Training) -> None:
         if training.step % self.every == 0 and training.stop_reason is None:
             training.collect_losses()
             try:
-                text = self.sample(training.step).strip()
+                with self.average.in_use():
+                    text = self.sample(training.step).strip()
             except Exception as error:  # a sample that fails must not end the training
                 logger.warning("no text could be sampled at step %d: %s", training.step, one_line(error))
                 return

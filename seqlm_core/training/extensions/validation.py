@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from seqlm_core.errors import NonFiniteLossError
 from seqlm_core.storage.schema import NUMBER, optional
 from seqlm_core.training.extension import Extension, Record, Training
+from seqlm_core.training.weight_average import WeightAverage
 
 
 class Validation(Extension):
@@ -15,16 +16,25 @@ class Validation(Extension):
 
     The best epoch has the lowest validation loss, or, without a validation part, the lowest training loss of a whole
     epoch. All epochs are evaluated on the same text with the same vocabulary, so unknown tokens favour none of them.
+
+    Args:
+        average: the average of the weights, which is evaluated once there is one.
+
+    Attributes:
+        loss: the loss of the last evaluation; None before the first one and without a validation part.
     """
 
     name = "validation"
     state_kind: ClassVar[Any] = {"lowest": optional(NUMBER)}
 
-    def __init__(self) -> None:
+    def __init__(self, average: WeightAverage) -> None:
+        self.average = average
+        self.loss: float | None = None
         self.lowest: float | None = None
 
     def on_epoch(self, training: Training, record: Record) -> None:
-        evaluation = training.task.evaluate()
+        with self.average.in_use():
+            evaluation = training.task.evaluate()
         whole_epoch = training.window == 0
         if evaluation is None:
             loss = record[f"training_{training.task.loss_name}"]
@@ -32,7 +42,7 @@ class Validation(Extension):
         else:
             comparable = True
             record.update(evaluation.to_record())
-            loss = evaluation.selection_loss
+            loss = self.loss = evaluation.selection_loss
         if not math.isfinite(loss):
             raise NonFiniteLossError(
                 f"the validation loss is {loss} after step {record['step']}; try a lower `learning_rate`"

@@ -120,6 +120,11 @@ class LanguageModelling:
         """The number of tokens that are predicted in a training step."""
         return self.plan.batch_size * self.plan.sequence_length
 
+    @property
+    def has_validation(self) -> bool:
+        """Whether there is something to validate on, so that :meth:`evaluate` returns figures."""
+        return self._evaluator is not None
+
     def describe(self) -> dict[str, Any]:
         """Return what a run's configuration records of the task and its data."""
         validation = self.corpus.validation

@@ -118,6 +118,11 @@ class SequenceLearning:
         """The mean number of predictions that count in a training step."""
         return self._predictions_per_step
 
+    @property
+    def has_validation(self) -> bool:
+        """Whether there is something to validate on, so that :meth:`evaluate` returns figures."""
+        return self._evaluator is not None
+
     def describe(self) -> dict[str, Any]:
         """Return what a run's configuration records of the task and its data."""
         return {
