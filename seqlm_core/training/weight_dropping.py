@@ -46,8 +46,8 @@ class WeightDropping:
             declared = {name for stack in network.stacks.values() for names in _declared_names(stack) for name in names}
             raise SettingError(
                 "recurrent_dropout",
-                f"needs recurrent weights, and the cell has none called {' or '.join(sorted(declared))}; its plugin can "
-                "declare others by recurrent_weights",
+                f"needs recurrent weights, and the cell has none called {' or '.join(sorted(declared))}; its plugin "
+                "can declare others by recurrent_weights",
             )
 
     def masks(self, step: int) -> WeightMasks:
