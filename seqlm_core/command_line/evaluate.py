@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
+from seqlm_core.command_line.setting_options import given_settings, setting_options
 from seqlm_core.reading.unknown import percent
+from seqlm_core.settings.reading_rules import ReadingRules
 
 LABELS = {
     "nats_per_token": "nats per token",
@@ -24,12 +27,13 @@ LABELS = {
 @click.argument("run", metavar="RUN")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--encoding", default="utf-8", show_default=True, metavar="TEXT", help="Encoding of the files.")
+@setting_options(ReadingRules)
 @plugin_option
 @click.option(
     "--json", "as_json", is_flag=True, help="Print JSON: an object for one file, a list of objects for several files."
 )
 def evaluate_command(
-    run: str, files: tuple[str, ...], encoding: str, plugin_files: tuple[str, ...], as_json: bool
+    run: str, files: tuple[str, ...], encoding: str, plugin_files: tuple[str, ...], as_json: bool, **rules: Any
 ) -> None:
     """Print how well a language model predicts files.
 
@@ -38,13 +42,15 @@ def evaluate_command(
     import seqlm_core as seqlm
 
     load_plugin_files(plugin_files)
-    evaluations = seqlm.LanguageRun(run).evaluate(*files, encoding=encoding)
+    evaluations = seqlm.LanguageRun(run).evaluate(*files, encoding=encoding, **given_settings(rules))
     if as_json:
         values = [evaluation.to_json() for evaluation in evaluations]
         click.echo(json.dumps(values[0] if len(values) == 1 else values, indent=2))
         return
     for file, evaluation in zip(files, evaluations):
         click.echo(file)
+        if evaluation.reading_rules is not None:
+            click.echo(f"  {'while reading':<27} {evaluation.reading_rules}")
         figures = evaluation.to_json()
         unknown = f"{percent(evaluation.unknown_share)} of the tokens are unknown"
         for name, label in LABELS.items():

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 import click
 
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
+from seqlm_core.command_line.setting_options import given_settings, setting_options
+from seqlm_core.settings.reading_rules import ReadingRules, reading_rules
+
+logger = logging.getLogger("seqlm")
 
 
 @click.command("score")
@@ -21,10 +26,17 @@ from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_optio
     help="Unit of text to print the surprisal of.",
 )
 @click.option("--encoding", default="utf-8", show_default=True, metavar="TEXT", help="Encoding of the files.")
+@setting_options(ReadingRules)
 @plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: an object on each line.")
 def score_command(
-    run: str, files: tuple[str, ...], per: str, encoding: str, plugin_files: tuple[str, ...], as_json: bool
+    run: str,
+    files: tuple[str, ...],
+    per: str,
+    encoding: str,
+    plugin_files: tuple[str, ...],
+    as_json: bool,
+    **rules: Any,
 ) -> None:
     """Print how surprising each line or token of a file is to a language model.
 
@@ -37,10 +49,16 @@ def score_command(
     load_plugin_files(plugin_files)
     opened = seqlm.LanguageRun(run)
     check_texts(files)
-    for file in files:
-        for scored in opened.score(file, per=per, encoding=encoding):
+    rules = given_settings(rules)
+    in_force = reading_rules(rules)
+    told = {"reading_rules": in_force.to_json()} if in_force else {}
+    for number, file in enumerate(files):
+        scores = opened.score(file, per=per, encoding=encoding, **rules)
+        if in_force and not number:
+            logger.info("while reading: %s", in_force)
+        for scored in scores:
             if as_json:
-                click.echo(json.dumps({"file": file, **scored.to_json()}))
+                click.echo(json.dumps({"file": file, **scored.to_json(), **told}))
             else:
                 click.echo(_row(scored, per))
 

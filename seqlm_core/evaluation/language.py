@@ -15,6 +15,7 @@ from seqlm_core.model.graphs import LeftReading, PredictionLoss, RightReading
 from seqlm_core.model.language_network import LanguageNetwork
 from seqlm_core.reading.corpus import TokenizedText
 from seqlm_core.reading.unknown import MOST_UNKNOWN
+from seqlm_core.settings.reading_rules import ReadingRules
 
 MOST_RIGHT_CONTEXT = 16
 RIGHT_CONTEXT_ROWS = 1024
@@ -37,6 +38,8 @@ class LanguageEvaluation:
         unknown_share: their share of the predicted tokens, from 0 to 1.
         both_sides_nats_per_token: mean loss of a bidirectional model that reads the text on both sides of each token.
             It is a pseudo-likelihood, so no other figure is derived from it. None for other models.
+        reading_rules: what the model took from the text while it read it. None if it took nothing, as in all figures of
+            a training.
     """
 
     nats_per_token: float
@@ -47,6 +50,7 @@ class LanguageEvaluation:
     unknown_tokens: int
     unknown_share: float
     both_sides_nats_per_token: float | None = None
+    reading_rules: ReadingRules | None = None
 
     @property
     def selection_loss(self) -> float:
@@ -65,7 +69,10 @@ class LanguageEvaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as a dictionary, without those that are None."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+        figures = dataclasses.asdict(self)
+        if self.reading_rules is not None:
+            figures["reading_rules"] = self.reading_rules.to_json()
+        return {name: value for name, value in figures.items() if value is not None}
 
 
 class LanguageEvaluator:
@@ -89,9 +96,8 @@ class LanguageEvaluator:
     def __init__(self, network: LanguageNetwork, text: TokenizedText, sequence_length: int, batch_size: int) -> None:
         self.network = network
         self.text = text
+        check_predictable(text)
         self.predictions = len(text) - 1
-        if self.predictions < 1:
-            raise TextError(f"{text.name} has a single token, and at least 2 are needed to predict one")
         self.length = min(sequence_length, self.predictions)
         self.streams = min(batch_size, self.predictions // self.length)
         # The first stream counts all of its steps, the others all but their first window.
@@ -130,20 +136,8 @@ class LanguageEvaluator:
             if self.network.backward_stack is not None:
                 right = self._right_contexts(positions, end) if end is not None else without_right
                 both_total += _sum_counted(self._both_sides_loss(left, right, targets), counted)
-        nats = left_total / self.predictions
-        has_bits = self.text.unknown_share <= MOST_UNKNOWN
-        return LanguageEvaluation(
-            nats_per_token=nats,
-            bits_per_character=left_total / math.log(2) / self.text.characters if has_bits else None,
-            perplexity=math.exp(nats) if nats < 700 else math.inf,
-            tokens=self.predictions,
-            characters=self.text.characters,
-            unknown_tokens=self.text.unknown_tokens,
-            unknown_share=self.text.unknown_share,
-            both_sides_nats_per_token=(
-                both_total / self.predictions if self.network.backward_stack is not None else None
-            ),
-        )
+        both_sides = both_total / self.predictions if self.network.backward_stack is not None else None
+        return evaluation_of(self.text, left_total, both_sides_nats_per_token=both_sides)
 
     def _tokens(self, positions: np.ndarray) -> Any:
         """Return the token ids at ``positions``. Beyond the end of the text it is the last id, which is not counted."""
@@ -177,6 +171,35 @@ class LanguageEvaluator:
         read, _ = self._read_end(self._tokens(positions), self.network.begin_backward_state(1))
         hidden = read[:, 0].asnumpy()
         return np.concatenate([np.zeros_like(hidden[:1]), hidden[:-1]])
+
+
+def evaluation_of(text: TokenizedText, total: float, **others: Any) -> LanguageEvaluation:
+    """Return the figures of a text of at least two tokens.
+
+    Args:
+        text: the text.
+        total: the sum of the losses of its predicted tokens in nats.
+        others: the figures that are known besides.
+    """
+    predictions = len(text) - 1
+    nats = total / predictions
+    has_bits = text.unknown_share <= MOST_UNKNOWN
+    return LanguageEvaluation(
+        nats_per_token=nats,
+        bits_per_character=total / math.log(2) / text.characters if has_bits else None,
+        perplexity=math.exp(nats) if nats < 700 else math.inf,
+        tokens=predictions,
+        characters=text.characters,
+        unknown_tokens=text.unknown_tokens,
+        unknown_share=text.unknown_share,
+        **others,
+    )
+
+
+def check_predictable(text: TokenizedText) -> None:
+    """Raise :class:`TextError` if a text has fewer than two tokens, so that there is nothing to predict."""
+    if len(text) < 2:
+        raise TextError(f"{text.name} has a single token, and at least 2 are needed to predict one")
 
 
 def _sum_counted(losses: Any, counted: np.ndarray) -> float:

@@ -6,8 +6,9 @@ import dataclasses
 import itertools
 import logging
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 
@@ -95,6 +96,43 @@ def token_surprisals(
             yield TokenSurprisal(token, bits, token_id != UNKNOWN_ID)
             hidden, states = network.read(np.array([token_id]), states)
             log_probabilities = network.log_probabilities(hidden)
+
+
+def adapted_surprisals(
+    losses: Callable[[Iterable[int]], Iterator[np.ndarray]],
+    vocabulary: Vocabulary,
+    tokenizer: Tokenizer,
+    blocks: Iterator[str],
+) -> Iterator[TokenSurprisal]:
+    """Yield the tokens of a text with their surprisals under a model that takes something from the text as it reads.
+
+    Args:
+        losses: yields the losses of the tokens with these ids but the first, some at a time and in order; see
+            :func:`~seqlm_core.evaluation.reading.losses_by_rules`.
+        vocabulary: the model's vocabulary.
+        tokenizer: the model's tokenizer.
+        blocks: the text in blocks.
+    """
+    read: deque[str] = deque()  # tokens whose losses are not known yet
+
+    def ids() -> Iterator[int]:
+        for tokens in tokenize_blocks(blocks, tokenizer):
+            for token in tokens:
+                read.append(token)
+                yield vocabulary.id(token)
+
+    def surprisal(bits: float | None) -> TokenSurprisal:
+        token = read.popleft()
+        return TokenSurprisal(token, bits, vocabulary.id(token) != UNKNOWN_ID)
+
+    is_first = True
+    for some in losses(ids()):
+        if is_first:
+            yield surprisal(None)
+            is_first = False
+        yield from (surprisal(float(nats) / math.log(2)) for nats in some)
+    if read:  # a text of one token, which is not predicted
+        yield surprisal(None)
 
 
 def with_unknown_warning(surprisals: Iterator[TokenSurprisal], name: str) -> Iterator[TokenSurprisal]:

@@ -122,6 +122,30 @@ class PredictionLoss(gluon.HybridBlock):
         return self.head.loss(self._combine(F, left, right), targets)
 
 
+class LeftLoss(gluon.HybridBlock):
+    """Computes the losses, hidden vectors and states of a unidirectional model over a window.
+
+    Args:
+        network: the language model.
+        length: the number of time steps.
+    """
+
+    def __init__(self, network: LanguageNetwork, length: int) -> None:
+        super().__init__()
+        self._read = network.read_left
+        self.head = network.head
+        _register(self, network.input, network.forward_stack)
+        self.length = length
+        self.hybridize(static_alloc=True, static_shape=network.reads_repeatably)
+
+    def hybrid_forward(
+        self, F: Any, tokens: Any, targets: Any, states: list[list[Any]]
+    ) -> tuple[Any, Any, list[list[Any]]]:
+        """Return losses in nats ``(time, batch)``, hidden vectors ``(time, batch, hidden)``, and the new states."""
+        hidden, states = self._read(tokens, states, self.length)
+        return self.head.loss(hidden, targets), hidden, states
+
+
 class TokenLogProbabilities(gluon.HybridBlock):
     """Computes log-probabilities in nats ``(time, batch, vocabulary)`` from the hidden vectors of both directions."""
 

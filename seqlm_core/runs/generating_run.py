@@ -74,11 +74,7 @@ class GeneratingRun(Run[LanguageSettings]):
     @functools.cached_property
     def model(self) -> LanguageNetwork:
         """The language model, on the CPU."""
-        from seqlm_core.engine.mxnet import mx
-        from seqlm_core.model.build import load_weights
-
-        model = self._build_network()
-        load_weights(model, self.weights, mx.cpu())
+        model: LanguageNetwork = self._new_network()
         return model
 
     def _build_network(self) -> LanguageNetwork:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Callable
+
+import numpy as np
 
 from seqlm_core.errors import SettingError, UsageError
+from seqlm_core.evaluation.continuous_cache import check_memory
 from seqlm_core.evaluation.surprisal import (
     LineSurprisal,
     TokenSurprisal,
+    adapted_surprisals,
     line_surprisals,
     token_surprisals,
     with_unknown_warning,
@@ -20,6 +24,7 @@ from seqlm_core.reading.sources import check_texts, open_texts
 from seqlm_core.reading.text import read_blocks
 from seqlm_core.runs.generating_run import GeneratingRun
 from seqlm_core.settings.arguments import PathLike, check_argument, check_encoding, checked_path
+from seqlm_core.settings.reading_rules import ReadingRules, reading_rules
 
 if TYPE_CHECKING:
     from seqlm_core.evaluation.language import LanguageEvaluation
@@ -35,16 +40,23 @@ class LanguageRun(GeneratingRun):
         RunError: the directory holds no run of a language model, is damaged, or needs a plugin that is missing.
     """
 
-    def evaluate(self, *texts: PathLike | Sequence[PathLike], encoding: str = "utf-8") -> list[LanguageEvaluation]:
+    def evaluate(
+        self, *texts: PathLike | Sequence[PathLike], encoding: str = "utf-8", **rules: Any
+    ) -> list[LanguageEvaluation]:
         """Return the model's figures on each of the texts.
 
         Args:
             texts: files. A list of files is read as one text. ``-`` is standard input.
             encoding: the encoding of the files.
+            rules: ``adapt``, ``cache`` and the others, the fields of
+                :class:`~seqlm_core.settings.reading_rules.ReadingRules`. Each text is begun with the trained weights
+                and an empty cache, and the run is not changed.
 
         Raises:
             TextError: a text cannot be read, or is too short to predict anything.
+            UsageError: a rule is not one, is out of its range, or is not for this model.
         """
+        made = self._reading_rules(rules)
         check_encoding(encoding)
         if not texts:
             raise UsageError("name at least one text to evaluate on, as in run.evaluate('other.txt')")
@@ -52,22 +64,25 @@ class LanguageRun(GeneratingRun):
             if not check_texts(text):
                 raise UsageError("the list of texts is empty")
         from seqlm_core.engine.mxnet import readable_failures
-        from seqlm_core.evaluation.language import LanguageEvaluator
+        from seqlm_core.evaluation.language import LanguageEvaluator, check_predictable, evaluation_of
 
-        with readable_failures():
-            model = self.model
         found = []
         for text in texts:
             with open_texts(text) as opened:
                 tokenized = read_text(opened, self.tokenizer, self.vocabulary, encoding)
             warn_of_unknown_tokens(tokenized)
+            if made:
+                check_predictable(tokenized)
+                total = sum(float(losses.sum()) for losses in self._losses_by(made)(tokenized.ids))
+                found.append(evaluation_of(tokenized, total, reading_rules=made))
+                continue
             s = self.settings
             with readable_failures():
-                found.append(LanguageEvaluator(model, tokenized, s.sequence_length, s.batch_size).evaluate())
+                found.append(LanguageEvaluator(self.model, tokenized, s.sequence_length, s.batch_size).evaluate())
         return found
 
     def score(
-        self, file: PathLike, *, per: str = "line", encoding: str = "utf-8"
+        self, file: PathLike, *, per: str = "line", encoding: str = "utf-8", **rules: Any
     ) -> Iterator[LineSurprisal | TokenSurprisal]:
         """Return the surprisal of each line, or of each token, of a file, reading from left to right.
 
@@ -75,35 +90,71 @@ class LanguageRun(GeneratingRun):
             file: the file; ``-`` is standard input.
             per: ``line`` or ``token``.
             encoding: the encoding of the file.
+            rules: see :meth:`evaluate`.
 
         Raises:
-            UsageError: ``per`` is something else.
+            UsageError: ``per`` is something else; or a rule is not one, is out of its range, or is not for this model.
             TextError: the file cannot be read.
         """
         _check_per(per)
+        made = self._reading_rules(rules)
         path = checked_path("file", file)
         check_encoding(encoding)
         check_texts(path)
-        return self._surprisals(_blocks_of(path, encoding), per, os.fspath(path))
+        return self._surprisals(_blocks_of(path, encoding), per, os.fspath(path), made)
 
-    def score_text(self, text: str, *, per: str = "line") -> Iterator[LineSurprisal | TokenSurprisal]:
+    def score_text(self, text: str, *, per: str = "line", **rules: Any) -> Iterator[LineSurprisal | TokenSurprisal]:
         """Return the surprisal of each line, or of each token, of a text; see :meth:`score`.
 
         Args:
             text: the text itself.
             per: ``line`` or ``token``.
+            rules: see :meth:`evaluate`.
 
         Raises:
-            UsageError: ``per`` is something else.
+            UsageError: ``per`` is something else; or a rule is not one, is out of its range, or is not for this model.
         """
         _check_per(per)
         check_argument("text", text, str)
-        return self._surprisals(iter([text]), per, "the text")
+        return self._surprisals(iter([text]), per, "the text", self._reading_rules(rules))
 
-    def _surprisals(self, blocks: Iterator[str], per: str, name: str) -> Iterator[LineSurprisal | TokenSurprisal]:
-        surprisals = token_surprisals(self.network, self.vocabulary, self.tokenizer, blocks)
+    def _surprisals(
+        self, blocks: Iterator[str], per: str, name: str, rules: ReadingRules
+    ) -> Iterator[LineSurprisal | TokenSurprisal]:
+        surprisals = (
+            adapted_surprisals(self._losses_by(rules), self.vocabulary, self.tokenizer, blocks)
+            if rules
+            else token_surprisals(self.network, self.vocabulary, self.tokenizer, blocks)
+        )
         warned = with_unknown_warning(surprisals, name)
         return warned if per == "token" else line_surprisals(warned, self.tokenizer)
+
+    def _reading_rules(self, given: Mapping[str, Any]) -> ReadingRules:
+        """Return the rules that are given.
+
+        Raises:
+            UsageError: a rule is not one, is out of its range, or is not for this model.
+        """
+        rules = reading_rules(given)
+        for name in ("adapt", "cache"):
+            if getattr(rules, name) and self.architecture.bidirectional:
+                raise SettingError(
+                    name,
+                    f"is for models that read from the left only, and {self.path} holds one of cell "
+                    f"{self.cell.spec.name!r}, which is bidirectional",
+                )
+        if rules.cache:
+            check_memory(rules.cache, self.architecture.hidden_size, rules.window)
+        return rules
+
+    def _losses_by(self, rules: ReadingRules) -> Callable[[Iterable[int]], Iterator[np.ndarray]]:
+        """Return what reads a text by rules; see :meth:`~seqlm_core.evaluation.reading.RuledReading.losses`."""
+        from seqlm_core.engine.mxnet import readable_failures
+        from seqlm_core.evaluation.reading import RuledReading
+
+        with readable_failures():
+            # What is adapted changes, so it is a network of its own.
+            return RuledReading(self._new_network() if rules.adapt else self.model, rules).losses
 
 
 def _check_per(per: str) -> None:

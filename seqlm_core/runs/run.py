@@ -226,6 +226,15 @@ class Run(Generic[SettingsT]):
         """Return the network of the architecture; its parameters have no values yet."""
         raise NotImplementedError
 
+    def _new_network(self) -> Any:
+        """Return a network of the caller's own with the weights of the run, on the CPU."""
+        from seqlm_core.engine.mxnet import mx
+        from seqlm_core.model.build import load_weights
+
+        network = self._build_network()
+        load_weights(network, self.weights, mx.cpu())
+        return network
+
     def change_settings(self, settings: SettingsT) -> None:
         """Write changed settings into the run's configuration.
 

@@ -88,11 +88,7 @@ class SequenceRun(Run[SequenceSettings]):
     @functools.cached_property
     def model(self) -> SequenceNetwork:
         """The network with its weights, on the CPU."""
-        from seqlm_core.engine.mxnet import mx
-        from seqlm_core.model.build import load_weights
-
-        network = self._build_network()
-        load_weights(network, self.weights, mx.cpu())
+        network: SequenceNetwork = self._new_network()
         return network
 
     def _build_network(self) -> SequenceNetwork:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 
 import pytest
 
@@ -12,10 +13,15 @@ from seqlm_core.command_line.main import main
 from seqlm_core.command_line.words import in_words, with_flags
 from seqlm_core.errors import SettingError, UsageError
 from seqlm_core.settings.decoding_rules import DecodingRules
+from seqlm_core.settings.reading_rules import ReadingRules
 from seqlm_core.settings.settings import LanguageSettings, SequenceSettings
 
 SETTINGS = sorted(
-    {f.name for kind in (LanguageSettings, SequenceSettings, DecodingRules) for f in dataclasses.fields(kind)}
+    {
+        f.name
+        for kind in (LanguageSettings, SequenceSettings, DecodingRules, ReadingRules)
+        for f in dataclasses.fields(kind)
+    }
 )
 
 
@@ -24,11 +30,11 @@ def test_every_setting_is_spelled_as_an_option_that_there_is(name, capsys):
     option = with_flags(f"`{name}`")
     assert option.startswith("--")
     shown = ""
-    for command in (["train"], ["tag", "train"], ["sample"]):
+    for command in (["train"], ["tag", "train"], ["sample"], ["evaluate"]):
         with pytest.raises(SystemExit):
             main([*command, "--help"])
         shown += capsys.readouterr().out
-    assert f"{option} " in shown
+    assert re.search(f"{option}\\s", shown)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from seqlm_core.plugins import hookspecs
 from seqlm_core.plugins.loading import Plugins, find_entry_points
 from seqlm_core.plugins.options import describe_options
 from seqlm_core.settings.decoding_rules import DecodingRules
+from seqlm_core.settings.reading_rules import ReadingRules
 from seqlm_core.training.extension import Extension, Training
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -192,6 +193,16 @@ def test_every_decoding_rule_is_documented_with_its_default(rule):
         (f"`{rule.name}`", section(page("python-api.md"), "### Decoding rules")),
     ]:
         assert re.search(rf"^\| {called} \| `{rule.default}` \|", text, re.MULTILINE), called
+
+
+@pytest.mark.parametrize("rule", dataclasses.fields(ReadingRules), ids=lambda rule: rule.name)
+def test_every_reading_rule_is_documented_with_its_default(rule):
+    shown = "" if rule.default is False else f"`{rule.default}` "
+    for name in ("evaluate", "score"):
+        row = rf"^\| `{flag_of(rule.name)}( [NX])?` \| {shown}\|"
+        assert re.search(row, section_of_command(name), re.MULTILINE), name
+    text = section(page("python-api.md"), "### Reading rules")
+    assert re.search(rf"^\| `{rule.name}` \| `{rule.default}` \|", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
