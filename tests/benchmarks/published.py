@@ -135,17 +135,22 @@ def prepared(corpus: Corpus, folder: Path, out: Path, test: bool) -> list[Path]:
 def trained_within(row: Row, corpus: Corpus, paths: list[Path], out: Path) -> seqlm.LanguageRun:
     """Return the run of a row, trained for its time. One that is in the folder goes on, and a finished one stays."""
     wanted = json.dumps({"settings": row.settings, "minutes": row.minutes}, sort_keys=True)
-    run, record = out / "run", out / "row.json"
+    run, record, finished = out / "run", out / "row.json", out / "finished"
     if run.exists():
         if not record.exists() or record.read_text() != wanted:
             raise click.ClickException(f"{run} was trained with other settings or minutes; name another --out")
-        return seqlm.resume(run, quiet=True, extensions=[Deadline(60 * row.minutes)])
-    record.write_text(wanted)
-    settings = {"log_every": 20, "sample_every": 0, **row.settings, "tokenizer": corpus.tokenizer}
-    steps, per_epoch = planned_steps(60 * row.minutes, settings, paths)
-    epochs = math.ceil(steps / per_epoch)
-    settings.update(max_steps=steps, epochs=min(epochs, settings.get("epochs", epochs)))
-    return train(settings, paths, run, Deadline(60 * row.minutes))
+        if not finished.exists():  # a run that the deadline ended would take one more step
+            seqlm.resume(run, quiet=True, extensions=[Deadline(60 * row.minutes)])
+    else:
+        finished.unlink(missing_ok=True)
+        record.write_text(wanted)
+        settings = {"log_every": 20, "sample_every": 0, **row.settings, "tokenizer": corpus.tokenizer}
+        steps, per_epoch = planned_steps(60 * row.minutes, settings, paths)
+        epochs = math.ceil(steps / per_epoch)
+        settings.update(max_steps=steps, epochs=min(epochs, settings.get("epochs", epochs)))
+        train(settings, paths, run, Deadline(60 * row.minutes))
+    finished.touch()
+    return seqlm.LanguageRun(run)
 
 
 def planned_steps(seconds: float, settings: dict[str, Any], paths: list[Path]) -> tuple[int, int]:
@@ -171,15 +176,17 @@ def figure_of(corpus: Corpus, figures: Any) -> float:
     return {PERPLEXITY: math.exp(nats), BITS: nats / math.log(2), NATS: nats}[corpus.figure]
 
 
-def tokens_per_second(run: seqlm.LanguageRun) -> float:
-    """Return the speed of the training steps alone, from the reports between which nothing else happened."""
+def speed(run: seqlm.LanguageRun) -> str:
+    """Return the speed of the training steps alone, in words, from reports between which there was no validation."""
     steps = seconds = 0.0
     history = run.history()
     for before, after in zip(history, history[1:]):
         if before["kind"] == after["kind"] == "report":
             steps += after["step"] - before["step"]
             seconds += after["seconds"] - before["seconds"]
-    return steps * run.settings.batch_size * run.settings.sequence_length / seconds if seconds else math.nan
+    if not seconds:
+        return "not known: too few steps"
+    return f"{steps * run.settings.batch_size * run.settings.sequence_length / seconds:,.0f} tokens a second"
 
 
 def report(name: str, row: Row, corpus: Corpus, run: seqlm.LanguageRun, test: Path | None) -> None:
@@ -195,7 +202,7 @@ def report(name: str, row: Row, corpus: Corpus, run: seqlm.LanguageRun, test: Pa
     print(f"settings     {', '.join(f'{key} {value}' for key, value in shown.items())}")
     for model, published in row.published:
         print(f"published    {published:g}  {model}")
-    of = f"epoch {best['epoch']:.1f} of {epochs[-1]['epoch']:.1f}"
+    of = f"epoch {best['epoch']:.2f} of {epochs[-1]['epoch']:.2f}"
     print(f"validation   {figure_of(corpus, best):.4f} {corpus.figure}, {of}")
     if test is not None:
         print(f"test         {figure_of(corpus, run.evaluate(test)[0]):.4f} {corpus.figure}")
@@ -204,7 +211,7 @@ def report(name: str, row: Row, corpus: Corpus, run: seqlm.LanguageRun, test: Pa
     else:
         print("test         not looked at; --test does")
     print(f"time         {epochs[-1]['seconds'] / 60:.1f} minutes")
-    print(f"speed        {tokens_per_second(run):,.0f} tokens a second")
+    print(f"speed        {speed(run)}")
     print(f"run          {run.path}")
 
 

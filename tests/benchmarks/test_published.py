@@ -2,7 +2,9 @@
 
 import dataclasses
 import math
+import os
 import re
+import signal
 from pathlib import Path
 
 import published
@@ -58,11 +60,11 @@ def test_a_row_of_the_ablation_differs_in_what_it_leaves_out_alone():
 
 
 def test_a_row_is_trained_within_its_time_and_printed_without_the_test_text(command, tmp_path):
-    result = command("made-up-words", "--minutes", "0.03")
+    result = command("made-up-words", "--minutes", "0.06")
     assert result.exit_code == 0, result.output
     printed = dict(re.findall(r"^(\w+) +(.*)$", result.output, re.MULTILINE))
     run = seqlm.LanguageRun("data/models/published/made-up-words/run")
-    assert run.history()[-1]["seconds"] < 0.03 * 60 * 2
+    assert run.history()[-1]["seconds"] < 60
     figures = run.evaluate(tmp_path / "valid.txt")[0]
     assert float(printed["validation"].split()[0]) == pytest.approx(figures.perplexity, abs=1e-3)
     assert figures.tokens == 17
@@ -71,16 +73,39 @@ def test_a_row_is_trained_within_its_time_and_printed_without_the_test_text(comm
     assert printed["parameters"] == f"{sum(weights.size for weights in run.weights.values()):,}"
     # A finished run is not trained again; one of other settings is not taken for it.
     (tmp_path / "test.txt").write_text(LINES * 2)
-    again = command("made-up-words", "--minutes", "0.03", "--test")
+    trained = run.history()
+    again = command("made-up-words", "--minutes", "0.06", "--test")
     assert again.exit_code == 0, again.output
+    assert seqlm.LanguageRun(run.path).history() == trained
     perplexity = float(re.search(r"^test +(\S+) perplexity$", again.output, re.MULTILINE)[1])
     assert perplexity == pytest.approx(run.evaluate(tmp_path / "test.txt")[0].perplexity, abs=1e-3)
-    other = command("made-up-words", "--minutes", "0.04")
+    other = command("made-up-words", "--minutes", "0.07")
     assert (other.exit_code, "other settings or minutes" in other.output) == (1, True)
 
 
-def test_characters_are_cut_as_the_papers_cut_them(command, tmp_path):
-    result = command("made-up-characters", "--minutes", "0.02")
+def test_an_interrupted_row_goes_on_where_it_was(command, monkeypatch):
+    steps = []
+
+    class Interrupted(published.Deadline):
+        def on_step(self, training):
+            steps.append(training.step)
+            if len(steps) == 5:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(published, "planned_steps", lambda *arguments: (40, 17))
+    monkeypatch.setattr(published, "Deadline", Interrupted)
+    result = command("made-up-words")
+    assert result.exit_code == 1
+    assert result.output == "Error: interrupted and saved; the same command goes on with it\n"
+    assert steps == [1, 2, 3, 4, 5]
+    result = command("made-up-words")
+    assert result.exit_code == 0, result.output
+    assert steps == [*range(1, 41)]
+
+
+def test_characters_are_cut_as_the_papers_cut_them(command, monkeypatch):
+    monkeypatch.setattr(published, "planned_steps", lambda *arguments: (20, 10))
+    result = command("made-up-characters")
     assert result.exit_code == 0, result.output
     run = seqlm.LanguageRun("data/models/published/made-up-characters/run")
     text = "the <unk> rose N %\nin all the index fell N points\nthe rose fell\n"
