@@ -189,6 +189,13 @@ def speed(run: seqlm.LanguageRun) -> str:
     return f"{steps * run.settings.batch_size * run.settings.sequence_length / seconds:,.0f} tokens a second"
 
 
+def report_of_rules(corpus: Corpus, run: seqlm.LanguageRun, texts: dict[str, Path], rules: dict[str, Any]) -> None:
+    """Print the figures of a model that takes something from the text while it reads it, apart from the others."""
+    named = ", ".join(f"{rule} {value}" for rule, value in rules.items())
+    for part, path in texts.items():
+        print(f"{part:12} {figure_of(corpus, run.evaluate(path, **rules)[0]):.4f} {corpus.figure}, with {named}")
+
+
 def report(name: str, row: Row, corpus: Corpus, run: seqlm.LanguageRun, test: Path | None) -> None:
     epochs = [record for record in run.history() if record["kind"] == "epoch"]
     best = min(epochs, key=lambda record: record["validation_nats_per_token"])
@@ -225,21 +232,31 @@ def report(name: str, row: Row, corpus: Corpus, run: seqlm.LanguageRun, test: Pa
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the run.  [default: data/models/published/ROW]",
 )
-def main(name: str, data: Path | None, minutes: float | None, on_test: bool, out: Path | None) -> None:
+@click.option("--adapt", is_flag=True, help="Give the figures with dynamic evaluation, too.")
+@click.option("--cache", type=click.IntRange(min=0), default=0, help="Give the figures with a cache of N tokens, too.")
+def main(
+    name: str, data: Path | None, minutes: float | None, on_test: bool, out: Path | None, adapt: bool, cache: int
+) -> None:
     row = ROWS[name] if minutes is None else dataclasses.replace(ROWS[name], minutes=minutes)
     corpus = CORPORA[row.corpus]
     if data is None and not Path(corpus.files[0]).is_absolute():
         raise click.UsageError(f"{name} needs --data, a folder with {', '.join(corpus.files)}")
+    if (adapt or cache) and len(corpus.files) == 1:
+        raise click.UsageError("--adapt and --cache need a row with a validation file")
     out = Path("data", "models", "published", name) if out is None else out
     out.mkdir(parents=True, exist_ok=True)
     paths = prepared(corpus, data or Path(), out, on_test)
     try:
         run = trained_within(row, corpus, paths[:2], out)
+        texts = dict(zip(("validation", "test"), paths[1:]))
+        report(name, row, corpus, run, texts.get("test"))
+        rules = {rule: value for rule, value in (("adapt", adapt), ("cache", cache)) if value}
+        if rules:
+            report_of_rules(corpus, run, texts, rules)
     except seqlm.TrainingInterrupted as error:
         raise click.ClickException("interrupted and saved; the same command goes on with it") from error
     except seqlm.SeqlmError as error:
         raise click.ClickException(str(error)) from error
-    report(name, row, corpus, run, paths[2] if on_test and len(paths) > 2 else None)
 
 
 if __name__ == "__main__":

@@ -74,11 +74,14 @@ def test_a_row_is_trained_within_its_time_and_printed_without_the_test_text(comm
     # A finished run is not trained again; one of other settings is not taken for it.
     (tmp_path / "test.txt").write_text(LINES * 2)
     trained = run.history()
-    again = command("made-up-words", "--minutes", "0.06", "--test")
+    again = command("made-up-words", "--minutes", "0.06", "--test", "--cache", "20")
     assert again.exit_code == 0, again.output
     assert seqlm.LanguageRun(run.path).history() == trained
     perplexity = float(re.search(r"^test +(\S+) perplexity$", again.output, re.MULTILINE)[1])
     assert perplexity == pytest.approx(run.evaluate(tmp_path / "test.txt")[0].perplexity, abs=1e-3)
+    with_cache = re.findall(r"^(\w+) +(\S+) perplexity, with cache 20$", again.output, re.MULTILINE)
+    expected = [(part, run.evaluate(tmp_path / f"{part}.txt", cache=20)[0].perplexity) for part in ("valid", "test")]
+    assert [(part[:5], pytest.approx(float(value), abs=1e-3)) for part, value in with_cache] == expected
     other = command("made-up-words", "--minutes", "0.07")
     assert (other.exit_code, "other settings or minutes" in other.output) == (1, True)
 
