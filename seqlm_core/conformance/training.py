@@ -39,14 +39,14 @@ def train_small(folder: Path, kind: str, component: Component[Any], **settings: 
 
 
 def check_learning(kind: str, component: Component[Any]) -> str:
-    """Demand that the loss falls, and below the loss of a model that knows only how often each token occurs."""
+    """Demand that the loss falls, and well below that of a model that knows only how often each token occurs."""
     with tempfile.TemporaryDirectory() as folder:
         run = train_small(Path(folder), kind, component, epochs=8)
         losses = [r["training_nats_per_token"] for r in run.history() if r["kind"] == "epoch"]
         frequencies = run.vocabulary.frequencies()
     by_frequency = -float((frequencies * np.log(np.maximum(frequencies, 1e-300))).sum())
     demand(
-        losses[-1] < min(losses[0], 0.98 * by_frequency),
+        losses[-1] < min(losses[0], 0.9 * by_frequency),
         f"the loss goes from {losses[0]:.3f} to {losses[-1]:.3f} nats per token within {len(losses)} epochs; the "
         f"frequencies of the tokens alone give {by_frequency:.3f}",
     )

@@ -28,6 +28,7 @@ from seqlm_core.training.loop import STEPS_AHEAD, TrainingLoop
 from seqlm_core.training.prefetch import prefetched
 from seqlm_core.training.tasks.language import LanguageModelling, language_task
 from seqlm_core.training.updates import Updates
+from seqlm_core.training.weight_dropping import dropped_weights
 
 
 def threads():
@@ -111,9 +112,10 @@ def test_a_training_has_the_numbers_of_a_plain_loop(cell, short_text, tmp_path):
     for epoch in range(2):  # 33 steps each
         for batch in task.batches(epoch, 0):
             if batch.step < 40:
-                with autograd.record():
-                    loss = task.loss(batch).mean()
-                loss.backward()
+                with dropped_weights(batch.weight_masks):
+                    with autograd.record():
+                        loss = task.loss(batch).mean()
+                    loss.backward()
                 s = run.settings
                 updates.step(learning_rate(s.learning_rate, s.schedule, s.warmup, batch.step, 40))
                 losses.append(loss.asscalar())
