@@ -126,7 +126,7 @@ class TrainingSettings:
 
     batch_size: int = setting(32, "Number of windows in a batch.", group="training", minimum=1, maximum=LARGEST_SIZE)
     epochs: int = setting(
-        40,
+        20,
         "Number of passes over the training text.",
         group="training",
         minimum=1,

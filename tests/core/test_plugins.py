@@ -12,7 +12,7 @@ import seqlm_core as seqlm
 from seqlm_core.plugins.loading import Plugins, find_entry_points, installed_plugins
 from seqlm_core.plugins.registry import Source
 
-BUILT_INS = {"rnn", "gru", "lstm", "birnn", "bigru", "bilstm", "char", "word", "sgd", "rmsprop", "adam"}
+BUILT_INS = {"rnn", "gru", "lstm", "birnn", "bigru", "bilstm", "char", "word", "space", "sgd", "rmsprop", "adam"}
 
 HEAD = """
 import seqlm_core as seqlm
@@ -67,7 +67,7 @@ def usable(plugins, built_in=False):
 
 def test_built_ins_come_first_and_all_load(environment, caplog):
     environment.install("wave-plug", returns("cell('wave')"))
-    assert [source.built_in for _, source in find_entry_points(Plugins())][:12] == [True] * 11 + [False]
+    assert [source.built_in for _, source in find_entry_points(Plugins())][:13] == [True] * 12 + [False]
     plugins = load()
     assert usable(plugins, built_in=True) == BUILT_INS
     assert plugins.broken == []
