@@ -38,7 +38,7 @@ def test_nothing_that_the_tutorial_shows_is_made_by_hand():
         ("unknown tokens  ", "unknown token   "),
         ('"best": ', '"seconds": '),
         ("nats per token, ", "nats per token "),
-        ("| `--dropout 0.4` ", "| `--dropout 0,4 ` "),
+        ("| `--dropout 0.5` ", "| `--dropout 0,5 ` "),
         ("seqlm: interrupted at", "seqlm: stopped at"),
     ],
 )
