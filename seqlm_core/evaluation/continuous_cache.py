@@ -69,9 +69,9 @@ def check_memory(size: int, hidden_size: int, window: int) -> None:
         hidden_size: the length of the hidden vectors.
         window: the number of predictions that are made at a time.
     """
-    needed = size * (
-        2 * 4 * hidden_size + 3 * 8 * window
-    )  # hidden vectors, old and new; scores and what is made of them
+    hidden_vectors = 2 * 4 * hidden_size  # old and new, in float32
+    scores = 3 * 8 * window  # and what is made of them, in float64
+    needed = size * (hidden_vectors + scores)
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:
         raise SettingError(

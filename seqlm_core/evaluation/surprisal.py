@@ -108,7 +108,7 @@ def adapted_surprisals(
 
     Args:
         losses: yields the losses of the tokens with these ids but the first, some at a time and in order; see
-            :func:`~seqlm_core.evaluation.reading.losses_by_rules`.
+            :meth:`~seqlm_core.evaluation.reading.RuledReading.losses`.
         vocabulary: the model's vocabulary.
         tokenizer: the model's tokenizer.
         blocks: the text in blocks.

@@ -6,6 +6,7 @@ import contextlib
 from typing import Any
 
 from seqlm_core.engine.mxnet import autograd, gluon, mx
+from seqlm_core.model.initialization import unique_parameters
 from seqlm_core.model.recurrent_layer import RecurrentLayer
 from seqlm_core.model.stack import RecurrentStack
 
@@ -34,6 +35,18 @@ class RecurrentNetwork(gluon.HybridBlock):
     def dtype(self) -> Any:
         """The type of parameters and states; ``float32`` unless the network was cast."""
         return self.head.bias.dtype
+
+    @property
+    def recurrent_weights(self) -> dict[str, Any]:
+        """The parameters that the cells declare as recurrent weights, by their names in the network."""
+        declared = {
+            id(parameter)
+            for stack in self.stacks.values()
+            for layer in stack.layers
+            for name, parameter in layer._collect_params_with_prefix().items()
+            if name.rpartition(".")[2] in layer.seqlm_spec.recurrent_weights
+        }
+        return {name: parameter for name, parameter in unique_parameters(self).items() if id(parameter) in declared}
 
     @property
     def reads_repeatably(self) -> bool:

@@ -123,10 +123,7 @@ class SequenceLoss(gluon.HybridBlock):
         self, F: Any, inputs: list[Any], lengths: Any, states: list[Any], masks: Any, targets: Any, counted: Any
     ) -> Any:
         hidden = self.network.hidden(F, inputs, lengths, states, masks, self.time)
-        losses = self.network.head.loss(hidden, targets)
-        if self.network.architecture.outputs != "label":
-            losses = self.penalties.add(F, losses, hidden)
-        return losses * counted
+        return self.penalties.add(F, self.network.head.loss(hidden, targets), hidden) * counted
 
 
 class SequenceOutputs(gluon.HybridBlock):

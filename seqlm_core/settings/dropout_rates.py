@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 LOCKED = "locked"
@@ -29,19 +30,16 @@ SHARES = {
 }
 
 
-def with_all_rates(settings: SettingsT, has_recurrent_weights: bool) -> SettingsT:
+def with_all_rates(settings: SettingsT, left_alone: Collection[str] = ()) -> SettingsT:
     """Return the settings with all rates of dropout; a rate that is left open is a share of ``dropout``.
 
     Args:
         settings: the settings.
-        has_recurrent_weights: whether there are any to drop.
+        left_alone: the rates that are 0 if they are left open.
     """
-    shares = dict(SHARES[settings.dropout_masks])
-    if not has_recurrent_weights:
-        shares["recurrent_dropout"] = 0.0
     open_rates = {
-        name: round(share * (settings.dropout or 0.0), 6)
-        for name, share in shares.items()
+        name: 0.0 if name in left_alone else round(share * (settings.dropout or 0.0), 6)
+        for name, share in SHARES[settings.dropout_masks].items()
         if getattr(settings, name) is None
     }
     return settings.replace(**open_rates)

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from seqlm_core.errors import SettingError
-from seqlm_core.settings.fields import make_settings, setting, setting_types
-from seqlm_core.settings.limits import check_limits, check_type
+from seqlm_core.settings.fields import check_settings, make_settings, setting
 
-_ACCEPTED: dict[type, Any] = {bool: bool, int: int, float: (int, float)}
 LONGEST_WINDOW = 10_000
 WINDOW = 50
 
@@ -65,11 +63,7 @@ class ReadingRules:
     )
 
     def __post_init__(self) -> None:
-        types = setting_types(ReadingRules)
-        for field in dataclasses.fields(self):
-            value, kind = getattr(self, field.name), types[field.name]
-            check_type(field.name, value, kind, _ACCEPTED[kind])
-            check_limits(field.name, value, kind, field.metadata)
+        check_settings(self)
 
     def __bool__(self) -> bool:
         """Whether the model takes anything from the text at all."""

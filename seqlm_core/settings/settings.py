@@ -14,7 +14,6 @@ from seqlm_core.settings.training_settings import (
     DROPOUT_MASKS,
     LARGEST_SIZE,
     MIN_COUNT,
-    UNDER_A_SCHEDULE_WITHOUT_END,
     TrainingSettings,
 )
 
@@ -107,13 +106,6 @@ class SequenceSettings(TrainingSettings):
         PER_ELEMENT, DROPOUT_MASKS, group="advanced", choices=(LOCKED, PER_ELEMENT), of_older_runs=PER_ELEMENT
     )
     batch_size: int = setting(32, "Number of sequences in a batch.", group="training", minimum=1, maximum=LARGEST_SIZE)
-    epochs: int = setting(
-        20,
-        "Number of passes over the training sequences.",
-        group="training",
-        minimum=1,
-        changeable=UNDER_A_SCHEDULE_WITHOUT_END,
-    )
     min_count: int = setting(
         2,
         MIN_COUNT + " With 1 the model learns nothing about unknown tokens.",

@@ -127,7 +127,7 @@ class TrainingSettings:
     batch_size: int = setting(32, "Number of windows in a batch.", group="training", minimum=1, maximum=LARGEST_SIZE)
     epochs: int = setting(
         20,
-        "Number of passes over the training text.",
+        "Number of passes over the training data.",
         group="training",
         minimum=1,
         changeable=UNDER_A_SCHEDULE_WITHOUT_END,

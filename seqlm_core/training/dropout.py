@@ -10,8 +10,8 @@ import numpy as np
 from seqlm_core.engine.arrays import make_array
 from seqlm_core.engine.randomness import generator
 from seqlm_core.model.recurrent_network import RecurrentNetwork
-from seqlm_core.settings.dropout_rates import LOCKED
-from seqlm_core.settings.training_settings import TrainingSettings
+from seqlm_core.settings.dropout_rates import LOCKED, with_all_rates
+from seqlm_core.settings.training_settings import SettingsT, TrainingSettings
 
 
 class DropoutMasks:
@@ -32,10 +32,8 @@ class DropoutMasks:
         self.seed = settings.seed
         self.is_locked = settings.dropout_masks == LOCKED
         self.embedding_rate = settings.embedding_dropout or 0.0
-        # Masks of each element were never drawn for inputs that are not learnt.
-        input_rate = settings.input_dropout or 0.0 if self.is_locked or network.input.is_learnt else 0.0
         between = [settings.layer_dropout or 0.0] * (len(sizes) - 2)
-        self.rates = [input_rate, *between, settings.output_dropout or 0.0]
+        self.rates = [settings.input_dropout or 0.0, *between, settings.output_dropout or 0.0]
 
     def draw(
         self, step: int, purpose: str, tokens: np.ndarray | None, shape: tuple[int, int], has_table: bool = False
@@ -62,7 +60,8 @@ class DropoutMasks:
         kept_tokens = draw_kept((read.vocabulary_size,), self.embedding_rate, random)
         scaled_tokens = kept_tokens * np.float32(1 / (1 - self.embedding_rate))
         if has_table and kept[0] is None and read.is_learnt:
-            of_tokens = self._array((read.vocabulary_size, read.size), scaled_tokens[:, None])
+            kept_elements, shape_of_table = kept_tokens[:, None], (read.vocabulary_size, read.size)
+            of_tokens = self._array(kept_elements, self.embedding_rate, shape_of_table)
             return [of_tokens, *self._layer_masks(kept, shape)]
         return [None, self._input_mask(kept[0], scaled_tokens[tokens], shape), *self._layer_masks(kept, shape)[1:]]
 
@@ -73,7 +72,7 @@ class DropoutMasks:
 
     def _layer_masks(self, kept: list[np.ndarray | None], shape: tuple[int, int]) -> list[Any]:
         return [
-            None if k is None else self._array((*shape, size), k, np.float32(1 / (1 - rate)))
+            None if k is None else self._array(k, rate, (*shape, size))
             for k, size, rate in zip(kept, self.sizes, self.rates)
         ]
 
@@ -86,11 +85,29 @@ class DropoutMasks:
 
         return make_array((*shape, self.sizes[0]), self.network.dtype, self.network.device, write)
 
-    def _array(self, shape: tuple[int, ...], kept: np.ndarray, scale: Any = 1) -> Any:
-        def write(mask: np.ndarray) -> None:
-            np.multiply(kept, scale, out=mask, casting="unsafe")
+    def _array(self, kept: np.ndarray, rate: float, shape: tuple[int, ...]) -> Any:
+        return mask_array(kept, rate, shape, self.network.dtype, self.network.device)
 
-        return make_array(shape, self.network.dtype, self.network.device, write)
+
+def mask_array(kept: np.ndarray, rate: float, shape: tuple[int, ...], dtype: Any, device: Any) -> Any:
+    """Return a mask: 0 where an element is not kept, else ``1 / (1 - rate)``; ``kept`` is broadcast to ``shape``."""
+    scale = np.float32(1 / (1 - rate))
+
+    def write(mask: np.ndarray) -> None:
+        np.multiply(kept, scale, out=mask, casting="unsafe")
+
+    return make_array(shape, dtype, device, write)
+
+
+def with_rates_for(network: RecurrentNetwork, settings: SettingsT) -> SettingsT:
+    """Return the settings with all rates of dropout.
+
+    What the network does not have, and inputs that are not learnt, are dropped only if the settings say so.
+    """
+    left_alone = [] if network.recurrent_weights else ["recurrent_dropout"]
+    if not network.input.is_learnt:
+        left_alone.append("input_dropout")
+    return with_all_rates(settings, left_alone)
 
 
 def draw_kept(shape: tuple[int, ...], rate: float, random: np.random.Generator) -> np.ndarray:

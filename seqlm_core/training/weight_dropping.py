@@ -7,19 +7,14 @@ updated. So this works for every cell, whatever it computes with them.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
-from seqlm_core.engine.arrays import make_array
 from seqlm_core.engine.mxnet import nd
 from seqlm_core.engine.randomness import generator
 from seqlm_core.errors import SettingError
-from seqlm_core.model.initialization import unique_parameters
 from seqlm_core.model.recurrent_network import RecurrentNetwork
-from seqlm_core.model.stack import RecurrentStack
-from seqlm_core.training.dropout import draw_kept
+from seqlm_core.training.dropout import draw_kept, mask_array
 
 WeightMasks = list[tuple[Any, Any]]
 """Parameters, and the mask of each."""
@@ -41,13 +36,14 @@ class WeightDropping:
         self.network = network
         self.rate = rate
         self.seed = seed
-        self._parameters = recurrent_weights(network) if rate else {}
+        self._parameters = network.recurrent_weights if rate else {}
         if rate and not self._parameters:
-            declared = {name for stack in network.stacks.values() for names in _declared_names(stack) for name in names}
+            layers = [layer for stack in network.stacks.values() for layer in stack.layers]
+            names = sorted({name for layer in layers for name in layer.seqlm_spec.recurrent_weights})
             raise SettingError(
                 "recurrent_dropout",
-                f"needs recurrent weights, and the cell has none called {' or '.join(sorted(declared))}; its plugin "
-                "can declare others by recurrent_weights",
+                f"needs recurrent weights, and the cell has none called {' or '.join(names)}; its plugin can declare "
+                "others by recurrent_weights",
             )
 
     def masks(self, step: int) -> WeightMasks:
@@ -56,11 +52,8 @@ class WeightDropping:
         for name, parameter in self._parameters.items():
             random = generator(self.seed, step, f"recurrent dropout of {name}")
             kept = draw_kept(parameter.shape, self.rate, random)
-
-            def write(mask: np.ndarray, kept: np.ndarray = kept) -> None:
-                np.multiply(kept, np.float32(1 / (1 - self.rate)), out=mask, casting="unsafe")
-
-            masks.append((parameter, make_array(parameter.shape, parameter.dtype, self.network.device, write)))
+            mask = mask_array(kept, self.rate, parameter.shape, parameter.dtype, self.network.device)
+            masks.append((parameter, mask))
         return masks
 
 
@@ -80,18 +73,3 @@ def dropped_weights(masks: WeightMasks) -> Iterator[None]:
         if parameter.grad_req != "null":
             gradient = parameter.list_grad()[0]
             nd.elemwise_mul(gradient, mask, out=gradient)
-
-
-def recurrent_weights(network: RecurrentNetwork) -> dict[str, Any]:
-    """Return the parameters that the cells declare as recurrent weights, by their names in the network."""
-    declared: set[int] = set()
-    for stack in network.stacks.values():
-        for layer, names in zip(stack.layers, _declared_names(stack)):
-            own = layer._collect_params_with_prefix().items()
-            declared.update(id(parameter) for name, parameter in own if name.rpartition(".")[2] in names)
-    return {name: parameter for name, parameter in unique_parameters(network).items() if id(parameter) in declared}
-
-
-def _declared_names(stack: RecurrentStack) -> list[Sequence[str]]:
-    """Return the names that the cell of each layer declares."""
-    return [layer.seqlm_spec.recurrent_weights for layer in stack.layers]

@@ -218,7 +218,7 @@ def test_the_native_kernels_draw_the_same_masks_as_mxnet(cell, embedding_size, s
 
 
 def rates(**given):
-    found = with_all_rates(seqlm.LanguageSettings(**given), has_recurrent_weights=True)
+    found = with_all_rates(seqlm.LanguageSettings(**given))
     return [getattr(found, name) for name in ALL if name.endswith("dropout")]
 
 
@@ -233,6 +233,20 @@ def test_a_run_records_all_rates(trained):
     settings = trained(dropout=0.2).config["settings"]
     assert settings["recurrent_dropout"] == 0.2
     assert settings["output_dropout"] == 0.1
+
+
+@pytest.mark.parametrize("given", [{}, {"input_dropout": 0.3}])
+def test_inputs_that_are_not_learnt_are_dropped_only_if_asked_for(given, trained):
+    run = trained(embedding_size=0, dropout=0.2, dropout_masks="per-element", **given)
+    assert run.config["settings"]["input_dropout"] == given.get("input_dropout", 0)
+
+
+@pytest.mark.parametrize("name", ["activation_penalty", "temporal_activation_penalty"])
+def test_a_model_of_one_label_refuses_penalties_on_time_steps(name, tmp_path):
+    model = seqlm.SequenceModel("tokens", "label", hidden_size=4, epochs=1, **{name: 1.0})
+    with pytest.raises(SettingError, match=f"{name}.*has a single label"):
+        model.train([(["a", "b"], "x"), (["c", "d"], "y")] * 8, out=tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if name.endswith("dropout")])

@@ -25,13 +25,12 @@ from seqlm_core.reading.corpus import Corpus
 from seqlm_core.reading.windows import WindowPlan
 from seqlm_core.runs.config import LANGUAGE_MODEL
 from seqlm_core.runs.directory import RunDirectory
-from seqlm_core.settings.dropout_rates import with_all_rates
 from seqlm_core.settings.settings import LanguageSettings
 from seqlm_core.storage.checkpoint import layout
-from seqlm_core.training.dropout import DropoutMasks
+from seqlm_core.training.dropout import DropoutMasks, with_rates_for
 from seqlm_core.training.extensions.anomalies import is_finite
 from seqlm_core.training.extensions.samples import ModelSampler
-from seqlm_core.training.weight_dropping import WeightDropping, WeightMasks, recurrent_weights
+from seqlm_core.training.weight_dropping import WeightDropping, WeightMasks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -286,7 +285,7 @@ def language_task(
     initialize(network, settings.seed, device)
     network.head.predict_frequencies(corpus.vocabulary.counts)
     check_cells_work(network, {"": components.cell.spec.name})
-    all_settings = with_all_rates(settings, has_recurrent_weights=bool(recurrent_weights(network)))
+    all_settings = with_rates_for(network, settings)
     task = LanguageModelling(network, corpus, all_settings)
     task.step_problem = step_problem(network, components.cell)
     if task.step_problem is not None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from seqlm_core.engine.arrays import array_of, make_array
 from seqlm_core.engine.mxnet import mx, nd
-from seqlm_core.errors import RunError, UsageError
+from seqlm_core.errors import RunError, SettingError, UsageError
 from seqlm_core.evaluation.sequences import LabelEvaluation, SequenceEvaluator, ValueEvaluation
 from seqlm_core.model.architecture import SequenceArchitecture
 from seqlm_core.model.build import build_sequence_network, check_cells_work
@@ -24,11 +24,10 @@ from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.sequences.batches import Batch, EncodedSequences, TrainingBatches
 from seqlm_core.sequences.codecs import Codecs
 from seqlm_core.sequences.examples import Example
-from seqlm_core.settings.dropout_rates import with_all_rates
 from seqlm_core.settings.settings import SequenceSettings
-from seqlm_core.training.dropout import DropoutMasks
+from seqlm_core.training.dropout import DropoutMasks, with_rates_for
 from seqlm_core.training.extensions.anomalies import is_finite
-from seqlm_core.training.weight_dropping import WeightDropping, WeightMasks, recurrent_weights
+from seqlm_core.training.weight_dropping import WeightDropping, WeightMasks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +99,11 @@ class SequenceLearning:
         self._dropout = DropoutMasks(network, network.mask_sizes, settings)
         self._weight_dropping = WeightDropping(network, settings.recurrent_dropout or 0.0, settings.seed)
         self._inputs = NetworkInputs(network)
+        for name in ("activation_penalty", "temporal_activation_penalty"):
+            if outputs == "label" and getattr(settings, name):
+                raise SettingError(
+                    name, "is for models with an output at each time step, and this one has a single label"
+                )
         self._penalties = Penalties(settings.activation_penalty, settings.temporal_activation_penalty)
         self._losses: dict[tuple[int, int], SequenceLoss] = {}
         self._validation_sequences = len(validation)
@@ -238,5 +242,5 @@ def sequence_task(
     if components.char_cell is not None:
         names["input."] = components.char_cell.spec.name
     check_cells_work(network, names)
-    all_settings = with_all_rates(settings, has_recurrent_weights=bool(recurrent_weights(network)))
+    all_settings = with_rates_for(network, settings)
     return SequenceLearning(network, training, validation, codecs, all_settings)
