@@ -16,7 +16,7 @@ from seqlm_core.generation.network import TextNetwork
 from seqlm_core.plugins.specs import Tokenizer
 from seqlm_core.reading.tokenizing import tokenize_blocks
 from seqlm_core.reading.unknown import MOST_UNKNOWN, unknown_in_words
-from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
+from seqlm_core.reading.vocabulary import Vocabulary
 
 logger = logging.getLogger("seqlm")
 
@@ -93,7 +93,7 @@ def token_surprisals(
         for token in tokens:
             token_id = vocabulary.id(token)
             bits = None if log_probabilities is None else -float(log_probabilities[0, token_id]) / math.log(2)
-            yield TokenSurprisal(token, bits, token_id != UNKNOWN_ID)
+            yield TokenSurprisal(token, bits, token in vocabulary)
             hidden, states = network.read(np.array([token_id]), states)
             log_probabilities = network.log_probabilities(hidden)
 
@@ -123,7 +123,7 @@ def adapted_surprisals(
 
     def surprisal(bits: float | None) -> TokenSurprisal:
         token = read.popleft()
-        return TokenSurprisal(token, bits, vocabulary.id(token) != UNKNOWN_ID)
+        return TokenSurprisal(token, bits, token in vocabulary)
 
     is_first = True
     for some in losses(ids()):

@@ -17,7 +17,7 @@ from seqlm_core.plugins.specs import Tokenizer, TrainableTokenizer
 from seqlm_core.reading.text import TextFile, check_readable
 from seqlm_core.reading.tokenizing import tokenize_blocks
 from seqlm_core.reading.unknown import MOST_UNKNOWN, unknown_in_words
-from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
+from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.settings.arguments import PathLike
 from seqlm_core.storage.temporary import readable_file_errors
 
@@ -262,7 +262,8 @@ def _with_vocabulary(
     ids = text.ids
     counts = _count(ids[1:], len(tokens))
     new_ids = vocabulary.ids(tokens)
-    unknown = np.where(new_ids == UNKNOWN_ID, counts, 0)
+    known = np.fromiter((token in vocabulary for token in tokens), dtype=bool, count=len(tokens))
+    unknown = np.where(known, 0, counts)
     shown = tokens[int(unknown.argmax())] if unknown.any() else None
     first_characters = len(tokenizer.detokenize([tokens[ids[0]]]))
     for part in _parts(ids):

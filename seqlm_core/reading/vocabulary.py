@@ -17,9 +17,15 @@ UNKNOWN_ID = 0
 class Vocabulary:
     """Tokens and their ids. Id 0 is ``<unk>``, which stands for all tokens that are not in the vocabulary.
 
+    Some texts, such as Penn Treebank, hold ``<unk>`` in the place of rare words. If such a text lacks no token, it is
+    the text's own ``<unk>`` that stands for unknown tokens, and id 0 stands for nothing.
+
     Args:
         tokens: the tokens with ids from 1 upwards.
         counts: how often ``<unk>`` and each of the tokens occur in the training text.
+
+    Attributes:
+        unknown_id: the id of unknown tokens.
     """
 
     def __init__(self, tokens: Sequence[str], counts: Sequence[int]) -> None:
@@ -27,8 +33,9 @@ class Vocabulary:
             raise ValueError(f"{len(tokens)} tokens need {len(tokens) + 1} counts, not {len(counts)}")
         self.tokens = [UNKNOWN, *tokens]
         self.counts = np.array(counts, dtype=np.int64)
-        # If a text holds the token "<unk>", that token has its own id, not that of unknown tokens.
         self._ids = {token: i for i, token in enumerate(tokens, start=1)}
+        own = (i for token, i in self._ids.items() if token.strip() == UNKNOWN)
+        self.unknown_id = UNKNOWN_ID if self.counts[UNKNOWN_ID] else next(own, UNKNOWN_ID)
 
     @classmethod
     def from_counts(cls, counts: Mapping[str, int], min_count: int = 1, max_vocabulary: int = 0) -> Vocabulary:
@@ -54,19 +61,26 @@ class Vocabulary:
         return token in self._ids
 
     def id(self, token: str) -> int:
-        """Return the id of ``token``, 0 if it is unknown."""
-        return self._ids.get(token, UNKNOWN_ID)
+        """Return the id of ``token``, :attr:`unknown_id` if it is not in the vocabulary."""
+        return self._ids.get(token, self.unknown_id)
 
     def ids(self, tokens: Iterable[str]) -> np.ndarray:
         """Return the ids of ``tokens`` as int32."""
-        get = self._ids.get
-        return np.fromiter((get(token, UNKNOWN_ID) for token in tokens), dtype=np.int32)
+        get, unknown = self._ids.get, self.unknown_id
+        return np.fromiter((get(token, unknown) for token in tokens), dtype=np.int32)
 
     def frequencies(self) -> np.ndarray:
         """Return each token's share of the known tokens of the training text. That of ``<unk>`` is 0."""
         counts = self.counts.astype(np.float64)
         counts[UNKNOWN_ID] = 0
         return counts / counts.sum()
+
+    def expected_counts(self) -> np.ndarray:
+        """Return the counts, with half an occurrence for a token that never occurs but may, and 0 for one that cannot."""
+        expected = np.maximum(self.counts.astype(np.float64), 0.5)
+        if self.unknown_id != UNKNOWN_ID:
+            expected[UNKNOWN_ID] = 0
+        return expected
 
     def log_frequencies(self) -> np.ndarray:
         """Return the logarithms of the frequencies. That of a frequency of 0 is a very low finite number."""

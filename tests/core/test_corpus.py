@@ -82,9 +82,21 @@ def test_rare_tokens_are_unknown_and_counted_as_such():
 
 
 def test_a_token_spelt_like_the_unknown_one_is_a_token_of_its_own():
-    vocabulary = Vocabulary.from_counts({UNKNOWN: 3, "a": 2})
+    vocabulary = Vocabulary.from_counts({UNKNOWN: 3, "a": 2, "b": 1}, min_count=2)
     assert vocabulary.id(UNKNOWN) == 1
-    assert vocabulary.id("never seen") == 0
+    assert vocabulary.id("never seen") == vocabulary.id("b") == 0
+
+
+@pytest.mark.parametrize("own", [UNKNOWN, f" {UNKNOWN}"])
+def test_a_text_that_marks_its_unknown_words_and_lacks_no_token_says_how_to_read_others(own):
+    vocabulary = Vocabulary.from_counts({"a": 4, own: 3})
+    assert vocabulary.id("never seen") == vocabulary.ids(["never seen"])[0] == vocabulary.id(own) == 2
+    assert "never seen" not in vocabulary
+    assert vocabulary.expected_counts().tolist() == [0, 4, 3]  # seqlm's own stands for nothing
+
+
+def test_a_token_that_never_occurs_but_may_is_expected_as_half_an_occurrence():
+    assert Vocabulary.from_counts({"a": 4, "b": 3}).expected_counts().tolist() == [0.5, 4, 3]
 
 
 def test_a_byte_order_mark_is_left_out_and_line_ends_are_kept(tmp_path):

@@ -90,7 +90,7 @@ def test_a_corpus_has_the_entries_and_tokens_that_the_papers_count(files):
     assert len(corpus.validation) == VALIDATION_TOKENS
     assert len(corpus.vocabulary) == 1 + ENTRIES  # seqlm's own <unk> is entry 0
     assert corpus.training.unknown_tokens == corpus.validation.unknown_tokens == 0
-    assert corpus.vocabulary.id(" <unk>") not in (0, corpus.vocabulary.id("<unk>"))
+    assert corpus.vocabulary.id(" <unk>") != 0
     literature = ["<eos>" if token == " \n" else token[1:] for token in corpus.vocabulary.tokens[1:]]
     assert sorted(literature) == sorted({*TRAINING.split(), "<eos>"})
 
@@ -101,14 +101,25 @@ def test_perplexity_is_that_of_the_papers(files, tmp_path):
     run = seqlm.train(training, validation=validation, tokenizer="space", out=tmp_path / "run", quiet=True, **settings)
     # The probabilities that the literature counts: of words and <eos> alone, each after all that is before it.
     words = VALIDATION.replace("\n", "<eos>").split()
-    nats, of_own_unknown = 0.0, []
+    nats = 0.0
     for position in range(1, VALIDATION_TOKENS):
         read = "".join(f" {word}" for word in words[:position]).replace("<eos>", "\n")
         following = {next_.token: next_.log_probability for next_ in run.next_tokens(read)}
-        of_own_unknown.append(math.exp(following.pop("<unk>")))
+        assert math.exp(following.pop("<unk>")) == 0  # seqlm's own takes nothing from the others
         assert len(following) == ENTRIES
         nats -= following[f" {words[position]}".replace("<eos>", "\n")]
     figures = run.evaluate(validation)[0]
     assert figures.tokens == len(words) - 1 == VALIDATION_TOKENS - 1  # the papers do not predict the first word either
     assert figures.perplexity == pytest.approx(math.exp(nats / (VALIDATION_TOKENS - 1)), rel=1e-4)
-    assert 0 < sum(of_own_unknown) / len(of_own_unknown) < 0.01  # what seqlm's own <unk> takes from the others
+
+
+def test_a_word_that_was_never_seen_is_read_as_the_unk_of_the_text(files, tmp_path):
+    training, validation = files
+    validation.write_text(VALIDATION * 3)
+    unseen = tmp_path / "unseen.txt"
+    unseen.write_text(validation.read_text().replace("<unk>", "zebra"))
+    settings = {**SMALL, "epochs": 1}
+    run = seqlm.train(training, validation=validation, tokenizer="space", out=tmp_path / "run", quiet=True, **settings)
+    known, unknown = (run.evaluate(path)[0] for path in (validation, unseen))
+    assert unknown.nats_per_token == pytest.approx(known.nats_per_token, rel=1e-5)
+    assert (known.unknown_tokens, unknown.unknown_tokens) == (0, 3)

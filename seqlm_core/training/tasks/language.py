@@ -283,7 +283,7 @@ def language_task(
     """
     network = build_language_network(architecture, components.cell)
     initialize(network, settings.seed, device)
-    network.head.predict_frequencies(corpus.vocabulary.counts)
+    network.head.predict_frequencies(corpus.vocabulary.expected_counts())
     check_cells_work(network, {"": components.cell.spec.name})
     all_settings = with_rates_for(network, settings)
     task = LanguageModelling(network, corpus, all_settings)
