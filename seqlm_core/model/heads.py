@@ -9,7 +9,6 @@ import numpy as np
 from seqlm_core.engine.mxnet import gluon, mx
 from seqlm_core.native import training
 
-
 IMPOSSIBLE = -1e4
 """The bias of a class that cannot occur: its probability is 0 in float32, and a finite number has a gradient."""
 

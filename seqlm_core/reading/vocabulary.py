@@ -76,7 +76,7 @@ class Vocabulary:
         return counts / counts.sum()
 
     def expected_counts(self) -> np.ndarray:
-        """Return the counts, with half an occurrence for a token that never occurs but may, and 0 for one that cannot."""
+        """Return the counts, but half an occurrence for a token that may occur and never does, and 0 if it cannot."""
         expected = np.maximum(self.counts.astype(np.float64), 0.5)
         if self.unknown_id != UNKNOWN_ID:
             expected[UNKNOWN_ID] = 0
