@@ -132,29 +132,40 @@ def prepared(corpus: Corpus, folder: Path, out: Path, test: bool) -> list[Path]:
     return paths
 
 
-def trained_within(row: Row, corpus: Corpus, paths: list[Path], out: Path) -> seqlm.LanguageRun:
-    """Return the run of a row, trained for its time. One that is in the folder goes on, and a finished one stays."""
-    wanted = json.dumps({"settings": row.settings, "minutes": row.minutes}, sort_keys=True)
+def trained(row: Row, corpus: Corpus, paths: list[Path], out: Path, steps: int | None) -> seqlm.LanguageRun:
+    """Return the run of a row, trained for its time. One that is in the folder goes on, and a finished one stays.
+
+    Args:
+        row: the row.
+        corpus: its corpus.
+        paths: the text to train on and, if there is one, the text to validate on.
+        out: the folder of the run.
+        steps: how many steps to take, however long they take; None takes as many as the row's time is for.
+    """
+    wanted = json.dumps({"settings": row.settings, "minutes": row.minutes, "steps": steps}, sort_keys=True)
     run, record, finished = out / "run", out / "row.json", out / "finished"
+    deadline = [Deadline(60 * row.minutes)] if steps is None else []
     if run.exists():
         if not record.exists() or record.read_text() != wanted:
-            raise click.ClickException(f"{run} was trained with other settings or minutes; name another --out")
+            raise click.ClickException(f"{run} was trained with other settings, minutes or steps; name another --out")
         if not finished.exists():  # a run that the deadline ended would take one more step
-            seqlm.resume(run, quiet=True, extensions=[Deadline(60 * row.minutes)])
+            seqlm.resume(run, quiet=True, extensions=deadline)
     else:
         finished.unlink(missing_ok=True)
         record.write_text(wanted)
         settings = {"log_every": 20, "sample_every": 0, **row.settings, "tokenizer": corpus.tokenizer}
-        steps, per_epoch = planned_steps(60 * row.minutes, settings, paths)
-        epochs = math.ceil(steps / per_epoch)
-        settings.update(max_steps=steps, epochs=min(epochs, settings.get("epochs", epochs)))
-        train(settings, paths, run, Deadline(60 * row.minutes))
+        if steps is None:
+            steps = planned_steps(60 * row.minutes, settings, paths)
+            print(f"planned      {steps:,} steps in {row.minutes:g} minutes", flush=True)
+        # With fewer epochs than the steps need, the schedule would end too early.
+        settings.update(max_steps=steps, epochs=settings.get("epochs", steps))
+        train(settings, paths, run, *deadline)
     finished.touch()
     return seqlm.LanguageRun(run)
 
 
-def planned_steps(seconds: float, settings: dict[str, Any], paths: list[Path]) -> tuple[int, int]:
-    """Return how many steps fit into a time, with a validation after each epoch, and how many steps an epoch has."""
+def planned_steps(seconds: float, settings: dict[str, Any], paths: list[Path]) -> int:
+    """Return how many steps fit into a time, with a validation after each epoch."""
     probe = Probe(min(LONGEST_PROBE, SHARE_OF_PROBE * seconds))
     with tempfile.TemporaryDirectory() as folder:
         train({**settings, "epochs": 1000, "schedule": "constant"}, paths, Path(folder) / "run", probe)
@@ -162,12 +173,12 @@ def planned_steps(seconds: float, settings: dict[str, Any], paths: list[Path]) -
     left = PLANNED * seconds - probe.validation  # there is a validation at the end, too
     if left < probe.step:
         raise click.ClickException(f"{seconds / 60:g} minutes are too short; an epoch takes {epoch / 60:.1f}")
-    return max(1, int(left / epoch * probe.steps_per_epoch)), probe.steps_per_epoch
+    return max(1, int(left / epoch * probe.steps_per_epoch))
 
 
-def train(settings: dict[str, Any], paths: list[Path], run: Path, extension: seqlm.Extension) -> seqlm.LanguageRun:
+def train(settings: dict[str, Any], paths: list[Path], run: Path, *extensions: seqlm.Extension) -> seqlm.LanguageRun:
     validation = paths[1] if len(paths) > 1 else None
-    return seqlm.train(paths[0], validation=validation, out=run, quiet=True, extensions=[extension], **settings)
+    return seqlm.train(paths[0], validation=validation, out=run, quiet=True, extensions=list(extensions), **settings)
 
 
 def figure_of(corpus: Corpus, figures: Any) -> float:
@@ -201,7 +212,7 @@ def report(name: str, row: Row, corpus: Corpus, run: seqlm.LanguageRun, test: Pa
     best = min(epochs, key=lambda record: record["validation_nats_per_token"])
     s = run.settings
     tied = ", tied" if s.tie_weights else ""
-    shown = {**row.settings, "epochs": s.epochs, "max_steps": s.max_steps}
+    shown = {**row.settings, "max_steps": s.max_steps}
     print(f"row          {name}")
     print(f"corpus       {corpus.title}")
     print(f"model        {s.cell}, {s.layers} x {s.hidden_size} units{tied}")
@@ -226,6 +237,12 @@ def report(name: str, row: Row, corpus: Corpus, run: seqlm.LanguageRun, test: Pa
 @click.argument("name", metavar="ROW", type=click.Choice(list(ROWS)))
 @click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of the corpora.")
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Time limit instead of the row's own.")
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    help="Take N steps, however long they take, on a machine that computes other things meanwhile. Without it, the "
+    "number of steps that the row's time is enough for is measured and printed.",
+)
 @click.option("--test", "on_test", is_flag=True, help="Evaluate on the test text, too.")
 @click.option(
     "--out",
@@ -235,7 +252,14 @@ def report(name: str, row: Row, corpus: Corpus, run: seqlm.LanguageRun, test: Pa
 @click.option("--adapt", is_flag=True, help="Give the figures with dynamic evaluation, too.")
 @click.option("--cache", type=click.IntRange(min=0), default=0, help="Give the figures with a cache of N tokens, too.")
 def main(
-    name: str, data: Path | None, minutes: float | None, on_test: bool, out: Path | None, adapt: bool, cache: int
+    name: str,
+    data: Path | None,
+    minutes: float | None,
+    steps: int | None,
+    on_test: bool,
+    out: Path | None,
+    adapt: bool,
+    cache: int,
 ) -> None:
     row = ROWS[name] if minutes is None else dataclasses.replace(ROWS[name], minutes=minutes)
     corpus = CORPORA[row.corpus]
@@ -247,7 +271,7 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     paths = prepared(corpus, data or Path(), out, on_test)
     try:
-        run = trained_within(row, corpus, paths[:2], out)
+        run = trained(row, corpus, paths[:2], out, steps)
         texts = dict(zip(("validation", "test"), paths[1:]))
         report(name, row, corpus, run, texts.get("test"))
         rules = {rule: value for rule, value in (("adapt", adapt), ("cache", cache)) if value}
