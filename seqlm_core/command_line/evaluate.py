@@ -37,7 +37,8 @@ def evaluate_command(
 ) -> None:
     """Print how well a language model predicts files.
 
-    RUN is the directory of a training. There are figures for each FILE; - is standard input.
+    RUN is the directory of a training. There are figures for each FILE; - is standard input. A FILE may be a folder,
+    whose files are read as one text.
     """
     import seqlm_core as seqlm
 

@@ -40,15 +40,16 @@ def score_command(
 ) -> None:
     """Print how surprising each line or token of a file is to a language model.
 
-    RUN is the directory of a training. The surprisal of a token is minus the binary logarithm of its probability after
-    the tokens before it, in bits; the surprisal of a line is the sum over its tokens.
+    RUN is the directory of a training. A FILE may be a folder, whose files are read as one text. The surprisal of a
+    token is minus the binary logarithm of its probability after the tokens before it, in bits; the surprisal of a line
+    is the sum over its tokens.
     """
     import seqlm_core as seqlm
     from seqlm_core.reading.sources import check_texts
 
     load_plugin_files(plugin_files)
     opened = seqlm.LanguageRun(run)
-    check_texts(files)
+    check_texts(files, folders=True)
     rules = given_settings(rules)
     in_force = reading_rules(rules)
     told = {"reading_rules": in_force.to_json()} if in_force else {}

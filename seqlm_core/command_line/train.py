@@ -40,8 +40,8 @@ def train_command(
 ) -> None:
     """Train a language model on a text.
 
-    FILE is a text file; several files are read as one text, and - is standard input. Without FILE the command reads
-    data/input.txt, or the sample text of seqlm if there is no such file.
+    FILE is a text file, or a folder of text files; several are read as one text, and - is standard input. Without FILE
+    the command reads data/input.txt, or the sample text of seqlm if there is no such file.
     """
     import seqlm_core as seqlm
 

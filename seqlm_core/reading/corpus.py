@@ -277,4 +277,6 @@ def _parts(ids: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _names(paths: Sequence[PathLike]) -> str:
-    return ", ".join(os.fspath(path) for path in paths)
+    """Return what messages call a text: the files and folders that were named."""
+    named = [path.folder or path if isinstance(path, TextFile) else path for path in paths]
+    return ", ".join(dict.fromkeys(os.fspath(path) for path in named))

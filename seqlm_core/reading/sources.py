@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Union
 
 from seqlm_core.errors import TextError, UsageError
+from seqlm_core.reading.folders import files_in
 from seqlm_core.reading.text import TextFile, check_readable
 from seqlm_core.settings.arguments import PathLike, checked_path
 from seqlm_core.storage.temporary import readable_file_errors
@@ -23,47 +24,76 @@ STANDARD_INPUT_FILE = "standard-input.txt"
 DEFAULT_TEXT = Path("data/input.txt")
 
 
+class StandardInput(TextFile):
+    """The file that standard input was copied to."""
+
+
 @contextmanager
-def open_texts(texts: Texts) -> Iterator[tuple[TextFile, ...]]:
+def open_texts(texts: Texts, folders: bool = False) -> Iterator[tuple[TextFile, ...]]:
     """Open one or several texts, and yield their files. A copy of standard input is removed at the end.
+
+    Args:
+        texts: the paths of the texts.
+        folders: whether a path may be that of a folder, which stands for the files in it.
 
     Raises:
         TextError: a file is missing, empty, or cannot be read.
         UsageError: standard input is named more than once.
     """
-    with open_groups(path_list(texts)) as (files,):
+    with open_groups(path_list(texts), folders=folders) as (files,):
         yield files
 
 
 @contextmanager
-def open_groups(*groups: Sequence[PathLike]) -> Iterator[list[tuple[TextFile, ...]]]:
+def open_groups(*groups: Sequence[PathLike], folders: bool = False) -> Iterator[list[tuple[TextFile, ...]]]:
     """Open several groups of texts, and yield their files. At most one text is standard input.
 
     Standard input is copied to a temporary file with the name :data:`STANDARD_INPUT_FILE`. It is removed at the end, if
     it still exists.
 
+    Args:
+        groups: the paths of the texts.
+        folders: whether a path may be that of a folder, which stands for the files in it.
+
     Raises:
         TextError: a file is missing, empty, or cannot be read.
         UsageError: standard input is named more than once.
     """
-    named = check_texts([path for group in groups for path in group])
+    named = check_texts([path for group in groups for path in group], folders)
     with tempfile.TemporaryDirectory(prefix="seqlm-") if STANDARD_INPUT in named else nullcontext() as folder:
-        copy = None if folder is None else TextFile(_copy_of_standard_input(Path(folder)))
+        copy = None if folder is None else StandardInput(_copy_of_standard_input(Path(folder)))
         yield [
-            tuple(copy if copy and os.fspath(name) == STANDARD_INPUT else TextFile(name) for name in group)
+            tuple(
+                file
+                for name in group
+                for file in ([copy] if copy and os.fspath(name) == STANDARD_INPUT else _files(name, folders))
+            )
             for group in groups
         ]
 
 
-def check_texts(texts: Texts) -> list[str]:
-    """Return the names of texts, after checking that they can be read and that standard input is named at most once."""
+def check_texts(texts: Texts, folders: bool = False) -> list[str]:
+    """Return the names of texts, after checking that they can be read and that standard input is named at most once.
+
+    Args:
+        texts: the paths of the texts.
+        folders: whether a path may be that of a folder.
+    """
     named = [os.fspath(name) for name in path_list(texts)]
     if named.count(STANDARD_INPUT) > 1:
         raise UsageError("standard input (-) can be read only once")
     for name in named:
         if name != STANDARD_INPUT:
-            check_readable(name)
+            for file in _files(name, folders):
+                check_readable(file)
     return named
+
+
+def _files(name: PathLike, folders: bool) -> list[TextFile]:
+    """Return the file of a path, or the files in the folder of a path."""
+    if folders and Path(name).is_dir():
+        return [TextFile(path, folder=Path(name)) for path in files_in(name)]
+    return [TextFile(name)]
 
 
 def default_text() -> Path:
@@ -80,7 +110,7 @@ def default_text() -> Path:
 
 
 def text_name(path: PathLike) -> str:
-    """Return a short name for a text, made of the name of its file."""
+    """Return a short name for a text, made of the name of its file or folder."""
     return "standard-input" if os.fspath(path) == STANDARD_INPUT else Path(path).stem
 
 

@@ -68,11 +68,13 @@ class TextFile:
     Args:
         path: the file.
         recorded: the fingerprint that the file must have; None if any is right.
+        folder: the folder that was named and holds the file; None if the file itself was named.
     """
 
-    def __init__(self, path: PathLike, recorded: Fingerprint | None = None) -> None:
+    def __init__(self, path: PathLike, recorded: Fingerprint | None = None, folder: Path | None = None) -> None:
         self.path = Path(path)
         self.recorded = recorded
+        self.folder = folder
         self._read: Fingerprint | None = None
         self._state: tuple[int, ...] | None = None
         self._digests: list[bytes] = []

@@ -14,7 +14,7 @@ LANGUAGE_MODEL = "language model"
 SEQUENCE_MODEL = "sequence model"
 
 _PLUGIN = {"name": TEXT, "distribution": TEXT, "version": TEXT}
-_TEXT_FILE = {"path": TEXT, "bytes": COUNT, "digest": TEXT}
+_TEXT_FILE = {"path": TEXT, "bytes": COUNT, "digest": TEXT, "folder?": TEXT}
 _CONFIG = {
     "run_id?": text_like("[0-9a-f]{32}", "32 digits in hexadecimal"),
     "task": one_of(LANGUAGE_MODEL, SEQUENCE_MODEL),

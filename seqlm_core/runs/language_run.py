@@ -46,7 +46,7 @@ class LanguageRun(GeneratingRun):
         """Return the model's figures on each of the texts.
 
         Args:
-            texts: files. A list of files is read as one text. ``-`` is standard input.
+            texts: files. A list of files is read as one text, and so is a folder of files. ``-`` is standard input.
             encoding: the encoding of the files.
             rules: ``adapt``, ``cache`` and the others, the fields of
                 :class:`~seqlm_core.settings.reading_rules.ReadingRules`. Each text is begun with the trained weights
@@ -61,14 +61,14 @@ class LanguageRun(GeneratingRun):
         if not texts:
             raise UsageError("name at least one text to evaluate on, as in run.evaluate('other.txt')")
         for text in texts:
-            if not check_texts(text):
+            if not check_texts(text, folders=True):
                 raise UsageError("the list of texts is empty")
         from seqlm_core.engine.mxnet import readable_failures
         from seqlm_core.evaluation.language import LanguageEvaluator, check_predictable, evaluation_of
 
         found = []
         for text in texts:
-            with open_texts(text) as opened:
+            with open_texts(text, folders=True) as opened:
                 tokenized = read_text(opened, self.tokenizer, self.vocabulary, encoding)
             warn_of_unknown_tokens(tokenized)
             if made:
@@ -87,7 +87,7 @@ class LanguageRun(GeneratingRun):
         """Return the surprisal of each line, or of each token, of a file, reading from left to right.
 
         Args:
-            file: the file; ``-`` is standard input.
+            file: the file, or a folder of files, which are read as one text; ``-`` is standard input.
             per: ``line`` or ``token``.
             encoding: the encoding of the file.
             rules: see :meth:`evaluate`.
@@ -100,7 +100,7 @@ class LanguageRun(GeneratingRun):
         made = self._reading_rules(rules)
         path = checked_path("file", file)
         check_encoding(encoding)
-        check_texts(path)
+        check_texts(path, folders=True)
         return self._surprisals(_blocks_of(path, encoding), per, os.fspath(path), made)
 
     def score_text(self, text: str, *, per: str = "line", **rules: Any) -> Iterator[LineSurprisal | TokenSurprisal]:
@@ -163,6 +163,6 @@ def _check_per(per: str) -> None:
 
 
 def _blocks_of(path: Path, encoding: str) -> Iterator[str]:
-    with open_texts(path) as opened:
+    with open_texts(path, folders=True) as opened:
         for file in opened:
             yield from read_blocks(file, encoding)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from seqlm_core.errors import RunError, SeqlmError, TextError, UsageError
+from seqlm_core.reading.folders import files_in
 from seqlm_core.reading.sources import (
-    STANDARD_INPUT,
     STANDARD_INPUT_FILE,
+    StandardInput,
     Texts,
     default_text,
     open_groups,
@@ -69,7 +69,8 @@ class TrainingFiles:
 
         def describe(file: TextFile) -> dict[str, Any]:
             where = file.path.name if file in self.kept.values() else str(file.path.resolve())
-            return {"path": where, "bytes": file.fingerprint.size, "digest": file.fingerprint.digest}
+            described = {"path": where, "bytes": file.fingerprint.size, "digest": file.fingerprint.digest}
+            return described if file.folder is None else {**described, "folder": str(file.folder.resolve())}
 
         return {
             "training": [describe(file) for file in self.training],
@@ -81,7 +82,7 @@ class TrainingFiles:
         """Return the files that a run recorded. Whether one has changed is found out only when it is read.
 
         Raises:
-            RunError: a file is missing.
+            RunError: a file is missing, or was added to a folder.
         """
 
         def find(text: dict[str, Any]) -> TextFile:
@@ -96,10 +97,21 @@ class TrainingFiles:
                 check_readable(path)
             except TextError as error:
                 raise RunError(f"the run cannot go on without its text: {error}") from error
-            return TextFile(path, Fingerprint(text["bytes"], text["digest"]))
+            folder = Path(text["folder"]) if "folder" in text else None
+            return TextFile(path, Fingerprint(text["bytes"], text["digest"]), folder)
 
-        training = tuple(find(text) for text in recorded["training"])
-        return cls(training, tuple(find(text) for text in recorded["validation"]))
+        training, validation = (tuple(map(find, recorded[part])) for part in ("training", "validation"))
+        _check_nothing_added(training + validation)
+        return cls(training, validation)
+
+
+def _check_nothing_added(files: Sequence[TextFile]) -> None:
+    """Raise :class:`RunError` if a folder has a file that it did not have when the run began."""
+    recorded = {file.path for file in files}
+    for folder in dict.fromkeys(file.folder for file in files if file.folder is not None):
+        for path in files_in(folder):
+            if path.resolve() not in recorded:
+                raise RunError(f"{path} was added to {folder} since the run began, so the run cannot go on")
 
 
 @contextmanager
@@ -118,9 +130,8 @@ def open_training_files(texts: Texts, validation: Texts = None) -> Iterator[Trai
     if not names:
         raise UsageError("the list of texts is empty")
     validation_names = path_list(validation)
-    with open_groups(names, validation_names) as (training, held_out):
-        given = zip([*names, *validation_names], training + held_out)
-        from_standard_input = [file for name, file in given if os.fspath(name) == STANDARD_INPUT]
+    with open_groups(names, validation_names, folders=True) as (training, held_out):
+        from_standard_input = [file for file in training + held_out if isinstance(file, StandardInput)]
         yield TrainingFiles(
             training,
             held_out,

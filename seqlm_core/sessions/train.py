@@ -33,9 +33,10 @@ def train(
     """Train a language model and return its run.
 
     Args:
-        text: one or several files, which are read one after the other; ``-`` is standard input. None means
+        text: one or several files, which are read one after the other; ``-`` is standard input. A folder stands for
+            the files in it and in its folders, but for hidden ones, sorted by their names. None means
             ``data/input.txt`` in the current folder, or, if that is missing, the sample text of the package.
-        validation: one or several files to validate on; None means the end of the text.
+        validation: one or several files or folders to validate on; None means the end of the text.
         out: the run directory; None means ``data/models/TEXT-CELL-N``.
         overwrite: whether to replace a run that is in ``out``.
         init_from: a run; the training begins with its best weights, vocabulary and sizes, but with a new optimizer.

@@ -83,7 +83,7 @@ def copied(trained, tmp_path):
 
 TEXTS = {
     "missing": (None, ["no such file"]),
-    "directory": ("directory", ["is a directory"]),
+    "empty folder": ("directory", ["holds no text"]),
     "empty": (b"", ["is empty"]),
     "byte-order mark only": (b"\xef\xbb\xbf", ["holds no text"]),
     "not UTF-8": (b"caf\xe9 au lait" * 20, ["not utf-8", "byte 3 ", "--encoding"]),

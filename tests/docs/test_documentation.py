@@ -37,6 +37,7 @@ PAGES_WITH_EXAMPLES = [
 ]
 TEXTS = [
     "book.txt", "other.txt", "part-1.txt", "part-2.txt", "beyond-good-and-evil.txt", "data/input.txt", "data/README.md",
+    "books/one.txt", "books/two/three.txt", "books-to-validate-on/four.txt",
 ]  # fmt: skip
 
 COLUMN_FILES = ["train.tsv", "validation.tsv", "test.tsv"]
@@ -84,8 +85,8 @@ def code_blocks(text: str, kind: str) -> list[str]:
 @pytest.fixture
 def folder(tmp_path, sample_text):
     """A directory that contains only the files that the pages name."""
-    (tmp_path / "data").mkdir()
     for name in TEXTS:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(sample_text.read_text()[:4000])
     for name in COLUMN_FILES:
         (tmp_path / name).write_text("\n".join(SENTENCES * 10))
