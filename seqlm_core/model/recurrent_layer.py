@@ -38,9 +38,13 @@ class RecurrentLayer(gluon.HybridBlock):
 
     @property
     def is_native(self) -> bool:
-        """Whether the native kernels compute this layer; then :meth:`read_tokens` and :meth:`read_from_end` work."""
-        # A subclass with a forward pass of its own may not support token ids, or reading from the end.
-        is_not_overridden = type(self).hybrid_forward is RecurrentLayer.hybrid_forward
+        """Whether the native kernels compute this layer; then all of its methods that read work."""
+        # A subclass may begin with other states than 0. One with a forward pass of its own may not support token ids,
+        # reading from the end, or resets.
+        kind = type(self)
+        is_not_overridden = (
+            kind.hybrid_forward is RecurrentLayer.hybrid_forward and kind.begin_state is RecurrentLayer.begin_state
+        )
         return is_not_overridden and training.computes_natively(self.h2h_weight)
 
     def begin_state(self, batch_size: int, ctx: mx.Context | None = None, dtype: Any = "float32") -> list[Any]:
@@ -48,7 +52,23 @@ class RecurrentLayer(gluon.HybridBlock):
         count = 2 if self.formula == "lstm" else 1
         return [mx.nd.zeros((batch_size, self.hidden_size), ctx=ctx, dtype=dtype) for _ in range(count)]
 
-    def read_tokens(self, tokens: Any, states: list[Any], embedding: Any | None) -> tuple[Any, list[Any]]:
+    def read_documents(self, inputs: Any, states: list[Any], resets: Any) -> tuple[Any, list[Any]]:
+        """Read vectors, some of which begin afresh.
+
+        Args:
+            inputs: ``(time, batch, input)``.
+            states: from :meth:`begin_state` or an earlier call.
+            resets: int32 ``(time, batch)``, 1 where the states are those of the beginning again before the vector is
+                read, else 0.
+
+        Returns:
+            Outputs ``(time, batch, hidden)`` and the new states.
+        """
+        return self(inputs, states, None, None, resets)
+
+    def read_tokens(
+        self, tokens: Any, states: list[Any], embedding: Any | None, resets: Any | None = None
+    ) -> tuple[Any, list[Any]]:
         """Read token ids instead of vectors.
 
         The product with the input weights is computed once for each token of the vocabulary, not once for each time
@@ -58,11 +78,12 @@ class RecurrentLayer(gluon.HybridBlock):
             tokens: int32 ids ``(time, batch)``.
             states: from :meth:`begin_state` or an earlier call.
             embedding: the embeddings of all tokens ``(vocabulary, input)``; None for one-hot vectors.
+            resets: see :meth:`read_documents`; None if the states are reset nowhere.
 
         Returns:
             Outputs ``(time, batch, hidden)`` and the new states.
         """
-        return self(tokens, states, [] if embedding is None else [embedding])
+        return self(tokens, states, [] if embedding is None else [embedding], None, resets)
 
     def read_from_end(self, inputs: Any, states: list[Any], lengths: Any) -> tuple[Any, list[Any]]:
         """Read each sequence from its end to its beginning.
@@ -85,6 +106,7 @@ class RecurrentLayer(gluon.HybridBlock):
         states: list[Any],
         vectors: list[Any] | None = None,
         lengths: Any | None = None,
+        resets: Any | None = None,
         *,
         i2h_weight: Any,
         h2h_weight: Any,
@@ -95,7 +117,7 @@ class RecurrentLayer(gluon.HybridBlock):
 
         With ``vectors``, the inputs are token ids, and ``vectors`` holds the embeddings of all tokens, or nothing for
         one-hot vectors: see :meth:`read_tokens`. With ``lengths``, sequences are read from their ends: see
-        :meth:`read_from_end`.
+        :meth:`read_from_end`. With ``resets``, states are reset within: see :meth:`read_documents`.
         """
         if not training.computes_natively(self.h2h_weight):
             return self._fused(F, inputs, states, i2h_weight, h2h_weight, i2h_bias, h2h_bias)
@@ -111,13 +133,21 @@ class RecurrentLayer(gluon.HybridBlock):
         if vectors is None:
             products = training.projection(F, inputs, i2h_weight, i2h_bias)
             return training.recurrent_layer(
-                F, self.formula, products, h2h_weight, h2h_bias, states, lengths=lengths, reverse=lengths is not None
+                F,
+                self.formula,
+                products,
+                h2h_weight,
+                h2h_bias,
+                states,
+                lengths=lengths,
+                reverse=lengths is not None,
+                resets=resets,
             )
         if vectors:
             table = training.projection(F, vectors[0], i2h_weight, i2h_bias)
         else:
             table = F.broadcast_add(F.transpose(i2h_weight), i2h_bias.expand_dims(0))
-        return training.recurrent_layer(F, self.formula, table, h2h_weight, h2h_bias, states, tokens=inputs)
+        return training.recurrent_layer(F, self.formula, table, h2h_weight, h2h_bias, states, tokens=inputs, resets=resets)
 
     def _fused(
         self, F: Any, inputs: Any, states: list[Any], i2h_weight: Any, h2h_weight: Any, i2h_bias: Any, h2h_bias: Any

@@ -24,7 +24,7 @@ LIBRARY = library_path("training")
 
 # The version of the interface that is described here. The library has a number too, since it may have been built from
 # other sources.
-INTERFACE = 5
+INTERFACE = 6
 _FUNCTIONS: Functions = {
     "seqlm_configure": (None, [ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_size_t]),
 }
@@ -117,6 +117,7 @@ def recurrent_layer(
     tokens: Any = None,
     lengths: Any = None,
     reverse: bool = False,
+    resets: Any = None,
 ) -> tuple[Any, list[Any]]:
     """Run a recurrent layer over all time steps.
 
@@ -132,18 +133,21 @@ def recurrent_layer(
         lengths: int32 ``(batch,)``, from 1 to ``time``. Outputs after the end of a sequence are 0. None if all
             sequences have ``time`` steps.
         reverse: whether each sequence is read from its end.
+        resets: int32 ``(time, batch)``, 1 where the states are 0 again before the time step, else 0; None if that is
+            nowhere.
 
     Returns:
         The outputs ``(time, batch, hidden)`` and the states after the last time step of each sequence.
     """
     # Copies of the states, as with_own_gradient makes them of parameters; they are small.
     arguments = [inputs, weight, bias, *[F.identity(state) for state in states]]
-    arguments += [array for array in (tokens, lengths) if array is not None]
+    arguments += [array for array in (tokens, lengths, resets) if array is not None]
     outputs, *after = F.seqlm_layer(
         *arguments,
         cell=formula,
         tokens=int(tokens is not None),
         lengths=int(lengths is not None),
+        resets=int(resets is not None),
         reverse=int(reverse),
     )
     return outputs, after

@@ -73,6 +73,7 @@ class Case:
         self.states = {f"state {k}": self.normal(batch, units) / 2 for k in range(count)}
         self.factors = [self.normal(time, batch, units), *(self.normal(batch, units) for _ in range(count))]
         self.lengths = np.full(batch, time)
+        self.resets = np.zeros((time, batch), dtype=np.int32)
 
     def normal(self, *shape):
         return self.random.normal(size=shape)
@@ -112,6 +113,8 @@ class Case:
                 state = [s[sequence : sequence + 1] for s in states]
                 read = [nd.zeros((1, self.units), dtype="float64")] * self.time
                 for t in reversed(range(length)) if reverse else range(length):
+                    if self.resets[t, sequence]:
+                        state = [nd.zeros_like(s) for s in state]
                     read[t], state = cell(inputs[t, sequence : sequence + 1], state)
                 columns.append(nd.stack(*read, axis=0))
                 ends.append(state)
@@ -162,9 +165,10 @@ def test_a_layer_agrees_with_mxnets_cell_in_float64(case, backend, threads):
 @needs_library
 @given(case=cases, backend=backends, threads=st.integers(1, 4), reverse=st.booleans(), data=st.data())
 @checked
-def test_sequences_of_unequal_length_give_what_each_gives_alone(case, backend, threads, reverse, data):
+def test_sequences_of_unequal_length_and_with_resets_give_what_each_gives_alone(case, backend, threads, reverse, data):
     lengths = st.lists(st.integers(1, case.time), min_size=case.batch, max_size=case.batch)
     case.lengths = np.array(data.draw(lengths))
+    case.resets = case.random.integers(0, 2, case.resets.shape)
     arrays = case.arrays()
     inputs, *states = arrays.values()
     parameters = {name: getattr(case.layer(), name) for name in PARAMETERS}
@@ -182,6 +186,7 @@ def test_sequences_of_unequal_length_give_what_each_gives_alone(case, backend, t
                 states,
                 lengths=nd.array(case.lengths, dtype="int32"),
                 reverse=reverse,
+                resets=nd.array(case.resets, dtype="int32"),
             )
             total = case.total([outputs, *after])
         total.backward()
@@ -189,9 +194,42 @@ def test_sequences_of_unequal_length_give_what_each_gives_alone(case, backend, t
 
 
 @needs_library
+@given(case=cases, backend=backends, threads=st.integers(1, 4), share=st.sampled_from([0.05, 0.3, 1]))
+@checked
+def test_a_layer_with_resets_agrees_with_mxnets_cell_that_begins_afresh(case, backend, threads, share):
+    case.resets = (case.random.random(case.resets.shape) < share).astype(np.int32)
+    layer, arrays = case.layer(), case.arrays()
+    inputs, *states = arrays.values()
+    with using(backend, threads):
+        with autograd.record():
+            outputs, after = layer.read_documents(inputs, states, nd.array(case.resets, dtype="int32"))
+            total = case.total([outputs, *after])
+        total.backward()
+        found = case.found([outputs, *after], arrays, {name: getattr(layer, name) for name in PARAMETERS})
+        assert_close(found, case.expected())
+
+
+@needs_library
+def test_what_is_before_a_reset_is_not_read_even_if_it_is_not_finite(in_use):
+    case = Case(1, "lstm", units=5, channels=3, time=4, batch=2)
+    case.resets[0] = 1
+    layer, arrays = case.layer(), case.arrays()
+    inputs, *states = arrays.values()
+    for state in states:
+        state[:] = np.nan
+    with autograd.record():
+        outputs, after = layer.read_documents(inputs, states, nd.array(case.resets, dtype="int32"))
+        total = case.total([outputs, *after])
+    total.backward()
+    found = case.found([outputs, *after], arrays, {name: getattr(layer, name) for name in PARAMETERS})
+    assert all(np.isfinite(values).all() for values in found.values())
+
+
+@needs_library
 @given(case=cases, backend=backends, threads=st.integers(1, 4), one_hot=st.booleans(), data=st.data())
 @checked
 def test_tokens_give_what_their_vectors_give(case, backend, threads, one_hot, data):
+    case.resets = case.random.integers(0, 2, case.resets.shape) * data.draw(st.integers(0, 1))
     vocabulary = case.channels if one_hot else data.draw(st.integers(1, 30))
     ids = case.random.integers(0, vocabulary, (case.time, case.batch))
     table = np.eye(vocabulary) if one_hot else case.normal(vocabulary, case.channels)
@@ -207,7 +245,8 @@ def test_tokens_give_what_their_vectors_give(case, backend, threads, one_hot, da
         expected["gradient of embedding"] = to_vectors
     with using(backend, threads):
         with autograd.record():
-            outputs, after = layer.read_tokens(nd.array(ids, dtype="int32"), states, embedding)
+            resets = nd.array(case.resets, dtype="int32") if case.resets.any() else None
+            outputs, after = layer.read_tokens(nd.array(ids, dtype="int32"), states, embedding, resets)
             total = case.total([outputs, *after])
         total.backward()
         del arrays["inputs"]
@@ -363,7 +402,7 @@ def test_what_is_not_a_number_is_not_hidden(in_use, formula):
     assert not np.isnan(losses[:, 0]).any()
 
 
-def recurrent(tokens=((0, 1),), lengths=(1, 1), units=2, states=1):
+def recurrent(tokens=((0, 1),), lengths=(1, 1), units=2, states=1, resets=((0, 1),)):
     return native.recurrent_layer(
         nd,
         "gru",
@@ -373,6 +412,7 @@ def recurrent(tokens=((0, 1),), lengths=(1, 1), units=2, states=1):
         [nd.ones((2, units))] * states,
         tokens=nd.array(tokens, dtype="int32"),
         lengths=nd.array(lengths, dtype="int32"),
+        resets=nd.array(resets, dtype="int32"),
     )
 
 
@@ -390,6 +430,8 @@ def softmax(targets, dtype="int32"):
         (lambda: recurrent(lengths=[2, 1]), "length of a sequence"),
         (lambda: recurrent(lengths=[1]), "do not fit together"),
         (lambda: recurrent(tokens=[[0]]), "do not fit together"),
+        (lambda: recurrent(resets=[[0]]), "do not fit together"),
+        (lambda: recurrent(resets=[[0, 2]]), "a state is reset"),
         (lambda: softmax([3]), "a target is not one of the classes"),
         (lambda: softmax([-1]), "a target is not one of the classes"),
         (lambda: softmax([0], "float32"), "must be of int32"),

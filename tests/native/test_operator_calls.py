@@ -81,12 +81,13 @@ def layer(cell):
     inputs = {name: array.astype(np.float32) for name, array in inputs.items()}
     inputs["tokens"] = random.integers(0, VOCABULARY, (TIME, BATCH), dtype=np.int32)
     inputs["lengths"] = random.integers(1, TIME + 1, BATCH, dtype=np.int32)
+    inputs["resets"] = random.integers(0, 2, (TIME, BATCH), dtype=np.int32)
     states = [(BATCH, UNITS)] * (2 if cell == "lstm" else 1)
     return Call(
         "seqlm_layer",
         inputs,
         [(TIME, BATCH, UNITS), *states],
-        {"cell": cell, "tokens": "1", "lengths": "1", "reverse": "1"},
+        {"cell": cell, "tokens": "1", "lengths": "1", "resets": "1", "reverse": "1"},
     )
 
 
@@ -127,6 +128,7 @@ BAD = [
     for name, array, values, told in [
         *[(cell, "tokens", (VOCABULARY, -1, 2**31 - 1), "a token is not in the vocabulary") for cell in GATES],
         *[(cell, "lengths", (0, TIME + 1, -5, 2**31 - 1), "the length of a sequence") for cell in GATES],
+        *[(cell, "resets", (2, -1, 2**31 - 1), "a state is reset") for cell in GATES],
         ("softmax", "targets", (CLASSES, -1, 2**31 - 1, -(2**31)), "a target is not one of the classes"),
     ]
     for value in values

@@ -29,6 +29,7 @@ struct LayerForward {
     const float* inputs;          // what the layer's input weights and bias make of its inputs: (rows, gates * units);
     const std::int32_t* tokens;   // or, where this is not null, of each token of a vocabulary, and the row's token
     const std::int32_t* lengths;  // (batch); null where all sequences are `time` long
+    const std::int32_t* resets;   // (rows): 1 where the state is 0 again before the row is read; null where it never is
     const float* weight;          // (gates * units, units)
     const float* bias;            // (gates * units)
     const float* hidden;          // (batch, units), before the first time step
@@ -54,6 +55,7 @@ struct LayerBackward {
 // What a layer keeps from forward to backward, and memory for both.
 struct LayerState {
     Buffer activations, hidden, packed, scratch;
+    Buffer zeros;  // nothing is written here
 };
 
 // Of a linear projection of rows, which are those of a layer, or of a table (time is 1 then).

@@ -55,6 +55,7 @@ public:
     void backward(const LayerBackward& gradients) {
         activations_ = state_.activations.data();
         history_ = layer_.sizes.reverse ? state_.hidden.data() : layer_.outputs;
+        if (layer_.resets) zeros_ = state_.zeros.room(units_);
         const std::size_t columns = padded(units_), size = apart(Packed::size(outputs_, columns));
         float* const packed = state_.packed.room(size * copies());
         const std::size_t sequences = sequences_of_group();
@@ -127,6 +128,11 @@ private:
         const std::size_t end = length(sequence);
         const std::size_t position = layer_.sizes.reverse && step < end ? end - 1 - step : step;
         return position * batch_ + sequence;
+    }
+
+    // Whether the state is 0 again before this step, whatever it was.
+    bool is_reset(std::size_t step, std::size_t sequence) const {
+        return layer_.resets && layer_.resets[row_of(step, sequence)];
     }
 
     const float* hidden_before(std::size_t step) const {
@@ -251,10 +257,14 @@ private:
             Vector from_input[Cell::gates], from_hidden[Cell::gates], before{}, memory{};
             for (int gate = 0; gate < Cell::gates; ++gate) {
                 from_input[gate] = load_part(inputs + gate * units_, there);
-                from_hidden[gate] = load(products + gate * lanes) + load(bias + gate * lanes);
+                from_hidden[gate] = load(bias + gate * lanes);
             }
-            if (Cell::reaches_back) before = output_before(step, sequence, block);
-            if (Cell::has_memory) memory = memory_before(own, step, sequence, block);
+            if (!is_reset(step, sequence)) {
+                for (int gate = 0; gate < Cell::gates; ++gate)
+                    from_hidden[gate] = load(products + gate * lanes) + from_hidden[gate];
+                if (Cell::reaches_back) before = output_before(step, sequence, block);
+                if (Cell::has_memory) memory = memory_before(own, step, sequence, block);
+            }
             hidden = Cell::forward(from_input, from_hidden, before, memory, kept_here);
         }
         float* const keep = kept(own, step, sequence, block);
@@ -292,10 +302,13 @@ private:
         const std::size_t columns = padded(units_);
         for (std::size_t row = own.sequences.first; row < own.sequences.last; ++row) {
             const std::size_t carried = (row - own.sequences.first) * columns;
+            const bool reaches_start = !is_reset(0, row);
             for (std::size_t unit = own.units.first; unit < smaller(units_, own.units.last); ++unit) {
-                work.gradients.hidden[row * units_ + unit] = work.hidden(own.group)[carried + unit];
+                work.gradients.hidden[row * units_ + unit] =
+                    reaches_start ? work.hidden(own.group)[carried + unit] : 0;
                 if (Cell::has_memory)
-                    work.gradients.memory[row * units_ + unit] = work.memory(own.group)[carried + unit];
+                    work.gradients.memory[row * units_ + unit] =
+                        reaches_start ? work.memory(own.group)[carried + unit] : 0;
             }
         }
     }
@@ -340,13 +353,17 @@ private:
             const float* const keep = kept(own, step, sequence, block);
             Vector kept_here[Cell::kept], before{}, memory{}, memory_gradient{};
             for (int i = 0; i < Cell::kept; ++i) kept_here[i] = load(keep + i * lanes);
-            const Vector gradient = load_part(work.gradients.outputs + row * units_ + block * lanes, there) +
-                                    (is_last ? load_part(work.gradients.last_hidden + place, there) : load(hidden));
-            if (Cell::reaches_back) before = output_before(step, sequence, block);
-            if (Cell::has_memory) {
-                memory = memory_before(own, step, sequence, block);
-                memory_gradient =
-                    is_last ? load_part(work.gradients.last_memory + place, there) : load(carried_memory);
+            Vector gradient = load_part(work.gradients.outputs + row * units_ + block * lanes, there);
+            if (is_last) {
+                gradient = gradient + load_part(work.gradients.last_hidden + place, there);
+                if (Cell::has_memory) memory_gradient = load_part(work.gradients.last_memory + place, there);
+            } else if (!is_reset(step + 1, sequence)) {
+                gradient = gradient + load(hidden);
+                if (Cell::has_memory) memory_gradient = load(carried_memory);
+            }
+            if (!is_reset(step, sequence)) {
+                if (Cell::reaches_back) before = output_before(step, sequence, block);
+                if (Cell::has_memory) memory = memory_before(own, step, sequence, block);
             }
             to = Cell::backward(kept_here, before, memory, gradient, memory_gradient);
         }
@@ -389,8 +406,9 @@ private:
             accumulate_products(
                 [&](std::size_t k) { return to_hidden + (row + k) * work.stride; }, own.outputs,
                 [&](std::size_t k) {
+                    const std::size_t step = first + (row + k) / sequences;
                     const std::size_t sequence = own.sequences.first + (row + k) % sequences;
-                    return hidden_before(first + (row + k) / sequences) + sequence * units_;
+                    return is_reset(step, sequence) ? zeros_ : hidden_before(step) + sequence * units_;
                 },
                 {0, units_}, smaller(block_depth, rows - row), weight_sums(work, own.group), units_, add || row, scratch
             );
@@ -432,6 +450,7 @@ private:
     const int members_;
     float* activations_ = nullptr;
     float* history_ = nullptr;  // the outputs in the order in which they are read
+    const float* zeros_ = nullptr;  // the output before a step that begins with a state of 0
 };
 
 template <class Work>

@@ -10,15 +10,17 @@ namespace {
 //   reverse  1 to read each sequence from its end
 //   tokens   1 where the inputs are a table with a row for each token
 //   lengths  1 where the sequences are of unequal length
+//   resets   1 where it is said before which rows the state is 0 again
 struct LayerAttributes {
     const CellFacts& cell;
-    bool reverse, tokens, lengths;
+    bool reverse, tokens, lengths, resets;
 
     explicit LayerAttributes(const Attributes& attributes)
         : cell(cell_of(attributes)),
           reverse(flag(attributes, "reverse")),
           tokens(flag(attributes, "tokens")),
-          lengths(flag(attributes, "lengths")) {}
+          lengths(flag(attributes, "lengths")),
+          resets(flag(attributes, "resets")) {}
 
     static const CellFacts& cell_of(const Attributes& attributes) {
         const std::string name = text(attributes, "cell");
@@ -29,10 +31,11 @@ struct LayerAttributes {
 
     bool has_memory() const { return cell.has_memory; }
 
-    // The inputs: what is read, weight, bias, hidden, and those that there are of memory, tokens and lengths.
+    // The inputs: what is read, weight, bias, hidden, and those that there are of memory, tokens, lengths and resets.
     std::size_t tokens_input() const { return has_memory() ? 5 : 4; }
     std::size_t lengths_input() const { return tokens_input() + (tokens ? 1 : 0); }
-    std::size_t inputs() const { return lengths_input() + (lengths ? 1 : 0); }
+    std::size_t resets_input() const { return lengths_input() + (lengths ? 1 : 0); }
+    std::size_t inputs() const { return resets_input() + (resets ? 1 : 0); }
     std::size_t outputs() const { return has_memory() ? 3 : 2; }
 };
 
@@ -49,6 +52,7 @@ MXReturnValue layer_types(const Attributes& attributes, std::vector<int>* inputs
     std::vector<std::size_t> integer_inputs;
     if (layer.tokens) integer_inputs.push_back(layer.tokens_input());
     if (layer.lengths) integer_inputs.push_back(layer.lengths_input());
+    if (layer.resets) integer_inputs.push_back(layer.resets_input());
     return set_types(inputs, outputs, integer_inputs);
 }
 
@@ -64,7 +68,8 @@ MXReturnValue layer_shapes(const Attributes& attributes, std::vector<Shape>* inp
     const bool table_fits = !layer.tokens || (in[0].size() == 2 && in[0][1] == rows);
     if (!time || !batch || !units || !table_fits || (!layer.tokens && read[2] != rows) || in[1][0] != rows ||
         in[2] != Shape{rows} || in[3] != state || (layer.has_memory() && in[4] != state) ||
-        (layer.lengths && in[layer.lengths_input()] != Shape{batch}))
+        (layer.lengths && in[layer.lengths_input()] != Shape{batch}) ||
+        (layer.resets && in[layer.resets_input()] != Shape{time, batch}))
         return fail("seqlm_layer: the shapes of the inputs do not fit together");
     *outputs = std::vector<Shape>(layer.outputs(), state);
     outputs->front() = {time, batch, units};
@@ -123,6 +128,9 @@ private:
             attributes_.lengths ? integers(
                 in[attributes_.lengths_input()], sizes.batch, 1, static_cast<std::int64_t>(sizes.time) + 1,
                 "the length of a sequence must be at least 1 and at most the number of time steps"
+            ) : nullptr,
+            attributes_.resets ? integers(
+                in[attributes_.resets_input()], sizes.rows(), 0, 2, "a state is reset (1) or not (0)"
             ) : nullptr,
             floats(in[1], sizes.outputs() * sizes.units),
             floats(in[2], sizes.outputs()),
