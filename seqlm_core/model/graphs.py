@@ -1,6 +1,8 @@
 """What is computed with a language model: one block for each computation, so that each is one graph.
 
 A block registers only the parts of the network that it uses, since gluon warns of parameters that a graph does not use.
+Where states are reset within, a block is given the two attributes of :class:`~seqlm_core.model.stack.Resets` as a list,
+since its arguments may only be arrays and lists of arrays.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from typing import Any
 from seqlm_core.engine.mxnet import gluon
 from seqlm_core.model.language_network import LanguageNetwork
 from seqlm_core.model.penalties import NO_PENALTIES, Penalties
+from seqlm_core.model.stack import Resets
 
 # For graphs that are always called with the same shapes.
 HYBRIDIZATION = {"static_alloc": True, "static_shape": True}
@@ -43,6 +46,8 @@ class WindowLoss(gluon.HybridBlock):
         backward_states: list[list[Any]],
         backward_masks: list[Any] | None,
         right_visible: Any | None,
+        resets: list[Any] | None = None,
+        backward_resets: list[Any] | None = None,
     ) -> tuple[Any, list[list[Any]]]:
         """Return the loss of each prediction in nats ``(time, batch)``, and the new forward states.
 
@@ -59,12 +64,16 @@ class WindowLoss(gluon.HybridBlock):
                 a unidirectional model.
             right_visible: ``(time, batch, 1)``, 1 where a prediction may use the text that follows, else 0; None for a
                 unidirectional model.
+            resets: where forward states are reset; None if nowhere.
+            backward_resets: the same of backward states, which read ``following``.
         """
         network = self.network
-        left, states = network.read_left(inputs, states, self.sequence_length, masks)
+        left, states = network.read_left(inputs, states, self.sequence_length, masks, _resets(resets))
         right = None
         if following is not None:
-            read, _ = network.read_right(following, backward_states, self.sequence_length - 1, backward_masks)
+            read, _ = network.read_right(
+                following, backward_states, self.sequence_length - 1, backward_masks, _resets(backward_resets)
+            )
             aligned = F.reverse(read, axis=0)
             nothing = F.zeros_like(F.slice_axis(aligned, axis=0, begin=0, end=1))
             right = F.broadcast_mul(F.concat(aligned, nothing, dim=0), right_visible)
@@ -88,8 +97,10 @@ class LeftReading(gluon.HybridBlock):
         self.length = length
         self.hybridize(static_alloc=True, static_shape=network.reads_repeatably and not any_batch)
 
-    def hybrid_forward(self, F: Any, tokens: Any, states: list[list[Any]]) -> tuple[Any, list[list[Any]]]:
-        return self._read(tokens, states, self.length)
+    def hybrid_forward(
+        self, F: Any, tokens: Any, states: list[list[Any]], resets: list[Any] | None = None
+    ) -> tuple[Any, list[list[Any]]]:
+        return self._read(tokens, states, self.length, resets=_resets(resets))
 
 
 class RightReading(gluon.HybridBlock):
@@ -105,8 +116,10 @@ class RightReading(gluon.HybridBlock):
         self.length = length
         self.hybridize(static_alloc=True, static_shape=network.reads_repeatably and not any_batch)
 
-    def hybrid_forward(self, F: Any, tokens: Any, states: list[list[Any]]) -> tuple[Any, list[list[Any]]]:
-        return self._read(tokens, states, self.length)
+    def hybrid_forward(
+        self, F: Any, tokens: Any, states: list[list[Any]], resets: list[Any] | None = None
+    ) -> tuple[Any, list[list[Any]]]:
+        return self._read(tokens, states, self.length, resets=_resets(resets))
 
 
 class PredictionLoss(gluon.HybridBlock):
@@ -139,10 +152,10 @@ class LeftLoss(gluon.HybridBlock):
         self.hybridize(static_alloc=True, static_shape=network.reads_repeatably)
 
     def hybrid_forward(
-        self, F: Any, tokens: Any, targets: Any, states: list[list[Any]]
+        self, F: Any, tokens: Any, targets: Any, states: list[list[Any]], resets: list[Any] | None = None
     ) -> tuple[Any, Any, list[list[Any]]]:
         """Return losses in nats ``(time, batch)``, hidden vectors ``(time, batch, hidden)``, and the new states."""
-        hidden, states = self._read(tokens, states, self.length)
+        hidden, states = self._read(tokens, states, self.length, resets=_resets(resets))
         return self.head.loss(hidden, targets), hidden, states
 
 
@@ -157,6 +170,10 @@ class TokenLogProbabilities(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, left: Any, right: Any | None) -> Any:
         return self.head.log_probabilities(self._combine(F, left, right))
+
+
+def _resets(given: list[Any] | None) -> Resets | None:
+    return None if given is None else Resets(*given)
 
 
 def _register(block: gluon.Block, *parts: gluon.Block) -> None:

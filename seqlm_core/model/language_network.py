@@ -15,7 +15,7 @@ from seqlm_core.model.architecture import LanguageArchitecture
 from seqlm_core.model.heads import SoftmaxHead
 from seqlm_core.model.inputs import token_input
 from seqlm_core.model.recurrent_network import RecurrentNetwork
-from seqlm_core.model.stack import RecurrentStack
+from seqlm_core.model.stack import RecurrentStack, Resets
 
 # A graph is made once, but the batch size can change from call to call. So this batch size is assumed when a window's
 # number of tokens is compared with the size of the vocabulary.
@@ -74,8 +74,23 @@ class LanguageNetwork(RecurrentNetwork):
             return []
         return self.backward_stack.begin_state(batch_size, self.device, self.dtype)
 
+    def reset_states(self, batch_size: int) -> list[list[Any]]:
+        """Return the forward states of :class:`Resets`."""
+        return self.forward_stack.reset_states(batch_size, self.device, self.dtype)
+
+    def backward_reset_states(self, batch_size: int) -> list[list[Any]]:
+        """Return the backward states of :class:`Resets`; empty for a unidirectional model."""
+        if self.backward_stack is None:
+            return []
+        return self.backward_stack.reset_states(batch_size, self.device, self.dtype)
+
     def read_left(
-        self, tokens: Any, states: list[list[Any]], length: int, masks: list[Any] | None = None
+        self,
+        tokens: Any,
+        states: list[list[Any]],
+        length: int,
+        masks: list[Any] | None = None,
+        resets: Resets | None = None,
     ) -> tuple[Any, list[list[Any]]]:
         """Read tokens from left to right.
 
@@ -85,14 +100,20 @@ class LanguageNetwork(RecurrentNetwork):
             length: the number of time steps.
             masks: the mask of all tokens' embeddings ``(vocabulary, embedding)``, then those ``(time, batch, size)`` of
                 the sizes in :attr:`mask_sizes`; a mask may be None. None without dropout.
+            resets: where states are reset within; None if nowhere.
 
         Returns:
             The hidden vectors after each token, ``(time, batch, hidden)``, and the new states.
         """
-        return self._read(self.forward_stack, tokens, states, length, masks)
+        return self._read(self.forward_stack, tokens, states, length, masks, resets)
 
     def read_right(
-        self, tokens: Any, states: list[list[Any]], length: int, masks: list[Any] | None = None
+        self,
+        tokens: Any,
+        states: list[list[Any]],
+        length: int,
+        masks: list[Any] | None = None,
+        resets: Resets | None = None,
     ) -> tuple[Any, list[list[Any]]]:
         """Read tokens from right to left.
 
@@ -102,7 +123,7 @@ class LanguageNetwork(RecurrentNetwork):
         Returns:
             The hidden vectors after each token, ``(time, batch, hidden)``, in the same order, and the new states.
         """
-        return self._read(self.backward_stack, tokens, states, length, masks)
+        return self._read(self.backward_stack, tokens, states, length, masks, resets)
 
     def combine(self, F: Any, left: Any, right: Any | None) -> Any:
         """Combine the hidden vectors of both directions, ``(time, batch, hidden)``, to what the head reads.
@@ -115,16 +136,22 @@ class LanguageNetwork(RecurrentNetwork):
         return left + right if self.architecture.tie_weights else F.concat(left, right, dim=2)
 
     def _read(
-        self, stack: Any, tokens: Any, states: list[list[Any]], length: int, masks: list[Any] | None
+        self,
+        stack: Any,
+        tokens: Any,
+        states: list[list[Any]],
+        length: int,
+        masks: list[Any] | None,
+        resets: Resets | None,
     ) -> tuple[Any, list[list[Any]]]:
         of_tokens, of_inputs, *of_layers = masks or [None, None]
         if of_inputs is None and self.reads_table(length):
             vectors = self.input.vectors(tokens)
             vectors = vectors if of_tokens is None else vectors * of_tokens
-            return stack.unroll_tokens(tokens, vectors, states, length, of_layers or None)
+            return stack.unroll_tokens(tokens, vectors, states, length, of_layers or None, resets)
         inputs = self.input(tokens)
         inputs = inputs if of_inputs is None else inputs * of_inputs
-        return stack.unroll(inputs, states, length, of_layers or None)
+        return stack.unroll(inputs, states, length, of_layers or None, resets)
 
     def reads_table(self, length: int) -> bool:
         """Whether the lowest layer reads a table with a row for each token, if there is no dropout of its inputs.

@@ -147,7 +147,9 @@ class RecurrentLayer(gluon.HybridBlock):
             table = training.projection(F, vectors[0], i2h_weight, i2h_bias)
         else:
             table = F.broadcast_add(F.transpose(i2h_weight), i2h_bias.expand_dims(0))
-        return training.recurrent_layer(F, self.formula, table, h2h_weight, h2h_bias, states, tokens=inputs, resets=resets)
+        return training.recurrent_layer(
+            F, self.formula, table, h2h_weight, h2h_bias, states, tokens=inputs, resets=resets
+        )
 
     def _fused(
         self, F: Any, inputs: Any, states: list[Any], i2h_weight: Any, h2h_weight: Any, i2h_bias: Any, h2h_bias: Any

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Callable
 
 from seqlm_core.engine.mxnet import gluon, mx
 from seqlm_core.errors import PluginError
 from seqlm_core.plugins.foreign import plugin_code
+
+
+@dataclasses.dataclass(frozen=True)
+class Resets:
+    """Where states are those of the beginning again.
+
+    Attributes:
+        before: int32 ``(time, batch)``, 1 where this is so before the time step, else 0.
+        states: those states, from :meth:`RecurrentStack.reset_states`.
+    """
+
+    before: Any
+    states: list[list[Any]]
 
 
 class RecurrentStack(gluon.HybridBlock):
@@ -55,8 +69,21 @@ class RecurrentStack(gluon.HybridBlock):
                 states.append(list(layer.begin_state(batch_size=batch_size, ctx=ctx, dtype=dtype)))
         return states
 
+    def reset_states(self, batch_size: int, ctx: mx.Context, dtype: Any) -> list[list[Any]]:
+        """Return the states of :class:`Resets`: those of :meth:`begin_state`, and none of a layer that knows its own.
+
+        (A graph must not have inputs that it does not use.)
+        """
+        states = self.begin_state(batch_size, ctx, dtype)
+        return [[] if _is_native(layer) else own for layer, own in zip(self.layers, states)]
+
     def unroll(
-        self, inputs: Any, states: list[list[Any]], length: int, masks: list[Any] | None = None
+        self,
+        inputs: Any,
+        states: list[list[Any]],
+        length: int,
+        masks: list[Any] | None = None,
+        resets: Resets | None = None,
     ) -> tuple[Any, list[list[Any]]]:
         """Run ``length`` time steps through all layers.
 
@@ -66,19 +93,26 @@ class RecurrentStack(gluon.HybridBlock):
             length: the number of time steps.
             masks: a dropout mask ``(time, batch, hidden)`` of each layer's output, or None where nothing is dropped;
                 None without dropout.
+            resets: where states are reset within; None if nowhere.
 
         Returns:
             The top layer's outputs ``(time, batch, hidden)`` and the states after the last step.
         """
-        return self._unroll_from(0, inputs, states, length, masks, [])
+        return self._unroll_from(0, inputs, states, length, masks, [], resets)
 
     @property
     def reads_tokens(self) -> bool:
         """Whether the lowest layer can read token ids, so that :meth:`unroll_tokens` can be called."""
-        return getattr(self.layers[0], "is_native", False)
+        return _is_native(self.layers[0])
 
     def unroll_tokens(
-        self, tokens: Any, embedding: Any | None, states: list[list[Any]], length: int, masks: list[Any] | None = None
+        self,
+        tokens: Any,
+        embedding: Any | None,
+        states: list[list[Any]],
+        length: int,
+        masks: list[Any] | None = None,
+        resets: Resets | None = None,
     ) -> tuple[Any, list[list[Any]]]:
         """Run ``length`` time steps over token ids through all layers.
 
@@ -89,14 +123,16 @@ class RecurrentStack(gluon.HybridBlock):
             length: the number of time steps.
             masks: a dropout mask ``(time, batch, hidden)`` of each layer's output, or None where nothing is dropped;
                 None without dropout.
+            resets: where states are reset within; None if nowhere.
 
         Returns:
             The top layer's outputs ``(time, batch, hidden)`` and the states after the last step.
         """
-        outputs, after = self.layers[0].read_tokens(tokens, states[0], embedding)
+        before = None if resets is None else resets.before
+        outputs, after = self.layers[0].read_tokens(tokens, states[0], embedding, before)
         if masks is not None and masks[0] is not None:
             outputs = outputs * masks[0]
-        return self._unroll_from(1, outputs, states, length, masks, [list(after)])
+        return self._unroll_from(1, outputs, states, length, masks, [list(after)], resets)
 
     def _unroll_from(
         self,
@@ -106,9 +142,14 @@ class RecurrentStack(gluon.HybridBlock):
         length: int,
         masks: list[Any] | None,
         new_states: list[list[Any]],
+        resets: Resets | None,
     ) -> tuple[Any, list[list[Any]]]:
         for index in range(first, len(self.layers)):
-            inputs, after = self.run_layer(index, inputs, states[index], length)
+            inputs, after = (
+                self.run_layer(index, inputs, states[index], length)
+                if resets is None
+                else self._run_layer_with_resets(index, inputs, states[index], length, resets)
+            )
             if masks is not None and masks[index] is not None:
                 inputs = inputs * masks[index]
             new_states.append(after)
@@ -123,6 +164,32 @@ class RecurrentStack(gluon.HybridBlock):
             else:
                 outputs, after = layer(inputs, states)
             return outputs, list(after)
+
+    def _run_layer_with_resets(
+        self, index: int, inputs: Any, states: list[Any], length: int, resets: Resets
+    ) -> tuple[Any, list[Any]]:
+        """Run a layer, step by step unless it can reset its states itself; this works for any layer."""
+        layer, begin = self.layers[index], resets.states[index]
+        with plugin_code(_spec_of(layer)):
+            if _is_native(layer):
+                outputs, after = layer.read_documents(inputs, states, resets.before)
+                return outputs, list(after)
+            operators = mx.sym if isinstance(inputs, mx.sym.Symbol) else mx.nd
+            is_cell = isinstance(layer, gluon.rnn.RecurrentCell)
+            if is_cell:
+                layer.reset()
+            outputs = []
+            for step in range(length):
+                before = operators.slice_axis(resets.before, axis=0, begin=step, end=step + 1).reshape((-1,))
+                states = [operators.where(before, new, old) for new, old in zip(begin, states)]
+                read = operators.slice_axis(inputs, axis=0, begin=step, end=step + 1)
+                if is_cell:
+                    output, states = layer(read.reshape((-3, -2)), states)
+                    output = output.expand_dims(0)
+                else:
+                    output, states = layer(read, states)
+                outputs.append(output)
+            return operators.concat(*outputs, dim=0), list(states)
 
     def run_layer_from_end(
         self, F: Any, index: int, inputs: Any, states: list[Any], lengths: Any, time: int
@@ -142,7 +209,7 @@ class RecurrentStack(gluon.HybridBlock):
             which is read last.
         """
         layer = self.layers[index]
-        if getattr(layer, "is_native", False):
+        if _is_native(layer):
             outputs, after = layer.read_from_end(inputs, states, lengths)
             return outputs, list(after)
         from_end = F.SequenceReverse(inputs, lengths, use_sequence_length=True)
@@ -153,3 +220,8 @@ class RecurrentStack(gluon.HybridBlock):
 def _spec_of(layer: gluon.HybridBlock) -> Any:
     """Return the record of the plugin that built a layer; None if no plugin did."""
     return getattr(layer, "seqlm_spec", None)
+
+
+def _is_native(layer: gluon.HybridBlock) -> bool:
+    """Whether the native kernels compute a layer, so that it reads in further ways."""
+    return getattr(layer, "is_native", False)
