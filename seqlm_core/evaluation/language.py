@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -129,7 +130,8 @@ class LanguageEvaluator:
             positions = self.starts + step
             counted = (step < self.steps) & ((step >= self.length) | (self.starts == 0))
             counted &= positions < self.predictions
-            left, states = self._read_left(self._tokens(positions), states)
+            resets = self._resets(positions, self.network.reset_states)
+            left, states = self._read_left(self._tokens(positions), states, resets)
             targets = self._tokens(positions + 1)
             without_right = nd.zeros_like(left) if self.network.backward_stack is not None else None
             left_total += _sum_counted(self._loss(left, without_right, targets), counted)
@@ -144,6 +146,13 @@ class LanguageEvaluator:
         ids = np.asarray(self.text.ids[np.minimum(positions, len(self.text) - 1)])
         return array_of(ids, np.int32, self.network.device)
 
+    def _resets(self, positions: np.ndarray, states: Callable[[int], list[list[Any]]]) -> list[Any] | None:
+        """Return where the states are reset before the tokens at ``positions``; None without documents."""
+        if self.text.ends is None:
+            return None
+        ends = np.asarray(self.text.ends[np.minimum(positions, len(self.text) - 1)])
+        return [array_of(ends, np.int32, self.network.device), states(positions.shape[1])]
+
     def _right_contexts(self, positions: np.ndarray, end: np.ndarray) -> Any:
         """Return the hidden vectors of the right contexts for predictions at ``positions``, ``(time, batch, hidden)``.
 
@@ -154,21 +163,25 @@ class LanguageEvaluator:
         rows = min(RIGHT_CONTEXT_ROWS, flat.size)
         padded = np.resize(flat, -(-flat.size // rows) * rows)  # equal shapes, so that one graph is enough
         states = self.network.begin_backward_state(rows)
-        parts = [
-            self._read_right(self._tokens(part[None, :] + 1 + furthest_first), states)[0][-1].asnumpy()
-            for part in padded.reshape(-1, rows)
-        ]
+        parts = []
+        for part in padded.reshape(-1, rows):
+            read = part[None, :] + 1 + furthest_first
+            resets = self._resets(read, self.network.backward_reset_states)
+            parts.append(self._read_right(self._tokens(read), states, resets)[0][-1].asnumpy())
         hidden = np.concatenate(parts)[: flat.size]
         from_end = self.predictions - 1 - flat
         near_end = (from_end >= 0) & (from_end < self.right_context)
         hidden[near_end] = end[from_end[near_end]]
+        if self.text.ends is not None:  # what follows the last token of a document is another document
+            hidden[np.asarray(self.text.ends[np.minimum(flat + 1, self.predictions)]) != 0] = 0
         shape = (*positions.shape, hidden.shape[-1])
         return array_of(hidden.reshape(shape), self.network.dtype, self.network.device)
 
     def _contexts_at_end(self) -> np.ndarray:
         """Return the hidden vectors of the right contexts of 0, 1, 2, ... tokens at the end of the text."""
         positions = len(self.text) - 1 - np.arange(self.right_context)[:, None]
-        read, _ = self._read_end(self._tokens(positions), self.network.begin_backward_state(1))
+        resets = self._resets(positions, self.network.backward_reset_states)
+        read, _ = self._read_end(self._tokens(positions), self.network.begin_backward_state(1), resets)
         hidden = read[:, 0].asnumpy()
         return np.concatenate([np.zeros_like(hidden[:1]), hidden[:-1]])
 

@@ -26,10 +26,12 @@ class RuledReading:
     Args:
         network: a unidirectional network, with its weights. With ``adapt`` they are changed.
         rules: at least one of ``adapt`` and ``cache`` is in force.
+        has_documents: whether a token may be the last one of a document.
     """
 
-    def __init__(self, network: LanguageNetwork, rules: ReadingRules) -> None:
+    def __init__(self, network: LanguageNetwork, rules: ReadingRules, has_documents: bool = False) -> None:
         self._network = network
+        self._has_documents = has_documents
         self._length = rules.window
         self._read = LeftLoss(network, self._length)
         self._states = network.begin_state(1)
@@ -37,28 +39,34 @@ class RuledReading:
         self._adaptation = _Adaptation(network, rules) if rules.adapt else None
         self._cache = ContinuousCache(rules.cache, rules.cache_flatness, rules.cache_weight) if rules.cache else None
 
-    def losses(self, ids: Iterable[int]) -> Iterator[np.ndarray]:
+    def losses(self, tokens: Iterable[tuple[int, bool]]) -> Iterator[np.ndarray]:
         """Yield the losses of the tokens of a text but the first, in nats; some tokens at a time, float64 ``(time,)``.
 
         Args:
-            ids: the token ids of the text.
+            tokens: the id of each token of the text, and whether the token is the last one of a document. The states
+                are reset there. What was learnt from the text, and the cache, stay.
 
         Raises:
             SettingError: the losses are no numbers any more, since ``adapt_learning_rate`` is too high.
         """
-        return map(self._losses, _windows(ids, self._length))
+        return map(self._losses, _windows(tokens, self._length))
 
     @readable_failures()
-    def _losses(self, window: np.ndarray) -> np.ndarray:
+    def _losses(self, columns: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        window, ends = columns
         count = len(window) - 1
         # Only the last window is shorter. What is added to it stands behind all that counts.
         padded = np.concatenate([window, np.repeat(window[-1:], self._length - count)])
         tokens, targets = (
             array_of(part[:, None], np.int32, self._network.device) for part in (padded[:-1], padded[1:])
         )
+        resets = None
+        if self._has_documents:
+            before = np.concatenate([ends[:-1], np.zeros(self._length - count, dtype=np.int32)])
+            resets = [array_of(before[:, None], np.int32, self._network.device), self._network.reset_states(1)]
         recording = autograd.record(train_mode=self._network.reads_repeatably)
         with recording if self._adaptation else self._network.repeatable():
-            losses, hidden, states = self._read(tokens, targets, self._states)
+            losses, hidden, states = self._read(tokens, targets, self._states, resets)
         self._states = [[state.detach() for state in layer] for layer in states]
         nats = losses.asnumpy()[:count, 0].astype(np.float64)
         if self._adaptation is not None:
@@ -106,13 +114,21 @@ class _Adaptation:
                 nd.elemwise_add(weight, pull, out=weight)
 
 
-def _windows(ids: Iterable[int], length: int) -> Iterator[np.ndarray]:
-    """Yield windows of ``length + 1`` ids, each from the last id of the one before on; the last may be shorter."""
-    window: list[int] = []
-    for token_id in ids:
-        window.append(token_id)
+def _windows(tokens: Iterable[tuple[int, bool]], length: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield windows of ``length + 1`` tokens, each from the last one of the one before on; the last may be shorter.
+
+    They are ids, and 1 where the token ends a document, else 0.
+    """
+    window: list[tuple[int, bool]] = []
+    for token in tokens:
+        window.append(token)
         if len(window) > length:
-            yield np.array(window, dtype=np.int32)
+            yield _columns(window)
             window = window[-1:]
     if len(window) > 1:
-        yield np.array(window, dtype=np.int32)
+        yield _columns(window)
+
+
+def _columns(window: list[tuple[int, bool]]) -> tuple[np.ndarray, np.ndarray]:
+    ids, ends = zip(*window)
+    return np.array(ids, dtype=np.int32), np.array(ends, dtype=np.int32)

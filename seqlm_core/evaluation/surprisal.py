@@ -14,6 +14,7 @@ import numpy as np
 
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.plugins.specs import Tokenizer
+from seqlm_core.reading.documents import Documents
 from seqlm_core.reading.tokenizing import tokenize_blocks
 from seqlm_core.reading.unknown import MOST_UNKNOWN, unknown_in_words
 from seqlm_core.reading.vocabulary import Vocabulary
@@ -77,7 +78,7 @@ class LineSurprisal:
 
 
 def token_surprisals(
-    network: TextNetwork, vocabulary: Vocabulary, tokenizer: Tokenizer, blocks: Iterator[str]
+    network: TextNetwork, vocabulary: Vocabulary, tokenizer: Tokenizer, blocks: Iterator[str], start: int | None = None
 ) -> Iterator[TokenSurprisal]:
     """Yield the tokens of a text with their surprisals, reading from left to right.
 
@@ -86,9 +87,13 @@ def token_surprisals(
         vocabulary: the model's vocabulary.
         tokenizer: the model's tokenizer.
         blocks: the text in blocks.
+        start: id of a token that is read before the text; None reads none.
     """
     states = network.begin(1)
     log_probabilities: np.ndarray | None = None
+    if start is not None:
+        hidden, states = network.read(np.array([start]), states)
+        log_probabilities = network.log_probabilities(hidden)
     for tokens in tokenize_blocks(blocks, tokenizer):
         for token in tokens:
             token_id = vocabulary.id(token)
@@ -99,10 +104,11 @@ def token_surprisals(
 
 
 def adapted_surprisals(
-    losses: Callable[[Iterable[int]], Iterator[np.ndarray]],
+    losses: Callable[[Iterable[tuple[int, bool]]], Iterator[np.ndarray]],
     vocabulary: Vocabulary,
     tokenizer: Tokenizer,
     blocks: Iterator[str],
+    documents: Documents | None = None,
 ) -> Iterator[TokenSurprisal]:
     """Yield the tokens of a text with their surprisals under a model that takes something from the text as it reads.
 
@@ -112,20 +118,25 @@ def adapted_surprisals(
         vocabulary: the model's vocabulary.
         tokenizer: the model's tokenizer.
         blocks: the text in blocks.
+        documents: what is to be known of documents; None without any.
     """
+    ends = None if documents is None else documents.ends
     read: deque[str] = deque()  # tokens whose losses are not known yet
 
-    def ids() -> Iterator[int]:
+    def ids() -> Iterator[tuple[int, bool]]:
+        if documents is not None:
+            yield documents.start, True
         for tokens in tokenize_blocks(blocks, tokenizer):
             for token in tokens:
                 read.append(token)
-                yield vocabulary.id(token)
+                token_id = vocabulary.id(token)
+                yield token_id, ends is not None and bool(ends[token_id])
 
     def surprisal(bits: float | None) -> TokenSurprisal:
         token = read.popleft()
         return TokenSurprisal(token, bits, token in vocabulary)
 
-    is_first = True
+    is_first = documents is None
     for some in losses(ids()):
         if is_first:
             yield surprisal(None)

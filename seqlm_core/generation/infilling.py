@@ -24,7 +24,7 @@ from seqlm_core.engine.numerics import log_softmax
 from seqlm_core.generation.chains import CHAINS, CandidateSearch
 from seqlm_core.generation.gaps import GappedText, leading_white_space
 from seqlm_core.generation.network import TextNetwork
-from seqlm_core.generation.span import Context, Span
+from seqlm_core.generation.span import Context, Span, begin_text
 from seqlm_core.plugins.specs import Tokenizer
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 
@@ -81,12 +81,20 @@ class Infiller:
         network: the model's network.
         vocabulary: the model's vocabulary.
         tokenizer: the model's tokenizer.
-        right_context: the largest number of tokens after a span that the backward direction reads; more than
-            :data:`FOLLOWING` are never read.
+        right_context: the most tokens after a span that the backward direction reads, at most :data:`FOLLOWING`.
+        start: id of a token that is read before the text; None reads none.
     """
 
-    def __init__(self, network: TextNetwork, vocabulary: Vocabulary, tokenizer: Tokenizer, right_context: int) -> None:
+    def __init__(
+        self,
+        network: TextNetwork,
+        vocabulary: Vocabulary,
+        tokenizer: Tokenizer,
+        right_context: int,
+        start: int | None = None,
+    ) -> None:
         self.network = network
+        self.start = start
         self.vocabulary = vocabulary
         self.tokenizer = tokenizer
         self.right_context = min(right_context, FOLLOWING)
@@ -102,7 +110,7 @@ class Infiller:
             count: number of texts to yield; at temperature 0 there may be fewer.
             search: finds candidates for the fillings.
         """
-        begin = _PartlyFilled(self.vocabulary.ids(gapped.tokens), 0, Context(None, self.network.begin(1)))
+        begin = _PartlyFilled(self.vocabulary.ids(gapped.tokens), 0, begin_text(self.network, self.start))
         if search.temperature == 0:
             texts = [begin]
             for placed in self._placed_spans(gapped):

@@ -52,5 +52,15 @@ class LayerNetwork:
             return nd.take(states, chosen, axis=1)  # hidden vectors, (1, rows, hidden)
         return [[nd.take(state, chosen, axis=0) for state in layer] for layer in states]
 
+    def choose(self, rows: np.ndarray, these: Any, others: Any) -> Any:
+        order = np.arange(len(rows)) + np.where(rows, 0, len(rows))
+        chosen = nd.array(order, ctx=self._network.device, dtype="int32")
+        if isinstance(these, nd.NDArray):
+            return nd.take(nd.concat(these, others, dim=1), chosen, axis=1)
+        return [
+            [nd.take(nd.concat(*arrays, dim=0), chosen, axis=0) for arrays in zip(*layers)]
+            for layers in zip(these, others)
+        ]
+
     def _ids(self, tokens: np.ndarray) -> Any:
         return nd.array(tokens[None, :], ctx=self._network.device, dtype="int32")

@@ -49,6 +49,9 @@ class TextNetwork(Protocol):
     def select(self, states: Any, rows: np.ndarray) -> Any:
         """Return the states, or the hidden vectors, of the rows with these numbers; a number may be repeated."""
 
+    def choose(self, rows: np.ndarray, these: Any, others: Any) -> Any:
+        """Return states or hidden vectors: ``these`` where ``rows``, bool ``(rows,)``, is true, else ``others``."""
+
 
 class StepNetwork:
     """A language model computed with its cell's one-step NumPy function, in float64.
@@ -111,6 +114,12 @@ class StepNetwork:
         if isinstance(states, np.ndarray):
             return states[rows]
         return [tuple(array[rows] for array in layer) for layer in states]
+
+    def choose(self, rows: np.ndarray, these: Any, others: Any) -> Any:
+        order = np.arange(len(rows)) + np.where(rows, 0, len(rows))
+        if isinstance(these, np.ndarray):
+            return np.concatenate([these, others])[order]
+        return [tuple(np.concatenate(arrays)[order] for arrays in zip(*layers)) for layers in zip(these, others)]
 
     @property
     def _backward(self) -> _Stack:

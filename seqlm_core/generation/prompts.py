@@ -15,6 +15,7 @@ import numpy as np
 
 from seqlm_core.generation.gaps import cut_before_token, fitting_tokens, leading_white_space
 from seqlm_core.plugins.specs import Tokenizer
+from seqlm_core.reading.documents import Documents
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 
 logger = logging.getLogger("seqlm")
@@ -26,7 +27,7 @@ class Prompt:
 
     Attributes:
         tokens: the prompt's tokens, without ``beginning``.
-        ids: the ids of these tokens.
+        ids: the ids of these tokens; with documents, after that of the token that is read before a document.
         beginning: white space at the end of the prompt that the next token has to begin with; usually empty.
         allowed: whether each token begins with it, bool ``(vocabulary,)``; None if any token may be next.
     """
@@ -41,15 +42,16 @@ class Prompt:
         return log_probabilities if self.allowed is None else np.where(self.allowed, log_probabilities, -np.inf)
 
 
-def cut_prompt(text: str, tokenizer: Tokenizer, vocabulary: Vocabulary) -> Prompt:
-    """Cut a text into a prompt."""
+def cut_prompt(text: str, tokenizer: Tokenizer, vocabulary: Vocabulary, documents: Documents | None = None) -> Prompt:
+    """Cut a text into a prompt, which begins a document if there are any."""
     tokens, beginning, allowed = tokenizer.tokenize(text), "", None
     if text != text.rstrip():
         tokens, beginning = cut_before_token(text, tokenizer, fitting_tokens(tokenizer, vocabulary))
     if beginning:
         allowed = np.array(leading_white_space(tokenizer, vocabulary)) == beginning
         allowed[UNKNOWN_ID] = False
-    return Prompt(tuple(tokens), tuple(vocabulary.id(token) for token in tokens), beginning, allowed)
+    ids = [vocabulary.id(token) for token in tokens]
+    return Prompt(tuple(tokens), (*([] if documents is None else [documents.start]), *ids), beginning, allowed)
 
 
 def warn_of_unknown(tokens: Sequence[str], vocabulary: Vocabulary, name: str) -> None:

@@ -161,3 +161,9 @@ class Span:
                 return np.tile(self._vocabulary.log_frequencies(), (rows, 1))
             left = right * 0
         return self._network.log_probabilities(left, right).astype(np.float64)
+
+
+def begin_text(network: TextNetwork, start: int | None) -> Context:
+    """Return what is on the left of a text's first token: nothing, or a token with the id ``start``."""
+    states = network.begin(1)
+    return Context(None, states) if start is None else Context(*network.read(np.array([start]), states))

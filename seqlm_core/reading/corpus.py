@@ -14,11 +14,14 @@ import numpy as np
 
 from seqlm_core.errors import TextError
 from seqlm_core.plugins.specs import Tokenizer, TrainableTokenizer
-from seqlm_core.reading.text import TextFile, check_readable
+from seqlm_core.reading.documents import Documents, cutting_documents, ends_line
+from seqlm_core.reading.parts import part, validation_start, whole
+from seqlm_core.reading.text import TextFile
 from seqlm_core.reading.tokenizing import tokenize_blocks
 from seqlm_core.reading.unknown import MOST_UNKNOWN, unknown_in_words
 from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.settings.arguments import PathLike
+from seqlm_core.settings.settings import FILE_DOCUMENTS, LINE_DOCUMENTS, NO_DOCUMENTS
 from seqlm_core.storage.temporary import readable_file_errors
 
 logger = logging.getLogger("seqlm")
@@ -36,6 +39,8 @@ class TokenizedText:
         unknown_tokens: how many of all tokens but the first are not in the vocabulary.
         first_unknown: one of the unknown tokens, as an example; None if there is none.
         name: what messages call the text.
+        ends: whether each token is the last one of a document, so that it is read with a fresh state, uint8; the first
+            token is one then that the text does not have, and that predicts its first. None without documents.
     """
 
     ids: np.ndarray
@@ -43,9 +48,14 @@ class TokenizedText:
     unknown_tokens: int
     first_unknown: str | None = None
     name: str = "the text"
+    ends: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def with_ends(self) -> Iterator[tuple[int, bool]]:
+        """Yield each token's id, and whether the token is the last one of a document."""
+        return zip(self.ids, itertools.repeat(False) if self.ends is None else map(bool, self.ends))
 
     @property
     def unknown_share(self) -> float:
@@ -76,6 +86,7 @@ def read_corpus(
     min_count: int = 1,
     max_vocabulary: int = 0,
     vocabulary: Vocabulary | None = None,
+    documents: str = NO_DOCUMENTS,
 ) -> Corpus:
     """Read and tokenize texts, and split them into a training part and a validation part.
 
@@ -89,6 +100,7 @@ def read_corpus(
         min_count: the fewest occurrences in the training part that give a token a place in the vocabulary.
         max_vocabulary: the most tokens in the vocabulary; 0 sets no limit.
         vocabulary: an existing vocabulary to use instead of a new one. The tokenizer must have learnt already.
+        documents: the setting of that name.
 
     Raises:
         TextError: a text cannot be read, changed while it was read, or consists of one symbol only.
@@ -97,17 +109,17 @@ def read_corpus(
     numbers: dict[str, int] = {}
     if validation_paths or not validation_fraction:
         if vocabulary is None:
-            _train(tokenizer, _whole(files, encoding))
-        training = _number_tokens(_whole(files, encoding), tokenizer, numbers)
+            _train(tokenizer, whole(files, encoding))
+        training = _number_tokens(whole(files, encoding, documents), tokenizer, numbers, documents)
         held_out = None
     else:
-        lengths = [sum(map(len, blocks)) for blocks in _whole(files, encoding)]
+        lengths = [sum(map(len, blocks)) for blocks in whole(files, encoding)]
         # In characters, so that every tokenizer trains and validates on the same text.
-        cut, end = int(sum(lengths) * (1 - validation_fraction)), sum(lengths)
+        cut, end = validation_start(files, lengths, encoding, validation_fraction, documents), sum(lengths)
         if vocabulary is None:
-            _train(tokenizer, _part(files, lengths, encoding, 0, cut))
-        training = _number_tokens(_part(files, lengths, encoding, 0, cut), tokenizer, numbers)
-        held_out = _number_tokens(_part(files, lengths, encoding, cut, end), tokenizer, numbers)
+            _train(tokenizer, part(files, lengths, encoding, 0, cut))
+        training = _number_tokens(part(files, lengths, encoding, 0, cut, documents), tokenizer, numbers, documents)
+        held_out = _number_tokens(part(files, lengths, encoding, cut, end, documents), tokenizer, numbers, documents)
         if len(training.ids) < 2 and numbers:
             raise TextError(
                 f"{_names(paths)} is so short that `validation_fraction` {validation_fraction} leaves "
@@ -119,7 +131,7 @@ def read_corpus(
         raise TextError(f"{_names(paths)} holds no text")
     tokens = list(numbers)
     if vocabulary is None:
-        counts = _count(training.ids, len(tokens))
+        counts = _count(training.ids if training.ends is None else training.ids[1:], len(tokens))
         if np.count_nonzero(counts) == 1:
             raise TextError(
                 f"the training part of {_names(paths)} holds one token only, {tokens[int(counts.argmax())]!r}, "
@@ -130,14 +142,18 @@ def read_corpus(
     name = _names(paths)
     validation: TokenizedText | None = None
     if validation_paths:
-        validation = read_text(validation_paths, tokenizer, vocabulary, encoding)
+        validation = read_text(validation_paths, tokenizer, vocabulary, encoding, documents)
     elif held_out is not None and len(held_out.ids):
         validation = _with_vocabulary(held_out, tokens, tokenizer, vocabulary, f"the end of {name}")
     return Corpus(tokenizer, vocabulary, _with_vocabulary(training, tokens, tokenizer, vocabulary, name), validation)
 
 
 def read_text(
-    paths: Sequence[PathLike], tokenizer: Tokenizer, vocabulary: Vocabulary, encoding: str = "utf-8"
+    paths: Sequence[PathLike],
+    tokenizer: Tokenizer,
+    vocabulary: Vocabulary,
+    encoding: str = "utf-8",
+    documents: str = NO_DOCUMENTS,
 ) -> TokenizedText:
     """Read and tokenize texts with an existing vocabulary.
 
@@ -145,7 +161,8 @@ def read_text(
         TextError: a text cannot be read, or changed while it was read.
     """
     numbers: dict[str, int] = {}
-    numbered = _number_tokens(_whole([TextFile.of(path) for path in paths], encoding), tokenizer, numbers)
+    files = [TextFile.of(path) for path in paths]
+    numbered = _number_tokens(whole(files, encoding, documents), tokenizer, numbers, documents)
     if not len(numbered.ids):
         raise TextError(f"{_names(paths)} holds no text")
     return _with_vocabulary(numbered, list(numbers), tokenizer, vocabulary, _names(paths))
@@ -178,56 +195,26 @@ def _train(tokenizer: Tokenizer, files: Iterable[Iterator[str]]) -> None:
         tokenizer.train(itertools.chain.from_iterable(files))
 
 
-def _whole(files: Sequence[TextFile], encoding: str) -> Iterator[Iterator[str]]:
-    """Yield the blocks of each file."""
-    for file in files:
-        check_readable(file)
-        yield file.blocks(encoding)
-
-
-def _part(
-    files: Sequence[TextFile], lengths: Sequence[int], encoding: str, start: int, stop: int
-) -> Iterator[Iterator[str]]:
-    """Yield the blocks of each file that lie between the characters ``start`` and ``stop`` of all files together.
-
-    Args:
-        files: the files.
-        lengths: the length of each file in characters.
-        encoding: the encoding of all files.
-        start: where the part starts.
-        stop: where the part ends.
-    """
-    before = 0
-    for file, length in zip(files, lengths):
-        first, last = max(0, start - before), min(length, stop - before)
-        if first < last:
-            yield _between(file.blocks(encoding), first, last)
-        before += length
-
-
-def _between(blocks: Iterable[str], first: int, last: int) -> Iterator[str]:
-    """Yield the characters ``first`` to ``last`` of a text that comes in blocks."""
-    position = 0
-    for block in blocks:
-        kept = block[max(0, first - position) : max(0, last - position)]
-        if kept:
-            yield kept
-        position += len(block)
-        if position >= last:
-            return
-
-
 @dataclasses.dataclass(frozen=True)
 class _NumberedText:
     """A text as the numbers of its tokens, and its length in characters. Tokens are numbered as they first occur."""
 
     ids: np.ndarray
     characters: int
+    ends: np.ndarray | None = None
 
 
-def _number_tokens(files: Iterable[Iterator[str]], tokenizer: Tokenizer, numbers: dict[str, int]) -> _NumberedText:
-    """Tokenize the blocks of files, one file after the other. New tokens are added to ``numbers``."""
+def _number_tokens(
+    files: Iterable[Iterator[str]], tokenizer: Tokenizer, numbers: dict[str, int], documents: str
+) -> _NumberedText:
+    """Tokenize the blocks of files, one file after the other. New tokens are added to ``numbers``.
+
+    With documents, the first of the numbers stands for the token before the first document.
+    """
     characters = 0
+    cutting = cutting_documents(tokenizer, documents)
+    of_documents = documents != NO_DOCUMENTS
+    table = np.zeros(0, dtype=np.uint8)  # whether each token ends a line
 
     def counted(blocks: Iterable[str]) -> Iterator[str]:
         nonlocal characters
@@ -236,22 +223,44 @@ def _number_tokens(files: Iterable[Iterator[str]], tokenizer: Tokenizer, numbers
             yield block
 
     # The file has no name, so only the memory map keeps it alive after this function returns.
-    with readable_file_errors(), tempfile.TemporaryFile(prefix="seqlm-") as file:
+    with (
+        readable_file_errors(),
+        tempfile.TemporaryFile(prefix="seqlm-") as file,
+        tempfile.TemporaryFile(prefix="seqlm-") as ends,
+    ):
+        if of_documents:
+            file.write(np.zeros(1, np.int32).data)
+            ends.write(b"\1")
         for blocks in files:
-            for tokens in tokenize_blocks(counted(blocks), tokenizer):
+            for tokens in tokenize_blocks(counted(blocks), cutting):
                 for token in tokens:
                     numbers.setdefault(token, len(numbers))
-                file.write(np.fromiter((numbers[token] for token in tokens), np.int32, len(tokens)).data)
+                ids = np.fromiter((numbers[token] for token in tokens), np.int32, len(tokens))
+                file.write(ids.data)
+                if documents == LINE_DOCUMENTS:
+                    new = list(itertools.islice(numbers, len(table), None))
+                    table = np.append(table, np.array([ends_line(tokenizer, t) for t in new], dtype=np.uint8))
+                    ends.write(table[ids].data)
+                elif of_documents:
+                    ends.write(bytes(len(ids)))
+            if documents == FILE_DOCUMENTS:
+                ends.seek(-1, os.SEEK_CUR)
+                ends.write(b"\1")
         file.flush()
+        ends.flush()
         if not characters:
             return _NumberedText(np.zeros(0, dtype=np.int32), 0)
-        return _NumberedText(np.memmap(cast(BinaryIO, file), dtype=np.int32, mode="r+"), characters)
+        return _NumberedText(
+            np.memmap(cast(BinaryIO, file), dtype=np.int32, mode="r+"),
+            characters,
+            np.memmap(cast(BinaryIO, ends), dtype=np.uint8, mode="r") if of_documents else None,
+        )
 
 
 def _count(ids: np.ndarray, size: int) -> np.ndarray:
     counts = np.zeros(size, dtype=np.int64)
-    for part in _parts(ids):
-        counts += np.bincount(part, minlength=size)
+    for some in _parts(ids):
+        counts += np.bincount(some, minlength=size)
     return counts
 
 
@@ -265,10 +274,13 @@ def _with_vocabulary(
     known = np.fromiter((token in vocabulary for token in tokens), dtype=bool, count=len(tokens))
     unknown = np.where(known, 0, counts)
     shown = tokens[int(unknown.argmax())] if unknown.any() else None
-    first_characters = len(tokenizer.detokenize([tokens[ids[0]]]))
-    for part in _parts(ids):
-        part[:] = new_ids[part]
-    return TokenizedText(ids, text.characters - first_characters, int(unknown.sum()), shown, name)
+    first_characters = 0 if text.ends is not None else len(tokenizer.detokenize([tokens[ids[0]]]))
+    for some in _parts(ids):
+        some[:] = new_ids[some]
+    started = Documents.of(LINE_DOCUMENTS, vocabulary, tokenizer)
+    if text.ends is not None and started is not None:
+        ids[0] = started.start
+    return TokenizedText(ids, text.characters - first_characters, int(unknown.sum()), shown, name, text.ends)
 
 
 def _parts(ids: np.ndarray) -> Iterator[np.ndarray]:

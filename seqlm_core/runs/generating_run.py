@@ -11,10 +11,10 @@ import numpy as np
 from seqlm_core.errors import RunError
 from seqlm_core.generation.chains import CandidateSearch
 from seqlm_core.generation.checks import check_beam, check_drawing, check_infilling, checked_seed, checked_stops
+from seqlm_core.generation.document_network import document_network
 from seqlm_core.generation.gaps import DEFAULT_MARK, MOST_TOKENS_OF_MARK, cut_gapped_text
 from seqlm_core.generation.generate import DEFAULT_LENGTH
 from seqlm_core.generation.infilling import DEFAULT_SWEEPS, InfilledText, Infiller
-from seqlm_core.generation.native_network import step_network
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.generation.next_tokens import NextToken, next_tokens
 from seqlm_core.generation.prompts import Prompt, cut_prompt, warn_of_unknown
@@ -24,9 +24,11 @@ from seqlm_core.model.parameters import check_parameters
 from seqlm_core.plugins.components import build_tokenizer
 from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.plugins.specs import Tokenizer
+from seqlm_core.reading.documents import Documents, cutting_documents
 from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.runs.config import LANGUAGE_MODEL
 from seqlm_core.runs.run import Run
+from seqlm_core.runs.text_network import text_network
 from seqlm_core.settings.arguments import check_argument
 from seqlm_core.settings.decoding_rules import DEFAULT_TEMPERATURE, DecodingRules
 from seqlm_core.settings.fields import make_settings
@@ -88,22 +90,19 @@ class GeneratingRun(Run[LanguageSettings]):
     @functools.cached_property
     def network(self) -> TextNetwork:
         """The model as generation uses it; without MXNet, if the cell has a step function that is right."""
-        if self.cell.spec.has_step(self.cell.options) and not self._has_wrong_step():
-            return step_network(self.architecture, self.cell.spec, self.cell.options, self.weights)
-        from seqlm_core.generation.layer_network import LayerNetwork
+        return document_network(text_network(self), self._documents)
 
-        return LayerNetwork(self.model)
+    @functools.cached_property
+    def _documents(self) -> Documents | None:
+        return Documents.of(self.settings.documents, self.vocabulary, self.tokenizer)
 
-    def _has_wrong_step(self) -> bool:
-        """Whether the cell's step was found to be wrong when the run was trained, and still is; if so, warn of it."""
-        if not self.config.get("step_problem"):
-            return False
-        from seqlm_core.generation.step_check import step_problem, warn_of_step
+    @property
+    def _start(self) -> int | None:
+        return None if self._documents is None else self._documents.start
 
-        problem = step_problem(self.model, self.cell)
-        if problem is not None:
-            warn_of_step(self.cell, problem)
-        return problem is not None
+    @property
+    def _cutting(self) -> Tokenizer:
+        return cutting_documents(self.tokenizer, self.settings.documents)
 
     def sample(
         self,
@@ -275,9 +274,10 @@ class GeneratingRun(Run[LanguageSettings]):
         check_argument("gap", gap, int, minimum=1, maximum=MOST_TOKENS_OF_MARK)
         check_infilling(count, sweeps, temperature)
         search = CandidateSearch(sweeps, temperature, checked_seed(0 if seed is None and temperature == 0 else seed))
-        gapped = cut_gapped_text(text, mark, gap, self.tokenizer, self.vocabulary)
+        gapped = cut_gapped_text(text, mark, gap, self._cutting, self.vocabulary)
         warn_of_unknown(gapped.known_tokens(), self.vocabulary, "the text")
-        infiller = Infiller(self.network, self.vocabulary, self.tokenizer, self.settings.sequence_length - 1)
+        length = self.settings.sequence_length
+        infiller = Infiller(self.network, self.vocabulary, self.tokenizer, length - 1, self._start)
         return infiller.fill(gapped, count, search)
 
     @functools.cached_property
@@ -286,7 +286,7 @@ class GeneratingRun(Run[LanguageSettings]):
 
     def _prompt(self, text: str) -> Prompt:
         check_argument("prompt", text, str)
-        prompt = cut_prompt(text, self.tokenizer, self.vocabulary)
+        prompt = cut_prompt(text, self._cutting, self.vocabulary, self._documents)
         warn_of_unknown(prompt.tokens, self.vocabulary, "the prompt")
         return prompt
 

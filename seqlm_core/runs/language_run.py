@@ -20,11 +20,13 @@ from seqlm_core.evaluation.surprisal import (
     with_unknown_warning,
 )
 from seqlm_core.reading.corpus import read_text, warn_of_unknown_tokens
+from seqlm_core.reading.documents import with_line_end
 from seqlm_core.reading.sources import check_texts, open_texts
 from seqlm_core.reading.text import read_blocks
 from seqlm_core.runs.generating_run import GeneratingRun
 from seqlm_core.settings.arguments import PathLike, check_argument, check_encoding, checked_path
 from seqlm_core.settings.reading_rules import ReadingRules, reading_rules
+from seqlm_core.settings.settings import NO_DOCUMENTS
 
 if TYPE_CHECKING:
     from seqlm_core.evaluation.language import LanguageEvaluation
@@ -69,11 +71,11 @@ class LanguageRun(GeneratingRun):
         found = []
         for text in texts:
             with open_texts(text, folders=True) as opened:
-                tokenized = read_text(opened, self.tokenizer, self.vocabulary, encoding)
+                tokenized = read_text(opened, self.tokenizer, self.vocabulary, encoding, self.settings.documents)
             warn_of_unknown_tokens(tokenized)
             if made:
                 check_predictable(tokenized)
-                total = sum(float(losses.sum()) for losses in self._losses_by(made)(tokenized.ids))
+                total = sum(float(losses.sum()) for losses in self._losses_by(made)(tokenized.with_ends()))
                 found.append(evaluation_of(tokenized, total, reading_rules=made))
                 continue
             s = self.settings
@@ -101,7 +103,7 @@ class LanguageRun(GeneratingRun):
         path = checked_path("file", file)
         check_encoding(encoding)
         check_texts(path, folders=True)
-        return self._surprisals(_blocks_of(path, encoding), per, os.fspath(path), made)
+        return self._surprisals(_blocks_of(path, encoding, self.settings.documents), per, os.fspath(path), made)
 
     def score_text(self, text: str, *, per: str = "line", **rules: Any) -> Iterator[LineSurprisal | TokenSurprisal]:
         """Return the surprisal of each line, or of each token, of a text; see :meth:`score`.
@@ -122,9 +124,9 @@ class LanguageRun(GeneratingRun):
         self, blocks: Iterator[str], per: str, name: str, rules: ReadingRules
     ) -> Iterator[LineSurprisal | TokenSurprisal]:
         surprisals = (
-            adapted_surprisals(self._losses_by(rules), self.vocabulary, self.tokenizer, blocks)
+            adapted_surprisals(self._losses_by(rules), self.vocabulary, self._cutting, blocks, self._documents)
             if rules
-            else token_surprisals(self.network, self.vocabulary, self.tokenizer, blocks)
+            else token_surprisals(self.network, self.vocabulary, self._cutting, blocks, self._start)
         )
         warned = with_unknown_warning(surprisals, name)
         return warned if per == "token" else line_surprisals(warned, self.tokenizer)
@@ -147,14 +149,15 @@ class LanguageRun(GeneratingRun):
             check_memory(rules.cache, self.architecture.hidden_size, rules.window)
         return rules
 
-    def _losses_by(self, rules: ReadingRules) -> Callable[[Iterable[int]], Iterator[np.ndarray]]:
+    def _losses_by(self, rules: ReadingRules) -> Callable[[Iterable[tuple[int, bool]]], Iterator[np.ndarray]]:
         """Return what reads a text by rules; see :meth:`~seqlm_core.evaluation.reading.RuledReading.losses`."""
         from seqlm_core.engine.mxnet import readable_failures
         from seqlm_core.evaluation.reading import RuledReading
 
         with readable_failures():
             # What is adapted changes, so it is a network of its own.
-            return RuledReading(self._new_network() if rules.adapt else self.model, rules).losses
+            network = self._new_network() if rules.adapt else self.model
+            return RuledReading(network, rules, self._documents is not None).losses
 
 
 def _check_per(per: str) -> None:
@@ -162,7 +165,8 @@ def _check_per(per: str) -> None:
         raise SettingError("per", f"must be line or token, not {per!r}")
 
 
-def _blocks_of(path: Path, encoding: str) -> Iterator[str]:
+def _blocks_of(path: Path, encoding: str, documents: str) -> Iterator[str]:
     with open_texts(path, folders=True) as opened:
         for file in opened:
-            yield from read_blocks(file, encoding)
+            blocks = read_blocks(file, encoding)
+            yield from blocks if documents == NO_DOCUMENTS else with_line_end(blocks)

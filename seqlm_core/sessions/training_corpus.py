@@ -35,6 +35,7 @@ def read_training_corpus(
         min_count=settings.min_count or 1,
         max_vocabulary=settings.max_vocabulary,
         vocabulary=vocabulary,
+        documents=settings.documents,
     )
     if corpus.training.unknown_share > MOST_UNKNOWN:  # a small share is wanted: the model learns `<unk>` from it
         warn_of_unknown_tokens(corpus.training, TO_KNOW_MORE)

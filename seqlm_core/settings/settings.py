@@ -17,6 +17,8 @@ from seqlm_core.settings.training_settings import (
     TrainingSettings,
 )
 
+NO_DOCUMENTS, FILE_DOCUMENTS, LINE_DOCUMENTS = "none", "file", "line"
+
 
 @dataclasses.dataclass(frozen=True)
 class LanguageSettings(TrainingSettings):
@@ -33,6 +35,14 @@ class LanguageSettings(TrainingSettings):
         shapes_model=True,
     )
     tokenizer_options: dict[str, Any] = setting({}, "Option of the tokenizer.", group="text", shapes_model=True)
+    documents: str = setting(
+        NO_DOCUMENTS,
+        "What is read from a fresh state, since it has nothing to do with what is before it: each file, each line, or "
+        "none of them.",
+        group="text",
+        choices=(NO_DOCUMENTS, FILE_DOCUMENTS, LINE_DOCUMENTS),
+        shapes_model=True,
+    )
     tie_weights: bool = setting(
         False, "Use the token embeddings as the output weights too.", group="model", shapes_model=True
     )

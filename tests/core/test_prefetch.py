@@ -170,9 +170,9 @@ def test_an_interrupted_training_leaves_no_thread(signals, short_text, tmp_path,
 def test_no_more_batches_are_made_than_there_are_steps(short_text, tmp_path, monkeypatch):
     made, original = [], LanguageModelling._window
 
-    def window(task, ids, step, begins_epoch):
+    def window(task, ids, ends, step, begins_epoch):
         made.append(step)
-        return original(task, ids, step, begins_epoch)
+        return original(task, ids, ends, step, begins_epoch)
 
     monkeypatch.setattr(LanguageModelling, "_window", window)
     train(short_text, tmp_path / "run", max_steps=35)  # 33 in an epoch

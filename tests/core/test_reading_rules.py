@@ -34,7 +34,7 @@ def ids_of(length, seed=0):
 
 
 def losses_of(model, ids, rules):
-    return np.concatenate(list(RuledReading(model, ReadingRules(**rules)).losses(ids)))
+    return np.concatenate(list(RuledReading(model, ReadingRules(**rules)).losses((token, False) for token in ids)))
 
 
 def probability_in_cache(hidden, targets, t, token, size, flatness):
@@ -141,7 +141,9 @@ def test_no_prediction_knows_what_comes_after_it(cell, rules):
 @RULES
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 51, 52])
 def test_all_tokens_but_the_first_are_predicted(rules, length):
-    losses = list(RuledReading(make_model("lstm"), ReadingRules(**rules)).losses(ids_of(length)))
+    losses = list(
+        RuledReading(make_model("lstm"), ReadingRules(**rules)).losses((token, False) for token in ids_of(length))
+    )
     assert sum(map(len, losses)) == length - 1
 
 

@@ -7,16 +7,18 @@ from typing import Callable
 
 from seqlm_core.engine.randomness import generator
 from seqlm_core.errors import one_line
+from seqlm_core.generation.document_network import document_network
 from seqlm_core.generation.generate import Uniforms, generate
 from seqlm_core.generation.layer_network import LayerNetwork
 from seqlm_core.generation.native_network import step_network
 from seqlm_core.generation.network import TextNetwork
-from seqlm_core.generation.prompts import Prompt
+from seqlm_core.generation.prompts import cut_prompt
 from seqlm_core.model.build import weights_of
 from seqlm_core.model.language_network import LanguageNetwork
 from seqlm_core.plugins.components import Component
 from seqlm_core.plugins.specs import CellSpec
 from seqlm_core.reading.corpus import Corpus
+from seqlm_core.reading.documents import Documents
 from seqlm_core.settings.decoding_rules import DecodingRules
 from seqlm_core.training.extension import Extension, Training
 from seqlm_core.training.weight_average import WeightAverage
@@ -59,17 +61,22 @@ class Samples(Extension):
 class ModelSampler:
     """Samples from a network with its current weights. The text depends on the weights, the seed and the step only."""
 
-    def __init__(self, network: LanguageNetwork, cell: Component[CellSpec], corpus: Corpus, seed: int) -> None:
+    def __init__(
+        self, network: LanguageNetwork, cell: Component[CellSpec], corpus: Corpus, seed: int, documents: str
+    ) -> None:
         self.network = network
         self.cell = cell
         self.corpus = corpus
         self.seed = seed
+        self._documents = Documents.of(documents, corpus.vocabulary, corpus.tokenizer)
         self._layers: LayerNetwork | None = None
 
     def __call__(self, step: int) -> str:
         uniforms = Uniforms([generator(self.seed, step, "sample during training")])
         vocabulary = self.corpus.vocabulary
-        drawn = generate(self._network(), vocabulary, Prompt(), SAMPLE_TOKENS, DecodingRules(), uniforms)
+        network = document_network(self._network(), self._documents)
+        prompt = cut_prompt("", self.corpus.tokenizer, vocabulary, self._documents)
+        drawn = generate(network, vocabulary, prompt, SAMPLE_TOKENS, DecodingRules(), uniforms)
         return self.corpus.tokenizer.detokenize([vocabulary.tokens[i] for some in drawn for i in some.tokens[0]])
 
     def _network(self) -> TextNetwork:

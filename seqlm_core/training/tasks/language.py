@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,42 +31,8 @@ from seqlm_core.storage.checkpoint import layout
 from seqlm_core.training.dropout import DropoutMasks, with_rates_for
 from seqlm_core.training.extensions.anomalies import is_finite
 from seqlm_core.training.extensions.samples import ModelSampler
-from seqlm_core.training.weight_dropping import WeightDropping, WeightMasks
-
-
-@dataclasses.dataclass(frozen=True)
-class Window:
-    """The window of a training step and the random numbers for it, as arrays on the network's device.
-
-    Attributes:
-        step: the step; the first step is 0.
-        inputs: ids of the tokens that are read, int32 ``(time, batch)``.
-        targets: ids of the tokens that are predicted, int32 ``(time, batch)``.
-        following: the targets without the first, in reverse order, ``(time - 1, batch)``; None for a unidirectional
-            model.
-        begins_epoch: whether all streams begin with fresh states.
-        resets: 1 for each stream that begins with fresh states all the same, else 0, ``(batch,)``; None if none does.
-        masks: dropout masks of the forward stack; None without dropout.
-        weight_masks: masks of the recurrent weights.
-        backward_masks: dropout masks of the backward stack; None without dropout or for a unidirectional model.
-        right_visible: ``(time, batch, 1)``, 1 where a prediction may use the text that follows, else 0; None for a
-            unidirectional model.
-        predictions: number of predicted tokens.
-        weights: the weight of each prediction's loss in the mean, ``(time, batch)``.
-    """
-
-    step: int
-    inputs: Any
-    targets: Any
-    following: Any | None
-    begins_epoch: bool
-    resets: Any | None
-    masks: list[Any] | None
-    weight_masks: WeightMasks
-    backward_masks: list[Any] | None
-    right_visible: Any | None
-    predictions: int
-    weights: Any
+from seqlm_core.training.tasks.window import Window
+from seqlm_core.training.weight_dropping import WeightDropping
 
 
 class LanguageModelling:
@@ -101,6 +68,8 @@ class LanguageModelling:
         self._window_loss = WindowLoss(network, settings.sequence_length, penalties)
         self._fresh_states = self._states = network.begin_state(self.plan.batch_size)
         self._fresh_backward_states = network.begin_backward_state(self.plan.batch_size)
+        self._reset_states = network.reset_states(self.plan.batch_size)
+        self._backward_reset_states = network.backward_reset_states(self.plan.batch_size)
         shape = self.plan.sequence_length, self.plan.batch_size
         self._weights = nd.full(shape, 1 / self.predictions_per_step, ctx=network.device, dtype=network.dtype)
         self._evaluator = (
@@ -155,9 +124,13 @@ class LanguageModelling:
 
     def batches(self, epoch: int, first_window: int) -> Iterator[Window]:
         """Yield an epoch's windows, beginning with ``first_window``. They depend on no weights and no states."""
-        windows = self.plan.read(self.corpus.training.ids, self.settings.seed, epoch, first_window)
-        for number, ids in enumerate(windows, start=first_window):
-            yield self._window(ids, epoch * self.steps_per_epoch + number, begins_epoch=number == 0)
+        training, seed = self.corpus.training, self.settings.seed
+        windows = self.plan.read(training.ids, seed, epoch, first_window)
+        ends: Iterator[np.ndarray | None] = itertools.repeat(None)
+        if training.ends is not None:
+            ends = self.plan.read(training.ends, seed, epoch, first_window)
+        for number, (ids, of_window) in enumerate(zip(windows, ends), start=first_window):
+            yield self._window(ids, of_window, epoch * self.steps_per_epoch + number, begins_epoch=number == 0)
 
     def loss(self, window: Window) -> Any:
         """Return the loss of each prediction in nats ``(time, batch)``. Call it while autograd records.
@@ -180,6 +153,8 @@ class LanguageModelling:
             self._fresh_backward_states,
             window.backward_masks,
             window.right_visible,
+            None if window.ends is None else [window.ends, self._reset_states],
+            None if window.following_ends is None else [window.following_ends, self._backward_reset_states],
         )
         self._states = [[state.detach() for state in layer] for layer in states]
         return losses
@@ -229,7 +204,7 @@ class LanguageModelling:
             for layer, states in enumerate(self._states)
         ]
 
-    def _window(self, ids: np.ndarray, step: int, begins_epoch: bool) -> Window:
+    def _window(self, ids: np.ndarray, ends: np.ndarray | None, step: int, begins_epoch: bool) -> Window:
         two_sided = self.network.backward_stack is not None
         return Window(
             step=step,
@@ -241,9 +216,13 @@ class LanguageModelling:
             masks=self._dropout_masks(step, "forward", ids[:-1]),
             weight_masks=self._weight_dropping.masks(step),
             backward_masks=self._dropout_masks(step, "backward", ids[:1:-1]) if two_sided else None,
-            right_visible=self._right_visible(step) if two_sided else None,
+            right_visible=self._right_visible(step, ends) if two_sided else None,
             predictions=self.predictions_per_step,
             weights=self._weights,
+            ends=None if ends is None else array_of(ends[:-1], np.int32, self.network.device),
+            following_ends=(
+                array_of(ends[:1:-1], np.int32, self.network.device) if two_sided and ends is not None else None
+            ),
         )
 
     def _resets(self, step: int) -> Any | None:
@@ -262,11 +241,17 @@ class LanguageModelling:
         has_table = self.network.reads_table(time)
         return self._dropout.draw(step, f"{direction} dropout", tokens, (time, batch), has_table)
 
-    def _right_visible(self, step: int) -> Any:
-        """Return 1 where a prediction may use the text that follows it, else 0, ``(time, batch, 1)``."""
+    def _right_visible(self, step: int, ends: np.ndarray | None) -> Any:
+        """Return 1 where a prediction may use the text that follows it, else 0, ``(time, batch, 1)``.
+
+        What follows the last token of a document is another document.
+        """
         random = generator(self.settings.seed, step, "hidden right context")
         drawn = random.random((self.plan.sequence_length, self.plan.batch_size, 1), dtype=np.float32)
-        return array_of(drawn >= self.settings.hide_right_context, self.network.dtype, self.network.device)
+        visible = drawn >= self.settings.hide_right_context
+        if ends is not None:
+            visible &= ends[1:, :, None] == 0
+        return array_of(visible, self.network.dtype, self.network.device)
 
 
 def language_task(
@@ -296,4 +281,4 @@ def language_task(
 def model_sampler(task: LanguageModelling, components: Components) -> ModelSampler:
     """Return a sampler of the model that is trained. It uses the cell's layer if the cell's step is wrong."""
     cell = components.cell if task.step_problem is None else without_step(components.cell)
-    return ModelSampler(task.network, cell, task.corpus, task.settings.seed)
+    return ModelSampler(task.network, cell, task.corpus, task.settings.seed, task.settings.documents)

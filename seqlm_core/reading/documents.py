@@ -1,0 +1,83 @@
+"""Documents: parts of a text that have nothing to do with each other, each of which is read from a fresh state.
+
+The last token of a document is read with a fresh state, and predicts the first token of the next one. So what predicts
+a document's first token is a fresh state and one token that ends a line. Before the first document this is the most
+frequent one, the *start*.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from seqlm_core.plugins.specs import Tokenizer
+from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
+from seqlm_core.settings.settings import LINE_DOCUMENTS, NO_DOCUMENTS
+
+
+@dataclasses.dataclass(frozen=True)
+class Documents:
+    """What a model that reads documents has to know of its tokens.
+
+    Attributes:
+        start: id of the token that is read before the first document.
+        ends: whether each token ends a document, bool ``(vocabulary,)``; None if no token does, since files end.
+    """
+
+    start: int
+    ends: np.ndarray | None
+
+    @classmethod
+    def of(cls, kind: str, vocabulary: Vocabulary, tokenizer: Tokenizer) -> Documents | None:
+        """Return what there is to know with the setting ``documents``; None if there are no documents."""
+        if kind == NO_DOCUMENTS:
+            return None
+        ends = np.array([i != UNKNOWN_ID and ends_line(tokenizer, t) for i, t in enumerate(vocabulary.tokens)])
+        return cls(
+            int(ends.argmax()) if ends.any() else vocabulary.unknown_id, ends if kind == LINE_DOCUMENTS else None
+        )
+
+
+class LineTokenizer:
+    """Cuts each line of a text by itself.
+
+    Args:
+        inner: cuts a line.
+    """
+
+    def __init__(self, inner: Tokenizer) -> None:
+        self.inner = inner
+
+    def tokenize(self, text: str) -> list[str]:
+        *lines, rest = text.split("\n")
+        cut = [token for line in lines for token in self.inner.tokenize(line + "\n")]
+        return cut + self.inner.tokenize(rest) if rest else cut
+
+    def detokenize(self, tokens: Sequence[str]) -> str:
+        return self.inner.detokenize(tokens)
+
+    def last_cut(self, text: str) -> int:
+        begin = text.rfind("\n") + 1
+        return begin + self.inner.last_cut(text[begin:])
+
+
+def cutting_documents(tokenizer: Tokenizer, kind: str) -> Tokenizer:
+    """Return what cuts a text with the setting ``documents``."""
+    return LineTokenizer(tokenizer) if kind == LINE_DOCUMENTS else tokenizer
+
+
+def ends_line(tokenizer: Tokenizer, token: str) -> bool:
+    """Whether a token ends a line."""
+    return tokenizer.detokenize([token]).endswith("\n")
+
+
+def with_line_end(blocks: Iterator[str]) -> Iterator[str]:
+    """Yield a file's text, and a line feed if it does not end with one."""
+    last = "\n"
+    for block in blocks:
+        yield block
+        last = block[-1:] or last
+    if last != "\n":
+        yield "\n"

@@ -1,0 +1,94 @@
+"""Which parts of files are read."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+
+from seqlm_core.reading.documents import with_line_end
+from seqlm_core.reading.text import TextFile, check_readable
+from seqlm_core.settings.settings import LINE_DOCUMENTS, NO_DOCUMENTS
+
+
+def whole(files: Sequence[TextFile], encoding: str, documents: str = NO_DOCUMENTS) -> Iterator[Iterator[str]]:
+    """Yield the blocks of each file; with documents each ends with a line feed."""
+    for file in files:
+        check_readable(file)
+        blocks = file.blocks(encoding)
+        yield blocks if documents == NO_DOCUMENTS else with_line_end(blocks)
+
+
+def part(
+    files: Sequence[TextFile],
+    lengths: Sequence[int],
+    encoding: str,
+    start: int,
+    stop: int,
+    documents: str = NO_DOCUMENTS,
+) -> Iterator[Iterator[str]]:
+    """Yield the blocks of each file that lie between the characters ``start`` and ``stop`` of all files together.
+
+    Args:
+        files: the files.
+        lengths: the length of each file in characters.
+        encoding: the encoding of all files.
+        start: where the part starts.
+        stop: where the part ends.
+        documents: the setting of that name; with documents the end of a file is a line feed.
+    """
+    before = 0
+    for file, length in zip(files, lengths):
+        first, last = max(0, start - before), min(length, stop - before)
+        if first < last:
+            blocks = _between(file.blocks(encoding), first, last)
+            yield with_line_end(blocks) if documents != NO_DOCUMENTS and last == length else blocks
+        before += length
+
+
+def _between(blocks: Iterable[str], first: int, last: int) -> Iterator[str]:
+    """Yield the characters ``first`` to ``last`` of a text that comes in blocks."""
+    position = 0
+    for block in blocks:
+        kept = block[max(0, first - position) : max(0, last - position)]
+        if kept:
+            yield kept
+        position += len(block)
+        if position >= last:
+            return
+
+
+def validation_start(
+    files: Sequence[TextFile], lengths: Sequence[int], encoding: str, share: float, documents: str
+) -> int:
+    """Return the character with which the validation part begins.
+
+    With documents it begins with one: with the next line, or with the file that begins nearest to the wanted place,
+    unless that would make the part less than half or more than twice as long as it should be.
+
+    Args:
+        files: the files.
+        lengths: the length of each file in characters.
+        encoding: the encoding of all files.
+        share: the share of the characters that the part should have.
+        documents: the setting of that name.
+    """
+    end = sum(lengths)
+    wanted = int(end * (1 - share))
+    if documents == NO_DOCUMENTS or not wanted:
+        return wanted
+    if documents == LINE_DOCUMENTS:
+        found = _line_end(part(files, lengths, encoding, wanted - 1, end), wanted - 1)
+        return found if found < end else wanted
+    starts = list(itertools.accumulate(lengths))[:-1]
+    nearest = min(starts, key=lambda start: abs(start - wanted), default=wanted)
+    return nearest if (end - wanted) / 2 <= end - nearest <= 2 * (end - wanted) and nearest else wanted
+
+
+def _line_end(files: Iterable[Iterator[str]], position: int) -> int:
+    """Return where the line ends that has the character at ``position``, with which the files begin."""
+    for block in next(iter(files)):
+        found = block.find("\n")
+        if found >= 0:
+            return position + found + 1
+        position += len(block)
+    return position
