@@ -26,8 +26,8 @@ class RandomModel:
 
     Args:
         cell: one of the built-in ones.
-        units: in each layer and direction.
-        layers: recurrent layers.
+        units: in each layer and direction, or a tuple with those of each layer.
+        layers: recurrent layers; as many as ``units`` has if that is a tuple.
         vocabulary_size: tokens, ``<unk>`` included.
         embedding_size: 0 reads tokens one-hot.
         tie_weights: the embeddings are the output weights too.
@@ -38,7 +38,7 @@ class RandomModel:
     def __init__(
         self,
         cell: str = "lstm",
-        units: int = 16,
+        units: int | tuple[int, ...] = 16,
         layers: int = 1,
         vocabulary_size: int = 30,
         embedding_size: int = 0,
@@ -48,13 +48,13 @@ class RandomModel:
     ) -> None:
         self.spec = seqlm.installed_plugins().cells.get(cell)
         self.options = make_options(self.spec, dict(options))
-        embedding_size = units if tie_weights else embedding_size
+        sizes = units if isinstance(units, tuple) else (units,) * layers
+        embedding_size = sizes[-1] if tie_weights else embedding_size
         sides = 1 + self.spec.bidirectional
         self.architecture = LanguageArchitecture(
-            vocabulary_size, units, layers, embedding_size, sides == 2, tie_weights
+            vocabulary_size, units, len(sizes), embedding_size, sides == 2, tie_weights
         )
         self.formula = self.spec.native_formula(self.options)
-        rows = GATES[self.formula] * units
         random = np.random.default_rng(seed)
 
         def normal(scale: float, *shape: int) -> np.ndarray:
@@ -64,14 +64,15 @@ class RandomModel:
         if embedding_size:
             self.weights["input.weight"] = normal(2 / np.sqrt(embedding_size), vocabulary_size, embedding_size)
         if not tie_weights:
-            self.weights["head.weight"] = normal(2 / np.sqrt(units), vocabulary_size, sides * units)
+            self.weights["head.weight"] = normal(2 / np.sqrt(sizes[-1]), vocabulary_size, sides * sizes[-1])
         for stack in ["forward_stack", "backward_stack"][:sides]:
-            for layer in range(layers):
-                channels = units if layer else embedding_size or vocabulary_size
+            for layer, size in enumerate(sizes):
+                rows = GATES[self.formula] * size
+                channels = sizes[layer - 1] if layer else embedding_size or vocabulary_size
                 self.weights |= {
                     f"{stack}.{layer}.i2h_weight": normal(1 / np.sqrt(channels if layer else 1), rows, channels),
                     f"{stack}.{layer}.i2h_bias": normal(0.3, rows),
-                    f"{stack}.{layer}.h2h_weight": normal(0.7 / np.sqrt(units), rows, units),
+                    f"{stack}.{layer}.h2h_weight": normal(0.7 / np.sqrt(size), rows, size),
                     f"{stack}.{layer}.h2h_bias": normal(0.3, rows),
                 }
 

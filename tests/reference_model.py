@@ -52,8 +52,8 @@ class ReferenceModel:
         self.weights = weights
 
     def begin(self):
-        zeros = np.zeros(self.a.hidden_size)
-        return [(zeros, zeros) if self.kind == "lstm" else zeros for _ in range(self.a.layers)]
+        zeros = [np.zeros(self.weights[f"forward_stack.{k}.h2h_weight"].shape[1]) for k in range(self.a.layers)]
+        return [(z, z) if self.kind == "lstm" else z for z in zeros]
 
     def read(self, direction, tokens, states):
         """Return the top layer's hidden vectors and the states after the tokens."""
@@ -78,8 +78,8 @@ class ReferenceModel:
         if self.a.tie_weights:
             w_left = w_right = self.weights["input.weight"]
         else:
-            w_left = self.weights["head.weight"][:, : self.a.hidden_size]
-            w_right = self.weights["head.weight"][:, self.a.hidden_size :]
+            size = len(left)
+            w_left, w_right = self.weights["head.weight"][:, :size], self.weights["head.weight"][:, size:]
         scores = w_left @ left + self.weights["head.bias"]
         if right is not None:
             scores = scores + w_right @ right

@@ -12,6 +12,24 @@ from seqlm_core.command_line.help import GroupedOption
 from seqlm_core.settings.fields import setting_types
 
 
+class SizesType(click.ParamType):
+    """A size, or several with commas between them: ``512`` or ``1150,1150,400``."""
+
+    name = "sizes"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            sizes = tuple(int(size) for size in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is neither a whole number nor several with commas between them.", parameter, context)
+        return sizes if len(sizes) > 1 else sizes[0]
+
+
+SIZES = SizesType()
+
+
 def setting_options(kind: type[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that gives a command an option for each setting, in the order of the fields.
 
@@ -66,4 +84,6 @@ def _attributes(field: dataclasses.Field[Any], kind: type) -> dict[str, Any]:
         text += f"  [default: {field.default}]"
     if "choices" in field.metadata:
         return {"type": click.Choice(field.metadata["choices"]), "default": None, "help": text}
+    if kind is tuple:
+        return {"type": SIZES, "default": None, "metavar": "N[,N]...", "help": text}
     return {"type": kind, "default": None, "metavar": {int: "N", float: "X", str: "TEXT"}[kind], "help": text}

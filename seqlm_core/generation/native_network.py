@@ -71,9 +71,10 @@ class NativeNetwork(StepNetwork):
             self.native = NativeModel(
                 library,
                 formula,
+                architecture.hidden_sizes,
                 [{k[len(p) :]: array for k, array in weights.items() if k.startswith(p)} for p in prefixes],
                 # In a bidirectional model, the other columns are for the backward direction.
-                output[:, : architecture.hidden_size],
+                output[:, : architecture.hidden_sizes[-1]],
                 weights["head.bias"],
                 embedding,
                 instruction_set,

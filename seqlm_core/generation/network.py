@@ -76,7 +76,7 @@ class StepNetwork:
             raise ValueError(f"cell {cell.name!r} has no step function")
         self.bidirectional = architecture.bidirectional
         self._tied = architecture.tie_weights
-        self._hidden_size = architecture.hidden_size
+        self._hidden_size = architecture.hidden_sizes[-1]
         weights = {name: array.astype(np.float64) for name, array in weights.items()}
         try:
             embedding = weights["input.weight"] if architecture.embedding_size else None

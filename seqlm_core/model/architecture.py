@@ -7,6 +7,7 @@ import reprlib
 from typing import Any, TypeVar
 
 from seqlm_core.settings.settings import LanguageSettings, SequenceSettings
+from seqlm_core.settings.sizes import Sizes, size_of_each
 from seqlm_core.settings.training_settings import LARGEST_SIZE, TrainingSettings
 
 # Larger vocabularies are embedded by default. On the sample text, which has 59 characters, the validation loss was 1.56
@@ -16,13 +17,25 @@ LARGEST_ONE_HOT_VOCABULARY = 32
 ArchitectureT = TypeVar("ArchitectureT")
 
 
+class Layered:
+    """The sizes of layers, however they are recorded."""
+
+    hidden_size: Sizes
+    layers: int
+
+    @property
+    def hidden_sizes(self) -> tuple[int, ...]:
+        """The number of units in each direction of each layer, the lowest first."""
+        return size_of_each(self.hidden_size, self.layers)
+
+
 @dataclasses.dataclass(frozen=True)
-class LanguageArchitecture:
+class LanguageArchitecture(Layered):
     """The sizes that determine the shapes of a language model's parameters.
 
     Attributes:
         vocabulary_size: number of tokens, ``<unk>`` included.
-        hidden_size: number of units in each layer and direction.
+        hidden_size: number of units in each direction of each layer: one for all layers, or one for each.
         layers: number of recurrent layers.
         embedding_size: length of the embeddings; 0 means that tokens are one-hot vectors.
         bidirectional: whether there is a second stack, which reads from right to left.
@@ -30,7 +43,7 @@ class LanguageArchitecture:
     """
 
     vocabulary_size: int
-    hidden_size: int
+    hidden_size: Sizes
     layers: int
     embedding_size: int
     bidirectional: bool
@@ -41,19 +54,19 @@ class LanguageArchitecture:
         """Return the sizes for a vocabulary; an embedding size that the settings leave open gets its default."""
         embedding_size = settings.embedding_size
         if embedding_size is None and settings.tie_weights:
-            embedding_size = settings.hidden_size
+            embedding_size = settings.hidden_sizes[-1]
         return cls(
             vocabulary_size=vocabulary_size,
             hidden_size=settings.hidden_size,
             layers=settings.layers,
-            embedding_size=_embedding_size(embedding_size, settings.hidden_size, vocabulary_size),
+            embedding_size=_embedding_size(embedding_size, settings.hidden_sizes[0], vocabulary_size),
             bidirectional=bidirectional,
             tie_weights=settings.tie_weights,
         )
 
 
 @dataclasses.dataclass(frozen=True)
-class SequenceArchitecture:
+class SequenceArchitecture(Layered):
     """The sizes and kinds that determine the shapes of a sequence model's parameters.
 
     Attributes:
@@ -61,7 +74,7 @@ class SequenceArchitecture:
         outputs: what the model predicts: ``labels``, ``label`` or ``values``.
         input_size: number of tokens, ``<unk>`` included, or of values in each time step.
         output_size: number of labels, or of values in each time step.
-        hidden_size: number of units in each layer and direction.
+        hidden_size: number of units in each direction of each layer: one for all layers, or one for each.
         layers: number of recurrent layers.
         embedding_size: length of the tokens' embeddings; 0 means that tokens are one-hot vectors.
         bidirectional: whether sequences are read from both ends.
@@ -75,7 +88,7 @@ class SequenceArchitecture:
     outputs: str
     input_size: int
     output_size: int
-    hidden_size: int
+    hidden_size: Sizes
     layers: int
     embedding_size: int
     bidirectional: bool
@@ -99,7 +112,7 @@ class SequenceArchitecture:
         """Return the sizes for the data; an embedding size that the settings leave open gets its default."""
         embedding_size = 0
         if inputs == "tokens":
-            embedding_size = _embedding_size(settings.embedding_size, settings.hidden_size, input_size)
+            embedding_size = _embedding_size(settings.embedding_size, settings.hidden_sizes[0], input_size)
         return cls(
             inputs=inputs,
             outputs=outputs,
@@ -123,15 +136,22 @@ def architecture_from_json(kind: type[ArchitectureT], values: Any) -> Architectu
     """
     may_be_zero = ("embedding_size", "characters", "char_hidden_size")
     try:
+        if isinstance(values["hidden_size"], list):
+            values = {**values, "hidden_size": tuple(values["hidden_size"])}
         architecture = kind(**values)
-    except TypeError as error:
+    except (TypeError, KeyError) as error:
         raise ValueError(f"the recorded architecture is not valid: {error}") from error
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         value = getattr(architecture, field.name)
-        smallest = 0 if field.name in may_be_zero else 1
-        if type(value).__name__ != field.type or (field.type == "int" and value < smallest):
+        if not _fits(value, str(field.type), smallest=0 if field.name in may_be_zero else 1):
             raise ValueError(f"the architecture's {field.name} is {reprlib.repr(value)}")
     return architecture
+
+
+def _fits(value: Any, kind: str, smallest: int) -> bool:
+    if kind == "Sizes":
+        return all(_fits(size, "int", smallest) for size in (value if isinstance(value, tuple) else [value]))
+    return type(value).__name__ == kind and (kind != "int" or value >= smallest)
 
 
 def check_same_architecture(recorded: Any, chosen: Any, settings: TrainingSettings) -> None:
@@ -155,9 +175,9 @@ def check_same_architecture(recorded: Any, chosen: Any, settings: TrainingSettin
             )
 
 
-def _embedding_size(given: int | None, hidden_size: int, vocabulary_size: int) -> int:
+def _embedding_size(given: int | None, lowest_size: int, vocabulary_size: int) -> int:
     if given is not None:
         return given
     if vocabulary_size - 1 <= LARGEST_ONE_HOT_VOCABULARY:  # <unk> does not count
         return 0
-    return min(hidden_size, vocabulary_size)
+    return min(lowest_size, vocabulary_size)

@@ -94,7 +94,7 @@ def check_cells_work(network: RecurrentNetwork, names: Mapping[str, str]) -> Non
                 if spec is None:
                     raise PluginError(f"cell {cell!r} does not work: {one_line(error)}") from error
                 raise plugin_failure(spec, error, "does not work") from error
-            wanted = (2, 2, stack.hidden_size)
+            wanted = (2, 2, stack.hidden_sizes[layer])
             if hidden.shape != wanted:
                 raise PluginError(f"cell {cell!r} returns outputs of shape {hidden.shape} instead of {wanted}")
             if [state.shape for state in begin[layer]] != [state.shape for state in states]:

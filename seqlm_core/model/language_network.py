@@ -37,20 +37,16 @@ class LanguageNetwork(RecurrentNetwork):
     ) -> None:
         super().__init__()
         self.architecture = a = architecture
-
-        def build(input_size: int) -> gluon.HybridBlock:
-            return build_layer(input_size, a.hidden_size)
-
         with self.name_scope():
             self.input = token_input(a.vocabulary_size, a.embedding_size, a.tie_weights)
-            self.forward_stack = RecurrentStack(build, self.input.size, a.hidden_size, a.layers)
+            self.forward_stack = RecurrentStack(build_layer, self.input.size, a.hidden_sizes)
             self.backward_stack: RecurrentStack | None = None
             if a.bidirectional:
-                self.backward_stack = RecurrentStack(build, self.input.size, a.hidden_size, a.layers)
+                self.backward_stack = RecurrentStack(build_layer, self.input.size, a.hidden_sizes)
             directions = 2 if a.bidirectional and not a.tie_weights else 1
             self.head = SoftmaxHead(
                 a.vocabulary_size,
-                directions * a.hidden_size,
+                directions * a.hidden_sizes[-1],
                 tied_weight=self.input.weight if a.tie_weights else None,
             )
 
@@ -62,7 +58,7 @@ class LanguageNetwork(RecurrentNetwork):
     @property
     def mask_sizes(self) -> list[int]:
         """The sizes of the dropout masks of one direction: of the input, and of each layer."""
-        return [self.input.size] + [self.architecture.hidden_size] * self.architecture.layers
+        return [self.input.size, *self.architecture.hidden_sizes]
 
     def begin_state(self, batch_size: int) -> list[list[Any]]:
         """Return the forward states at the beginning of a text: a list of arrays for each layer."""

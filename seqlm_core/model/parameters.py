@@ -41,15 +41,15 @@ def check_parameters(
         ValueError: a parameter is missing, is unknown, or has a wrong shape.
     """
     shapes = _outer_shapes(architecture)
-    layers = _layer_channels(architecture)
+    layers = _layer_sizes(architecture)
     if formula is None:
         for name in weights:
             layer = re.match(r"\w+_stack\.\d+\.", name)
             if layer is not None and layer[0] in layers:
                 shapes[name] = weights[name].shape
     else:
-        for layer_name, channels in layers.items():
-            inner = layer_shapes(formula, architecture.hidden_size, channels)
+        for layer_name, (channels, units) in layers.items():
+            inner = layer_shapes(formula, units, channels)
             shapes.update({f"{layer_name}{name}": shape for name, shape in inner.items()})
     check_shapes(weights, shapes)
 
@@ -60,12 +60,13 @@ def _outer_shapes(a: LanguageArchitecture) -> dict[str, tuple[int, ...]]:
     if a.embedding_size:
         shapes["input.weight"] = (a.vocabulary_size, a.embedding_size)
     if not a.tie_weights:
-        shapes["head.weight"] = (a.vocabulary_size, a.hidden_size * (2 if a.bidirectional else 1))
+        shapes["head.weight"] = (a.vocabulary_size, a.hidden_sizes[-1] * (2 if a.bidirectional else 1))
     return shapes
 
 
-def _layer_channels(a: LanguageArchitecture) -> dict[str, int]:
-    """Return the input size of each layer; the keys are what the names of its parameters begin with."""
+def _layer_sizes(a: LanguageArchitecture) -> dict[str, tuple[int, int]]:
+    """Return input size and units of each layer; the keys are what the names of its parameters begin with."""
     stacks = ["forward_stack", "backward_stack"] if a.bidirectional else ["forward_stack"]
     lowest = a.embedding_size or a.vocabulary_size
-    return {f"{stack}.{k}.": a.hidden_size if k else lowest for stack in stacks for k in range(a.layers)}
+    sizes = list(zip([lowest, *a.hidden_sizes], a.hidden_sizes))
+    return {f"{stack}.{k}.": of_layer for stack in stacks for k, of_layer in enumerate(sizes)}

@@ -52,12 +52,12 @@ class SequenceNetwork(RecurrentNetwork):
                 self.input = SpelledInput(
                     token_input(a.input_size, a.embedding_size),
                     EmbeddingInput(a.characters, a.char_hidden_size),
-                    _stack(build_char_layer, a.char_hidden_size, a.char_hidden_size, 1, a.char_bidirectional),
+                    SequenceStack(build_char_layer, a.char_hidden_size, [a.char_hidden_size], a.char_bidirectional),
                 )
             else:
                 self.input = token_input(a.input_size, a.embedding_size)
             # The attribute is called `encoder` since checkpoints name the parameters so.
-            self.encoder = _stack(build_layer, self.input.size, a.hidden_size, a.layers, a.bidirectional)
+            self.encoder = SequenceStack(build_layer, self.input.size, a.hidden_sizes, a.bidirectional)
             head = ValueHead if a.outputs == "values" else SoftmaxHead
             self.head = head(a.output_size, self.encoder.size)
 
@@ -71,7 +71,7 @@ class SequenceNetwork(RecurrentNetwork):
     @property
     def mask_sizes(self) -> list[int]:
         """The sizes of the dropout masks: of the input, and of each layer."""
-        return [self.input.size] + [self.encoder.size] * self.architecture.layers
+        return [self.input.size, *self.encoder.sizes]
 
     @property
     def reads_lengths(self) -> bool:
@@ -140,9 +140,3 @@ class SequenceOutputs(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, inputs: list[Any], lengths: Any, states: list[Any]) -> Any:
         return self.network.head(self.network.hidden(F, inputs, lengths, states, None, self.time))
-
-
-def _stack(
-    build_layer: LayerBuilder, input_size: int, hidden_size: int, layers: int, bidirectional: bool
-) -> SequenceStack:
-    return SequenceStack(lambda size: build_layer(size, hidden_size), input_size, hidden_size, layers, bidirectional)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Callable
 
 from seqlm_core.engine.mxnet import gluon, mx
@@ -17,33 +18,33 @@ class SequenceStack(gluon.HybridBlock):
     ignores on the CPU.)
 
     Args:
-        build_layer: a function of the input size that returns a layer in one direction.
+        build_layer: a function of ``(input_size, hidden_size)`` that returns a layer in one direction.
         input_size: length of the input vectors.
-        hidden_size: number of units in each layer and direction.
-        layers: number of layers.
+        hidden_sizes: number of units in each direction of each layer, the lowest first.
         bidirectional: whether sequences are read from both ends.
 
     Attributes:
-        size: length of the output vectors.
+        sizes: length of each layer's output vectors.
+        size: length of the top layer's output vectors.
     """
 
     def __init__(
         self,
-        build_layer: Callable[[int], gluon.HybridBlock],
+        build_layer: Callable[[int, int], gluon.HybridBlock],
         input_size: int,
-        hidden_size: int,
-        layers: int,
+        hidden_sizes: Sequence[int],
         bidirectional: bool,
     ) -> None:
         super().__init__()
-        self.hidden_size = hidden_size
-        self.layers = layers
-        self.size = 2 * hidden_size if bidirectional else hidden_size
+        directions = 2 if bidirectional else 1
+        self.layers = len(hidden_sizes)
+        self.sizes = [directions * size for size in hidden_sizes]
+        self.size = self.sizes[-1]
         with self.name_scope():
-            self.forward_stack = RecurrentStack(build_layer, input_size, hidden_size, layers, self.size)
+            self.forward_stack = RecurrentStack(build_layer, input_size, hidden_sizes, directions)
             self.backward_stack: RecurrentStack | None = None
             if bidirectional:
-                self.backward_stack = RecurrentStack(build_layer, input_size, hidden_size, layers, self.size)
+                self.backward_stack = RecurrentStack(build_layer, input_size, hidden_sizes, directions)
 
     @property
     def stacks(self) -> dict[str, RecurrentStack]:
@@ -103,5 +104,6 @@ class SequenceStack(gluon.HybridBlock):
         if self.backward_stack is None:
             return ends
         begins = F.slice_axis(outputs, axis=0, begin=0, end=1).reshape((-3, -2))
-        forward = F.slice_axis(ends, axis=1, begin=0, end=self.hidden_size)
-        return F.concat(forward, F.slice_axis(begins, axis=1, begin=self.hidden_size, end=None), dim=1)
+        half = self.size // 2
+        forward = F.slice_axis(ends, axis=1, begin=0, end=half)
+        return F.concat(forward, F.slice_axis(begins, axis=1, begin=half, end=None), dim=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Callable
 
 from seqlm_core.engine.mxnet import gluon, mx
@@ -30,31 +31,32 @@ class RecurrentStack(gluon.HybridBlock):
     masks can be repeated.
 
     Args:
-        build_layer: a function of the input size that returns a layer.
+        build_layer: a function of ``(input_size, hidden_size)`` that returns a layer.
         input_size: length of the lowest layer's input vectors.
-        hidden_size: number of units in each layer.
-        layers: number of layers.
-        upper_input_size: length of the other layers' input vectors; None means ``hidden_size``.
+        hidden_sizes: number of units in each layer, the lowest first.
+        directions: how many stacks there are, whose outputs side by side are the inputs of the next layer.
 
     Raises:
         PluginError: a parameter of a layer has no shape yet.
+
+    Attributes:
+        input_sizes: length of each layer's input vectors.
     """
 
     def __init__(
         self,
-        build_layer: Callable[[int], gluon.HybridBlock],
+        build_layer: Callable[[int, int], gluon.HybridBlock],
         input_size: int,
-        hidden_size: int,
-        layers: int,
-        upper_input_size: int | None = None,
+        hidden_sizes: Sequence[int],
+        directions: int = 1,
     ) -> None:
         super().__init__()
-        self.hidden_size = hidden_size
-        self.input_sizes = [input_size] + [upper_input_size or hidden_size] * (layers - 1)
+        self.hidden_sizes = list(hidden_sizes)
+        self.input_sizes = [input_size, *(directions * size for size in hidden_sizes[:-1])]
         self.layers = []
         with self.name_scope():
-            for index, size in enumerate(self.input_sizes):
-                layer = build_layer(size)
+            for index, sizes in enumerate(zip(self.input_sizes, self.hidden_sizes)):
+                layer = build_layer(*sizes)
                 self.register_child(layer, str(index))
                 self.layers.append(layer)
         for name, parameter in self._collect_params_with_prefix().items():

@@ -22,10 +22,10 @@ LIBRARY = library_path("generation")
 
 # The version of the interface that is described here. The library has a number too, since it may have been built from
 # other sources.
-INTERFACE = 2
+INTERFACE = 3
 _SIZE, _NUMBER, _POINTER = ctypes.c_size_t, ctypes.c_double, ctypes.c_void_p
 _FUNCTIONS: Functions = {
-    "seqlm_new_model": (_POINTER, [_SIZE, ctypes.c_char_p] + [_SIZE] * 4 + [_POINTER] * 4),
+    "seqlm_new_model": (_POINTER, [_SIZE, ctypes.c_char_p] + [_SIZE] * 3 + [_POINTER] * 5),
     "seqlm_delete_model": (None, [_POINTER]),
     "seqlm_state_size": (_SIZE, [_POINTER]),
     "seqlm_read": (ctypes.c_bool, [_POINTER, _POINTER, _SIZE, _POINTER]),
@@ -56,9 +56,10 @@ class NativeModel:
     Args:
         library: the library; see :func:`generation_library`.
         formula: the name of the formula, one of :data:`~seqlm_core.native.GATES`.
+        units: the number of units in each layer, the lowest first.
         layers: the parameters of each layer by name, the lowest first; see
             :class:`~seqlm_core.plugins.specs.CellSpec`.
-        output_weight: ``(vocabulary, units)``.
+        output_weight: ``(vocabulary, units)``, with the units of the last layer.
         output_bias: ``(vocabulary,)``.
         embedding: ``(vocabulary, channels)``; None if tokens are read one-hot.
         instruction_set: the name of an instruction set that the processor has; None takes the fastest.
@@ -75,6 +76,7 @@ class NativeModel:
         self,
         library: ctypes.CDLL,
         formula: str,
+        units: Sequence[int],
         layers: Sequence[Mapping[str, np.ndarray]],
         output_weight: np.ndarray,
         output_bias: np.ndarray,
@@ -85,15 +87,15 @@ class NativeModel:
         chosen = available[-1] if instruction_set is None else instruction_set
         if chosen not in available:
             raise LookupError(f"this processor has the instruction sets {', '.join(available)}, and not {chosen}")
-        vocabulary, units = output_weight.shape
-        if vocabulary < 2 or not units or not layers:
+        vocabulary = len(output_weight)
+        if vocabulary < 2 or not all(units) or not units or len(units) != len(layers):
             raise ValueError("a model needs layers, units, and a token besides <unk>")
         if embedding is not None:
             embedding = _floats("embedding", embedding, (vocabulary, -1))
         channels = vocabulary if embedding is None else embedding.shape[1]
         parameters = []
-        for number, layer in enumerate(layers):
-            shapes = layer_shapes(formula, units, units if number else channels)
+        for layer, inputs_of_layer, units_of_layer in zip(layers, [channels, *units], units):
+            shapes = layer_shapes(formula, units_of_layer, inputs_of_layer)
             if not shapes.keys() <= layer.keys():
                 raise ValueError(f"a layer has parameters {', '.join(sorted(layer))}, and not {', '.join(shapes)}")
             parameters += [_floats(name, layer[name], shapes[name]) for name in _PARAMETERS]
@@ -105,7 +107,7 @@ class NativeModel:
             weight, bias = (array.astype(np.float64) for array in parameters[:2])
             inputs = (weight.T if embedding is None else embedding @ weight.T) + bias
             inputs = np.ascontiguousarray(inputs, dtype=np.float32)
-        output_weight = _floats("output_weight", output_weight, (vocabulary, units))
+        output_weight = _floats("output_weight", output_weight, (vocabulary, units[-1]))
         output_bias = _floats("output_bias", output_bias, (vocabulary,))
         self.multiplications = sum(array.size for array in (*parameters[0 if channels else 2 :], output_weight))
         self._library = library
@@ -113,9 +115,9 @@ class NativeModel:
             available.index(chosen),
             formula.encode(),
             vocabulary,
-            units,
             len(layers),
             channels,
+            (_SIZE * len(units))(*units),
             inputs.ctypes.data,
             (_POINTER * len(parameters))(*[array.ctypes.data for array in parameters]),
             output_weight.ctypes.data,

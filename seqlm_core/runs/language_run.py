@@ -146,7 +146,7 @@ class LanguageRun(GeneratingRun):
                     f"{self.cell.spec.name!r}, which is bidirectional",
                 )
         if rules.cache:
-            check_memory(rules.cache, self.architecture.hidden_size, rules.window)
+            check_memory(rules.cache, self.architecture.hidden_sizes[-1], rules.window)
         return rules
 
     def _losses_by(self, rules: ReadingRules) -> Callable[[Iterable[tuple[int, bool]]], Iterator[np.ndarray]]:

@@ -188,10 +188,9 @@ class Session:
         settings, device = self.job.settings, self.job.device
         weights = sum(int(np.prod(parameter.shape)) for parameter in self._parameters.values())
         logger.info(
-            "%s with %d x %d units (%s weights); run: %s",
+            "%s with %s units (%s weights); run: %s",
             settings.cell,
-            settings.layers,
-            settings.hidden_size,
+            settings.units,
             f"{weights:,}",
             self.directory.final_path,
         )

@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 
 from seqlm_core.errors import SettingError, UsageError
 from seqlm_core.settings.limits import check_limits, check_type
+from seqlm_core.settings.sizes import check_sizes
 
 GROUPS = ("text", "model", "training", "output", "advanced")
 """The groups of the options of a training, in the order in which help shows them."""
 
 KindT = TypeVar("KindT")
 
-_TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool, "dict": dict}
+_TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool, "dict": dict, "Sizes": tuple}
 
 
 def setting(default: Any, help: str, **facts: Any) -> Any:
@@ -45,7 +46,7 @@ def names_of(kind: type[Any], fact: str) -> tuple[str, ...]:
 
 
 def setting_types(kind: type[Any]) -> dict[str, type]:
-    """Return the plain type of each setting, ``None`` left out."""
+    """Return the plain type of each setting, ``None`` left out; ``tuple`` where each layer can have a size."""
     return {
         field.name: _TYPES[str(field.type).partition("[")[0].replace(" | None", "")]
         for field in dataclasses.fields(kind)
@@ -78,5 +79,8 @@ def check_settings(settings: Any, besides: Container[str] = ()) -> None:
             continue
         if value is None:
             raise SettingError(field.name, "must not be None")
+        if kind is tuple:
+            check_sizes(field.name, value, field.metadata)
+            continue
         check_type(field.name, value, kind, (int, float) if kind is float else kind)
         check_limits(field.name, value, kind, field.metadata)

@@ -15,6 +15,7 @@ TYPE_WORDS: dict[type, str] = {
     float: "a number",
     int: "a whole number",
     str: "text",
+    tuple: "a whole number, or whole numbers for each layer",
 }
 
 

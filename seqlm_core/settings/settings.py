@@ -9,9 +9,11 @@ from seqlm_core.errors import SettingError
 from seqlm_core.settings.arguments import check_encoding
 from seqlm_core.settings.dropout_rates import LOCKED, PER_ELEMENT
 from seqlm_core.settings.fields import setting
+from seqlm_core.settings.sizes import Sizes
 from seqlm_core.settings.training_settings import (
     DROPOUT,
     DROPOUT_MASKS,
+    HIDDEN_SIZE,
     LARGEST_SIZE,
     MIN_COUNT,
     TrainingSettings,
@@ -83,10 +85,10 @@ class LanguageSettings(TrainingSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.tie_weights and self.embedding_size not in (None, self.hidden_size):
+        if self.tie_weights and self.embedding_size not in (None, self.hidden_sizes[-1]):
             raise SettingError(
                 "tie_weights",
-                f"needs embeddings as large as the hidden size ({self.hidden_size}), not {self.embedding_size}",
+                f"needs embeddings as large as the last layer ({self.hidden_sizes[-1]}), not {self.embedding_size}",
             )
         check_encoding(self.encoding)
 
@@ -101,9 +103,9 @@ class SequenceSettings(TrainingSettings):
         group="model",
         shapes_model=True,
     )
-    hidden_size: int = setting(
+    hidden_size: Sizes = setting(
         128,
-        "Number of units in each layer and direction.",
+        HIDDEN_SIZE,
         group="model",
         minimum=1,
         maximum=LARGEST_SIZE,

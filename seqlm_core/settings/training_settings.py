@@ -14,6 +14,7 @@ from seqlm_core.settings.averages import AVERAGES, EMA, NONE
 from seqlm_core.settings.dropout_rates import LOCKED, PER_ELEMENT
 from seqlm_core.settings.fields import check_settings, setting
 from seqlm_core.settings.schedules import OF_A_USER, PLATEAU, SCHEDULES
+from seqlm_core.settings.sizes import MOST_LAYERS, Sizes, layers_and_sizes, size_of_each
 
 # Larger sizes fit no memory, and overflow the 32 bits in which MXNet counts.
 LARGEST_SIZE = 2**16
@@ -25,6 +26,7 @@ SettingsT = TypeVar("SettingsT", bound="TrainingSettings")
 UNDER_A_SCHEDULE_WITHOUT_END = "under a schedule without end"
 
 # Help texts of settings that have another default in each class.
+HIDDEN_SIZE = "Number of units in each direction of each layer: one for all layers, or one for each, the lowest first."
 DROPOUT = (
     "Share of the units that is set to 0 in training. It sets the rates of all kinds of dropout, each of which can "
     "also be set by itself."
@@ -48,19 +50,27 @@ class TrainingSettings:
     cell_options: dict[str, Any] = setting({}, "Option of the cell.", group="model", shapes_model=True)
     optimizer_options: dict[str, Any] = setting({}, "Option of the optimizer.", group="training")
 
-    hidden_size: int = setting(
+    hidden_size: Sizes = setting(
         256,
-        "Number of units in each layer and direction.",
+        HIDDEN_SIZE,
         group="model",
         minimum=1,
         maximum=LARGEST_SIZE,
         shapes_model=True,
     )
-    layers: int = setting(1, "Number of recurrent layers.", group="model", minimum=1, maximum=100, shapes_model=True)
+    # Never None once the settings are made.
+    layers: int = setting(
+        None,
+        "Number of recurrent layers.  [default: 1, or as many as there are sizes of layers]",
+        group="model",
+        minimum=1,
+        maximum=MOST_LAYERS,
+        shapes_model=True,
+    )
     embedding_size: int | None = setting(
         None,
         "Size of the token embeddings. 0 uses one-hot vectors instead.  [default: 0 if there are at most 32 different "
-        "tokens; otherwise the hidden size or the number of tokens, whichever is smaller]",
+        "tokens; otherwise the size of the lowest layer or the number of tokens, whichever is smaller]",
         group="model",
         minimum=0,
         maximum=LARGEST_SIZE,
@@ -227,6 +237,9 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         has_own_schedule = isinstance(self.schedule, str) and self.schedule.startswith(OF_A_USER)
         check_settings(self, besides=["schedule"] if has_own_schedule else [])
+        layers, hidden_size = layers_and_sizes(self.layers, self.hidden_size)
+        object.__setattr__(self, "layers", layers)
+        object.__setattr__(self, "hidden_size", hidden_size)
         for name, value in vars(self).items():
             if isinstance(value, float) and 0 < abs(value) < SMALLEST_NUMBER:
                 raise SettingError(name, f"is too small to compute with: {value}; the smallest is {SMALLEST_NUMBER:g}")
@@ -239,6 +252,18 @@ class TrainingSettings:
                 "checkpoint_every",
                 f"must be epoch, a number of steps or minutes such as 10m, not {self.checkpoint_every!r}",
             )
+
+    @property
+    def hidden_sizes(self) -> tuple[int, ...]:
+        """The number of units in each direction of each layer, the lowest first."""
+        return size_of_each(self.hidden_size, self.layers)
+
+    @property
+    def units(self) -> str:
+        """The layers and their units in words, such as ``2 x 512`` or ``1150, 1150, 400``."""
+        if isinstance(self.hidden_size, int):
+            return f"{self.layers} x {self.hidden_size}"
+        return ", ".join(map(str, self.hidden_sizes))
 
     def replace(self: SettingsT, **changes: Any) -> SettingsT:
         """Return the same settings with some changed."""

@@ -215,7 +215,7 @@ def report(name: str, row: Row, corpus: Corpus, run: seqlm.LanguageRun, test: Pa
     shown = {**row.settings, "max_steps": s.max_steps}
     print(f"row          {name}")
     print(f"corpus       {corpus.title}")
-    print(f"model        {s.cell}, {s.layers} x {s.hidden_size} units{tied}")
+    print(f"model        {s.cell}, {s.units} units{tied}")
     print(f"parameters   {sum(weights.size for weights in run.weights.values()):,}")
     print(f"settings     {', '.join(f'{key} {value}' for key, value in shown.items())}")
     for model, published in row.published:

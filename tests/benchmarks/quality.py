@@ -38,7 +38,7 @@ def main(runs: tuple[str, ...], picture: str) -> None:
         run = seqlm.LanguageRun(path)
         seconds, losses = curve(run)
         s = run.settings
-        label = f"{s.layers} x {s.hidden_size} {s.cell}, {s.epochs} epochs"
+        label = f"{s.units} {s.cell}, {s.epochs} epochs"
         axes.plot(seconds, losses, marker=".", label=label)
         reached = []
         for limit in PUBLISHED.values():

@@ -223,6 +223,8 @@ USAGE_ERRORS = {
     "--encoding klingon": ["--encoding", "'klingon'"],
     "--device tpu": ["--device", "gpu:N"],
     "--hidden-size 1000000000": ["--hidden-size", "at most"],
+    "--hidden-size 8,x": ["--hidden-size", "'8,x'", "neither a whole number nor several"],
+    "--hidden-size 8,4 --layers 3": ["--hidden-size has 2 sizes, and --layers is 3"],
     "--tokenizer word": ["--tokenizer"],
     "--sequence-length 9": ["--sequence-length"],
     "--validation": ["--validation", "argument"],

@@ -18,13 +18,14 @@ from seqlm_core.settings.decoding_rules import DecodingRules
 
 CELLS = ["rnn", "gru", "lstm", "birnn", "bigru", "bilstm"]
 INPUTS = [{"embedding_size": 0}, {"embedding_size": 3}, {"tie_weights": True}]
+SIZES = {1: 5, 2: (5, 3), 3: (2, 5, 3)}
 
 
 @pytest.mark.parametrize("settings", INPUTS, ids=["one-hot", "embedded", "tied"])
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("cell", CELLS)
 def test_step_functions_predict_as_the_training_network_does(cell, layers, settings):
-    model = make_model(cell, dtype="float32", layers=layers, **settings)
+    model = make_model(cell, dtype="float32", hidden_size=SIZES[layers], **settings)
     spec = seqlm.installed_plugins().cells.get(cell)
     both = StepNetwork(model.architecture, spec, spec.options(), weights_of(model)), LayerNetwork(model)
     states = [network.begin(3) for network in both]

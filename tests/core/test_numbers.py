@@ -20,6 +20,7 @@ INPUTS = {
     "embedded": {"embedding_size": 3},
     "tied": {"tie_weights": True},
 }
+SIZES = {"a size for each layer": {"hidden_size": (5, 3), "embedding_size": 2}}
 TIME, BATCH, VOCABULARY, HIDDEN = 5, 2, 6, 4
 
 
@@ -61,11 +62,11 @@ def losses_of(model, tokens, states=None, pattern=None, hybridize=True, targets=
     )
 
 
-@pytest.mark.parametrize("kind", INPUTS)
+@pytest.mark.parametrize("kind", [*INPUTS, *SIZES])
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-8), ("float32", 1e-4)])
 def test_loss_and_gradients_agree_with_the_reference(cell, kind, dtype, tolerance):
-    model = make_model(cell, dtype=dtype, layers=2, **INPUTS[kind])
+    model = make_model(cell, dtype=dtype, layers=2, **{**INPUTS, **SIZES}[kind])
     tokens = window()
     pattern = np.array([[1, 1], [0, 1], [1, 0], [1, 1], [1, 1]])
     with autograd.record():

@@ -214,8 +214,19 @@ def test_a_prediction_moves_with_each_token_that_its_directions_read(cell, layer
 @each_kind_once
 @every_cell
 def test_losses_and_gradients_agree_with_the_reference(cell, inputs, outputs):
+    assert_as_reference(cell, inputs, outputs)
+
+
+@each_kind_once
+@every_cell
+def test_layers_of_unequal_sizes_agree_with_the_reference(cell, inputs, outputs):
+    assert_as_reference(cell, inputs, outputs, hidden_size=(4, 2))
+
+
+def assert_as_reference(cell, inputs, outputs, **settings):
     char_cell = CELLS[CELLS.index(cell) - 1]
-    network = make_network(cell, inputs, outputs, 2, **({"char_cell": char_cell} if inputs == "spelt" else {}))
+    given = {**settings, **({"char_cell": char_cell} if inputs == "spelt" else {})}
+    network = make_network(cell, inputs, outputs, 2, **given)
     sequences = encoded(inputs, outputs, lengths=(2, 1) if inputs == "spelt" else LENGTHS)
     losses, gradients = losses_and_gradients(network, whole_batch(sequences, **PADDED))
 

@@ -27,6 +27,7 @@ from seqlm_core.settings.decoding_rules import DecodingRules
 CELLS = ["rnn", "gru", "lstm", "birnn", "bigru", "bilstm"]
 INPUTS = {"one-hot": {}, "embedded": {"embedding_size": 5}, "tied": {"tie_weights": True}}
 SIZES = [1, 3, 33, 100, 104]
+SIZES_OF_LAYERS = [(33, 7), (3, 40), (9, 104, 16)]
 VOCABULARY = vocabulary_of(30)
 PROMPT = [1, 2, 3]
 
@@ -88,7 +89,7 @@ def test_the_library_is_there_where_a_compiler_is():
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("cell", CELLS)
 def test_log_probabilities_are_those_of_the_step_network(cell, layers, inputs):
-    for units in SIZES:
+    for units in [*SIZES, *(sizes for sizes in SIZES_OF_LAYERS if len(sizes) == layers)]:
         model = RandomModel(cell, units, layers, **INPUTS[inputs])
         for instruction_set in instruction_sets(LIBRARY):
             network = model.native_network(instruction_set)

@@ -30,7 +30,7 @@ checks = Checks()
     "what build(input_size, hidden_size, options) returns, and the shapes of its parameters and states",
 )
 def layers_have_the_right_shapes(cell: Cell) -> str:
-    for input_size, hidden_size in ((EMBEDDING, HIDDEN), (1, 1), (HIDDEN, HIDDEN)):
+    for input_size, hidden_size in ((EMBEDDING, HIDDEN), (1, 1), (HIDDEN, HIDDEN), (HIDDEN, EMBEDDING)):
         model = small_model(cell, embedding_size=input_size, hidden_size=hidden_size)
         check_cells_work(model, {"": cell.spec.name})
         for batch in (1, BATCH):

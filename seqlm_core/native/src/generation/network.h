@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -14,8 +15,9 @@ namespace seqlm {
 
 struct Sizes {
     CellKind cell;
-    std::size_t vocabulary, units, layers;
+    std::size_t vocabulary;
     std::size_t channels;  // of the embeddings; 0 where the lowest layer's product with each token is known
+    std::vector<std::size_t> units;  // of each layer
 };
 
 // What is computed on the way from a token to the scores of the next.
@@ -27,7 +29,7 @@ struct Scratch {
 class Network {
 public:
     // inputs: what each token becomes: its embedding (vocabulary, channels), or what the lowest layer makes of it
-    // (vocabulary, gates * units). layers: of each layer its i2h_weight, i2h_bias, h2h_weight and h2h_bias; the first
+    // (vocabulary, gates * units of the lowest layer). layers: of each layer its i2h_weight, i2h_bias, h2h_weight and h2h_bias; the first
     // two of the lowest layer are not looked at where `channels` is 0.
     Network(
         const Sizes& sizes,
@@ -37,17 +39,22 @@ public:
         const float* output_bias
     )
         : sizes_(sizes),
-          output_(output_weight, output_bias, 1, sizes.vocabulary, sizes.units) {
+          output_(output_weight, output_bias, 1, sizes.vocabulary, sizes.units.back()) {
         const std::size_t gates = gates_of(sizes.cell);
-        const std::size_t parts = sizes.channels ? 1 : gates, part = sizes.channels ? sizes.channels : sizes.units;
+        const std::size_t parts = sizes.channels ? 1 : gates;
+        const std::size_t part = sizes.channels ? sizes.channels : sizes.units.front();
         input_stride_ = parts * padded(part);
         inputs_ = Array(sizes.vocabulary * input_stride_);
         for (std::size_t token = 0; token < sizes.vocabulary; ++token)
             copy_padded(inputs + token * parts * part, parts, part, inputs_.data() + token * input_stride_);
-        for (std::size_t layer = 0; layer < sizes.layers; ++layer, layers += 4) {
-            const std::size_t channels = layer ? sizes.units : sizes.channels;
-            from_input_.push_back(channels ? Affine(layers[0], layers[1], gates, sizes.units, channels) : Affine());
-            from_hidden_.emplace_back(layers[2], layers[3], gates, sizes.units, sizes.units);
+        std::size_t channels = sizes.channels;
+        for (const std::size_t units : sizes.units) {
+            from_input_.push_back(channels ? Affine(layers[0], layers[1], gates, units, channels) : Affine());
+            from_hidden_.emplace_back(layers[2], layers[3], gates, units, units);
+            top_ = state_size_;
+            state_size_ += states_of(sizes.cell) * padded(units);
+            channels = units;
+            layers += 4;
         }
         // What is no token has no probability.
         for (std::size_t v = sizes.vocabulary; v < output_.outputs(); ++v) output_.bias()[v] = -1e30f;
@@ -56,18 +63,19 @@ public:
     std::size_t vocabulary() const { return sizes_.vocabulary; }
 
     // Numbers in the states of one text: for each layer its states, each padded.
-    std::size_t state_size() const { return sizes_.layers * states_of(sizes_.cell) * padded(sizes_.units); }
+    std::size_t state_size() const { return state_size_; }
 
     Scratch scratch() const {
-        const std::size_t gates = from_hidden_.front().outputs();
+        std::size_t gates = 0;
+        for (const Affine& from_hidden : from_hidden_) gates = std::max(gates, from_hidden.outputs());
         return {Array(gates), Array(gates), Array(output_.outputs())};
     }
 
     // Reads a token.
     SEQLM_INLINE void read(std::size_t token, float* states, Scratch& scratch) const {
-        const std::size_t size = padded(sizes_.units);
         const float* below = inputs_.data() + token * input_stride_;
-        for (std::size_t layer = 0; layer < sizes_.layers; ++layer) {
+        for (std::size_t layer = 0; layer < sizes_.units.size(); ++layer) {
+            const std::size_t size = padded(sizes_.units[layer]);
             const float* from_input = below;
             if (layer || sizes_.channels) {
                 from_input_[layer](below, scratch.from_input.data());
@@ -82,9 +90,8 @@ public:
 
     // Scores all tokens by the output of the uppermost layer.
     SEQLM_INLINE void predict(const float* states, Scratch& scratch) const {
-        const float* hidden = states + (sizes_.layers - 1) * states_of(sizes_.cell) * padded(sizes_.units);
         float* scores = scratch.scores.data();
-        output_(hidden, scores);
+        output_(states + top_, scores);
         const float highest = largest_of(scores, output_.outputs());
         float sums[block] = {};  // of each place in a block
         for (std::size_t v = 0; v < output_.outputs(); v += block)
@@ -97,6 +104,7 @@ public:
 private:
     Sizes sizes_;
     std::size_t input_stride_ = 0;
+    std::size_t state_size_ = 0, top_ = 0;  // numbers in all states, and in those below the uppermost layer's
     Array inputs_;
     std::vector<Affine> from_input_, from_hidden_;
     Affine output_;
