@@ -30,7 +30,7 @@ class RandomModel:
         layers: recurrent layers; as many as ``units`` has if that is a tuple.
         vocabulary_size: tokens, ``<unk>`` included.
         embedding_size: 0 reads tokens one-hot.
-        tie_weights: the embeddings are the output weights too.
+        tie_weights: the embeddings are the output weights too; with an ``embedding_size``, by a projection.
         seed: the same gives the same weights.
         options: of the cell.
     """
@@ -49,7 +49,8 @@ class RandomModel:
         self.spec = seqlm.installed_plugins().cells.get(cell)
         self.options = make_options(self.spec, dict(options))
         sizes = units if isinstance(units, tuple) else (units,) * layers
-        embedding_size = sizes[-1] if tie_weights else embedding_size
+        if tie_weights and not embedding_size:
+            embedding_size = sizes[-1]
         sides = 1 + self.spec.bidirectional
         self.architecture = LanguageArchitecture(
             vocabulary_size, units, len(sizes), embedding_size, sides == 2, tie_weights
@@ -65,6 +66,10 @@ class RandomModel:
             self.weights["input.weight"] = normal(2 / np.sqrt(embedding_size), vocabulary_size, embedding_size)
         if not tie_weights:
             self.weights["head.weight"] = normal(2 / np.sqrt(sizes[-1]), vocabulary_size, sides * sizes[-1])
+        elif embedding_size != sizes[-1]:
+            width = sides * sizes[-1]
+            self.weights["head.projection_weight"] = normal(2 / np.sqrt(sizes[-1]), embedding_size, width)
+            self.weights["head.projection_bias"] = normal(0.3, embedding_size)
         for stack in ["forward_stack", "backward_stack"][:sides]:
             for layer, size in enumerate(sizes):
                 rows = GATES[self.formula] * size

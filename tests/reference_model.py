@@ -75,12 +75,17 @@ class ReferenceModel:
 
     def log_probabilities(self, left, right=None):
         """Return those of the next token, from the hidden vectors of one or both sides."""
-        if self.a.tie_weights:
-            w_left = w_right = self.weights["input.weight"]
+        w, size = self.weights, len(left)
+        offset = w["head.bias"]
+        if not self.a.tie_weights:
+            w_left, w_right = w["head.weight"][:, :size], w["head.weight"][:, size:]
+        elif w["input.weight"].shape[1] == size:
+            w_left = w_right = w["input.weight"]
         else:
-            size = len(left)
-            w_left, w_right = self.weights["head.weight"][:, :size], self.weights["head.weight"][:, size:]
-        scores = w_left @ left + self.weights["head.bias"]
+            whole = w["input.weight"] @ w["head.projection_weight"]
+            w_left, w_right = whole[:, :size], whole[:, size:]
+            offset = offset + w["input.weight"] @ w["head.projection_bias"]
+        scores = w_left @ left + offset
         if right is not None:
             scores = scores + w_right @ right
         scores = scores - scores.real.max()

@@ -67,16 +67,21 @@ class NativeNetwork(StepNetwork):
         prefixes = [f"forward_stack.{layer}." for layer in range(architecture.layers)]
         embedding = weights["input.weight"] if architecture.embedding_size else None
         output = weights["input.weight" if architecture.tie_weights else "head.weight"]
+        size = architecture.hidden_sizes[-1]
+        projection = None
+        if architecture.has_projection:
+            # In a bidirectional model, the other columns are for the backward direction.
+            projection = weights["head.projection_weight"][:, :size], weights["head.projection_bias"]
         try:
             self.native = NativeModel(
                 library,
                 formula,
                 architecture.hidden_sizes,
                 [{k[len(p) :]: array for k, array in weights.items() if k.startswith(p)} for p in prefixes],
-                # In a bidirectional model, the other columns are for the backward direction.
-                output[:, : architecture.hidden_sizes[-1]],
+                output if projection is not None else output[:, :size],
                 weights["head.bias"],
                 embedding,
+                projection,
                 instruction_set,
             )
         except ValueError as error:

@@ -75,13 +75,16 @@ class StepNetwork:
         if cell.step is None:
             raise ValueError(f"cell {cell.name!r} has no step function")
         self.bidirectional = architecture.bidirectional
-        self._tied = architecture.tie_weights
-        self._hidden_size = architecture.hidden_sizes[-1]
+        self._adds_directions = architecture.adds_directions
         weights = {name: array.astype(np.float64) for name, array in weights.items()}
         try:
             embedding = weights["input.weight"] if architecture.embedding_size else None
             output = weights["input.weight" if architecture.tie_weights else "head.weight"]
             self._bias = weights["head.bias"]
+            self._projection = None
+            if architecture.has_projection:
+                self._projection = weights["head.projection_weight"].T
+                self._projection_bias = weights["head.projection_bias"]
         except KeyError as error:
             raise RunError(f"the checkpoint has no parameter {error}") from error
         self._output = np.ascontiguousarray(output.T)
@@ -103,12 +106,14 @@ class StepNetwork:
         return self._backward.read(tokens, states)
 
     def log_probabilities(self, left: np.ndarray, right: np.ndarray | None = None) -> np.ndarray:
-        if self._tied:
-            return log_softmax((left if right is None else left + right) @ self._output + self._bias)
-        scores = left @ self._output[: self._hidden_size] + self._bias
+        hidden = left
         if right is not None:
-            scores += right @ self._output[self._hidden_size :]
-        return log_softmax(scores)
+            hidden = left + right if self._adds_directions else np.concatenate([left, right], axis=1)
+        size = hidden.shape[1]  # without a right context, the rows of the backward direction are left out
+        if self._projection is not None:
+            hidden = hidden @ self._projection[:size] + self._projection_bias
+            size = hidden.shape[1]
+        return log_softmax(hidden @ self._output[:size] + self._bias)
 
     def select(self, states: Any, rows: np.ndarray) -> Any:
         if isinstance(states, np.ndarray):

@@ -39,7 +39,8 @@ class LanguageArchitecture(Layered):
         layers: number of recurrent layers.
         embedding_size: length of the embeddings; 0 means that tokens are one-hot vectors.
         bidirectional: whether there is a second stack, which reads from right to left.
-        tie_weights: whether the embeddings are the output weights, too.
+        tie_weights: whether the embeddings are the output weights, too. Where they are of another size than the last
+            layer, its outputs are projected to their size.
     """
 
     vocabulary_size: int
@@ -48,6 +49,21 @@ class LanguageArchitecture(Layered):
     embedding_size: int
     bidirectional: bool
     tie_weights: bool
+
+    @property
+    def has_projection(self) -> bool:
+        """Whether a learnt linear projection is between the last layer and the output weights."""
+        return self.tie_weights and self.embedding_size != self.hidden_sizes[-1]
+
+    @property
+    def adds_directions(self) -> bool:
+        """Whether the hidden vectors of two directions are added, and not put side by side, for the output layer."""
+        return self.tie_weights and not self.has_projection
+
+    @property
+    def head_size(self) -> int:
+        """The length of the vectors that the output layer reads."""
+        return self.hidden_sizes[-1] * (2 if self.bidirectional and not self.adds_directions else 1)
 
     @classmethod
     def choose(cls, settings: LanguageSettings, bidirectional: bool, vocabulary_size: int) -> LanguageArchitecture:

@@ -19,8 +19,9 @@ class SoftmaxHead(gluon.HybridBlock):
     Args:
         classes: number of classes.
         hidden_size: length of the hidden vectors.
-        tied_weight: embeddings ``(classes, hidden)`` that are the projection's weights, too; None gives the head
-            weights of its own.
+        tied_weight: embeddings ``(classes, embedding)`` that are the projection's weights, too; None gives the head
+            weights of its own. If their length is another one than that of the hidden vectors, another projection turns
+            these into vectors of the embeddings' length.
     """
 
     def __init__(self, classes: int, hidden_size: int, tied_weight: gluon.Parameter | None = None) -> None:
@@ -32,6 +33,10 @@ class SoftmaxHead(gluon.HybridBlock):
             else:
                 self.weight = tied_weight
                 self.params.update({tied_weight.name: tied_weight})
+                size = tied_weight.shape[1]
+                if size != hidden_size:
+                    self.projection_weight = self.params.get("projection_weight", shape=(size, hidden_size))
+                    self.projection_bias = self.params.get("projection_bias", shape=(size,), init="zeros")
             self.bias = self.params.get("bias", shape=(classes,), init="zeros")
 
     def predict_frequencies(self, counts: np.ndarray) -> None:
@@ -60,8 +65,25 @@ class SoftmaxHead(gluon.HybridBlock):
         """Return log-probabilities in nats, ``(..., classes)``, for hidden vectors ``(..., hidden)``."""
         return self(hidden)
 
-    def hybrid_forward(self, F: Any, hidden: Any, targets: Any = None, *, weight: Any, bias: Any) -> Any:
-        if targets is not None and training.computes_natively(self.weight):
+    def hybrid_forward(
+        self,
+        F: Any,
+        hidden: Any,
+        targets: Any = None,
+        *,
+        weight: Any,
+        bias: Any,
+        projection_weight: Any = None,
+        projection_bias: Any = None,
+    ) -> Any:
+        is_native = targets is not None and training.computes_natively(self.weight)
+        if projection_weight is not None and is_native:
+            parts = [(self.projection_weight, projection_weight), (self.projection_bias, projection_bias)]
+            hidden = training.projection(F, hidden, *(training.with_own_gradient(F, *part) for part in parts))
+        elif projection_weight is not None:
+            size = self.projection_weight.shape[0]
+            hidden = F.FullyConnected(hidden, projection_weight, projection_bias, num_hidden=size, flatten=False)
+        if is_native:
             weight, bias = (
                 training.with_own_gradient(F, self.weight, weight),
                 training.with_own_gradient(F, self.bias, bias),

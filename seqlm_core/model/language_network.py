@@ -43,12 +43,8 @@ class LanguageNetwork(RecurrentNetwork):
             self.backward_stack: RecurrentStack | None = None
             if a.bidirectional:
                 self.backward_stack = RecurrentStack(build_layer, self.input.size, a.hidden_sizes)
-            directions = 2 if a.bidirectional and not a.tie_weights else 1
-            self.head = SoftmaxHead(
-                a.vocabulary_size,
-                directions * a.hidden_sizes[-1],
-                tied_weight=self.input.weight if a.tie_weights else None,
-            )
+            tied_weight = self.input.weight if a.tie_weights else None
+            self.head = SoftmaxHead(a.vocabulary_size, a.head_size, tied_weight)
 
     @property
     def stacks(self) -> dict[str, RecurrentStack]:
@@ -124,12 +120,12 @@ class LanguageNetwork(RecurrentNetwork):
     def combine(self, F: Any, left: Any, right: Any | None) -> Any:
         """Combine the hidden vectors of both directions, ``(time, batch, hidden)``, to what the head reads.
 
-        They are concatenated, so that the head adds a projection of each. With tied weights both would have the same
-        projection, so the vectors themselves are added.
+        They are concatenated, so that the head adds a projection of each. With tied weights of their size both would
+        have the same projection, so the vectors themselves are added.
         """
         if right is None:
             return left
-        return left + right if self.architecture.tie_weights else F.concat(left, right, dim=2)
+        return left + right if self.architecture.adds_directions else F.concat(left, right, dim=2)
 
     def _read(
         self,

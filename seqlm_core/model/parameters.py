@@ -60,7 +60,10 @@ def _outer_shapes(a: LanguageArchitecture) -> dict[str, tuple[int, ...]]:
     if a.embedding_size:
         shapes["input.weight"] = (a.vocabulary_size, a.embedding_size)
     if not a.tie_weights:
-        shapes["head.weight"] = (a.vocabulary_size, a.hidden_sizes[-1] * (2 if a.bidirectional else 1))
+        shapes["head.weight"] = (a.vocabulary_size, a.head_size)
+    if a.has_projection:
+        shapes["head.projection_weight"] = (a.embedding_size, a.head_size)
+        shapes["head.projection_bias"] = (a.embedding_size,)
     return shapes
 
 

@@ -22,10 +22,10 @@ LIBRARY = library_path("generation")
 
 # The version of the interface that is described here. The library has a number too, since it may have been built from
 # other sources.
-INTERFACE = 3
+INTERFACE = 4
 _SIZE, _NUMBER, _POINTER = ctypes.c_size_t, ctypes.c_double, ctypes.c_void_p
 _FUNCTIONS: Functions = {
-    "seqlm_new_model": (_POINTER, [_SIZE, ctypes.c_char_p] + [_SIZE] * 3 + [_POINTER] * 5),
+    "seqlm_new_model": (_POINTER, [_SIZE, ctypes.c_char_p] + [_SIZE] * 4 + [_POINTER] * 7),
     "seqlm_delete_model": (None, [_POINTER]),
     "seqlm_state_size": (_SIZE, [_POINTER]),
     "seqlm_read": (ctypes.c_bool, [_POINTER, _POINTER, _SIZE, _POINTER]),
@@ -59,9 +59,11 @@ class NativeModel:
         units: the number of units in each layer, the lowest first.
         layers: the parameters of each layer by name, the lowest first; see
             :class:`~seqlm_core.plugins.specs.CellSpec`.
-        output_weight: ``(vocabulary, units)``, with the units of the last layer.
+        output_weight: ``(vocabulary, units)``, with the units of the last layer or the outputs of the projection.
         output_bias: ``(vocabulary,)``.
         embedding: ``(vocabulary, channels)``; None if tokens are read one-hot.
+        projection: weights ``(outputs, units)`` and bias ``(outputs,)`` of a linear projection between the last layer
+            and the output weights; None if there is none.
         instruction_set: the name of an instruction set that the processor has; None takes the fastest.
 
     Raises:
@@ -81,6 +83,7 @@ class NativeModel:
         output_weight: np.ndarray,
         output_bias: np.ndarray,
         embedding: np.ndarray | None,
+        projection: tuple[np.ndarray, np.ndarray] | None = None,
         instruction_set: str | None = None,
     ) -> None:
         available = instruction_sets(library)
@@ -107,9 +110,17 @@ class NativeModel:
             weight, bias = (array.astype(np.float64) for array in parameters[:2])
             inputs = (weight.T if embedding is None else embedding @ weight.T) + bias
             inputs = np.ascontiguousarray(inputs, dtype=np.float32)
-        output_weight = _floats("output_weight", output_weight, (vocabulary, units[-1]))
+        projected = 0
+        if projection is not None:
+            projected = len(projection[1])
+            projection = (
+                _floats("projection_weight", projection[0], (projected, units[-1])),
+                _floats("projection_bias", projection[1], (projected,)),
+            )
+        output_weight = _floats("output_weight", output_weight, (vocabulary, projected or units[-1]))
         output_bias = _floats("output_bias", output_bias, (vocabulary,))
-        self.multiplications = sum(array.size for array in (*parameters[0 if channels else 2 :], output_weight))
+        computed_with = [*parameters[0 if channels else 2 :], output_weight]
+        self.multiplications = sum(array.size for array in computed_with) + projected * units[-1]
         self._library = library
         self._model = library.seqlm_new_model(
             available.index(chosen),
@@ -117,9 +128,12 @@ class NativeModel:
             vocabulary,
             len(layers),
             channels,
+            projected,
             (_SIZE * len(units))(*units),
             inputs.ctypes.data,
             (_POINTER * len(parameters))(*[array.ctypes.data for array in parameters]),
+            None if projection is None else projection[0].ctypes.data,
+            None if projection is None else projection[1].ctypes.data,
             output_weight.ctypes.data,
             output_bias.ctypes.data,
         )

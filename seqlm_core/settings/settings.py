@@ -85,11 +85,8 @@ class LanguageSettings(TrainingSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.tie_weights and self.embedding_size not in (None, self.hidden_sizes[-1]):
-            raise SettingError(
-                "tie_weights",
-                f"needs embeddings as large as the last layer ({self.hidden_sizes[-1]}), not {self.embedding_size}",
-            )
+        if self.tie_weights and self.embedding_size == 0:
+            raise SettingError("tie_weights", "needs embeddings, and with `embedding_size` 0 there are none")
         check_encoding(self.encoding)
 
 

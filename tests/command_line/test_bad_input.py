@@ -220,7 +220,7 @@ USAGE_ERRORS = {
     "--optimizer-option epsilon=-1": ["optimizer", "'adam'", "epsilon", "above 0"],
     **{f"--encoding {name}": ["--encoding", f"'{name}'"] for name in ("klingon", "hex", "rot13", "base64")},
     **{f"--device {name}": ["--device", "gpu:N"] for name in ("tpu", "gpu:", "gpu:-1", "gpu:x", "GPU", "cpu:0")},
-    "--tie-weights --embedding-size 3": ["--tie-weights", "3"],
+    "--tie-weights --embedding-size 0": ["--tie-weights needs embeddings", "--embedding-size 0"],
     "--hidden-size 8,x": ["--hidden-size", "'8,x'", "neither a whole number nor several"],
     "--hidden-size 8,": ["--hidden-size", "'8,'", "neither a whole number nor several"],
     "--hidden-size 8.5,4": ["--hidden-size", "'8.5,4'", "neither a whole number nor several"],

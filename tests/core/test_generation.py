@@ -17,11 +17,16 @@ from seqlm_core.reading.vocabulary import UNKNOWN, Vocabulary
 from seqlm_core.settings.decoding_rules import DecodingRules
 
 CELLS = ["rnn", "gru", "lstm", "birnn", "bigru", "bilstm"]
-INPUTS = [{"embedding_size": 0}, {"embedding_size": 3}, {"tie_weights": True}]
+INPUTS = [
+    {"embedding_size": 0},
+    {"embedding_size": 3},
+    {"tie_weights": True},
+    {"tie_weights": True, "embedding_size": 4},
+]
 SIZES = {1: 5, 2: (5, 3), 3: (2, 5, 3)}
 
 
-@pytest.mark.parametrize("settings", INPUTS, ids=["one-hot", "embedded", "tied"])
+@pytest.mark.parametrize("settings", INPUTS, ids=["one-hot", "embedded", "tied", "projected"])
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("cell", CELLS)
 def test_step_functions_predict_as_the_training_network_does(cell, layers, settings):

@@ -20,7 +20,12 @@ INPUTS = {
     "embedded": {"embedding_size": 3},
     "tied": {"tie_weights": True},
 }
-SIZES = {"a size for each layer": {"hidden_size": (5, 3), "embedding_size": 2}}
+SIZES = {
+    "a size for each layer": {"hidden_size": (5, 3), "embedding_size": 2},
+    "tied to a smaller size": {"tie_weights": True, "embedding_size": 3},
+    "tied to a larger size": {"tie_weights": True, "embedding_size": 5},
+    "tied to the size of the last layer": {"tie_weights": True, "embedding_size": 2, "hidden_size": (5, 2)},
+}
 TIME, BATCH, VOCABULARY, HIDDEN = 5, 2, 6, 4
 
 

@@ -25,7 +25,12 @@ from seqlm_core.reading.vocabulary import UNKNOWN_ID
 from seqlm_core.settings.decoding_rules import DecodingRules
 
 CELLS = ["rnn", "gru", "lstm", "birnn", "bigru", "bilstm"]
-INPUTS = {"one-hot": {}, "embedded": {"embedding_size": 5}, "tied": {"tie_weights": True}}
+INPUTS = {
+    "one-hot": {},
+    "embedded": {"embedding_size": 5},
+    "tied": {"tie_weights": True},
+    "projected": {"tie_weights": True, "embedding_size": 7},
+}
 SIZES = [1, 3, 33, 100, 104]
 SIZES_OF_LAYERS = [(33, 7), (3, 40), (9, 104, 16)]
 VOCABULARY = vocabulary_of(30)

@@ -87,7 +87,7 @@ struct Model {
 }  // namespace
 
 // The number of this interface. It changes whenever the interface does.
-SEQLM_EXPORT int seqlm_interface() { return 3; }
+SEQLM_EXPORT int seqlm_interface() { return 4; }
 
 // The name of an instruction set that the functions can be chosen for, from 0 on, the slowest first; null beyond the last.
 SEQLM_EXPORT const char* seqlm_instruction_set(std::size_t number) {
@@ -102,16 +102,22 @@ SEQLM_EXPORT void* seqlm_new_model(
     std::size_t vocabulary,
     std::size_t layers,
     std::size_t channels,
+    std::size_t projected,
     const std::size_t* units,
     const float* inputs,
     const float* const* layer_weights,
+    const float* projection_weight,
+    const float* projection_bias,
     const float* output_weight,
     const float* output_bias
 ) try {
     const seqlm::CellFacts* const found = seqlm::cell_named(cell);
     if (!found) return nullptr;
-    const seqlm::Sizes sizes{found->kind, vocabulary, channels, {units, units + layers}};
-    return new Model{Network(sizes, inputs, layer_weights, output_weight, output_bias), functions[instruction_set]};
+    const seqlm::Sizes sizes{found->kind, vocabulary, channels, projected, {units, units + layers}};
+    return new Model{
+        Network(sizes, inputs, layer_weights, projection_weight, projection_bias, output_weight, output_bias),
+        functions[instruction_set],
+    };
 } catch (const std::exception&) {
     return nullptr;
 }

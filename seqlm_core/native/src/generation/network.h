@@ -17,12 +17,13 @@ struct Sizes {
     CellKind cell;
     std::size_t vocabulary;
     std::size_t channels;  // of the embeddings; 0 where the lowest layer's product with each token is known
+    std::size_t projected;  // outputs of the projection of the uppermost layer; 0 where there is none
     std::vector<std::size_t> units;  // of each layer
 };
 
 // What is computed on the way from a token to the scores of the next.
 struct Scratch {
-    Array from_input, from_hidden, scores;
+    Array from_input, from_hidden, projected, scores;
     double log_total = 0;  // the log-probability of token v is scores[v] - log_total
 };
 
@@ -30,16 +31,22 @@ class Network {
 public:
     // inputs: what each token becomes: its embedding (vocabulary, channels), or what the lowest layer makes of it
     // (vocabulary, gates * units of the lowest layer). layers: of each layer its i2h_weight, i2h_bias, h2h_weight and h2h_bias; the first
-    // two of the lowest layer are not looked at where `channels` is 0.
+    // two of the lowest layer are not looked at where `channels` is 0. The projection's are not where there is none.
     Network(
         const Sizes& sizes,
         const float* inputs,
         const float* const* layers,
+        const float* projection_weight,
+        const float* projection_bias,
         const float* output_weight,
         const float* output_bias
     )
         : sizes_(sizes),
-          output_(output_weight, output_bias, 1, sizes.vocabulary, sizes.units.back()) {
+          output_(
+              output_weight, output_bias, 1, sizes.vocabulary, sizes.projected ? sizes.projected : sizes.units.back()
+          ) {
+        if (sizes.projected)
+            projection_ = Affine(projection_weight, projection_bias, 1, sizes.projected, sizes.units.back());
         const std::size_t gates = gates_of(sizes.cell);
         const std::size_t parts = sizes.channels ? 1 : gates;
         const std::size_t part = sizes.channels ? sizes.channels : sizes.units.front();
@@ -68,7 +75,7 @@ public:
     Scratch scratch() const {
         std::size_t gates = 0;
         for (const Affine& from_hidden : from_hidden_) gates = std::max(gates, from_hidden.outputs());
-        return {Array(gates), Array(gates), Array(output_.outputs())};
+        return {Array(gates), Array(gates), Array(projection_.outputs()), Array(output_.outputs())};
     }
 
     // Reads a token.
@@ -91,7 +98,12 @@ public:
     // Scores all tokens by the output of the uppermost layer.
     SEQLM_INLINE void predict(const float* states, Scratch& scratch) const {
         float* scores = scratch.scores.data();
-        output_(states + top_, scores);
+        const float* hidden = states + top_;
+        if (sizes_.projected) {
+            projection_(hidden, scratch.projected.data());
+            hidden = scratch.projected.data();
+        }
+        output_(hidden, scores);
         const float highest = largest_of(scores, output_.outputs());
         float sums[block] = {};  // of each place in a block
         for (std::size_t v = 0; v < output_.outputs(); v += block)
@@ -107,7 +119,7 @@ private:
     std::size_t state_size_ = 0, top_ = 0;  // numbers in all states, and in those below the uppermost layer's
     Array inputs_;
     std::vector<Affine> from_input_, from_hidden_;
-    Affine output_;
+    Affine projection_, output_;
 };
 
 }  // namespace seqlm
