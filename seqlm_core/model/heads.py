@@ -11,6 +11,10 @@ from seqlm_core.native import training
 
 IMPOSSIBLE = -1e4
 """The bias of a class that cannot occur: its probability is 0 in float32, and a finite number has a gradient."""
+# Embeddings that are tied by a projection begin as large as others, so the projection keeps the first scores small: it
+# has 0.06 of the usual size, whose magnitude is 3. If instead embeddings begin small, the projection learns too slowly:
+# on Penn Treebank's words, two layers of 512 units with embeddings of 256 stay at 6.5 nats for 260 steps.
+PROJECTION = mx.init.Xavier(magnitude=3 * 0.06**2)
 
 
 class SoftmaxHead(gluon.HybridBlock):
@@ -35,7 +39,8 @@ class SoftmaxHead(gluon.HybridBlock):
                 self.params.update({tied_weight.name: tied_weight})
                 size = tied_weight.shape[1]
                 if size != hidden_size:
-                    self.projection_weight = self.params.get("projection_weight", shape=(size, hidden_size))
+                    shape = (size, hidden_size)
+                    self.projection_weight = self.params.get("projection_weight", shape=shape, init=PROJECTION)
                     self.projection_bias = self.params.get("projection_bias", shape=(size,), init="zeros")
             self.bias = self.params.get("bias", shape=(classes,), init="zeros")
 

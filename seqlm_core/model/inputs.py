@@ -41,18 +41,18 @@ class EmbeddingInput(gluon.HybridBlock):
     Args:
         vocabulary_size: number of tokens.
         embedding_size: length of the vectors.
-        is_tied: whether the vectors are the output weights, too.
+        is_scored: whether the vectors are the output weights too, and are multiplied by hidden vectors as they are.
     """
 
     is_learnt = True
 
-    def __init__(self, vocabulary_size: int, embedding_size: int, is_tied: bool = False) -> None:
+    def __init__(self, vocabulary_size: int, embedding_size: int, is_scored: bool = False) -> None:
         super().__init__()
         self.size = self.token_size = embedding_size
         self.vocabulary_size = vocabulary_size
         with self.name_scope():
             self.weight = self.params.get(
-                "weight", shape=(vocabulary_size, embedding_size), init=TIED_WEIGHTS if is_tied else EMBEDDINGS
+                "weight", shape=(vocabulary_size, embedding_size), init=TIED_WEIGHTS if is_scored else EMBEDDINGS
             )
 
     def vectors(self, tokens: Any) -> Any:
@@ -81,8 +81,8 @@ class ValueInput(gluon.HybridBlock):
         return values
 
 
-def token_input(vocabulary_size: int, embedding_size: int, is_tied: bool = False) -> OneHotInput | EmbeddingInput:
+def token_input(vocabulary_size: int, embedding_size: int, is_scored: bool = False) -> OneHotInput | EmbeddingInput:
     """Return an input for token ids: embeddings of the given size, or one-hot vectors if the size is 0."""
     if not embedding_size:
         return OneHotInput(vocabulary_size)
-    return EmbeddingInput(vocabulary_size, embedding_size, is_tied)
+    return EmbeddingInput(vocabulary_size, embedding_size, is_scored)

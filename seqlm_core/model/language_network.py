@@ -38,7 +38,7 @@ class LanguageNetwork(RecurrentNetwork):
         super().__init__()
         self.architecture = a = architecture
         with self.name_scope():
-            self.input = token_input(a.vocabulary_size, a.embedding_size, a.tie_weights)
+            self.input = token_input(a.vocabulary_size, a.embedding_size, a.tie_weights and not a.has_projection)
             self.forward_stack = RecurrentStack(build_layer, self.input.size, a.hidden_sizes)
             self.backward_stack: RecurrentStack | None = None
             if a.bidirectional:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from test_layer_sizes import ALL_DROPOUT
@@ -85,6 +87,17 @@ def test_a_checkpoint_without_the_projection_is_told(trained, tmp_path):
     run = trained(**PROJECTED)
     with pytest.raises(ValueError, match=r"head\.projection_weight"):
         run._check_parameters({name: a for name, a in run.weights.items() if name != "head.projection_weight"})
+
+
+@pytest.mark.parametrize(("cell", "learnt"), [("lstm", 0.7), ("bigru", 0.9)])
+def test_a_model_with_a_projection_begins_at_the_frequencies_and_soon_leaves_them(cell, learnt, short_text, tmp_path):
+    shares = np.array(list(Counter(short_text.read_text()).values())) / 6000
+    entropy = -(shares * np.log(shares)).sum()
+    rates = {"dropout": 0, "warmup": 0, "max_steps": 40, "epochs": 9, "log_every": 1}
+    run = train(short_text, tmp_path / "run", cell=cell, tie_weights=True, embedding_size=64, **rates)
+    losses = [r["training_nats_per_token"] for r in run.history() if r["kind"] == "report"]
+    assert abs(losses[0] - entropy) < 0.1  # 0.4 and 1.6 with a projection of the usual size
+    assert losses[-1] < entropy - learnt  # less 0.37 and 0.78 with embeddings as small as other tied ones
 
 
 def test_tied_weights_need_embeddings():
