@@ -85,5 +85,5 @@ def _attributes(field: dataclasses.Field[Any], kind: type) -> dict[str, Any]:
     if "choices" in field.metadata:
         return {"type": click.Choice(field.metadata["choices"]), "default": None, "help": text}
     if kind is tuple:
-        return {"type": SIZES, "default": None, "metavar": "N[,N]...", "help": text}
+        return {"type": SIZES, "default": None, "metavar": "SIZES", "help": text}
     return {"type": kind, "default": None, "metavar": {int: "N", float: "X", str: "TEXT"}[kind], "help": text}

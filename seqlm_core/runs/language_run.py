@@ -25,6 +25,7 @@ from seqlm_core.reading.sources import check_texts, open_texts
 from seqlm_core.reading.text import read_blocks
 from seqlm_core.runs.generating_run import GeneratingRun
 from seqlm_core.settings.arguments import PathLike, check_argument, check_encoding, checked_path
+from seqlm_core.settings.fields import chosen
 from seqlm_core.settings.reading_rules import ReadingRules, reading_rules
 from seqlm_core.settings.settings import NO_DOCUMENTS
 
@@ -80,7 +81,8 @@ class LanguageRun(GeneratingRun):
                 continue
             s = self.settings
             with readable_failures():
-                found.append(LanguageEvaluator(self.model, tokenized, s.sequence_length, s.batch_size).evaluate())
+                evaluator = LanguageEvaluator(self.model, tokenized, s.sequence_length, chosen(s.batch_size))
+                found.append(evaluator.evaluate())
         return found
 
     def score(

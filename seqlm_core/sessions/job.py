@@ -20,6 +20,7 @@ from seqlm_core.sequences.examples import Example, read_examples
 from seqlm_core.sessions.training_corpus import read_training_corpus
 from seqlm_core.sessions.user_code import UserCode
 from seqlm_core.settings.settings import LanguageSettings, SequenceSettings
+from seqlm_core.settings.size_of_text import chosen_for
 from seqlm_core.settings.training_settings import TrainingSettings
 from seqlm_core.training.task import Task
 from seqlm_core.training.tasks.language import language_task, model_sampler
@@ -40,6 +41,7 @@ class TrainingJob:
             no text.
         sample_every: number of steps from one sample to the next; 0 means no samples.
         init_from: the run with whose best weights the training begins; None for initial weights.
+        chosen: the settings that were chosen from the size of the text.
     """
 
     task: Task
@@ -50,6 +52,7 @@ class TrainingJob:
     sampler: Callable[[int], str] | None = None
     sample_every: int = 0
     init_from: Path | None = None
+    chosen: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def beginning_with(self, run: Run[Any]) -> TrainingJob:
         """Return the same training, but with the best weights of a run of the same architecture to begin with."""
@@ -85,9 +88,12 @@ def language_job(
     else:
         corpus = read_training_corpus(files, run.tokenizer, settings, run.vocabulary)
         architecture = run.architecture
-    task = language_task(corpus, components, settings, architecture, device)
+    learning_rate = settings.learning_rate or components.optimizer.spec.default_learning_rate
+    chosen = chosen_for(settings, len(corpus.training), len(corpus.vocabulary), learning_rate)
+    task = language_task(corpus, components, settings.replace(**chosen), architecture, device)
+    sampler = model_sampler(task, components)
     return TrainingJob(
-        task, components, task.settings, device, user_code, model_sampler(task, components), settings.sample_every
+        task, components, task.settings, device, user_code, sampler, settings.sample_every, chosen=chosen
     )
 
 

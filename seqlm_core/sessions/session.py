@@ -14,6 +14,7 @@ from seqlm_core.model.initialization import unique_parameters
 from seqlm_core.native.training import MXNET, backend_in_use
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.sessions.job import TrainingJob
+from seqlm_core.settings.fields import chosen
 from seqlm_core.settings.schedules import OF_A_USER, PLATEAU, WITHOUT_END
 from seqlm_core.storage.checkpoint import Checkpoint, select
 from seqlm_core.storage.schema import OBJECT, check
@@ -50,7 +51,7 @@ class Session:
 
     Raises:
         RunError: the checkpoint does not fit the training.
-        SettingError: the schedule was a function of the user, which is not given now.
+        SettingError: the schedule was a function of the user, which is not given now; or the weight decay is too large.
     """
 
     def __init__(
@@ -71,6 +72,13 @@ class Session:
         self._averaging = averaging(settings, self._average, self._validation)
         self._plateau = Plateau() if settings.schedule == PLATEAU else None
         learning_rate = settings.learning_rate or optimizer.default_learning_rate
+        weight_decay = chosen(settings.weight_decay)
+        if weight_decay * learning_rate >= 1:
+            raise SettingError(
+                "weight_decay",
+                f"must be below {1 / learning_rate:g} at a learning rate of {learning_rate:g}: their product is the "
+                "share of each weight that a step takes",
+            )
         self._interrupts = Interrupts()
         self._early_stopping = EarlyStopping(settings.patience)
         self._loop = TrainingLoop(
@@ -80,7 +88,7 @@ class Session:
                 job.components.build_optimizer(learning_rate),
                 settings.clip_norm,
                 optimizer,
-                settings.weight_decay,
+                weight_decay,
             ),
             learning_rate,
             settings,
@@ -194,6 +202,9 @@ class Session:
             f"{weights:,}",
             self.directory.final_path,
         )
+        if self.job.chosen:
+            values = ", ".join(f"`{name}` {value}" for name, value in self.job.chosen.items())
+            logger.info("chosen for a text of this size: %s", values)
         backend, threads = backend_in_use(device), os.environ["OMP_NUM_THREADS"]
         logger.info(
             "computing on %s with %s, %s thread%s",

@@ -14,6 +14,7 @@ GROUPS = ("text", "model", "training", "output", "advanced")
 """The groups of the options of a training, in the order in which help shows them."""
 
 KindT = TypeVar("KindT")
+ValueT = TypeVar("ValueT")
 
 _TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool, "dict": dict, "Sizes": tuple}
 
@@ -33,6 +34,13 @@ def setting(default: Any, help: str, **facts: Any) -> Any:
     if default == {}:
         return dataclasses.field(default_factory=dict, metadata={"help": help, **facts})
     return dataclasses.field(default=default, metadata={"help": help, **facts})
+
+
+def chosen(value: ValueT | None) -> ValueT:
+    """Return a setting that a user may leave open, of settings in which nothing is open any more."""
+    if value is None:
+        raise TypeError("a setting has not been chosen yet")
+    return value
 
 
 def facts(kind: type[Any], name: str) -> dict[str, Any]:

@@ -11,11 +11,16 @@ from seqlm_core.settings.dropout_rates import LOCKED, PER_ELEMENT
 from seqlm_core.settings.fields import setting
 from seqlm_core.settings.sizes import Sizes
 from seqlm_core.settings.training_settings import (
+    BATCH_SIZE,
+    BY_SIZE,
     DROPOUT,
     DROPOUT_MASKS,
+    EPOCHS,
     HIDDEN_SIZE,
     LARGEST_SIZE,
     MIN_COUNT,
+    UNDER_A_SCHEDULE_WITHOUT_END,
+    WEIGHT_DECAY,
     TrainingSettings,
 )
 
@@ -29,7 +34,7 @@ class LanguageSettings(TrainingSettings):
     cell: str = setting(
         "lstm", "Name of the recurrent cell; 'seqlm plugins' lists them.", group="model", shapes_model=True
     )
-    dropout: float = setting(0.4, DROPOUT, group="model", minimum=0, below=1)
+    dropout: float | None = setting(None, DROPOUT + BY_SIZE, group="model", minimum=0, below=1)
     tokenizer: str = setting(
         "char",
         "Name of the tokenizer, which splits the text into tokens; 'seqlm plugins' lists them.",
@@ -55,6 +60,11 @@ class LanguageSettings(TrainingSettings):
         minimum=0,
         maximum=1,
     )
+    batch_size: int | None = setting(None, BATCH_SIZE + BY_SIZE, group="training", minimum=1, maximum=LARGEST_SIZE)
+    epochs: int | None = setting(
+        None, EPOCHS + BY_SIZE, group="training", minimum=1, changeable=UNDER_A_SCHEDULE_WITHOUT_END
+    )
+    weight_decay: float | None = setting(None, WEIGHT_DECAY + BY_SIZE, group="advanced", minimum=0, of_older_runs=0.0)
     sequence_length: int = setting(
         50, "Number of tokens in a training window.", group="training", minimum=1, maximum=LARGEST_SIZE
     )
@@ -115,6 +125,8 @@ class SequenceSettings(TrainingSettings):
         PER_ELEMENT, DROPOUT_MASKS, group="advanced", choices=(LOCKED, PER_ELEMENT), of_older_runs=PER_ELEMENT
     )
     batch_size: int = setting(32, "Number of sequences in a batch.", group="training", minimum=1, maximum=LARGEST_SIZE)
+    weight_decay: float = setting(0.0, WEIGHT_DECAY, group="advanced", minimum=0)
+    epochs: int = setting(20, EPOCHS, group="training", minimum=1, changeable=UNDER_A_SCHEDULE_WITHOUT_END)
     min_count: int = setting(
         2,
         MIN_COUNT + " With 1 the model learns nothing about unknown tokens.",

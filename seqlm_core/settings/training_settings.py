@@ -35,6 +35,13 @@ DROPOUT_MASKS = (
     "Which units are set to 0: with 'locked', the same ones at all time steps of a window; with 'per-element', others "
     "at each time step."
 )
+EPOCHS = "Number of passes over the training data."
+BATCH_SIZE = "Number of windows in a batch."
+WEIGHT_DECAY = (
+    "Share of each weight, times the learning rate, that is taken from it at each step, beside the optimizer's update. "
+    "Biases are not decayed."
+)
+BY_SIZE = "  [default: by the size of the text]"
 RATE_OF_DROPOUT = "  [default: a share of the general dropout]"
 MIN_COUNT = "Keep only tokens in the vocabulary that occur at least N times."
 
@@ -126,22 +133,10 @@ class TrainingSettings:
         group="advanced",
         minimum=0,
     )
-    weight_decay: float = setting(
-        0.0,
-        "Share of each weight, times the learning rate, that is taken from it at each step, beside the optimizer's "
-        "update. Biases are not decayed.",
-        group="advanced",
-        minimum=0,
-    )
+    weight_decay: float | None = setting(None, WEIGHT_DECAY, group="advanced", minimum=0)
 
-    batch_size: int = setting(32, "Number of windows in a batch.", group="training", minimum=1, maximum=LARGEST_SIZE)
-    epochs: int = setting(
-        20,
-        "Number of passes over the training data.",
-        group="training",
-        minimum=1,
-        changeable=UNDER_A_SCHEDULE_WITHOUT_END,
-    )
+    batch_size: int | None = setting(None, BATCH_SIZE, group="training", minimum=1, maximum=LARGEST_SIZE)
+    epochs: int | None = setting(None, EPOCHS, group="training", minimum=1, changeable=UNDER_A_SCHEDULE_WITHOUT_END)
     max_steps: int | None = setting(
         None,
         "Stop after N steps.  [default: no limit]",

@@ -16,6 +16,7 @@ from seqlm_core.engine.mxnet import autograd, mx
 from seqlm_core.engine.randomness import mxnet_seed
 from seqlm_core.errors import NonFiniteLossError, RunError, UsageError
 from seqlm_core.model.recurrent_network import RecurrentNetwork
+from seqlm_core.settings.fields import chosen
 from seqlm_core.settings.schedules import Schedule
 from seqlm_core.storage.schema import COUNT, NUMBER, OBJECT, check
 from seqlm_core.training.advice import clipping_advice
@@ -103,7 +104,7 @@ class TrainingLoop:
     @property
     def total_steps(self) -> int:
         """The number of steps in the whole training, if nothing ends it early."""
-        steps = self.settings.epochs * self.task.steps_per_epoch
+        steps = chosen(self.settings.epochs) * self.task.steps_per_epoch
         return min(steps, self.settings.max_steps or steps)
 
     def learning_rate(self, step: int) -> float:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from seqlm_core.errors import SettingError
 from seqlm_core.settings.averages import EMA, TRIGGERED
+from seqlm_core.settings.fields import chosen
 from seqlm_core.settings.training_settings import TrainingSettings
 from seqlm_core.storage.schema import COUNT, FLAG, NUMBER
 from seqlm_core.training.extension import Extension, Record, Training
@@ -111,7 +112,7 @@ def check_average_can_begin(settings: TrainingSettings, task: Task) -> None:
             f"`validation_fraction` above 0, or `average` to {EMA}",
         )
     epochs = INTERVAL + 2  # the first loss that can be higher than one that is old enough
-    steps = settings.epochs * task.steps_per_epoch
+    steps = chosen(settings.epochs) * task.steps_per_epoch
     if min(steps, settings.max_steps or steps) <= epochs * task.steps_per_epoch:
         raise SettingError(
             "average",

@@ -26,6 +26,7 @@ from seqlm_core.reading.corpus import Corpus
 from seqlm_core.reading.windows import WindowPlan
 from seqlm_core.runs.config import LANGUAGE_MODEL
 from seqlm_core.runs.directory import RunDirectory
+from seqlm_core.settings.fields import chosen
 from seqlm_core.settings.settings import LanguageSettings
 from seqlm_core.storage.checkpoint import layout
 from seqlm_core.training.dropout import DropoutMasks, with_rates_for
@@ -60,7 +61,7 @@ class LanguageModelling:
         self.settings = settings
         self.step_problem: str | None = None
         self.plan = WindowPlan.fit(
-            len(corpus.training), settings.sequence_length, settings.batch_size, corpus.training.name
+            len(corpus.training), settings.sequence_length, chosen(settings.batch_size), corpus.training.name
         )
         self._dropout = DropoutMasks(network, network.mask_sizes, settings)
         self._weight_dropping = WeightDropping(network, settings.recurrent_dropout or 0.0, settings.seed)
@@ -73,7 +74,7 @@ class LanguageModelling:
         shape = self.plan.sequence_length, self.plan.batch_size
         self._weights = nd.full(shape, 1 / self.predictions_per_step, ctx=network.device, dtype=network.dtype)
         self._evaluator = (
-            LanguageEvaluator(network, corpus.validation, settings.sequence_length, settings.batch_size)
+            LanguageEvaluator(network, corpus.validation, settings.sequence_length, chosen(settings.batch_size))
             if corpus.validation is not None
             else None
         )
@@ -113,7 +114,7 @@ class LanguageModelling:
 
     def notices(self) -> list[str]:
         """Return what users should know about the data before the training begins."""
-        streams, wanted = self.plan.batch_size, self.settings.batch_size
+        streams, wanted = self.plan.batch_size, chosen(self.settings.batch_size)
         notices = [
             f"{len(self.corpus.training):,} tokens to train on, {self.network.architecture.vocabulary_size - 1} in the "
             "vocabulary"
