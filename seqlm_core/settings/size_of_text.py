@@ -17,7 +17,7 @@ TOKENS_IN_ALL = 60_000_000
 SMALL, LARGE = 25_000, 5_000_000
 """Below, and from this number of tokens on, a text is small or large."""
 
-FEW_TIMES = 100
+FEW_TIMES = 50
 """Where tokens occur fewer times than this on average, as words do, most weights are those of rare tokens."""
 
 
