@@ -21,9 +21,10 @@ VERBS = ("sat", "didn't sit", "slept", "sang")
 PLACES = ("on the mat", "by the log", "at home")
 TEXT = "".join(f"{SUBJECTS[n % 5]} {VERBS[n % 4]} {PLACES[n % 3]}, and was glad.\n" for n in range(90))
 """A short text in which no line equals the one before, so that tokenizers that learn long tokens still cut it."""
-SMALL = {"weight_decay": 0.0, 
+SMALL = {
     "hidden_size": 16, "sequence_length": 20, "batch_size": 8, "dropout": 0.1, "warmup": 2, "schedule": "constant",
     "validation_fraction": 0.0, "log_every": 0, "min_count": 1, "device": "cpu",
+    "weight_decay": 0.0,
 }  # fmt: skip
 
 
