@@ -191,6 +191,8 @@ def shapes(page: str) -> list[str]:
 def _shape(shown: str) -> str:
     shown = re.sub(rf"^({SAMPLE_BEGINS} .*?\n).*?^{SAMPLE_ENDS}$", r"\1a sample", shown, flags=re.MULTILINE | re.DOTALL)
     shown = re.sub(r"^(seqlm: computing on) .*", r"\1", shown, flags=re.MULTILINE)  # another processor
+    # The small page gives epochs and batch sizes, so that they are not chosen.
+    shown = re.sub(r"^(seqlm: chosen for a text of this size:) .*", r"\1", shown, flags=re.MULTILINE)
     lines = [str(list(json.loads(line))) if line.startswith("{") else line for line in shown.splitlines()]
     return re.sub(r"(?<!--)(?<!--hidden-size )\b\d[\d.,:]*", "#", "\n".join(lines))
 
