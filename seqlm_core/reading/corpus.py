@@ -14,7 +14,7 @@ import numpy as np
 
 from seqlm_core.errors import TextError
 from seqlm_core.plugins.specs import Tokenizer, TrainableTokenizer
-from seqlm_core.reading.documents import Documents, cutting_documents, ends_line
+from seqlm_core.reading.documents import cutting_documents, ends_line, start_id
 from seqlm_core.reading.parts import part, validation_start, whole
 from seqlm_core.reading.text import TextFile
 from seqlm_core.reading.tokenizing import tokenize_blocks
@@ -277,9 +277,8 @@ def _with_vocabulary(
     first_characters = 0 if text.ends is not None else len(tokenizer.detokenize([tokens[ids[0]]]))
     for some in _parts(ids):
         some[:] = new_ids[some]
-    started = Documents.of(LINE_DOCUMENTS, vocabulary, tokenizer)
-    if text.ends is not None and started is not None:
-        ids[0] = started.start
+    if text.ends is not None:
+        ids[0] = start_id(vocabulary, tokenizer)
     return TokenizedText(ids, text.characters - first_characters, int(unknown.sum()), shown, name, text.ends)
 
 

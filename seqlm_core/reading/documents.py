@@ -34,10 +34,19 @@ class Documents:
         """Return what there is to know with the setting ``documents``; None if there are no documents."""
         if kind == NO_DOCUMENTS:
             return None
-        ends = np.array([i != UNKNOWN_ID and ends_line(tokenizer, t) for i, t in enumerate(vocabulary.tokens)])
-        return cls(
-            int(ends.argmax()) if ends.any() else vocabulary.unknown_id, ends if kind == LINE_DOCUMENTS else None
-        )
+        ends = _line_ends(vocabulary, tokenizer) if kind == LINE_DOCUMENTS else None
+        return cls(start_id(vocabulary, tokenizer), ends)
+
+
+def start_id(vocabulary: Vocabulary, tokenizer: Tokenizer) -> int:
+    """Return the id of the token that is read before the first document."""
+    ends = _line_ends(vocabulary, tokenizer)
+    return int(ends.argmax()) if ends.any() else vocabulary.unknown_id
+
+
+def _line_ends(vocabulary: Vocabulary, tokenizer: Tokenizer) -> np.ndarray:
+    """Return whether each token ends a line, bool ``(vocabulary,)``."""
+    return np.array([i != UNKNOWN_ID and ends_line(tokenizer, t) for i, t in enumerate(vocabulary.tokens)])
 
 
 class LineTokenizer:

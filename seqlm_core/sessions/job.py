@@ -88,8 +88,7 @@ def language_job(
     else:
         corpus = read_training_corpus(files, run.tokenizer, settings, run.vocabulary)
         architecture = run.architecture
-    learning_rate = settings.learning_rate or components.optimizer.spec.default_learning_rate
-    chosen = chosen_for(settings, len(corpus.training), len(corpus.vocabulary), learning_rate)
+    chosen = chosen_for(settings, len(corpus.training), len(corpus.vocabulary))
     task = language_task(corpus, components, settings.replace(**chosen), architecture, device)
     sampler = model_sampler(task, components)
     return TrainingJob(

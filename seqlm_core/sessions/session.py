@@ -71,8 +71,7 @@ class Session:
         self._validation = Validation(self._average)
         self._averaging = averaging(settings, self._average, self._validation)
         self._plateau = Plateau() if settings.schedule == PLATEAU else None
-        learning_rate = settings.learning_rate or optimizer.default_learning_rate
-        weight_decay = chosen(settings.weight_decay)
+        learning_rate, weight_decay = chosen(settings.learning_rate), chosen(settings.weight_decay)
         if weight_decay * learning_rate >= 1:
             raise SettingError(
                 "weight_decay",

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from seqlm_core.settings.fields import chosen
 from seqlm_core.settings.settings import LanguageSettings
 
-MOST_EPOCHS, MOST_EPOCHS_OF_WORDS = 20, 8
 TOKENS_IN_ALL = 60_000_000
 """The most tokens to read in all epochs, if that makes one epoch or more."""
 
@@ -20,29 +20,37 @@ SMALL, LARGE = 25_000, 5_000_000
 FEW_TIMES = 50
 """Where tokens occur fewer times than this on average, as words do, most weights are those of rare tokens."""
 
+EPOCHS_TO_FORGET, LEAST_STEPS_TO_FORGET = 2, 50
+"""In how many epochs, and at least steps, a weight of words that nothing renews falls to 1/e of what it was."""
 
-EPOCHS_TO_FORGET = 2
-"""In how many epochs a weight of words that nothing renews falls to 1/e of what it was."""
 
-
-def chosen_for(settings: LanguageSettings, tokens: int, entries: int, learning_rate: float) -> dict[str, Any]:
+def chosen_for(settings: LanguageSettings, tokens: int, entries: int) -> dict[str, Any]:
     """Return the values of those settings that are left open.
 
     Args:
-        settings: the settings.
+        settings: the settings, with a learning rate.
         tokens: the number of tokens to train on.
         entries: the number of entries of the vocabulary.
-        learning_rate: the highest learning rate.
     """
     of_words = tokens < FEW_TIMES * entries
-    small_rate = 0.6 if of_words else 0.7
     batch_size = settings.batch_size or (8 if tokens < SMALL else 32)
-    steps_to_forget = EPOCHS_TO_FORGET * tokens / (batch_size * settings.sequence_length)
-    most_epochs = MOST_EPOCHS_OF_WORDS if of_words else MOST_EPOCHS
-    chosen = {
-        "epochs": min(most_epochs, math.ceil(TOKENS_IN_ALL / tokens)),
+    values = {
+        "epochs": min(8 if of_words else 20, math.ceil(TOKENS_IN_ALL / tokens)),
         "batch_size": batch_size,
-        "dropout": small_rate if of_words or tokens < SMALL else 0.4 if tokens < LARGE else 0.1,
-        "weight_decay": float(f"{1 / (steps_to_forget * learning_rate):.2g}") if of_words else 0.0,
+        "dropout": _dropout(tokens, of_words),
+        "weight_decay": _weight_decay(settings, tokens / batch_size) if of_words else 0.0,
     }
-    return {name: value for name, value in chosen.items() if getattr(settings, name) is None}
+    return {name: value for name, value in values.items() if getattr(settings, name) is None}
+
+
+def _dropout(tokens: int, of_words: bool) -> float:
+    if tokens >= LARGE:
+        return 0.1
+    if of_words:
+        return 0.6
+    return 0.7 if tokens < SMALL else 0.4
+
+
+def _weight_decay(settings: LanguageSettings, tokens_in_a_stream: float) -> float:
+    steps = max(LEAST_STEPS_TO_FORGET, EPOCHS_TO_FORGET * tokens_in_a_stream / settings.sequence_length)
+    return float(f"{1 / (steps * chosen(settings.learning_rate)):.2g}")

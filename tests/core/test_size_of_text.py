@@ -19,7 +19,7 @@ QUICK = {"hidden_size": 4, "max_steps": 2, "sample_every": 0, "quiet": True}
 
 
 def chosen(tokens, entries, **given_settings):
-    return chosen_for(seqlm.LanguageSettings(**given_settings), tokens, entries, learning_rate=0.01)
+    return chosen_for(seqlm.LanguageSettings(learning_rate=0.01, **given_settings), tokens, entries)
 
 
 @given(tokens=st.integers(2, 10**12), entries=st.integers(2, 10**6))
@@ -28,14 +28,16 @@ def test_every_size_gets_settings_that_can_be_used(tokens, entries):
     assert set(values) == set(OPEN)
     settings = dataclasses.replace(seqlm.LanguageSettings(), **values)  # raises if one is out of its range
     assert settings.epochs * tokens <= 60_000_000 + tokens
+    assert 0.01 * settings.weight_decay <= 1 / 49  # however few steps there are, a weight can be learnt
 
 
 def test_a_larger_text_is_read_fewer_times_and_with_less_dropout():
     sizes = [chosen(tokens, 60) for tokens in (20_000, 50_000, 1_000_000, 10_000_000, 50_000_000, 10**9)]
     assert [size["epochs"] for size in sizes] == [20, 20, 20, 6, 2, 1]
-    dropouts = [size["dropout"] for size in sizes]
-    assert dropouts == sorted(dropouts, reverse=True)
-    assert dropouts[0] > dropouts[-1]
+    for entries in (60, 10**6):
+        dropouts = [chosen(tokens, entries)["dropout"] for tokens in (20_000, 50_000, 1_000_000, 10_000_000, 10**9)]
+        assert dropouts == sorted(dropouts, reverse=True)
+        assert dropouts[0] > dropouts[-1]
 
 
 def test_words_are_read_fewer_times_than_characters_and_their_weights_decay():
