@@ -14,8 +14,6 @@ import numpy as np
 
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.plugins.specs import Tokenizer
-from seqlm_core.reading.documents import Documents
-from seqlm_core.reading.tokenizing import tokenize_blocks
 from seqlm_core.reading.unknown import MOST_UNKNOWN, unknown_in_words
 from seqlm_core.reading.vocabulary import Vocabulary
 
@@ -78,15 +76,14 @@ class LineSurprisal:
 
 
 def token_surprisals(
-    network: TextNetwork, vocabulary: Vocabulary, tokenizer: Tokenizer, blocks: Iterator[str], start: int | None = None
+    network: TextNetwork, vocabulary: Vocabulary, tokens: Iterable[tuple[str, bool]], start: int | None = None
 ) -> Iterator[TokenSurprisal]:
     """Yield the tokens of a text with their surprisals, reading from left to right.
 
     Args:
         network: predicts the next token.
         vocabulary: the model's vocabulary.
-        tokenizer: the model's tokenizer.
-        blocks: the text in blocks.
+        tokens: the tokens, and whether each is the last one of a document.
         start: id of a token that is read before the text; None reads none.
     """
     states = network.begin(1)
@@ -94,21 +91,19 @@ def token_surprisals(
     if start is not None:
         hidden, states = network.read(np.array([start]), states)
         log_probabilities = network.log_probabilities(hidden)
-    for tokens in tokenize_blocks(blocks, tokenizer):
-        for token in tokens:
-            token_id = vocabulary.id(token)
-            bits = None if log_probabilities is None else -float(log_probabilities[0, token_id]) / math.log(2)
-            yield TokenSurprisal(token, bits, token in vocabulary)
-            hidden, states = network.read(np.array([token_id]), states)
-            log_probabilities = network.log_probabilities(hidden)
+    for token, ends in tokens:
+        token_id = vocabulary.id(token)
+        bits = None if log_probabilities is None else -float(log_probabilities[0, token_id]) / math.log(2)
+        yield TokenSurprisal(token, bits, token in vocabulary)
+        hidden, states = network.read(np.array([token_id]), network.begin(1) if ends else states)
+        log_probabilities = network.log_probabilities(hidden)
 
 
 def adapted_surprisals(
     losses: Callable[[Iterable[tuple[int, bool]]], Iterator[np.ndarray]],
     vocabulary: Vocabulary,
-    tokenizer: Tokenizer,
-    blocks: Iterator[str],
-    documents: Documents | None = None,
+    tokens: Iterable[tuple[str, bool]],
+    start: int | None = None,
 ) -> Iterator[TokenSurprisal]:
     """Yield the tokens of a text with their surprisals under a model that takes something from the text as it reads.
 
@@ -116,27 +111,23 @@ def adapted_surprisals(
         losses: yields the losses of the tokens with these ids but the first, some at a time and in order; see
             :meth:`~seqlm_core.evaluation.reading.RuledReading.losses`.
         vocabulary: the model's vocabulary.
-        tokenizer: the model's tokenizer.
-        blocks: the text in blocks.
-        documents: what is to be known of documents; None without any.
+        tokens: the tokens, and whether each is the last one of a document.
+        start: id of a token that is read before the text; None reads none.
     """
-    ends = None if documents is None else documents.ends
     read: deque[str] = deque()  # tokens whose losses are not known yet
 
     def ids() -> Iterator[tuple[int, bool]]:
-        if documents is not None:
-            yield documents.start, True
-        for tokens in tokenize_blocks(blocks, tokenizer):
-            for token in tokens:
-                read.append(token)
-                token_id = vocabulary.id(token)
-                yield token_id, ends is not None and bool(ends[token_id])
+        if start is not None:
+            yield start, True
+        for token, ends in tokens:
+            read.append(token)
+            yield vocabulary.id(token), ends
 
     def surprisal(bits: float | None) -> TokenSurprisal:
         token = read.popleft()
         return TokenSurprisal(token, bits, token in vocabulary)
 
-    is_first = documents is None
+    is_first = start is None
     for some in losses(ids()):
         if is_first:
             yield surprisal(None)

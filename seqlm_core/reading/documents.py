@@ -8,11 +8,13 @@ frequent one, the *start*.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from seqlm_core.plugins.specs import Tokenizer
+from seqlm_core.reading.tokenizing import tokenize_blocks
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 from seqlm_core.settings.settings import LINE_DOCUMENTS, NO_DOCUMENTS
 
@@ -80,6 +82,25 @@ def cutting_documents(tokenizer: Tokenizer, kind: str) -> Tokenizer:
 def ends_line(tokenizer: Tokenizer, token: str) -> bool:
     """Whether a token ends a line."""
     return tokenizer.detokenize([token]).endswith("\n")
+
+
+def tokens_of_documents(files: Iterable[Iterator[str]], tokenizer: Tokenizer, kind: str) -> Iterator[tuple[str, bool]]:
+    """Yield the tokens of files, and whether each is the last one of a document.
+
+    Args:
+        files: the blocks of each file.
+        tokenizer: cuts them.
+        kind: the setting ``documents``.
+    """
+    cutting = cutting_documents(tokenizer, kind)
+    for blocks in files:
+        held = None
+        for token in itertools.chain.from_iterable(tokenize_blocks(blocks, cutting)):
+            if held is not None:
+                yield held, kind == LINE_DOCUMENTS and ends_line(tokenizer, held)
+            held = token
+        if held is not None:
+            yield held, kind != NO_DOCUMENTS
 
 
 def with_line_end(blocks: Iterator[str]) -> Iterator[str]:

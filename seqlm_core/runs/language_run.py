@@ -20,7 +20,7 @@ from seqlm_core.evaluation.surprisal import (
     with_unknown_warning,
 )
 from seqlm_core.reading.corpus import read_text, warn_of_unknown_tokens
-from seqlm_core.reading.documents import with_line_end
+from seqlm_core.reading.documents import tokens_of_documents, with_line_end
 from seqlm_core.reading.sources import check_texts, open_texts
 from seqlm_core.reading.text import read_blocks
 from seqlm_core.runs.generating_run import GeneratingRun
@@ -105,7 +105,7 @@ class LanguageRun(GeneratingRun):
         path = checked_path("file", file)
         check_encoding(encoding)
         check_texts(path, folders=True)
-        return self._surprisals(_blocks_of(path, encoding, self.settings.documents), per, os.fspath(path), made)
+        return self._surprisals(_files(path, encoding, self.settings.documents), per, os.fspath(path), made)
 
     def score_text(self, text: str, *, per: str = "line", **rules: Any) -> Iterator[LineSurprisal | TokenSurprisal]:
         """Return the surprisal of each line, or of each token, of a text; see :meth:`score`.
@@ -120,15 +120,16 @@ class LanguageRun(GeneratingRun):
         """
         _check_per(per)
         check_argument("text", text, str)
-        return self._surprisals(iter([text]), per, "the text", self._reading_rules(rules))
+        return self._surprisals(iter([iter([text])]), per, "the text", self._reading_rules(rules))
 
     def _surprisals(
-        self, blocks: Iterator[str], per: str, name: str, rules: ReadingRules
+        self, files: Iterator[Iterator[str]], per: str, name: str, rules: ReadingRules
     ) -> Iterator[LineSurprisal | TokenSurprisal]:
+        tokens = tokens_of_documents(files, self.tokenizer, self.settings.documents)
         surprisals = (
-            adapted_surprisals(self._losses_by(rules), self.vocabulary, self._cutting, blocks, self._documents)
+            adapted_surprisals(self._losses_by(rules), self.vocabulary, tokens, self._start)
             if rules
-            else token_surprisals(self.network, self.vocabulary, self._cutting, blocks, self._start)
+            else token_surprisals(self.network, self.vocabulary, tokens, self._start)
         )
         warned = with_unknown_warning(surprisals, name)
         return warned if per == "token" else line_surprisals(warned, self.tokenizer)
@@ -167,8 +168,8 @@ def _check_per(per: str) -> None:
         raise SettingError("per", f"must be line or token, not {per!r}")
 
 
-def _blocks_of(path: Path, encoding: str, documents: str) -> Iterator[str]:
+def _files(path: Path, encoding: str, documents: str) -> Iterator[Iterator[str]]:
     with open_texts(path, folders=True) as opened:
         for file in opened:
             blocks = read_blocks(file, encoding)
-            yield from blocks if documents == NO_DOCUMENTS else with_line_end(blocks)
+            yield blocks if documents == NO_DOCUMENTS else with_line_end(blocks)

@@ -48,6 +48,29 @@ def run_of(lines, tmp_path_factory):
     return train
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Files with lines that end in different tokens of `word`, and one without a line end."""
+    folder = tmp_path_factory.mktemp("files")
+    for name, text in (("a", "one 1\n  \n"), ("b", "a longer line 2"), ("c", LINES[:200])):
+        (folder / f"{name}.txt").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("documents", ["none", "file", "line"])
+@pytest.mark.parametrize("tokenizer_name", ["char", "word"])
+@pytest.mark.parametrize("rules", [{}, {"cache": 40}])
+def test_scores_of_a_folder_are_its_figures(documents, tokenizer_name, rules, lines, folder, tmp_path):
+    settings = {**SETTINGS, "documents": documents, "tokenizer": tokenizer_name, "max_steps": 20}
+    run = seqlm.train(lines, out=tmp_path / "run", **settings)
+    figures = run.evaluate(folder, **rules)[0]
+    scored = [token.bits for token in run.score(folder, per="token", **rules) if token.bits is not None]
+    assert len(scored) == figures.tokens
+    # Without rules, a text is evaluated in pieces, of which some tokens before each are read, and not all.
+    close = 1e-5 if rules else 1e-3
+    assert sum(scored) * math.log(2) / figures.tokens == pytest.approx(figures.nats_per_token, rel=close)
+
+
 @pytest.mark.parametrize("name", ["char", "word", "space"])
 def test_each_line_is_cut_alone_and_its_last_token_ends_it(name, tmp_path):
     path = tmp_path / "text.txt"
