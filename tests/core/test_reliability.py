@@ -252,6 +252,7 @@ VALUES = st.one_of(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # the first text that is drawn takes a second
 @given(st.dictionaries(st.sampled_from(SETTINGS), VALUES, max_size=3))
 def test_any_settings_are_accepted_or_refused_as_such(given_settings):
     try:
