@@ -33,7 +33,7 @@ class DocumentNetwork:
         self.log_probabilities = network.log_probabilities
         self.select = network.select
         self.choose = network.choose
-        self._ends = ends
+        self.ends = ends
 
     def read(self, tokens: np.ndarray, states: Any) -> tuple[Any, Any]:
         return self._read(self.inner.read, self.inner.begin, tokens, states)
@@ -42,7 +42,7 @@ class DocumentNetwork:
         return self._read(self.inner.read_right, self.inner.begin_right, tokens, states)
 
     def _read(self, read: Any, begin: Any, tokens: np.ndarray, states: Any) -> tuple[Any, Any]:
-        ended = self._ends[tokens]
+        ended = self.ends[tokens]
         if not ended.any():
             return read(tokens, states)
         afresh = read(tokens, begin(len(tokens)))

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from seqlm_core.generation.decoding import draw, token_weights
+from seqlm_core.generation.document_network import DocumentNetwork
 from seqlm_core.generation.native_network import NativeNetwork
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.settings.decoding_rules import DecodingRules
@@ -57,8 +58,12 @@ def start_drawing(
     if rules.repetition_penalty != 1:
         seen = np.zeros((len(last), vocabulary_size), dtype=bool)
         seen[:, list(read)] = True
-    if isinstance(network, NativeNetwork):
-        return NativeDrawing(network, rules, read, last, seen)
+    ends = None
+    inner = network
+    if isinstance(network, DocumentNetwork):
+        inner, ends = network.inner, network.ends
+    if isinstance(inner, NativeNetwork):
+        return NativeDrawing(inner, rules, read, last, seen, ends)
     return StepDrawing(network, rules, read, last, seen)
 
 
@@ -120,6 +125,7 @@ class NativeDrawing:
         read: ids of the tokens that all texts have in common, which are all but the last.
         last: ids of the last token of each text, ``(texts,)``.
         seen: whether a token has been read, bool ``(texts, vocabulary)``; None without a repetition penalty.
+        ends: whether each token ends a document, bool ``(vocabulary,)``; None if none does.
     """
 
     def __init__(
@@ -129,6 +135,7 @@ class NativeDrawing:
         read: Sequence[int],
         last: np.ndarray,
         seen: np.ndarray | None,
+        ends: np.ndarray | None,
     ) -> None:
         self._model = network.native
         positions = NATIVE_MULTIPLICATIONS // (self._model.multiplications * len(last))
@@ -136,12 +143,13 @@ class NativeDrawing:
         self._rules = rules
         self._last = last.astype(np.int64)
         self._seen = seen
+        self._ends = ends
         states = self._model.begin(1)
-        self._model.read(read, states)
+        self._model.read(read, states, ends)
         self._states = np.repeat(states, len(last), axis=0)
 
     def draw(self, uniforms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self._model.draw(self._rules, uniforms, self._last, self._states, self._seen)
+        return self._model.draw(self._rules, uniforms, self._last, self._states, self._seen, self._ends)
 
     def keep(self, texts: np.ndarray) -> None:
         self._last = self._last[texts]

@@ -22,16 +22,16 @@ LIBRARY = library_path("generation")
 
 # The version of the interface that is described here. The library has a number too, since it may have been built from
 # other sources.
-INTERFACE = 4
+INTERFACE = 5
 _SIZE, _NUMBER, _POINTER = ctypes.c_size_t, ctypes.c_double, ctypes.c_void_p
 _FUNCTIONS: Functions = {
     "seqlm_new_model": (_POINTER, [_SIZE, ctypes.c_char_p] + [_SIZE] * 4 + [_POINTER] * 7),
     "seqlm_delete_model": (None, [_POINTER]),
     "seqlm_state_size": (_SIZE, [_POINTER]),
-    "seqlm_read": (ctypes.c_bool, [_POINTER, _POINTER, _SIZE, _POINTER]),
+    "seqlm_read": (ctypes.c_bool, [_POINTER, _POINTER, _POINTER, _SIZE, _POINTER]),
     "seqlm_draw": (
         ctypes.c_bool,
-        [_POINTER, _NUMBER, _NUMBER, _SIZE, _NUMBER, _NUMBER] + [_SIZE] * 2 + [_POINTER] * 6,
+        [_POINTER, _NUMBER, _NUMBER, _SIZE, _NUMBER, _NUMBER] + [_SIZE] * 2 + [_POINTER] * 7,
     ),
 }
 
@@ -147,16 +147,29 @@ class NativeModel:
         """Return the states at the beginning of texts, one row for each text."""
         return np.zeros((texts, self._state_size), dtype=np.float32)
 
-    def read(self, tokens: Sequence[int], states: np.ndarray) -> None:
-        """Read tokens of one text. Its states are changed in place."""
+    def read(self, tokens: Sequence[int], states: np.ndarray, ends: np.ndarray | None = None) -> None:
+        """Read tokens of one text.
+
+        Args:
+            tokens: ids.
+            states: the states of the text, which are changed in place.
+            ends: which tokens end a document and are read with fresh states, bool ``(vocabulary,)``; None if none does.
+        """
         ids = np.array(tokens, dtype=np.int64)
         self._check_tokens(ids)
         _check("states", states, np.float32, (1, self._state_size))
-        if not self._library.seqlm_read(self._model, ids.ctypes.data, ids.size, states.ctypes.data):
+        pointer = self._pointer_to_ends(ends)
+        if not self._library.seqlm_read(self._model, pointer, ids.ctypes.data, ids.size, states.ctypes.data):
             raise MemoryError
 
     def draw(
-        self, rules: DecodingRules, uniforms: np.ndarray, last: np.ndarray, states: np.ndarray, seen: np.ndarray | None
+        self,
+        rules: DecodingRules,
+        uniforms: np.ndarray,
+        last: np.ndarray,
+        states: np.ndarray,
+        seen: np.ndarray | None,
+        ends: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the next tokens of some texts, int64, and their log-probabilities, float64 ``(texts, positions)``.
 
@@ -167,6 +180,7 @@ class NativeModel:
                 ``states`` and ``seen``.
             states: the states of the texts.
             seen: which tokens are already in each text, bool ``(texts, vocabulary)``; None without repetition penalty.
+            ends: which tokens end a document; see :meth:`read`.
         """
         texts, positions = uniforms.shape
         uniforms = np.ascontiguousarray(uniforms, dtype=np.float64)
@@ -187,6 +201,7 @@ class NativeModel:
             texts,
             positions,
             uniforms.ctypes.data,
+            self._pointer_to_ends(ends),
             last.ctypes.data,
             states.ctypes.data,
             None if seen is None else seen.ctypes.data,
@@ -195,6 +210,12 @@ class NativeModel:
         ):
             raise MemoryError
         return tokens, log_probabilities
+
+    def _pointer_to_ends(self, ends: np.ndarray | None) -> int | None:
+        if ends is None:
+            return None
+        _check("ends", ends, np.bool_, (self._vocabulary,))
+        return ends.ctypes.data
 
     def _check_tokens(self, tokens: np.ndarray) -> None:
         if tokens.size and not 0 <= tokens.min() <= tokens.max() < self._vocabulary:

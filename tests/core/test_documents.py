@@ -199,6 +199,20 @@ def test_text_begins_with_a_document_and_after_a_line_with_another(cell, run_of)
         np.testing.assert_allclose(scored, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru", "birnn"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_native_and_numpy_texts_of_documents_are_the_same(cell, count, run_of, monkeypatch):
+    written = []
+    for native in ("1", "0"):
+        monkeypatch.setenv("SEQLM_NATIVE", native)
+        run = seqlm.LanguageRun(run_of(cell).path)
+        written.append(run.generate(prompt="one 4\na lo", count=count, length=100, seed=2))
+    assert written[0][0].text.count("\n") > 3
+    for natively, in_numpy in zip(*written):
+        assert natively.tokens == in_numpy.tokens
+        np.testing.assert_allclose(natively.log_probabilities, in_numpy.log_probabilities, atol=1e-5)
+
+
 def test_infilling_does_not_read_other_lines(run_of):
     run = run_of("bilstm")
     one, other = (

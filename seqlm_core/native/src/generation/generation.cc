@@ -3,6 +3,7 @@
 // Every text is computed by itself, so that it does not depend on how many there are. The network computes in float32,
 // the decoding rules in float64. seqlm_core/native/generation.py calls this, and has checked all sizes and tokens.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -19,9 +20,18 @@ using seqlm::Drawer;
 using seqlm::Network;
 using seqlm::Scratch;
 
+// Reads a token, with fresh states if it ends a document; `ends` (vocabulary) says which tokens do, null if none does.
+SEQLM_INLINE void read_token(
+    const Network& network, Scratch& scratch, const std::uint8_t* ends, std::size_t token, float* states
+) {
+    if (ends && ends[token]) std::fill_n(states, network.state_size(), 0.0f);
+    network.read(token, states, scratch);
+}
+
 // A text that is gone on with; seqlm_draw says what is what.
 struct Text {
     const double* uniforms;
+    const std::uint8_t* ends;
     std::int64_t* last;
     float* states;
     std::uint8_t* seen;
@@ -36,7 +46,7 @@ SEQLM_INLINE void draw_tokens(
     auto token = static_cast<std::size_t>(*text.last);
     for (std::size_t i = 0; i < count; ++i) {
         if (text.seen) text.seen[token] = 1;
-        network.read(token, text.states, scratch);
+        read_token(network, scratch, text.ends, token, text.states);
         network.predict(text.states, scratch);
         token = drawer.draw(scores, scratch.log_total, text.seen, text.uniforms[i]);
         text.tokens[i] = static_cast<std::int64_t>(token);
@@ -46,9 +56,15 @@ SEQLM_INLINE void draw_tokens(
 }
 
 SEQLM_INLINE void read_tokens(
-    const Network& network, Scratch& scratch, float* states, const std::int64_t* tokens, std::size_t count
+    const Network& network,
+    Scratch& scratch,
+    const std::uint8_t* ends,
+    float* states,
+    const std::int64_t* tokens,
+    std::size_t count
 ) {
-    for (std::size_t i = 0; i < count; ++i) network.read(static_cast<std::size_t>(tokens[i]), states, scratch);
+    for (std::size_t i = 0; i < count; ++i)
+        read_token(network, scratch, ends, static_cast<std::size_t>(tokens[i]), states);
 }
 
 // The two functions above, compiled for one instruction set. Any gives the same to rounding.
@@ -62,9 +78,14 @@ struct Functions {
         draw_tokens(n, d, s, text, count);                                                                            \
     }                                                                                                                 \
     target void read_##name(                                                                                          \
-        const Network& n, Scratch& s, float* states, const std::int64_t* tokens, std::size_t count                    \
+        const Network& n,                                                                                             \
+        Scratch& s,                                                                                                   \
+        const std::uint8_t* ends,                                                                                     \
+        float* states,                                                                                                \
+        const std::int64_t* tokens,                                                                                   \
+        std::size_t count                                                                                             \
     ) {                                                                                                               \
-        read_tokens(n, s, states, tokens, count);                                                                     \
+        read_tokens(n, s, ends, states, tokens, count);                                                               \
     }                                                                                                                 \
     constexpr Functions name = {draw_##name, read_##name};
 
@@ -87,7 +108,7 @@ struct Model {
 }  // namespace
 
 // The number of this interface. It changes whenever the interface does.
-SEQLM_EXPORT int seqlm_interface() { return 4; }
+SEQLM_EXPORT int seqlm_interface() { return 5; }
 
 // The name of an instruction set that the functions can be chosen for, from 0 on, the slowest first; null beyond the last.
 SEQLM_EXPORT const char* seqlm_instruction_set(std::size_t number) {
@@ -130,10 +151,14 @@ SEQLM_EXPORT std::size_t seqlm_state_size(const void* model) {
 }
 
 // Reads `count` tokens of one text. Returns whether there was memory for it.
-SEQLM_EXPORT bool seqlm_read(const void* model, const std::int64_t* tokens, std::size_t count, float* states) try {
+//
+// ends (vocabulary): whether each token ends a document, so that it is read with fresh states; null if none does.
+SEQLM_EXPORT bool seqlm_read(
+    const void* model, const std::uint8_t* ends, const std::int64_t* tokens, std::size_t count, float* states
+) try {
     const Model& m = *static_cast<const Model*>(model);
     Scratch scratch = m.network.scratch();
-    m.functions.read(m.network, scratch, states, tokens, count);
+    m.functions.read(m.network, scratch, ends, states, tokens, count);
     return true;
 } catch (const std::exception&) {
     return false;
@@ -141,6 +166,7 @@ SEQLM_EXPORT bool seqlm_read(const void* model, const std::int64_t* tokens, std:
 
 // Goes on with `texts` texts by `positions` tokens. Returns whether there was memory for it.
 //
+// ends: see seqlm_read.
 // last (texts): the last token of each, which has not been read; afterwards the one that was drawn last.
 // states (texts, state size), seen (texts, vocabulary; null without a repetition penalty): likewise carried on.
 // uniforms (texts, positions): the random numbers to draw by, from 0 to below 1.
@@ -155,6 +181,7 @@ SEQLM_EXPORT bool seqlm_draw(
     std::size_t texts,
     std::size_t positions,
     const double* uniforms,
+    const std::uint8_t* ends,
     std::int64_t* last,
     float* states,
     std::uint8_t* seen,
@@ -168,6 +195,7 @@ SEQLM_EXPORT bool seqlm_draw(
     for (std::size_t i = 0; i < texts; ++i) {
         const Text text{
             uniforms + i * positions,
+            ends,
             last + i,
             states + i * m.network.state_size(),
             seen ? seen + i * vocabulary : nullptr,
