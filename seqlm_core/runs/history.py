@@ -15,7 +15,7 @@ CHECK_LENGTH = 16
 STATE = {"lines": COUNT, "digest": TEXT, "seconds": NUMBER}
 """Description of what a checkpoint records of the history."""
 _RECORD = {"step": COUNT, "epoch": NUMBER, "learning_rate": NUMBER, "seconds": NUMBER, ...: PLAIN}
-_RECORDS = {"report": _RECORD, "epoch": {**_RECORD, "best": FLAG}}
+_RECORDS = {"report": _RECORD, "epoch": {**_RECORD, "averaged?": FLAG, "best": FLAG}}
 _FIGURES = ("training_", "validation_", "both_sides_")
 
 

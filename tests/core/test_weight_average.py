@@ -125,6 +125,8 @@ def test_triggered_is_the_mean_of_the_weights_since_the_validation_loss_stalled(
     first = first_averaged_step(recorder.losses, steps // 10)
     assert 7 * (steps // 10) <= first < steps
     assert_close(last(run, "average"), mean(recorder.weights[first:]))
+    epochs = [record for record in run.history() if record["kind"] == "epoch"]
+    assert [record.get("averaged", False) for record in epochs] == [record["step"] > first for record in epochs]
 
 
 def test_triggered_does_not_begin_while_the_validation_loss_falls(short_text, tmp_path):

@@ -14,6 +14,8 @@ from seqlm_core.training.weight_average import WeightAverage
 class Validation(Extension):
     """Adds the validation figures to the record of an epoch, and ``best``: whether the epoch is the best so far.
 
+    Figures of averaged weights are marked with ``averaged``.
+
     The best epoch has the lowest validation loss, or, without a validation part, the lowest training loss of a whole
     epoch. All epochs are evaluated on the same text with the same vocabulary, so unknown tokens favour none of them.
 
@@ -42,6 +44,8 @@ class Validation(Extension):
         else:
             comparable = True
             record.update(evaluation.to_record())
+            if self.average.steps:
+                record["averaged"] = True
             loss = self.loss = evaluation.selection_loss
         if not math.isfinite(loss):
             raise NonFiniteLossError(
