@@ -107,7 +107,19 @@ KINDS: dict[str, Callable[[Path], None]] = {
     "letter-pairs": train_letter_pairs,
     "tagger": train_tagger,
     "forecaster": train_forecaster,
-}
+    "lines": lambda out: train_text(
+        out, 1200, cell="gru", documents="line", hidden_size=[8, 6], layers=2, embedding_size=5, tie_weights=True,
+        input_dropout=0.1, embedding_dropout=0.1, recurrent_dropout=0.2, weight_decay=0.01, average="ema",
+    ),
+}  # fmt: skip
+BEGAN_WITH = {"lines": 4}
+"""The number of the first folder with a kind, if it is not the first of all."""
+
+
+def kinds_in(folder: Path) -> list[str]:
+    """Return the kinds of runs in a folder of a version."""
+    number = int(folder.name.split("-")[0])
+    return [kind for kind in KINDS if number >= BEGAN_WITH.get(kind, 0)]
 
 
 class Interrupted:
@@ -210,7 +222,7 @@ def main() -> None:
     folder = RUNS / given.name
     if folder.exists():
         parser.error(f"{folder} is there, and stays as it is")
-    for kind in KINDS:
+    for kind in kinds_in(folder):
         make(kind, folder / kind)
 
 
