@@ -12,13 +12,15 @@ import functools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from seqlm_core.engine.mxnet import drained, mx
 from seqlm_core.engine.threads import usable_cores
+from seqlm_core.errors import SettingError
 from seqlm_core.native.library import Functions, instruction_sets, is_switched_off, library_path, load
+from seqlm_core.settings.precisions import BFLOAT16, FLOAT32
 
 LIBRARY = library_path("training")
 
@@ -30,6 +32,7 @@ _FUNCTIONS: Functions = {
 }
 
 MXNET = "mxnet"
+_ROUNDING = "_bf16"
 MOST_MEMBERS = 1024
 """The largest number of members. The kernels divide the work of a call among members, and threads do the work of the
 members. The bits of the results depend on the number of members, and not on the number of threads. Unless it is chosen,
@@ -50,43 +53,86 @@ def _load(path: Path) -> ctypes.CDLL | None:
     return library
 
 
-def available_backends() -> list[str]:
-    """Return the names of the usable backends, the slowest first: ``mxnet``, ``native portable`` and so on."""
+def available_backends(precision: str = FLOAT32) -> list[str]:
+    """Return the names of the usable backends, the slowest first: ``mxnet``, ``native portable`` and so on.
+
+    Args:
+        precision: what they round the factors of their products to; those of bfloat16 have names that end with
+            ``_bf16``.
+    """
     library = None if is_switched_off() else _load(LIBRARY)
-    if library is None:
-        return [MXNET]
-    return [MXNET, *(f"native {name}" for name in instruction_sets(library))]
+    names = [] if library is None else [f"native {name}" for name in instruction_sets(library)]
+    if precision == BFLOAT16:
+        return [name for name in names if name.endswith(_ROUNDING)]
+    return [MXNET, *(name for name in names if not name.endswith(_ROUNDING))]
 
 
-_in_use: str | None = None
+def backend_with(precision: str, device: mx.Context) -> str:
+    """Return the name of the fastest backend that computes with this precision.
+
+    Raises:
+        SettingError: there is none.
+    """
+    backends = available_backends(precision)
+    if precision == FLOAT32 or (backends and device.device_type == "cpu"):
+        return backends[-1]
+    if device.device_type != "cpu":
+        why = f"is for the native kernels of processors, and this training computes on {device}"
+    elif len(available_backends()) == 1:
+        why = "is for the native kernels, which were not built or are switched off"
+    else:
+        why = "needs a processor with the instructions AVX512-BF16, which this one does not have"
+    raise SettingError("precision", f"{precision} {why}; {FLOAT32} works everywhere")
+
+
+class _Choice(NamedTuple):
+    backend: str
+    members: int | None  # None: as many as there are threads
+
+
+_in_use: _Choice | None = None
 
 
 def backend_in_use(device: mx.Context) -> str:
     """Return the name of the backend that computes on this device."""
-    if device.device_type != "cpu":
-        return MXNET
+    return MXNET if device.device_type != "cpu" else _current().backend
+
+
+def _current() -> _Choice:
     return _in_use if _in_use is not None else _use(available_backends()[-1])
 
 
 @contextlib.contextmanager
 def chosen_backend(name: str, members: int | None = None) -> Iterator[None]:
-    """Compute with this backend within the block, or with the fastest one if it is not available.
+    """Compute with this backend within the block, or with the fastest one of float32 if it is not available.
 
     Args:
         name: a name that :func:`available_backends` can return.
         members: the number of members among which the work is divided, at most :data:`MOST_MEMBERS`; None takes the
             number of threads.
     """
-    available = available_backends()
-    _use(name if name in available else available[-1], members)
+    before, usable = _current(), [*available_backends(), *available_backends(BFLOAT16)]
+    _use(name if name in usable else available_backends()[-1], members)
     try:
         with drained():
             yield
     finally:
-        _use(available[-1])
+        _use(*before)
 
 
-def _use(backend: str, members: int | None = None) -> str:
+@contextlib.contextmanager
+def unrounded() -> Iterator[None]:
+    """Compute products of float32 within the block, whatever the precision of the training, by the same kernels."""
+    backend, members = _current()
+    if not backend.endswith(_ROUNDING):
+        yield
+        return
+    mx.nd.waitall()
+    with chosen_backend(backend.removesuffix(_ROUNDING), members):
+        yield
+
+
+def _use(backend: str, members: int | None = None) -> _Choice:
     global _in_use
     library = None if backend == MXNET else _load(LIBRARY)
     if library is not None:
@@ -97,8 +143,8 @@ def _use(backend: str, members: int | None = None) -> str:
             LEAST_MULTIPLICATIONS,
             instruction_sets(library).index(backend.split()[1]),
         )
-    _in_use = backend
-    return backend
+    _in_use = _Choice(backend, members)
+    return _in_use
 
 
 def computes_natively(parameter: Any) -> bool:

@@ -9,7 +9,7 @@ import platform
 import numpy as np
 
 from seqlm_core.engine.mxnet import mx
-from seqlm_core.native.training import backend_in_use
+from seqlm_core.native.training import backend_in_use, backend_with, chosen_backend
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.runs.new_run import new_run_directory
 from seqlm_core.runs.training_files import TrainingFiles
@@ -35,12 +35,14 @@ def train_new_run(
 
     Raises:
         UsageError: ``out`` cannot be used.
-        SettingError: the weights are to be averaged, and this would never begin.
+        SettingError: the weights are to be averaged, and this would never begin; or nothing here computes with the
+            precision.
         NonFiniteLossError: training went wrong; the last good checkpoint is in the run directory.
         TrainingInterrupted: a signal ended the training, which can be resumed.
     """
     check_average_can_begin(job.settings, job.task)
-    with new_run_directory(files, job.components.cell.spec.name, out, overwrite) as directory:
+    backend = backend_with(job.settings.precision, job.device)
+    with chosen_backend(backend), new_run_directory(files, job.components.cell.spec.name, out, overwrite) as directory:
         _describe(job, directory, files.keep(directory))
         Session(job, directory, quiet).run()
     return directory

@@ -13,6 +13,7 @@ from seqlm_core.errors import SettingError
 from seqlm_core.settings.averages import AVERAGES, EMA, NONE
 from seqlm_core.settings.dropout_rates import LOCKED, PER_ELEMENT
 from seqlm_core.settings.fields import check_settings, setting
+from seqlm_core.settings.precisions import FLOAT32, PRECISIONS
 from seqlm_core.settings.schedules import OF_A_USER, PLATEAU, SCHEDULES
 from seqlm_core.settings.sizes import MOST_LAYERS, Sizes, layers_and_sizes, size_of_each
 
@@ -213,6 +214,13 @@ class TrainingSettings:
         "auto",
         "Device to compute on: 'cpu', 'gpu', 'gpu:N' for GPU number N, or 'auto' for a GPU if there is one.",
         group="advanced",
+    )
+    precision: str = setting(
+        FLOAT32,
+        "What the factors of matrix products are rounded to in training. With 'bfloat16' large models train faster, on "
+        "processors with AVX512-BF16; everything else is computed in float32, and so are all figures.",
+        group="training",
+        choices=PRECISIONS,
     )
     checkpoint_every: str = setting(
         "epoch",

@@ -9,6 +9,9 @@ else; a timing during which other programs computed is taken again. With PyTorch
 cores, with --quick 5 minutes, and each of the small tables by itself (--tables) 1 or 2. JAX and Keras, which compile
 each model, take longer.
 
+With --tables bfloat16, which takes a processor with AVX512-BF16, seqlm trains with bfloat16, and PyTorch in the fastest
+way with automatic mixed precision (autocast) or without. The others go on with float32.
+
 All train the same network: embeddings of as many channels as there are units, recurrent layers, a projection with
 bias, the mean cross-entropy, gradients clipped to a norm of 1, Adam, states carried over from window to window. First
 the program checks that all compute the same losses from the same weights. (Keras' LSTM and simple RNN have one bias
@@ -67,13 +70,20 @@ BATCHES = [1, 16, 32, 64, 128]
 QUICK_SIZES = [(100, 32), (512, 64)]
 TIMES = [10, 50, 100, 200]
 VOCABULARIES = [65, 1_000, 10_000, 50_000]
-TABLES = ["grid", "time", "vocabulary", "start"]
+# Units, batch, time steps and vocabulary of an LSTM of two layers.
+BFLOAT16_SIZES = [(100, 32, 50, 65), (256, 32, 50, 65), (512, 64, 50, 65), (1024, 64, 50, 65), (512, 32, 35, 10_000)]
+TABLES = ["grid", "time", "vocabulary", "bfloat16", "start"]
 
 
 def processor() -> str:
     """Return the name of the processor."""
     found = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
     return found[1] if found else platform.machine()
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor has AVX512-BF16."""
+    return "avx512_bf16" in Path("/proc/cpuinfo").read_text().split()
 
 
 def peer_python(text: str) -> tuple[str, str]:
@@ -148,7 +158,7 @@ def main() -> None:
         if given.json:
             given.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
-    needed = {*given.threads, *([cores] if {"time", "vocabulary"} & set(given.tables) else [])}
+    needed = {*given.threads, *([cores] if {"time", "vocabulary", "bfloat16"} & set(given.tables) else [])}
     with workers_of(names, sorted(needed), given.confine, pythons) as workers:
         check_that_all_compute_the_same(given.cells, workers)
         versions = {"Python": platform.python_version()}
@@ -183,6 +193,19 @@ def main() -> None:
                     (row,) = measure(model, all_cores, [cores], given, {})
                     figures[table].append(row.to_json())
                     print_row(f"{value:,}", *speed_values(row, names), *memory_values(row, names))
+        if "bfloat16" in given.tables and not has_bfloat16():
+            print("- this processor has no AVX512-BF16, so there is no table of bfloat16")
+        elif "bfloat16" in given.tables:
+            figures["bfloat16"] = []
+            print_heading(
+                ["lstm, 2 layers: units", "batch", "time steps", "vocabulary", "precision", *speed_columns(names)]
+            )
+            for units, batch, time_steps, vocabulary in BFLOAT16_SIZES:
+                for precision in ("float32", "bfloat16"):
+                    model = Model("lstm", units, batch, 2, time_steps, vocabulary, precision)
+                    (row,) = measure(model, all_cores, [cores], given, {})
+                    figures["bfloat16"].append(row.to_json())
+                    print_row(units, batch, time_steps, f"{vocabulary:,}", precision, *speed_values(row, names))
     if "start" in given.tables:
         figures["start"] = print_starts(names, given.repetitions, cores, pythons)
     minutes = (time.perf_counter() - began) / 60

@@ -4,21 +4,31 @@
 
 #include <cstddef>
 
+// Who compiles can choose an instruction set for a function.
+#if defined(__GNUC__) && defined(__x86_64__)
+#define SEQLM_X86_64
+#include <cpuid.h>
+#endif
+
 // For the attribute `target` and, by SEQLM_COMPILE_FOR, for the rest of a file.
 #define SEQLM_AVX2 "avx2,fma"
 #define SEQLM_AVX512 "avx2,fma,avx512f,avx512vl,avx512bw,avx512dq,prefer-vector-width=512"
+#define SEQLM_AVX512_BF16 SEQLM_AVX512 ",avx512bf16"
 
 #define SEQLM_COMPILE_FOR(what) SEQLM_PRAGMA(GCC target(what))
 #define SEQLM_PRAGMA(words) _Pragma(#words)
 
-// Who compiles can choose an instruction set for a function.
-#if defined(__GNUC__) && defined(__x86_64__)
-#define SEQLM_X86_64
-#endif
-
 namespace seqlm {
 
-constexpr const char* instruction_sets[] = {"portable", "avx2", "avx512"};
+constexpr const char* instruction_sets[] = {"portable", "avx2", "avx512", "avx512_bf16"};
+
+#if defined(SEQLM_X86_64)
+// Compilers ask for this by different names. The bit is that of the processors' manuals.
+inline bool has_avx512_bf16() {
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax >> 5 & 1);
+}
+#endif
 
 // How many of them this processor has.
 inline std::size_t usable_instruction_sets() {
@@ -26,7 +36,7 @@ inline std::size_t usable_instruction_sets() {
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 1;
     const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                             __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
-    return has_avx512 ? 3 : 2;
+    return !has_avx512 ? 2 : has_avx512_bf16() ? 4 : 3;
 #else
     return 1;
 #endif

@@ -6,6 +6,7 @@ import math
 from typing import Any, ClassVar
 
 from seqlm_core.errors import NonFiniteLossError
+from seqlm_core.native.training import unrounded
 from seqlm_core.storage.schema import NUMBER, optional
 from seqlm_core.training.extension import Extension, Record, Training
 from seqlm_core.training.weight_average import WeightAverage
@@ -35,7 +36,7 @@ class Validation(Extension):
         self.lowest: float | None = None
 
     def on_epoch(self, training: Training, record: Record) -> None:
-        with self.average.in_use():
+        with self.average.in_use(), unrounded():
             evaluation = training.task.evaluate()
         whole_epoch = training.window == 0
         if evaluation is None:

@@ -24,6 +24,7 @@ class Model:
     layers: int
     time: int = 50
     vocabulary: int = 65
+    precision: str = "float32"  # or bfloat16, which seqlm and PyTorch may use then
 
     @property
     def tokens(self) -> int:

@@ -27,6 +27,7 @@ class SeqlmTraining:
         from seqlm_core.engine.mxnet import mx, nd
         from seqlm_core.model.architecture import LanguageArchitecture
         from seqlm_core.model.initialization import unique_parameters
+        from seqlm_core.native.training import available_backends, backend_with, chosen_backend
         from seqlm_core.plugins.components import Components
         from seqlm_core.reading.corpus import Corpus, TokenizedText
         from seqlm_core.reading.text import TextFile
@@ -43,6 +44,8 @@ class SeqlmTraining:
             def on_report(self, training: Any, record: dict[str, Any]) -> None:
                 losses.append(record["training_nats_per_token"])
 
+        # MXNet's operators have one precision only.
+        precision = model.precision if available_backends(model.precision) else "float32"
         wanted = LanguageSettings(
             cell=model.cell,
             hidden_size=model.units,
@@ -61,6 +64,7 @@ class SeqlmTraining:
             sample_every=0,
             epochs=10**6,
             device="cpu",
+            precision=precision,
             **({} if losses is None else {"log_every": 1}),
         )
         components = Components.choose(wanted, seqlm.installed_plugins())
@@ -92,6 +96,7 @@ class SeqlmTraining:
             components.draw_from_mxnet,
         )
         self._settings = settings
+        self._computing = lambda: chosen_backend(backend_with(precision, device))
         self._wait = nd.waitall
         self._wait()
 
@@ -99,8 +104,9 @@ class SeqlmTraining:
         """Take so many steps, to their end."""
         self._loop.settings = self._settings.replace(max_steps=self._loop.step + steps)
         self._loop.stop_reason = None
-        self._loop.run()
-        self._wait()
+        with self._computing():
+            self._loop.run()
+            self._wait()
 
 
 class SeqlmContestant(Contestant):

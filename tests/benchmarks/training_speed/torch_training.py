@@ -22,6 +22,7 @@ class TorchWay:
 
     mkldnn: bool = True
     adam: str = "fused"
+    autocast: bool = False
 
 
 class TorchTraining:
@@ -51,6 +52,7 @@ class TorchTraining:
         self._windows = torch.tensor(windows, dtype=torch.int64)
         self._window = 0
         self._states: Any = None
+        self._autocast = way.autocast
 
     def run(self, steps: int) -> Any:
         """Take so many steps, and return the loss of the last."""
@@ -60,9 +62,10 @@ class TorchTraining:
             window = self._windows[self._window]
             self._window += 1
             self.optimizer.zero_grad(set_to_none=True)
-            outputs, states = self._recurrent(self._embedding(window[:-1]), self._states)
+            with torch.autocast("cpu", torch.bfloat16, enabled=self._autocast):
+                outputs, states = self._recurrent(self._embedding(window[:-1]), self._states)
+                loss = self._loss(self._output(outputs).flatten(0, 1), window[1:].flatten())
             self._states = tuple(state.detach() for state in states) if type(states) is tuple else states.detach()
-            loss = self._loss(self._output(outputs).flatten(0, 1), window[1:].flatten())
             loss.backward()
             self._clip(self.parameters, LARGEST_NORM, foreach=True)
             self.optimizer.step()
@@ -93,7 +96,8 @@ class TorchContestant(Peer):
         return {"PyTorch": torch.__version__}
 
     def ways(self, model: Model) -> list[TorchWay]:
-        return [TorchWay(*way) for way in itertools.product((True, False), ("fused", "foreach"))]
+        autocast = (True, False) if model.precision == "bfloat16" else (False,)
+        return [TorchWay(*way) for way in itertools.product((True, False), ("fused", "foreach"), autocast)]
 
     def peak(self) -> dict[str, float]:
         def product(rows: int, columns: int, inner: int) -> Callable[[], None]:

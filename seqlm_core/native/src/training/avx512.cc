@@ -5,5 +5,6 @@ SEQLM_COMPILE_FOR(SEQLM_AVX512)
 #define SEQLM_INSTRUCTION_SET avx512
 #define SEQLM_LANES 16
 #define SEQLM_TILE_VECTORS 4
+#define SEQLM_FACTORS "float32_factors.h"
 #include "compiled_for.h"
 #endif

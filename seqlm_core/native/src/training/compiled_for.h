@@ -1,5 +1,5 @@
 // All kernels, compiled for the instruction set SEQLM_INSTRUCTION_SET: in a namespace of that name, with vectors of
-// SEQLM_LANES floats and tiles of SEQLM_TILE_VECTORS of them.
+// SEQLM_LANES floats and tiles of SEQLM_TILE_VECTORS of them, and with the factors of SEQLM_FACTORS.
 //
 // The headers of the standard library come before the compiler is told to use the instruction set, and no function of
 // theirs that is not certain to be inlined is used. Otherwise the linker might choose the version of one that other
@@ -11,6 +11,7 @@ namespace {
 
 #include "ranges.h"
 #include "vector.h"
+#include SEQLM_FACTORS
 #include "product.h"
 #include "parallel.h"
 #include "layer.h"

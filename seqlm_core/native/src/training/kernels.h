@@ -136,6 +136,9 @@ struct Kernels {
 // Clang cannot choose an instruction set for the rest of a file.
 #if defined(SEQLM_X86_64) && !defined(__clang__)
 #define SEQLM_HAS_AVX
+#if __GNUC__ >= 10
+#define SEQLM_HAS_BF16
+#endif
 #endif
 
 namespace portable {
@@ -147,6 +150,9 @@ extern const Kernels kernels;
 namespace avx512 {
 extern const Kernels kernels;
 }
+namespace avx512_bf16 {  // rounds the factors of products to bfloat16
+extern const Kernels kernels;
+}
 
 // Of each instruction set that they are compiled for.
 constexpr const Kernels* all_kernels[] = {
@@ -154,6 +160,9 @@ constexpr const Kernels* all_kernels[] = {
 #if defined(SEQLM_HAS_AVX)
     &avx2::kernels,
     &avx512::kernels,
+#endif
+#if defined(SEQLM_HAS_BF16)
+    &avx512_bf16::kernels,
 #endif
 };
 

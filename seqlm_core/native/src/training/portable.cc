@@ -3,4 +3,5 @@
 #define SEQLM_INSTRUCTION_SET portable
 #define SEQLM_LANES 4
 #define SEQLM_TILE_VECTORS 2
+#define SEQLM_FACTORS "float32_factors.h"
 #include "compiled_for.h"

@@ -1,4 +1,6 @@
-// Products of matrices, by one micro-kernel that keeps a tile of the result in registers.
+// Products of matrices, by one micro-kernel that keeps a tile of the result in registers. It multiplies factors, which are
+// what is packed of matrices: each has `depth_of_factor` numbers that are neighbours along the depth of the product. See
+// float32_factors.h and bfloat16_factors.h.
 //
 // Included by compiled_for.h, in the namespace of one instruction set.
 
@@ -9,17 +11,20 @@ constexpr std::size_t panel = tile_vectors * lanes;
 // The depth of a product is cut into blocks, so that what is read again and again stays in the nearest caches.
 constexpr std::size_t block_depth = 256;
 
+// The number of factors for so many numbers along the depth. What is left over in the last one is 0.
+constexpr std::size_t factors_for(std::size_t depth) { return (depth + depth_of_factor - 1) / depth_of_factor; }
+
 // result (rows, vectors * lanes) = a b, or += where it is added to.
 //
-// a: element (i, k) lies at a[i * row_stride + k * depth_stride].
-// b: (depth, vectors * lanes), without gaps.
+// a: factor (i, k) lies at a[i * row_stride + k * depth_stride].
+// b: (factors, vectors * lanes), without gaps.
 template <int rows, int vectors>
 SEQLM_INLINE void multiply_tile(
-    const float* __restrict a,
+    const Factor* __restrict a,
     std::size_t row_stride,
     std::size_t depth_stride,
-    const float* __restrict b,
-    std::size_t depth,
+    const Factor* __restrict b,
+    std::size_t factors,
     float* __restrict result,
     std::size_t result_stride,
     bool add
@@ -33,15 +38,15 @@ SEQLM_INLINE void multiply_tile(
 #pragma GCC unroll 8
         for (int j = 0; j < vectors; ++j) sums[i][j] = Vector{};
 #pragma GCC unroll 2
-    for (std::size_t k = 0; k < depth; ++k) {
-        Vector from_b[vectors];
+    for (std::size_t k = 0; k < factors; ++k) {
+        Factors from_b[vectors];
 #pragma GCC unroll 8
-        for (int j = 0; j < vectors; ++j) from_b[j] = load(b + (k * vectors + j) * lanes);
+        for (int j = 0; j < vectors; ++j) from_b[j] = load_factors(b + (k * vectors + j) * lanes);
 #pragma GCC unroll 8
         for (int i = 0; i < rows; ++i) {
-            const float factor = a[i * row_stride + k * depth_stride];
+            const Factor factor = a[i * row_stride + k * depth_stride];
 #pragma GCC unroll 8
-            for (int j = 0; j < vectors; ++j) sums[i][j] += factor * from_b[j];
+            for (int j = 0; j < vectors; ++j) add_product(factor, from_b[j], sums[i][j]);
         }
     }
 #pragma GCC unroll 8
@@ -62,11 +67,11 @@ SEQLM_INLINE std::size_t next_rows(std::size_t left) {
 // The product of all rows of `a`, which lie row by row, with one panel of b.
 template <int vectors>
 void multiply_panel(
-    const float* a,
+    const Factor* a,
     std::size_t a_stride,
     std::size_t rows,
-    const float* b,
-    std::size_t depth,
+    const Factor* b,
+    std::size_t factors,
     float* result,
     std::size_t result_stride,
     bool add
@@ -75,7 +80,7 @@ void multiply_panel(
         const std::size_t taken = next_rows(rows);
         switch (taken) {
 #define SEQLM_TILE(n) \
-    case n: multiply_tile<n, vectors>(a, a_stride, 1, b, depth, result, result_stride, add); break;
+    case n: multiply_tile<n, vectors>(a, a_stride, 1, b, factors, result, result_stride, add); break;
             SEQLM_TILE(1)
             SEQLM_TILE(2)
             SEQLM_TILE(3)
@@ -93,16 +98,57 @@ void multiply_panel(
 // The second factor of a product: (depth, columns), the columns padded to whole vectors. It lies block by block of its
 // depth, panel by panel of its columns, in the order in which the micro-kernel reads it.
 struct Packed {
-    float* data;
+    Factor* data;
     std::size_t depth, columns;  // columns: padded
 
-    static std::size_t size(std::size_t depth, std::size_t columns) { return depth * padded(columns); }
+    Packed(float* place, std::size_t numbers_deep, std::size_t padded_columns)
+        : data(reinterpret_cast<Factor*>(place)), depth(numbers_deep), columns(padded_columns) {}
+
+    // How many floats it takes the place of.
+    static std::size_t size(std::size_t depth, std::size_t columns) { return factors_for(depth) * padded(columns); }
 
     // Where the panel that begins with `column` lies of the block that begins with `first`.
-    SEQLM_INLINE float* at(std::size_t first, std::size_t column) const {
-        return data + first * columns + column * smaller(block_depth, depth - first);
+    SEQLM_INLINE Factor* at(std::size_t first, std::size_t column) const {
+        return data + factors_for(first) * columns + column * factors_for(smaller(block_depth, depth - first));
     }
 };
+static_assert(sizeof(Factor) == sizeof(float), "factors lie where there is place for floats");
+static_assert(block_depth % depth_of_factor == 0, "no factor has numbers of two blocks");
+
+// The part of the product below that has the depth of the block of b which begins with `from`, for not more than
+// RowFactors::most_rows rows. `a` begins with the same number of its depth.
+SEQLM_INLINE void multiply_block(
+    const float* a,
+    std::size_t a_stride,
+    std::size_t rows,
+    const Packed& b,
+    std::size_t from,
+    std::size_t first,
+    std::size_t last,
+    float* result,
+    std::size_t result_stride,
+    bool add
+) {
+    const std::size_t depth = smaller(block_depth, b.depth - from), factors = factors_for(depth);
+    const RowFactors of_rows(a, a_stride, rows, depth);
+    for (std::size_t column = first; column < last; column += panel) {
+        float* to = result + column - first;
+        const Factor* block = b.at(from, column);
+        switch (smaller(panel, last - column) / lanes) {
+#define SEQLM_PANEL(n)                                                                                       \
+    case n:                                                                                                  \
+        multiply_panel<n>(of_rows.data, of_rows.stride, rows, block, factors, to, result_stride, add);       \
+        break;
+            SEQLM_PANEL(1)
+            SEQLM_PANEL(2)
+#if SEQLM_TILE_VECTORS > 2
+            SEQLM_PANEL(3)
+            SEQLM_PANEL(4)
+#endif
+#undef SEQLM_PANEL
+        }
+    }
+}
 
 // result (rows, columns first to last) = a b, or += where it is added to. first and last are the boundaries of panels,
 // or the last is that of the columns.
@@ -117,24 +163,12 @@ SEQLM_INLINE void multiply(
     std::size_t result_stride,
     bool add
 ) {
-    for (std::size_t from = 0; from < b.depth; from += block_depth) {
-        const std::size_t depth = smaller(block_depth, b.depth - from);
-        for (std::size_t column = first; column < last; column += panel) {
-            float* to = result + column - first;
-            const float* block = b.at(from, column);
-            switch (smaller(panel, last - column) / lanes) {
-#define SEQLM_PANEL(n) \
-    case n: multiply_panel<n>(a + from, a_stride, rows, block, depth, to, result_stride, add || from); break;
-                SEQLM_PANEL(1)
-                SEQLM_PANEL(2)
-#if SEQLM_TILE_VECTORS > 2
-                SEQLM_PANEL(3)
-                SEQLM_PANEL(4)
-#endif
-#undef SEQLM_PANEL
-            }
-        }
-    }
+    for (std::size_t from = 0; from < b.depth; from += block_depth)
+        for (std::size_t row = 0; row < rows; row += RowFactors::most_rows)
+            multiply_block(
+                a + row * a_stride + from, a_stride, smaller(RowFactors::most_rows, rows - row), b, from, first, last,
+                result + row * result_stride, result_stride, add || from
+            );
 }
 
 // Packs columns first to last of b, of which element (k, c) is rows[k * stride + c], and 0 from `columns` on.
@@ -146,9 +180,10 @@ SEQLM_INLINE void pack_rows(
         for (std::size_t column = first; column < last; column += panel) {
             const std::size_t width = smaller(panel, b.columns - column);
             const std::size_t there = column < columns ? smaller(width, columns - column) : 0;
-            float* to = b.at(from, column);
-            for (std::size_t k = from; k < from + depth; ++k, to += width) {
-                copy_vectors(rows + k * stride + column, there, to);
+            Factor* to = b.at(from, column);
+            for (std::size_t k = from; k < from + depth; k += depth_of_factor, to += width) {
+                const float* const row = rows + k * stride + column;
+                pack_factors(row, k + 1 < from + depth ? row + stride : nullptr, there, to);
                 for (std::size_t c = padded(there); c < width; ++c) to[c] = 0;
             }
         }
@@ -161,9 +196,12 @@ SEQLM_INLINE void pack_panel(const float* const* columns, const Packed& b, std::
     const std::size_t width = smaller(panel, b.columns - first);
     for (std::size_t k = 0; k < b.depth; k += step) {
         const std::size_t count = smaller(step, b.depth - k), from = k / block_depth * block_depth;
-        float* to = b.at(from, first) + (k - from) * width;
-        for (std::size_t c = 0; c < width; ++c)
-            for (std::size_t i = 0; i < count; ++i) to[i * width + c] = columns[c] ? columns[c][k + i] : 0;
+        Factor* to = b.at(from, first) + factors_for(k - from) * width;
+        for (std::size_t c = 0; c < width; ++c) {
+            Factor own[step] = {};
+            if (columns[c]) line_up_factors(columns[c] + k, count, own);
+            for (std::size_t i = 0; i < factors_for(count); ++i) to[i * width + c] = own[i];
+        }
     }
 }
 
@@ -172,45 +210,55 @@ constexpr std::size_t block_rows = 16 * tile_rows;
 constexpr std::size_t block_columns = 8 * panel;
 
 // Memory for accumulate_products, the depth being at most block_depth.
-constexpr std::size_t product_scratch = block_depth * (block_rows + block_columns) + tile_rows * panel;
+constexpr std::size_t product_scratch = factors_for(block_depth) * (block_rows + block_columns) + tile_rows * panel;
 
-// Packs some columns of `depth` rows in tiles of tile_rows columns.
+// The factors of some columns, at most `size`, of row k and, where a factor has more numbers, of those after it. What is
+// beyond the last row or column is 0 up to whole vectors.
 template <class Row>
-SEQLM_INLINE void pack_tiles(const Row& row, Range columns, std::size_t depth, float* to) {
-    constexpr std::size_t step = 8;  // rows at a time, whose parts are in the nearest cache until all are copied
-    for (std::size_t first = 0; first < depth; first += step) {
-        const std::size_t last = smaller(first + step, depth);
-        float* tile = to + first * tile_rows;
-        for (std::size_t column = columns.first; column < columns.last; column += tile_rows, tile += depth * tile_rows) {
-            const std::size_t there = smaller(tile_rows, columns.last - column);
-            float* place = tile;
-            for (std::size_t k = first; k < last; ++k, place += tile_rows) {
-                if (there == tile_rows) {
-                    std::memcpy(place, row(k) + column, tile_rows * sizeof(float));
-                } else {
-                    for (std::size_t c = 0; c < tile_rows; ++c) place[c] = c < there ? row(k)[column + c] : 0;
-                }
-            }
-        }
+SEQLM_INLINE void pack_factors_of(const Row& row, std::size_t k, std::size_t depth, Range columns, Factor* to) {
+    pack_factors(row(k) + columns.first, k + 1 < depth ? row(k + 1) + columns.first : nullptr, columns.size(), to);
+}
+
+// Packs some columns, at most block_rows, of `depth` rows in tiles of tile_rows columns.
+template <class Row>
+SEQLM_INLINE void pack_tiles(const Row& row, Range columns, std::size_t depth, Factor* to) {
+    constexpr std::size_t step = 8;  // factors at a time, which are in the nearest cache until all are copied
+    const std::size_t factors = factors_for(depth);
+    Factor lines[step][block_rows + lanes] = {};
+    for (std::size_t first = 0; first < factors; first += step) {
+        const std::size_t count = smaller(step, factors - first);
+        for (std::size_t i = 0; i < count; ++i)
+            pack_factors_of(row, (first + i) * depth_of_factor, depth, columns, lines[i]);
+        Factor* tile = to + first * tile_rows;
+        for (std::size_t column = 0; column < columns.size(); column += tile_rows, tile += factors * tile_rows)
+            for (std::size_t i = 0; i < count; ++i)
+                std::memcpy(tile + i * tile_rows, lines[i] + column, tile_rows * sizeof(Factor));
     }
 }
 
 // Packs some columns of `depth` rows in panels of whole vectors.
 template <class Row>
-SEQLM_INLINE void pack_panels(const Row& row, Range columns, std::size_t depth, float* to) {
-    for (std::size_t column = columns.first; column < columns.last; column += panel) {
-        const std::size_t there = smaller(panel, columns.last - column), width = padded(there);
-        for (std::size_t k = 0; k < depth; ++k, to += width) copy_vectors(row(k) + column, there, to);
+SEQLM_INLINE void pack_panels(const Row& row, Range columns, std::size_t depth, Factor* to) {
+    for (Range here = {columns.first, 0}; here.first < columns.last; here.first = here.last) {
+        here.last = smaller(here.first + panel, columns.last);
+        for (std::size_t k = 0; k < depth; k += depth_of_factor, to += padded(here.size()))
+            pack_factors_of(row, k, depth, here, to);
     }
 }
 
 // A tile of whole rows: (tile_rows, width).
 SEQLM_INLINE void multiply_whole_tile(
-    std::size_t width, const float* a, const float* b, std::size_t depth, float* result, std::size_t result_stride, bool add
+    std::size_t width,
+    const Factor* a,
+    const Factor* b,
+    std::size_t factors,
+    float* result,
+    std::size_t result_stride,
+    bool add
 ) {
     switch (width / lanes) {
 #define SEQLM_WIDTH(n) \
-    case n: multiply_tile<tile_rows, n>(a, 1, tile_rows, b, depth, result, result_stride, add); break;
+    case n: multiply_tile<tile_rows, n>(a, 1, tile_rows, b, factors, result, result_stride, add); break;
         SEQLM_WIDTH(1)
         SEQLM_WIDTH(2)
 #if SEQLM_TILE_VECTORS > 2
@@ -236,8 +284,9 @@ SEQLM_INLINE void accumulate_products(
     float* scratch
 ) {
     float* const edge = scratch;
-    float* const a_tiles = edge + tile_rows * panel;
-    float* const b_panels = a_tiles + block_depth * block_rows;
+    const std::size_t factors = factors_for(depth);
+    Factor* const a_tiles = reinterpret_cast<Factor*>(edge + tile_rows * panel);
+    Factor* const b_panels = a_tiles + factors_for(block_depth) * block_rows;
     for (Range here = {columns.first, 0}; here.first < columns.last; here.first = here.last) {
         here.last = smaller(here.first + block_columns, columns.last);
         pack_panels(b_row, here, depth, b_panels);
@@ -246,16 +295,16 @@ SEQLM_INLINE void accumulate_products(
             pack_tiles(a_row, block, depth, a_tiles);
             for (std::size_t column = here.first; column < here.last; column += panel) {
                 const std::size_t there = smaller(panel, here.last - column), width = padded(there);
-                const float* const b_panel = b_panels + (column - here.first) * depth;
+                const Factor* const b_panel = b_panels + (column - here.first) * factors;
                 for (std::size_t row = block.first; row < block.last; row += tile_rows) {
                     const std::size_t height = smaller(tile_rows, block.last - row);
-                    const float* const tile = a_tiles + (row - block.first) * depth;
+                    const Factor* const tile = a_tiles + (row - block.first) * factors;
                     float* const to = result + row * result_stride + column;
                     if (height == tile_rows && there == width) {
-                        multiply_whole_tile(width, tile, b_panel, depth, to, result_stride, add);
+                        multiply_whole_tile(width, tile, b_panel, factors, to, result_stride, add);
                         continue;
                     }
-                    multiply_whole_tile(width, tile, b_panel, depth, edge, width, false);
+                    multiply_whole_tile(width, tile, b_panel, factors, edge, width, false);
                     for (std::size_t i = 0; i < height; ++i)
                         for (std::size_t c = 0; c < there; ++c) {
                             float& element = to[i * result_stride + c];
