@@ -27,7 +27,7 @@ def rounded(array):
 
 
 @needs_bfloat16
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32 - 1), odd_sizes, odd_sizes, st.integers(1, 70), st.integers(1, 2))
 def test_a_projection_and_its_gradients_are_those_of_rounded_factors(seed, inputs, outputs, rows, threads):
     random = np.random.default_rng(seed)
@@ -53,8 +53,10 @@ def test_a_projection_and_its_gradients_are_those_of_rounded_factors(seed, input
 
 
 @needs_bfloat16
-@settings(deadline=None, max_examples=40)
-@given(st.integers(0, 2**32 - 1), cells, odd_sizes, st.integers(1, 12), st.integers(1, 70), st.integers(1, 2))
+@settings(deadline=None, max_examples=20)
+@given(
+    st.integers(0, 2**32 - 1), cells, odd_sizes, st.integers(1, 5), st.integers(1, 14) | st.just(70), st.integers(1, 2)
+)
 def test_a_layer_and_its_gradients_are_within_rounding_of_the_exact_ones(seed, formula, units, time, batch, threads):
     case = Case(seed, formula, units, 5, time, batch)
     with using(BACKENDS[-1], threads):
