@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sequence_runs import learnable, train
 from test_native_training import Case, assert_close, cells, using
 
 import seqlm_core as seqlm
@@ -106,6 +107,21 @@ def test_figures_are_of_float32(short_text, tmp_path):
     figures = again.evaluate(text)[0]
     assert again.history()[-1]["validation_nats_per_token"] == pytest.approx(figures.nats_per_token, rel=1e-6)
     assert run.history()[-1]["training_nats_per_token"] is not None
+
+
+@needs_bfloat16
+@pytest.mark.parametrize("outputs", ["labels", "values"])
+def test_sequence_models_are_trained_with_it_too(outputs, tmp_path):
+    examples = learnable(outputs=outputs, count=40)
+    runs = [
+        train(examples, tmp_path / precision, outputs=outputs, cell="bigru", hidden_size=20, precision=precision)
+        for precision in ("float32", "bfloat16")
+    ]
+    assert runs[1].config["kernels"] == BACKENDS[-1]
+    first, other = (run.history()[-1] for run in runs)
+    (loss,) = (name for name in first if name.startswith("training_"))
+    assert other[loss] != first[loss]
+    assert other[loss] == pytest.approx(first[loss], rel=0.05)
 
 
 @needs_bfloat16
