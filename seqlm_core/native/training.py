@@ -67,24 +67,6 @@ def available_backends(precision: str = FLOAT32) -> list[str]:
     return [MXNET, *(name for name in names if not name.endswith(_ROUNDING))]
 
 
-def backend_with(precision: str, device: mx.Context) -> str:
-    """Return the name of the fastest backend that computes with this precision.
-
-    Raises:
-        SettingError: there is none.
-    """
-    backends = available_backends(precision)
-    if precision == FLOAT32 or (backends and device.device_type == "cpu"):
-        return backends[-1]
-    if device.device_type != "cpu":
-        why = f"is for the native kernels of processors, and this training computes on {device}"
-    elif len(available_backends()) == 1:
-        why = "is for the native kernels, which were not built or are switched off"
-    else:
-        why = "needs a processor with the instructions AVX512-BF16, which this one does not have"
-    raise SettingError("precision", f"{precision} {why}; {FLOAT32} works everywhere")
-
-
 class _Choice(NamedTuple):
     backend: str
     members: int | None  # None: as many as there are threads
@@ -118,6 +100,30 @@ def chosen_backend(name: str, members: int | None = None) -> Iterator[None]:
             yield
     finally:
         _use(*before)
+
+
+@contextlib.contextmanager
+def training_precision(precision: str, device: mx.Context) -> Iterator[None]:
+    """Compute with this precision within the block: for bfloat16 with the fastest backend that has it.
+
+    Raises:
+        SettingError: nothing here has it.
+    """
+    if precision == FLOAT32:
+        yield
+        return
+    backends = available_backends(precision)
+    if device.device_type != "cpu":
+        problem = f"is for the native kernels of processors, and this training computes on {device}"
+    elif len(available_backends()) == 1:
+        problem = "is for the native kernels, which were not built or are switched off"
+    elif not backends:
+        problem = "needs a processor with the instructions AVX512-BF16, which this one does not have"
+    else:
+        with chosen_backend(backends[-1]):
+            yield
+        return
+    raise SettingError("precision", f"{precision} {problem}; {FLOAT32} works everywhere")
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import platform
 import numpy as np
 
 from seqlm_core.engine.mxnet import mx
-from seqlm_core.native.training import backend_in_use, backend_with, chosen_backend
+from seqlm_core.native.training import backend_in_use, training_precision
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.runs.new_run import new_run_directory
 from seqlm_core.runs.training_files import TrainingFiles
@@ -41,8 +41,10 @@ def train_new_run(
         TrainingInterrupted: a signal ended the training, which can be resumed.
     """
     check_average_can_begin(job.settings, job.task)
-    backend = backend_with(job.settings.precision, job.device)
-    with chosen_backend(backend), new_run_directory(files, job.components.cell.spec.name, out, overwrite) as directory:
+    with (
+        training_precision(job.settings.precision, job.device),
+        new_run_directory(files, job.components.cell.spec.name, out, overwrite) as directory,
+    ):
         _describe(job, directory, files.keep(directory))
         Session(job, directory, quiet).run()
     return directory

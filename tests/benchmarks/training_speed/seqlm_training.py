@@ -27,7 +27,7 @@ class SeqlmTraining:
         from seqlm_core.engine.mxnet import mx, nd
         from seqlm_core.model.architecture import LanguageArchitecture
         from seqlm_core.model.initialization import unique_parameters
-        from seqlm_core.native.training import available_backends, backend_with, chosen_backend
+        from seqlm_core.native.training import available_backends, training_precision
         from seqlm_core.plugins.components import Components
         from seqlm_core.reading.corpus import Corpus, TokenizedText
         from seqlm_core.reading.text import TextFile
@@ -96,7 +96,7 @@ class SeqlmTraining:
             components.draw_from_mxnet,
         )
         self._settings = settings
-        self._computing = lambda: chosen_backend(backend_with(precision, device))
+        self._computing = lambda: training_precision(precision, device)
         self._wait = nd.waitall
         self._wait()
 
