@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,16 @@ def short_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first 6,000 characters of the sample text."""
     path = tmp_path_factory.mktemp("text") / "short.txt"
     path.write_text(SAMPLE_TEXT.read_text()[:6000])
+    return path
+
+
+@pytest.fixture(scope="session")
+def unlearnable(short_text, tmp_path_factory):
+    """A text of the same characters in another order: the loss on it soon rises."""
+    characters = list(short_text.read_text()[:1000])
+    random.Random(1).shuffle(characters)
+    path = tmp_path_factory.mktemp("text") / "unlearnable.txt"
+    path.write_text("".join(characters))
     return path
 
 

@@ -82,6 +82,7 @@ def read_corpus(
     *,
     encoding: str = "utf-8",
     validation_fraction: float = 0.0,
+    validation_limit: int = 0,
     validation_paths: Sequence[PathLike] = (),
     min_count: int = 1,
     max_vocabulary: int = 0,
@@ -96,6 +97,7 @@ def read_corpus(
         tokenizer: the tokenizer that cuts the text.
         encoding: the encoding of all files.
         validation_fraction: the share of the characters, at the end, that is the validation part.
+        validation_limit: the most characters of the validation part; 0 sets no limit.
         validation_paths: files that are the validation part, instead of the end of the text.
         min_count: the fewest occurrences in the training part that give a token a place in the vocabulary.
         max_vocabulary: the most tokens in the vocabulary; 0 sets no limit.
@@ -115,7 +117,9 @@ def read_corpus(
     else:
         lengths = [sum(map(len, blocks)) for blocks in whole(files, encoding)]
         # In characters, so that every tokenizer trains and validates on the same text.
-        cut, end = validation_start(files, lengths, encoding, validation_fraction, documents), sum(lengths)
+        end = sum(lengths)
+        wanted = max(int(end * (1 - validation_fraction)), end - validation_limit if validation_limit else 0)
+        cut = validation_start(files, lengths, encoding, wanted, documents)
         if vocabulary is None:
             _train(tokenizer, part(files, lengths, encoding, 0, cut))
         training = _number_tokens(part(files, lengths, encoding, 0, cut, documents), tokenizer, numbers, documents)

@@ -58,22 +58,21 @@ def _between(blocks: Iterable[str], first: int, last: int) -> Iterator[str]:
 
 
 def validation_start(
-    files: Sequence[TextFile], lengths: Sequence[int], encoding: str, share: float, documents: str
+    files: Sequence[TextFile], lengths: Sequence[int], encoding: str, wanted: int, documents: str
 ) -> int:
-    """Return the character with which the validation part begins.
+    """Return the character with which the validation part begins: the wanted one, or one near to it.
 
-    With documents it begins with one: with the next line, or with the file that begins nearest to the wanted place,
-    unless that would make the part less than half or more than twice as long as it should be.
+    With documents the part begins with one: with the next line, or with the file that begins nearest to the wanted
+    place, unless that would make the part less than half or more than twice as long as it should be.
 
     Args:
         files: the files.
         lengths: the length of each file in characters.
         encoding: the encoding of all files.
-        share: the share of the characters that the part should have.
+        wanted: the character with which the part should begin.
         documents: the setting of that name.
     """
     end = sum(lengths)
-    wanted = int(end * (1 - share))
     if documents == NO_DOCUMENTS or not wanted:
         return wanted
     if documents == LINE_DOCUMENTS:

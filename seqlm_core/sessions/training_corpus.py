@@ -31,6 +31,7 @@ def read_training_corpus(
         tokenizer,
         encoding=settings.encoding,
         validation_fraction=settings.validation_fraction,
+        validation_limit=settings.validation_limit,
         validation_paths=texts.validation,
         min_count=settings.min_count or 1,
         max_vocabulary=settings.max_vocabulary,

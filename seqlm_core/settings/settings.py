@@ -20,6 +20,7 @@ from seqlm_core.settings.training_settings import (
     LARGEST_SIZE,
     MIN_COUNT,
     UNDER_A_SCHEDULE_WITHOUT_END,
+    VALIDATE_EVERY,
     WEIGHT_DECAY,
     TrainingSettings,
 )
@@ -65,6 +66,14 @@ class LanguageSettings(TrainingSettings):
         None, EPOCHS + BY_SIZE, group="training", minimum=1, changeable=UNDER_A_SCHEDULE_WITHOUT_END
     )
     weight_decay: float | None = setting(None, WEIGHT_DECAY + BY_SIZE, group="advanced", minimum=0, of_older_runs=0.0)
+    validate_every: int | None = setting(None, VALIDATE_EVERY + BY_SIZE, group="training", minimum=0, of_older_runs=0)
+    validation_limit: int = setting(
+        1_000_000,
+        "The most characters of the validation part that is taken from the end of the text. 0 sets no limit.",
+        group="text",
+        minimum=0,
+        of_older_runs=0,
+    )
     sequence_length: int = setting(
         50, "Number of tokens in a training window.", group="training", minimum=1, maximum=LARGEST_SIZE
     )

@@ -17,6 +17,9 @@ TOKENS_IN_ALL = 60_000_000
 SMALL, LARGE = 25_000, 5_000_000
 """Below, and from this number of tokens on, a text is small or large."""
 
+VALIDATIONS = 20
+"""How often the model of a large text is validated in all, since its epochs are few and long."""
+
 FEW_TIMES = 50
 """Where tokens occur fewer times than this on average, as words do, most weights are those of rare tokens."""
 
@@ -34,11 +37,13 @@ def chosen_for(settings: LanguageSettings, tokens: int, entries: int) -> dict[st
     """
     of_words = tokens < FEW_TIMES * entries
     batch_size = settings.batch_size or (8 if tokens < SMALL else 32)
+    epochs = settings.epochs or min(8 if of_words else 20, math.ceil(TOKENS_IN_ALL / tokens))
     values = {
-        "epochs": min(8 if of_words else 20, math.ceil(TOKENS_IN_ALL / tokens)),
+        "epochs": epochs,
         "batch_size": batch_size,
         "dropout": _dropout(tokens, of_words),
         "weight_decay": _weight_decay(settings, tokens / batch_size) if of_words else 0.0,
+        "validate_every": _validate_every(settings, epochs * tokens / batch_size) if tokens >= LARGE else 0,
     }
     return {name: value for name, value in values.items() if getattr(settings, name) is None}
 
@@ -49,6 +54,11 @@ def _dropout(tokens: int, of_words: bool) -> float:
     if of_words:
         return 0.6
     return 0.7 if tokens < SMALL else 0.4
+
+
+def _validate_every(settings: LanguageSettings, tokens_of_a_stream_in_all: float) -> int:
+    steps = tokens_of_a_stream_in_all / settings.sequence_length
+    return math.ceil(min(steps, settings.max_steps or steps) / VALIDATIONS)
 
 
 def _weight_decay(settings: LanguageSettings, tokens_in_a_stream: float) -> float:

@@ -37,6 +37,10 @@ DROPOUT_MASKS = (
     "at each time step."
 )
 EPOCHS = "Number of passes over the training data."
+VALIDATE_EVERY = (
+    "Validate after every N steps instead of after each epoch, and report, choose the best weights and count patience "
+    "so. 0 does it after each epoch."
+)
 BATCH_SIZE = "Number of windows in a batch."
 WEIGHT_DECAY = (
     "Share of each weight, times the learning rate, that is taken from it at each step, beside the optimizer's update. "
@@ -180,11 +184,12 @@ class TrainingSettings:
     )
     patience: int = setting(
         0,
-        "Stop after N epochs without a better validation loss, or without a better training loss if there is no "
-        "validation. 0 disables this.",
+        "Stop after N epochs (or validations, with `validate_every`) without a better validation loss, or without a "
+        "better training loss if there is no validation. 0 disables this.",
         group="training",
         minimum=0,
     )
+    validate_every: int | None = setting(0, VALIDATE_EVERY, group="training", minimum=0)
 
     min_count: int | None = setting(None, MIN_COUNT, group="text", minimum=1, shapes_model=True, tokens_only=True)
     max_vocabulary: int = setting(

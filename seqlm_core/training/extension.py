@@ -49,6 +49,10 @@ class Training(Protocol):
         """The number of steps in the whole training, if nothing ends it early."""
 
     @property
+    def is_validation_due(self) -> bool:
+        """Whether the model is validated after this step, also if the training goes on."""
+
+    @property
     def model(self) -> RecurrentNetwork:
         """The network that is trained."""
 
@@ -93,13 +97,16 @@ class Extension:
         """
 
     def on_epoch(self, training: Training, record: Record) -> None:
-        """Called after each epoch, and after a last step within an epoch; it may add figures to ``record``."""
+        """Called after each epoch or every ``validate_every`` steps, and after a last step within that.
+
+        It may add figures to ``record``.
+        """
 
     def on_step_end(self, training: Training) -> None:
         """Called at the very end of each step, after :meth:`on_epoch`, too. This is the place to save something."""
 
     def on_closing(self, training: Training) -> None:
-        """Called after a last step within an epoch, before :meth:`on_epoch` is called for it."""
+        """Called after a last step on which no validation is due, before :meth:`on_epoch` is called for it."""
 
     def on_finish(self, training: Training) -> None:
         """Called once, when the training ends without an error."""

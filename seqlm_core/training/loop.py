@@ -107,6 +107,12 @@ class TrainingLoop:
         steps = chosen(self.settings.epochs) * self.task.steps_per_epoch
         return min(steps, self.settings.max_steps or steps)
 
+    @property
+    def is_validation_due(self) -> bool:
+        """Whether the model is validated after this step, also if the training goes on."""
+        every = self.settings.validate_every
+        return self.step % every == 0 if every else self.window == 0
+
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step; the first step is 0."""
         return learning_rate(self.base_learning_rate, self.schedule, self.settings.warmup, step, self.total_steps)
@@ -174,10 +180,10 @@ class TrainingLoop:
             self.collect_losses(but=STEPS_AHEAD // 2)
 
     def _end_epoch(self) -> None:
-        """Notify the extensions if an epoch has ended, or the training within an epoch."""
-        if self.window == 0 or self.stop_reason is not None:
+        """Notify the extensions if an epoch has ended, or what counts as one, or the training within an epoch."""
+        if self.is_validation_due or self.stop_reason is not None:
             self.collect_losses()
-            if self.window != 0:
+            if not self.is_validation_due:
                 self._notify("on_closing")
             record = self._record("epoch", self.step, self._since_epoch)
             self._since_epoch = _Mean()

@@ -14,7 +14,7 @@ import seqlm_core as seqlm
 from seqlm_core.runs.opening import open_run
 from seqlm_core.settings.size_of_text import chosen_for
 
-OPEN = ("epochs", "batch_size", "dropout", "weight_decay")
+OPEN = ("epochs", "batch_size", "dropout", "weight_decay", "validate_every")
 QUICK = {"hidden_size": 4, "max_steps": 2, "sample_every": 0, "quiet": True}
 
 
@@ -46,6 +46,15 @@ def test_words_are_read_fewer_times_than_characters_and_their_weights_decay():
     assert (words["weight_decay"] > 0, characters["weight_decay"]) == (True, 0)
 
 
+@pytest.mark.parametrize("given_settings", [{}, {"batch_size": 16, "max_steps": 3001}, {"epochs": 2}])
+@pytest.mark.parametrize("tokens", [5_000_000, 30_000_000, 10**9])
+def test_a_large_text_is_validated_twenty_times(tokens, given_settings):
+    values = {"batch_size": 32, **chosen(tokens, 60, **given_settings), **given_settings}
+    steps = min(values["epochs"] * tokens // (values["batch_size"] * 50), given_settings.get("max_steps", 10**12))
+    assert 19 <= steps / values["validate_every"] <= 20
+    assert chosen(4_999_999, 60)["validate_every"] == 0
+
+
 @pytest.mark.parametrize("given_settings", [{}, {"batch_size": 16}, {"sequence_length": 20}])
 def test_a_weight_that_nothing_renews_falls_to_1_in_e_in_two_epochs(given_settings):
     tokens, learning_rate = 50_000, 0.01
@@ -56,7 +65,7 @@ def test_a_weight_that_nothing_renews_falls_to_1_in_e_in_two_epochs(given_settin
 
 
 def test_what_a_user_gives_stays():
-    values = {"epochs": 3, "batch_size": 5, "dropout": 0.0, "weight_decay": 0.5}
+    values = {"epochs": 3, "batch_size": 5, "dropout": 0.0, "weight_decay": 0.5, "validate_every": 7}
     assert chosen(50_000, 60, **values) == {}
     for name, value in values.items():
         assert set(chosen(50_000, 60, **{name: value})) == set(OPEN) - {name}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import numpy as np
 import pytest
 from conftest import SMALL
@@ -37,16 +35,6 @@ class Recorder(seqlm.Extension):
     def on_step_end(self, training):
         if training.step == self.dies_at:
             raise KeyboardInterrupt
-
-
-@pytest.fixture(scope="module")
-def unlearnable(short_text, tmp_path_factory):
-    """A text of the same characters in another order: the loss on it soon rises."""
-    characters = list(short_text.read_text()[:1000])
-    random.Random(1).shuffle(characters)
-    path = tmp_path_factory.mktemp("text") / "unlearnable.txt"
-    path.write_text("".join(characters))
-    return path
 
 
 def train(text, out, **settings):

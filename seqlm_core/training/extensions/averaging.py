@@ -113,7 +113,7 @@ def check_average_can_begin(settings: TrainingSettings, task: Task) -> None:
         )
     epochs = INTERVAL + 2  # the first loss that can be higher than one that is old enough
     steps = chosen(settings.epochs) * task.steps_per_epoch
-    if min(steps, settings.max_steps or steps) <= epochs * task.steps_per_epoch:
+    if min(steps, settings.max_steps or steps) <= epochs * (settings.validate_every or task.steps_per_epoch):
         raise SettingError(
             "average",
             f"{TRIGGERED} begins after {epochs} epochs at the earliest, and the training ends before; set `epochs` "

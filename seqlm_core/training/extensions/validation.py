@@ -1,4 +1,4 @@
-"""Evaluates the model on the validation part after each epoch, and decides which epoch is the best."""
+"""Evaluates the model on the validation part at intervals, by default after each epoch, and says when it is best."""
 
 from __future__ import annotations
 
@@ -38,10 +38,9 @@ class Validation(Extension):
     def on_epoch(self, training: Training, record: Record) -> None:
         with self.average.in_use(), unrounded():
             evaluation = training.task.evaluate()
-        whole_epoch = training.window == 0
         if evaluation is None:
             loss = record[f"training_{training.task.loss_name}"]
-            comparable = whole_epoch or self.lowest is None
+            comparable = training.is_validation_due or self.lowest is None
         else:
             comparable = True
             record.update(evaluation.to_record())
