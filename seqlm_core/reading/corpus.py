@@ -27,6 +27,8 @@ from seqlm_core.storage.temporary import readable_file_errors
 logger = logging.getLogger("seqlm")
 
 IDS_AT_A_TIME = 1 << 20
+MOST_NAMES = 3
+"""The most names of texts in a message."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -292,6 +294,9 @@ def _parts(ids: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _names(paths: Sequence[PathLike]) -> str:
-    """Return what messages call a text: the files and folders that were named."""
+    """Return what messages call a text: the files and folders that were named, or the first of many."""
     named = [path.folder or path if isinstance(path, TextFile) else path for path in paths]
-    return ", ".join(dict.fromkeys(os.fspath(path) for path in named))
+    names = list(dict.fromkeys(os.fspath(path) for path in named))
+    if len(names) > MOST_NAMES:
+        return f"{', '.join(names[:MOST_NAMES])} and {len(names) - MOST_NAMES:,} others"
+    return ", ".join(names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Union
 
 from seqlm_core.errors import TextError, UsageError
+from seqlm_core.reading.compression import without_suffix
 from seqlm_core.reading.folders import files_in
 from seqlm_core.reading.text import TextFile, check_readable
 from seqlm_core.settings.arguments import PathLike, checked_path
@@ -90,9 +92,18 @@ def check_texts(texts: Texts, folders: bool = False) -> list[str]:
 
 
 def _files(name: PathLike, folders: bool) -> list[TextFile]:
-    """Return the file of a path, or the files in the folder of a path."""
+    """Return the file of a path, the files in the folder of a path, or the files of a pattern, sorted by their names.
+
+    A path with ``*``, ``?`` or ``[`` is a pattern if there is no file of that name.
+    """
     if folders and Path(name).is_dir():
         return [TextFile(path, folder=Path(name)) for path in files_in(name)]
+    pattern = os.fspath(name)
+    if glob.has_magic(pattern) and not os.path.lexists(pattern):
+        found = sorted(path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path))
+        if not found:
+            raise TextError(f"no file matches {pattern}")
+        return [TextFile(path) for path in found]
     return [TextFile(name)]
 
 
@@ -111,7 +122,7 @@ def default_text() -> Path:
 
 def text_name(path: PathLike) -> str:
     """Return a short name for a text, made of the name of its file or folder."""
-    return "standard-input" if os.fspath(path) == STANDARD_INPUT else Path(path).stem
+    return "standard-input" if os.fspath(path) == STANDARD_INPUT else without_suffix(Path(path))
 
 
 def path_list(texts: Texts) -> list[PathLike]:

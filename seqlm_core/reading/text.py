@@ -1,4 +1,7 @@
-"""Text files, read piece by piece. Errors say which byte is wrong, or that the file changed while it was read."""
+"""Text files, compressed ones too, read piece by piece.
+
+Errors say which byte is wrong, or that the file changed while it was read.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seqlm_core.errors import RunError, TextError
+from seqlm_core.reading.compression import DAMAGED, decompressed
 from seqlm_core.settings.arguments import PathLike
 
 BLOCK_BYTES = 1 << 20
@@ -46,8 +50,8 @@ class Fingerprint:
     """The size and the digest of a text, which tell whether it has changed.
 
     Attributes:
-        size: the number of bytes.
-        digest: the BLAKE2b digest of the bytes, in hexadecimal.
+        size: the number of bytes of the file, as it is compressed.
+        digest: the BLAKE2b digest of these bytes, in hexadecimal.
     """
 
     size: int
@@ -122,7 +126,7 @@ class TextFile:
             raise
 
     def read_bytes(self) -> bytes:
-        """Return all bytes. The errors are those of :meth:`blocks`."""
+        """Return all bytes, decompressed. The errors are those of :meth:`blocks`."""
         return b"".join(self._byte_blocks())
 
     def check_unchanged(self) -> None:
@@ -135,13 +139,18 @@ class TextFile:
     def _byte_blocks(self) -> Iterator[bytes]:
         digest = new_digest()
         size = number = 0
+
+        def observe(read: bytes) -> None:
+            nonlocal size
+            size += len(read)
+            digest.update(read)
+
         try:
             with self.path.open("rb") as file:
                 self._compare(os.fstat(file.fileno()))
+                reader = decompressed(file, observe)
                 while True:
-                    block = file.read(BLOCK_BYTES)
-                    size += len(block)
-                    digest.update(block)
+                    block = reader.read(BLOCK_BYTES)
                     if number == len(self._digests):
                         self._digests.append(digest.digest())
                     elif self._digests[number] != digest.digest():
@@ -152,6 +161,10 @@ class TextFile:
                     number += 1
         except FileNotFoundError as error:
             raise (TextError(f"no such file: {self.path}") if self._state is None else self._changed()) from error
+        except DAMAGED as error:
+            raise TextError(
+                f"{self.path} is damaged: it is compressed, and cannot be decompressed to its end ({error})"
+            ) from error
         except OSError as error:
             raise TextError(f"{self.path} cannot be read: {error.strerror}") from error
         self.check_unchanged()

@@ -102,3 +102,32 @@ def test_links_to_files_are_followed_and_links_to_folders_are_not(folder, tmp_pa
     run = seqlm.train(linked, out=tmp_path / "run", epochs=1, **SETTINGS)
     assert [text["path"] for text in run.config["texts"]["training"]] == [str(folder / "b")]
     seqlm.resume(run.path, epochs=2, quiet=True)
+
+
+def test_a_pattern_stands_for_the_files_that_match_it(tmp_path):
+    pattern = tmp_path / "texts" / "*.txt"
+    pattern.parent.mkdir()
+    for number in range(6):
+        (pattern.parent / f"part {number}.txt").write_text(f"{number} bottles of beer on the wall\n" * 40)
+    (pattern.parent / "notes.md").write_text("not a text")
+    settings = {**SMALL, "max_steps": 2, "quiet": True, "sample_every": 0}
+    named = sorted(str(path) for path in pattern.parent.glob("*.txt"))
+    by_name, by_pattern = (
+        seqlm.train(texts, out=tmp_path / f"run-{number}", **settings) for number, texts in enumerate([named, pattern])
+    )
+    assert by_pattern.config["texts"]["training"] == by_name.config["texts"]["training"]
+    assert len(by_pattern.config["texts"]["training"]) == 6
+    with pytest.raises(seqlm.TextError, match=r"part 2\.txt and 3 others has \d+ tokens"):
+        seqlm.train(pattern, out=tmp_path / "run", **{**settings, "sequence_length": 50_000})
+
+
+def test_a_pattern_that_matches_nothing_is_named(tmp_path):
+    with pytest.raises(seqlm.TextError, match=r"no file matches .*\*\.text$"):
+        seqlm.train(tmp_path / "*.text", quiet=True)
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_itself(tmp_path, short_text):
+    path = tmp_path / "book [draft].txt"
+    path.write_bytes(short_text.read_bytes())
+    run = seqlm.train(path, out=tmp_path / "run", **SMALL, max_steps=2, quiet=True)
+    assert [text["path"] for text in run.config["texts"]["training"]] == [str(path)]
