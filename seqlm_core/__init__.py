@@ -28,7 +28,15 @@ from seqlm_core.plugins.files import load_plugin
 from seqlm_core.plugins.hookspecs import hookimpl
 from seqlm_core.plugins.loading import Plugins, installed_plugins
 from seqlm_core.plugins.options import NoOptions, option
-from seqlm_core.plugins.specs import CellSpec, OptimizerSpec, States, Tokenizer, TokenizerSpec, TrainableTokenizer
+from seqlm_core.plugins.specs import (
+    CellSpec,
+    CodingTokenizer,
+    OptimizerSpec,
+    States,
+    Tokenizer,
+    TokenizerSpec,
+    TrainableTokenizer,
+)
 from seqlm_core.runs.language_run import LanguageRun
 from seqlm_core.runs.sequence_run import SequenceRun
 from seqlm_core.sequences.columns import read_columns
@@ -49,6 +57,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CellSpec",
+    "CodingTokenizer",
     "Extension",
     "GateBias",
     "GateOrthogonal",

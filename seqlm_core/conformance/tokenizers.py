@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
+import numpy as np
+
 from seqlm_core.conformance.check import CheckFailure, Checks, demand
 from seqlm_core.conformance.training import TEXT, check_learning, check_resuming, train_small
 from seqlm_core.engine.randomness import generator
@@ -19,7 +21,8 @@ from seqlm_core.plugins.components import Component
 from seqlm_core.plugins.foreign import describe
 from seqlm_core.plugins.options import option_values
 from seqlm_core.plugins.registry import THIS_PROGRAM
-from seqlm_core.plugins.specs import Tokenizer, TokenizerSpec, TrainableTokenizer
+from seqlm_core.plugins.specs import CodingTokenizer, Tokenizer, TokenizerSpec, TrainableTokenizer
+from seqlm_core.reading.numbering import LARGEST_CODE
 from seqlm_core.reading.tokenizing import tokenize_blocks
 
 TokenizerComponent = Component[TokenizerSpec]
@@ -80,6 +83,33 @@ def pieces_have_the_tokens_of_the_whole(tokenizer: TokenizerComponent) -> str:
             found = [token for tokens in tokenize_blocks(blocks, built) for token in tokens]
             if found != whole:
                 return f"{text!r} is {whole!r}, and in pieces of {size} characters {found!r}"
+        return ""
+
+    return _over_texts(problem)
+
+
+@checks(
+    "gives codes, if it gives any, from which its tokens are made, and that are the same in every text",
+    "codes and token_of",
+)
+def codes_stand_for_the_tokens(tokenizer: TokenizerComponent) -> str:
+    built = _build(tokenizer)
+    if not isinstance(built, CodingTokenizer):
+        return "it gives none"
+    known: dict[str, int] = {}
+
+    def problem(text: str) -> str:
+        tokens, codes = built.tokenize(text), built.codes(text)
+        if not isinstance(codes, np.ndarray) or codes.ndim != 1 or codes.dtype.kind not in "iu":
+            return f"codes({text!r}) returns {codes!r}, not an array of integers (tokens,)"
+        meant = [built.token_of(code) for code in codes.tolist()]
+        if meant != tokens:
+            return f"{text!r} is {tokens!r}, and its codes {codes.tolist()} stand for {meant!r}"
+        for token, code in zip(tokens, codes.tolist()):
+            if not 0 <= code <= LARGEST_CODE:
+                return f"the code of {token!r} is {code}, and must be from 0 to {LARGEST_CODE}"
+            if known.setdefault(token, code) != code:
+                return f"the code of {token!r} is {code} in {text!r}, and was {known[token]} before"
         return ""
 
     return _over_texts(problem)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from seqlm_core.plugins.foreign import plugin_code, plugin_failure, plugin_title
-from seqlm_core.plugins.specs import Tokenizer, TokenizerSpec, TrainableTokenizer
+from seqlm_core.plugins.specs import CodingTokenizer, Tokenizer, TokenizerSpec, TrainableTokenizer
 
 METHODS = ("tokenize", "detokenize", "last_cut")
 
@@ -21,8 +23,8 @@ def guarded_tokenizer(tokenizer: Any, spec: TokenizerSpec) -> Tokenizer:
         if not callable(getattr(tokenizer, name, None)):
             needed = ", ".join(METHODS)
             raise plugin_failure(spec, f"its tokenizer, a {type(tokenizer).__name__}, has no {name}; it needs {needed}")
-    kind = GuardedTrainableTokenizer if isinstance(tokenizer, TrainableTokenizer) else GuardedTokenizer
-    return kind(tokenizer, spec)
+    can = isinstance(tokenizer, TrainableTokenizer), isinstance(tokenizer, CodingTokenizer)
+    return KINDS[can](tokenizer, spec)
 
 
 def tokenizer_title(tokenizer: Tokenizer) -> str:
@@ -88,3 +90,36 @@ class GuardedTrainableTokenizer(GuardedTokenizer):
         """Restore what :meth:`state` returned."""
         with plugin_code(self.seqlm_spec):
             self.inner.restore(state)
+
+
+class GuardedCodingTokenizer(GuardedTokenizer):
+    """A tokenizer of a plugin that gives codes."""
+
+    def codes(self, text: str) -> np.ndarray:
+        """Return a code for each token of ``text``."""
+        with plugin_code(self.seqlm_spec):
+            codes = self.inner.codes(text)
+        if not isinstance(codes, np.ndarray) or codes.ndim != 1 or codes.dtype.kind not in "iu":
+            raise plugin_failure(self.seqlm_spec, "codes returns something else than an array of integers (tokens,)")
+        return codes
+
+    def token_of(self, code: int) -> str:
+        """Return the token of a code."""
+        with plugin_code(self.seqlm_spec):
+            token = self.inner.token_of(code)
+        if not isinstance(token, str):
+            raise plugin_failure(self.seqlm_spec, f"token_of returns a {type(token).__name__}, not a text")
+        return token
+
+
+class GuardedTrainableCodingTokenizer(GuardedTrainableTokenizer, GuardedCodingTokenizer):
+    """A tokenizer of a plugin that learns from the training text, and gives codes."""
+
+
+KINDS = {
+    (False, False): GuardedTokenizer,
+    (True, False): GuardedTrainableTokenizer,
+    (False, True): GuardedCodingTokenizer,
+    (True, True): GuardedTrainableCodingTokenizer,
+}
+"""The classes of tokenizers that learn or not, and that give codes or not."""

@@ -6,23 +6,20 @@ import dataclasses
 import itertools
 import logging
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO, cast
 
 import numpy as np
 
 from seqlm_core.errors import TextError
 from seqlm_core.plugins.specs import Tokenizer, TrainableTokenizer
-from seqlm_core.reading.documents import cutting_documents, ends_line, start_id
+from seqlm_core.reading.documents import start_id
+from seqlm_core.reading.numbering import NumberedText, count_tokens, number_tokens
 from seqlm_core.reading.parts import part, validation_start, whole
 from seqlm_core.reading.text import TextFile
-from seqlm_core.reading.tokenizing import tokenize_blocks
 from seqlm_core.reading.unknown import MOST_UNKNOWN, unknown_in_words
 from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.settings.arguments import PathLike
-from seqlm_core.settings.settings import FILE_DOCUMENTS, LINE_DOCUMENTS, NO_DOCUMENTS
-from seqlm_core.storage.temporary import readable_file_errors
+from seqlm_core.settings.settings import NO_DOCUMENTS
 
 logger = logging.getLogger("seqlm")
 
@@ -36,7 +33,7 @@ class TokenizedText:
     """A text as token ids.
 
     Attributes:
-        ids: int32 token ids, usually memory-mapped.
+        ids: token ids, usually memory-mapped, of the smallest of the types uint8, uint16 and int32.
         characters: the number of characters in all tokens but the first, which is not predicted.
         unknown_tokens: how many of all tokens but the first are not in the vocabulary.
         first_unknown: one of the unknown tokens, as an example; None if there is none.
@@ -111,10 +108,11 @@ def read_corpus(
     """
     files = [TextFile.of(path) for path in paths]
     numbers: dict[str, int] = {}
+    room = 0 if vocabulary is None else len(vocabulary)
     if validation_paths or not validation_fraction:
         if vocabulary is None:
             _train(tokenizer, whole(files, encoding))
-        training = _number_tokens(whole(files, encoding, documents), tokenizer, numbers, documents)
+        training = number_tokens(whole(files, encoding, documents), tokenizer, numbers, documents, room)
         held_out = None
     else:
         lengths = [sum(map(len, blocks)) for blocks in whole(files, encoding)]
@@ -124,8 +122,10 @@ def read_corpus(
         cut = validation_start(files, lengths, encoding, wanted, documents)
         if vocabulary is None:
             _train(tokenizer, part(files, lengths, encoding, 0, cut))
-        training = _number_tokens(part(files, lengths, encoding, 0, cut, documents), tokenizer, numbers, documents)
-        held_out = _number_tokens(part(files, lengths, encoding, cut, end, documents), tokenizer, numbers, documents)
+        training = number_tokens(part(files, lengths, encoding, 0, cut, documents), tokenizer, numbers, documents, room)
+        held_out = number_tokens(
+            part(files, lengths, encoding, cut, end, documents), tokenizer, numbers, documents, room
+        )
         if len(training.ids) < 2 and numbers:
             raise TextError(
                 f"{_names(paths)} is so short that `validation_fraction` {validation_fraction} leaves "
@@ -137,7 +137,7 @@ def read_corpus(
         raise TextError(f"{_names(paths)} holds no text")
     tokens = list(numbers)
     if vocabulary is None:
-        counts = _count(training.ids if training.ends is None else training.ids[1:], len(tokens))
+        counts = count_tokens(training.ids if training.ends is None else training.ids[1:], len(tokens))
         if np.count_nonzero(counts) == 1:
             raise TextError(
                 f"the training part of {_names(paths)} holds one token only, {tokens[int(counts.argmax())]!r}, "
@@ -168,7 +168,8 @@ def read_text(
     """
     numbers: dict[str, int] = {}
     files = [TextFile.of(path) for path in paths]
-    numbered = _number_tokens(whole(files, encoding, documents), tokenizer, numbers, documents)
+    room = len(vocabulary)
+    numbered = number_tokens(whole(files, encoding, documents), tokenizer, numbers, documents, room)
     if not len(numbered.ids):
         raise TextError(f"{_names(paths)} holds no text")
     return _with_vocabulary(numbered, list(numbers), tokenizer, vocabulary, _names(paths))
@@ -201,81 +202,12 @@ def _train(tokenizer: Tokenizer, files: Iterable[Iterator[str]]) -> None:
         tokenizer.train(itertools.chain.from_iterable(files))
 
 
-@dataclasses.dataclass(frozen=True)
-class _NumberedText:
-    """A text as the numbers of its tokens, and its length in characters. Tokens are numbered as they first occur."""
-
-    ids: np.ndarray
-    characters: int
-    ends: np.ndarray | None = None
-
-
-def _number_tokens(
-    files: Iterable[Iterator[str]], tokenizer: Tokenizer, numbers: dict[str, int], documents: str
-) -> _NumberedText:
-    """Tokenize the blocks of files, one file after the other. New tokens are added to ``numbers``.
-
-    With documents, the first of the numbers stands for the token before the first document.
-    """
-    characters = 0
-    cutting = cutting_documents(tokenizer, documents)
-    of_documents = documents != NO_DOCUMENTS
-    table = np.zeros(0, dtype=np.uint8)  # whether each token ends a line
-
-    def counted(blocks: Iterable[str]) -> Iterator[str]:
-        nonlocal characters
-        for block in blocks:
-            characters += len(block)
-            yield block
-
-    # The file has no name, so only the memory map keeps it alive after this function returns.
-    with (
-        readable_file_errors(),
-        tempfile.TemporaryFile(prefix="seqlm-") as file,
-        tempfile.TemporaryFile(prefix="seqlm-") as ends,
-    ):
-        if of_documents:
-            file.write(np.zeros(1, np.int32).data)
-            ends.write(b"\1")
-        for blocks in files:
-            for tokens in tokenize_blocks(counted(blocks), cutting):
-                for token in tokens:
-                    numbers.setdefault(token, len(numbers))
-                ids = np.fromiter((numbers[token] for token in tokens), np.int32, len(tokens))
-                file.write(ids.data)
-                if documents == LINE_DOCUMENTS:
-                    new = list(itertools.islice(numbers, len(table), None))
-                    table = np.append(table, np.array([ends_line(tokenizer, t) for t in new], dtype=np.uint8))
-                    ends.write(table[ids].data)
-                elif of_documents:
-                    ends.write(bytes(len(ids)))
-            if documents == FILE_DOCUMENTS:
-                ends.seek(-1, os.SEEK_CUR)
-                ends.write(b"\1")
-        file.flush()
-        ends.flush()
-        if not characters:
-            return _NumberedText(np.zeros(0, dtype=np.int32), 0)
-        return _NumberedText(
-            np.memmap(cast(BinaryIO, file), dtype=np.int32, mode="r+"),
-            characters,
-            np.memmap(cast(BinaryIO, ends), dtype=np.uint8, mode="r") if of_documents else None,
-        )
-
-
-def _count(ids: np.ndarray, size: int) -> np.ndarray:
-    counts = np.zeros(size, dtype=np.int64)
-    for some in _parts(ids):
-        counts += np.bincount(some, minlength=size)
-    return counts
-
-
 def _with_vocabulary(
-    text: _NumberedText, tokens: list[str], tokenizer: Tokenizer, vocabulary: Vocabulary, name: str
+    text: NumberedText, tokens: list[str], tokenizer: Tokenizer, vocabulary: Vocabulary, name: str
 ) -> TokenizedText:
     """Replace the numbers of ``tokens`` by the ids of the vocabulary, in place."""
     ids = text.ids
-    counts = _count(ids[1:], len(tokens))
+    counts = count_tokens(ids[1:], len(tokens))
     new_ids = vocabulary.ids(tokens)
     known = np.fromiter((token in vocabulary for token in tokens), dtype=bool, count=len(tokens))
     unknown = np.where(known, 0, counts)

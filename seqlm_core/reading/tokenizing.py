@@ -8,31 +8,38 @@ from seqlm_core.errors import PluginError
 from seqlm_core.plugins.guarded_tokenizer import tokenizer_title
 from seqlm_core.plugins.specs import Tokenizer
 
+CHECKED = 100_000
+"""So many characters at the beginning of a text are joined again, to see whether the tokenizer loses some."""
+
 
 def tokenize_blocks(blocks: Iterable[str], tokenizer: Tokenizer) -> Iterator[list[str]]:
     """Yield the tokens of a text that comes in blocks. They are the tokens of the whole text."""
+    for text in cut_blocks(blocks, tokenizer):
+        yield tokenizer.tokenize(text)
+
+
+def cut_blocks(blocks: Iterable[str], tokenizer: Tokenizer) -> Iterator[str]:
+    """Yield a text that comes in blocks, cut where the tokenizer may cut it, after checking that it loses nothing."""
     rest = ""
     first = True
     for block in blocks:
         rest += block
         cut = tokenizer.last_cut(rest)
         if cut:
-            tokens = tokenizer.tokenize(rest[:cut])
             if first:
-                _check_lossless(tokenizer, rest[:cut], tokens)
+                _check_lossless(tokenizer, rest[: min(cut, CHECKED)])
             first = False
-            yield tokens
+            yield rest[:cut]
             rest = rest[cut:]
     if rest:
-        tokens = tokenizer.tokenize(rest)
         if first:
-            _check_lossless(tokenizer, rest, tokens)
-        yield tokens
+            _check_lossless(tokenizer, rest[:CHECKED])
+        yield rest
 
 
-def _check_lossless(tokenizer: Tokenizer, text: str, tokens: list[str]) -> None:
+def _check_lossless(tokenizer: Tokenizer, text: str) -> None:
     """Raise :class:`PluginError` if the tokens, joined, are not the text: the figures would be wrong."""
-    joined = tokenizer.detokenize(tokens)
+    joined = tokenizer.detokenize(tokenizer.tokenize(text))
     if joined != text:
         differing = (place for place, (one, other) in enumerate(zip(joined, text)) if one != other)
         same = next(differing, min(len(joined), len(text)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 import seqlm_core as seqlm
 
 
@@ -18,6 +20,14 @@ class CharTokenizer:
 
     def last_cut(self, text: str) -> int:
         return len(text)
+
+    def codes(self, text: str) -> np.ndarray:
+        if text.isascii():
+            return np.frombuffer(text.encode("ascii"), dtype=np.uint8)
+        return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+
+    def token_of(self, code: int) -> str:
+        return chr(code)
 
 
 def build(options: seqlm.NoOptions) -> CharTokenizer:

@@ -655,6 +655,50 @@ class KeepsItsTokens(Characters):
         return list(text)
 
 
+# Tokenizers: codes
+
+
+class CodedCharacters(Characters):
+    def codes(self, text):
+        return np.array([ord(character) for character in text], dtype=np.int64)
+
+    def token_of(self, code):
+        return chr(code)
+
+
+@wrong(tokenizers.codes_stand_for_the_tokens, r"^'.' is \['.'\], and its codes \[\d+\] stand for \['.'\]$")
+class CodesOfLowerCase(CodedCharacters):
+    def codes(self, text):
+        return super().codes("".join(c.lower() if len(c.lower()) == 1 else c for c in text))
+
+
+@wrong(tokenizers.codes_stand_for_the_tokens, r"^the code of '.*' is -\d+, and must be from 0 to 16777215$")
+class NegativeCodes(CodedCharacters):
+    def codes(self, text):
+        return -super().codes(text) - 1
+
+    def token_of(self, code):
+        return chr(-code - 1)
+
+
+@wrong(tokenizers.codes_stand_for_the_tokens, r"^the code of '.*' is \d+ in '.*', and was \d+ before$")
+class CodesOfEachText(CodedCharacters):
+    """Numbers the characters of each text anew."""
+
+    def codes(self, text):
+        self.known = list(dict.fromkeys(text))
+        return np.array([self.known.index(character) for character in text], dtype=np.int64)
+
+    def token_of(self, code):
+        return self.known[code]
+
+
+@wrong(tokenizers.codes_stand_for_the_tokens, r"^codes\(''\) returns \[\], not an array of integers \(tokens,\)$")
+class ListsOfCodes(CodedCharacters):
+    def codes(self, text):
+        return [ord(character) for character in text]
+
+
 # Tokenizers: learning
 
 

@@ -1,0 +1,109 @@
+"""How the tokens of a text are numbered and kept: in the smallest integers, by codes where the tokenizer gives some."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import seqlm_core as seqlm
+from seqlm_core.plugins.guarded_tokenizer import guarded_tokenizer
+from seqlm_core.reading.corpus import read_corpus, read_text
+from seqlm_core.reading.integer_file import IntegerFile
+from seqlm_core.reading.numbering import count_tokens, number_tokens
+from seqlm_core.reading.vocabulary import Vocabulary
+
+integers = st.integers(0, 2**31 - 1) | st.sampled_from([0, 254, 255, 256, 257, 65535, 65536])
+
+
+class Characters:
+    def tokenize(self, text):
+        return list(text)
+
+    def detokenize(self, tokens):
+        return "".join(tokens)
+
+    def last_cut(self, text):
+        return len(text)
+
+
+class CodedCharacters(Characters):
+    def codes(self, text):
+        return np.array([ord(character) for character in text], dtype=np.uint32)
+
+    def token_of(self, code):
+        return chr(code)
+
+
+class WrongCodes(CodedCharacters):
+    def __init__(self, code):
+        self.code = code
+
+    def codes(self, text):
+        return np.full(len(text), self.code, dtype=np.int64)
+
+
+@given(st.lists(st.lists(integers, max_size=20), max_size=8), integers)
+@settings(deadline=None)
+def test_a_file_of_integers_is_an_array_of_the_smallest_type_that_holds_them(parts, room):
+    everything = [integer for part in parts for integer in part]
+    with IntegerFile(room) as file:
+        for part in parts:
+            file.write(np.array(part, dtype=np.int64), max(part, default=0))
+        array = file.array()
+    assert array.tolist() == everything
+    largest = max([room, *everything])
+    assert array.dtype == (np.uint8 if largest < 256 else np.uint16 if largest < 65536 else np.int32)
+
+
+@pytest.mark.parametrize("largest", [1, 300, 70_000])
+def test_the_last_integer_of_a_file_can_be_replaced(largest):
+    with IntegerFile(largest) as file:
+        for value in (5, 6, 7):
+            file.write(np.array([value]), value)
+        file.change_last(9)
+        file.write(np.array([8]), 8)
+        assert file.array().tolist() == [5, 6, 9, 8]
+
+
+@given(st.lists(st.text(min_size=1, max_size=30), min_size=1, max_size=6), st.sampled_from(["none", "file", "line"]))
+@settings(deadline=None)
+def test_codes_number_tokens_as_they_first_occur_just_as_the_tokens_do(blocks, documents):
+    found = []
+    for tokenizer in (Characters(), CodedCharacters(), built_in_characters()):
+        numbers: dict[str, int] = {}
+        text = number_tokens([iter(blocks), iter(blocks[::-1])], tokenizer, numbers, documents, 0)
+        ends = None if text.ends is None else text.ends.tolist()
+        found.append((text.ids.tolist(), text.characters, ends, list(numbers.items())))
+    assert found[0] == found[1] == found[2]
+
+
+def built_in_characters():
+    spec = seqlm.installed_plugins().tokenizers.get("char")
+    return guarded_tokenizer(spec.build(spec.options()), spec)
+
+
+@given(st.lists(st.integers(0, 9), max_size=50), st.integers(1, 7))
+def test_tokens_are_counted_part_by_part(ids, at_a_time):
+    counts = count_tokens(np.array(ids, dtype=np.uint8), 10, at_a_time)
+    assert counts.tolist() == [ids.count(number) for number in range(10)]
+
+
+@pytest.mark.parametrize("different", [200, 255, 256, 300, 65_534, 65_535, 65_536])
+def test_ids_of_a_text_are_those_of_its_vocabulary_whatever_their_type(different, tmp_path):
+    letters = [chr(0x4E00 + number) for number in range(20_000)] + [chr(0x20000 + n) for n in range(46_000)]
+    text = "".join(letters[:different])
+    path = tmp_path / "text.txt"
+    path.write_text(text + text[:50], encoding="utf-8")
+    corpus = read_corpus([path], CodedCharacters())
+    assert corpus.training.ids.dtype.itemsize == (1 if different < 255 else 2 if different < 65535 else 4)
+    assert [corpus.vocabulary.tokens[i] for i in corpus.training.ids[:different]] == list(text)
+    other = Vocabulary(["a", "b", *letters[: different - 2]], [1, *[1] * different])
+    assert read_text([path], CodedCharacters(), other).ids.tolist() == other.ids(text + text[:50]).tolist()
+
+
+@pytest.mark.parametrize("code", [-1, 1 << 24])
+def test_a_code_for_which_there_is_no_room_is_refused(code):
+    with pytest.raises(seqlm.PluginError, match=rf"codes must be from 0 to 16,777,215, not {code}"):
+        number_tokens([iter(["abc"])], WrongCodes(code), {}, "none", 0)
