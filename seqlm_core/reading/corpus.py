@@ -14,7 +14,7 @@ from seqlm_core.errors import TextError
 from seqlm_core.plugins.specs import Tokenizer, TrainableTokenizer
 from seqlm_core.reading.documents import start_id
 from seqlm_core.reading.numbering import NumberedText, count_tokens, number_tokens
-from seqlm_core.reading.parts import part, validation_start, whole
+from seqlm_core.reading.parts import both_parts, part, validation_start, whole
 from seqlm_core.reading.text import TextFile
 from seqlm_core.reading.unknown import MOST_UNKNOWN, unknown_in_words
 from seqlm_core.reading.vocabulary import Vocabulary
@@ -122,10 +122,9 @@ def read_corpus(
         cut = validation_start(files, lengths, encoding, wanted, documents)
         if vocabulary is None:
             _train(tokenizer, part(files, lengths, encoding, 0, cut))
-        training = number_tokens(part(files, lengths, encoding, 0, cut, documents), tokenizer, numbers, documents, room)
-        held_out = number_tokens(
-            part(files, lengths, encoding, cut, end, documents), tokenizer, numbers, documents, room
-        )
+        before, after = both_parts(files, lengths, encoding, cut, documents)
+        training = number_tokens(before, tokenizer, numbers, documents, room)
+        held_out = number_tokens(after, tokenizer, numbers, documents, room)
         if len(training.ids) < 2 and numbers:
             raise TextError(
                 f"{_names(paths)} is so short that `validation_fraction` {validation_fraction} leaves "

@@ -45,6 +45,51 @@ def part(
         before += length
 
 
+def both_parts(
+    files: Sequence[TextFile], lengths: Sequence[int], encoding: str, cut: int, documents: str
+) -> tuple[Iterator[Iterator[str]], Iterator[Iterator[str]]]:
+    """Return the parts of files before and after the character ``cut``, as :func:`part` does, in one pass.
+
+    The first part has to be read to its end before the second one.
+    """
+    blocks_after: list[Iterator[str]] = []
+
+    def ended(blocks: Iterator[str]) -> Iterator[str]:
+        return with_line_end(blocks) if documents != NO_DOCUMENTS else blocks
+
+    def before() -> Iterator[Iterator[str]]:
+        position = 0
+        for file, length in zip(files, lengths):
+            blocks = file.blocks(encoding)
+            if length and position + length <= cut:
+                yield ended(blocks)
+            elif length and position < cut:
+                yield _up_to(cut - position, blocks, blocks_after)
+                blocks_after.append(blocks)
+            position += length
+
+    def after() -> Iterator[Iterator[str]]:
+        if blocks_after:
+            yield ended(itertools.chain.from_iterable(blocks_after))
+        starts = itertools.accumulate(lengths, initial=0)
+        for file, start, length in zip(files, starts, lengths):
+            if start >= cut and length:
+                yield ended(file.blocks(encoding))
+
+    return before(), after()
+
+
+def _up_to(length: int, blocks: Iterator[str], rest: list[Iterator[str]]) -> Iterator[str]:
+    """Yield so many characters of a text; what else is in the last of its blocks is put into ``rest``."""
+    for block in blocks:
+        if len(block) >= length:
+            rest.append(iter([block[length:]]))
+            yield block[:length]
+            return
+        length -= len(block)
+        yield block
+
+
 def _between(blocks: Iterable[str], first: int, last: int) -> Iterator[str]:
     """Yield the characters ``first`` to ``last`` of a text that comes in blocks."""
     position = 0

@@ -6,12 +6,14 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import seqlm_core as seqlm
 from seqlm_core.reading import text as text_module
 from seqlm_core.reading.corpus import read_corpus, read_text
+from seqlm_core.reading.parts import both_parts, part
+from seqlm_core.reading.text import TextFile
 from seqlm_core.reading.vocabulary import UNKNOWN, Vocabulary
 
 
@@ -173,3 +175,27 @@ def test_characters_and_unknown_tokens_of_a_new_text_are_counted(tmp_path):
     part = read_text([write(tmp_path / "t.txt", "The cat sat.")], tokenizer("word"), vocabulary)
     assert part.ids.tolist() == [vocabulary.id("The"), vocabulary.id(" cat"), 0, vocabulary.id(".")]
     assert (part.characters, part.unknown_tokens, part.first_unknown) == (9, 1, " sat")
+
+
+@given(
+    texts=st.lists(st.text("ab\n", max_size=30), min_size=1, max_size=4),
+    share=st.floats(0, 1),
+    documents=st.sampled_from(["none", "file", "line"]),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_both_parts_in_one_pass_are_the_parts_one_by_one(texts, share, documents, tmp_path, monkeypatch):
+    monkeypatch.setattr("seqlm_core.reading.text.BLOCK_BYTES", 7)
+    files = []
+    for number, text in enumerate(texts):
+        path = tmp_path / f"{number}.txt"
+        path.write_text(text, newline="")
+        files.append(TextFile(path))
+    lengths, end = [len(text) for text in texts], sum(map(len, texts))
+    cut = int(share * end)
+    both = both_parts(files, lengths, "utf-8", cut, documents)
+    found = [["".join(blocks) for blocks in one] for one in both]
+    expected = [
+        ["".join(blocks) for blocks in part(files, lengths, "utf-8", *between, documents)]
+        for between in ((0, cut), (cut, end))
+    ]
+    assert found == expected
