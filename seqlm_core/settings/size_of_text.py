@@ -28,7 +28,7 @@ EPOCHS_TO_FORGET, LEAST_STEPS_TO_FORGET = 2, 50
 
 
 def chosen_for(settings: LanguageSettings, tokens: int, entries: int) -> dict[str, Any]:
-    """Return the values of those settings that are left open.
+    """Return the values of those settings that are left open. One that may stay open is missing.
 
     Args:
         settings: the settings, with a learning rate.
@@ -43,8 +43,9 @@ def chosen_for(settings: LanguageSettings, tokens: int, entries: int) -> dict[st
         "batch_size": batch_size,
         "dropout": _dropout(tokens, of_words),
         "weight_decay": _weight_decay(settings, tokens / batch_size) if of_words else 0.0,
-        "validate_every": _validate_every(settings, epochs * tokens / batch_size) if tokens >= LARGE else 0,
     }
+    if tokens >= LARGE:
+        values["validate_every"] = _validate_every(settings, epochs * tokens / batch_size)
     return {name: value for name, value in values.items() if getattr(settings, name) is None}
 
 

@@ -14,7 +14,7 @@ import seqlm_core as seqlm
 from seqlm_core.runs.opening import open_run
 from seqlm_core.settings.size_of_text import chosen_for
 
-OPEN = ("epochs", "batch_size", "dropout", "weight_decay", "validate_every")
+OPEN = ("epochs", "batch_size", "dropout", "weight_decay")
 QUICK = {"hidden_size": 4, "max_steps": 2, "sample_every": 0, "quiet": True}
 
 
@@ -25,7 +25,7 @@ def chosen(tokens, entries, **given_settings):
 @given(tokens=st.integers(2, 10**12), entries=st.integers(2, 10**6))
 def test_every_size_gets_settings_that_can_be_used(tokens, entries):
     values = chosen(tokens, entries)
-    assert set(values) == set(OPEN)
+    assert set(values) == {*OPEN, *(["validate_every"] if tokens >= 5_000_000 else [])}
     settings = dataclasses.replace(seqlm.LanguageSettings(), **values)  # raises if one is out of its range
     assert settings.epochs * tokens <= 60_000_000 + tokens
     assert 0.01 * settings.weight_decay <= 1 / 49  # however few steps there are, a weight can be learnt
@@ -52,7 +52,8 @@ def test_a_large_text_is_validated_twenty_times(tokens, given_settings):
     values = {"batch_size": 32, **chosen(tokens, 60, **given_settings), **given_settings}
     steps = min(values["epochs"] * tokens // (values["batch_size"] * 50), given_settings.get("max_steps", 10**12))
     assert 19 <= steps / values["validate_every"] <= 20
-    assert chosen(4_999_999, 60)["validate_every"] == 0
+    assert chosen(tokens, 60, validate_every=7).get("validate_every") is None
+    assert "validate_every" not in chosen(4_999_999, 60)
 
 
 @pytest.mark.parametrize("given_settings", [{}, {"batch_size": 16}, {"sequence_length": 20}])
@@ -65,7 +66,7 @@ def test_a_weight_that_nothing_renews_falls_to_1_in_e_in_two_epochs(given_settin
 
 
 def test_what_a_user_gives_stays():
-    values = {"epochs": 3, "batch_size": 5, "dropout": 0.0, "weight_decay": 0.5, "validate_every": 7}
+    values = {"epochs": 3, "batch_size": 5, "dropout": 0.0, "weight_decay": 0.5}
     assert chosen(50_000, 60, **values) == {}
     for name, value in values.items():
         assert set(chosen(50_000, 60, **{name: value})) == set(OPEN) - {name}
