@@ -13,6 +13,7 @@ import numpy as np
 from seqlm_core.errors import TextError
 from seqlm_core.plugins.specs import Tokenizer, TrainableTokenizer
 from seqlm_core.reading.documents import start_id
+from seqlm_core.reading.integer_file import AT_A_TIME
 from seqlm_core.reading.numbering import NumberedText, count_tokens, number_tokens
 from seqlm_core.reading.parts import both_parts, part, validation_start, whole
 from seqlm_core.reading.text import TextFile
@@ -23,7 +24,6 @@ from seqlm_core.settings.settings import NO_DOCUMENTS
 
 logger = logging.getLogger("seqlm")
 
-IDS_AT_A_TIME = 1 << 20
 MOST_NAMES = 3
 """The most names of texts in a message."""
 
@@ -167,8 +167,7 @@ def read_text(
     """
     numbers: dict[str, int] = {}
     files = [TextFile.of(path) for path in paths]
-    room = len(vocabulary)
-    numbered = number_tokens(whole(files, encoding, documents), tokenizer, numbers, documents, room)
+    numbered = number_tokens(whole(files, encoding, documents), tokenizer, numbers, documents, len(vocabulary))
     if not len(numbered.ids):
         raise TextError(f"{_names(paths)} holds no text")
     return _with_vocabulary(numbered, list(numbers), tokenizer, vocabulary, _names(paths))
@@ -220,8 +219,8 @@ def _with_vocabulary(
 
 
 def _parts(ids: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(ids), IDS_AT_A_TIME):
-        yield ids[start : start + IDS_AT_A_TIME]
+    for start in range(0, len(ids), AT_A_TIME):
+        yield ids[start : start + AT_A_TIME]
 
 
 def _names(paths: Sequence[PathLike]) -> str:

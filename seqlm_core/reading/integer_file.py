@@ -9,6 +9,7 @@ import numpy as np
 
 TYPES = (np.uint8, np.uint16, np.int32)
 AT_A_TIME = 1 << 20
+"""How many integers, or bytes of them, are in memory at a time."""
 
 
 def type_for(largest: int) -> type[np.integer]:

@@ -13,7 +13,7 @@ from seqlm_core.errors import PluginError
 from seqlm_core.plugins.guarded_tokenizer import tokenizer_title
 from seqlm_core.plugins.specs import CodingTokenizer, Tokenizer
 from seqlm_core.reading.documents import cutting_documents, ends_line
-from seqlm_core.reading.integer_file import IntegerFile
+from seqlm_core.reading.integer_file import AT_A_TIME, IntegerFile
 from seqlm_core.reading.tokenizing import cut_blocks
 from seqlm_core.settings.settings import FILE_DOCUMENTS, LINE_DOCUMENTS, NO_DOCUMENTS
 from seqlm_core.storage.temporary import readable_file_errors
@@ -82,7 +82,7 @@ def number_tokens(
         return NumberedText(file.array(), characters, ends.array() if of_documents else None)
 
 
-def count_tokens(ids: np.ndarray, size: int, at_a_time: int = 1 << 20) -> np.ndarray:
+def count_tokens(ids: np.ndarray, size: int, at_a_time: int = AT_A_TIME) -> np.ndarray:
     """Return how often each number from 0 to below ``size`` occurs."""
     counts = np.zeros(size, dtype=np.int64)
     for start in range(0, len(ids), at_a_time):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from right_plugins import Characters
 
 import seqlm_core as seqlm
 from seqlm_core.plugins.guarded_tokenizer import guarded_tokenizer
@@ -15,17 +16,6 @@ from seqlm_core.reading.numbering import count_tokens, number_tokens
 from seqlm_core.reading.vocabulary import Vocabulary
 
 integers = st.integers(0, 2**31 - 1) | st.sampled_from([0, 254, 255, 256, 257, 65535, 65536])
-
-
-class Characters:
-    def tokenize(self, text):
-        return list(text)
-
-    def detokenize(self, tokens):
-        return "".join(tokens)
-
-    def last_cut(self, text):
-        return len(text)
 
 
 class CodedCharacters(Characters):

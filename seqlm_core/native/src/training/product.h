@@ -212,7 +212,7 @@ constexpr std::size_t block_columns = 8 * panel;
 // Memory for accumulate_products, the depth being at most block_depth.
 constexpr std::size_t product_scratch = factors_for(block_depth) * (block_rows + block_columns) + tile_rows * panel;
 
-// The factors of some columns, at most `size`, of row k and, where a factor has more numbers, of those after it. What is
+// The factors of some columns of row k and, where a factor has more numbers, of those after it. What is
 // beyond the last row or column is 0 up to whole vectors.
 template <class Row>
 SEQLM_INLINE void pack_factors_of(const Row& row, std::size_t k, std::size_t depth, Range columns, Factor* to) {
