@@ -14,7 +14,7 @@ from seqlm_core.engine.mxnet import nd
 from seqlm_core.errors import TextError
 from seqlm_core.model.graphs import LeftReading, PredictionLoss, RightReading
 from seqlm_core.model.language_network import LanguageNetwork
-from seqlm_core.reading.corpus import TokenizedText
+from seqlm_core.reading.tokenized_text import TokenizedText
 from seqlm_core.reading.unknown import MOST_UNKNOWN
 from seqlm_core.settings.reading_rules import ReadingRules
 
@@ -143,14 +143,14 @@ class LanguageEvaluator:
 
     def _tokens(self, positions: np.ndarray) -> Any:
         """Return the token ids at ``positions``. Beyond the end of the text it is the last id, which is not counted."""
-        ids = np.asarray(self.text.ids[np.minimum(positions, len(self.text) - 1)])
+        ids = self.text.ids[np.minimum(positions, len(self.text) - 1)]
         return array_of(ids, np.int32, self.network.device)
 
     def _resets(self, positions: np.ndarray, states: Callable[[int], list[list[Any]]]) -> list[Any] | None:
         """Return where the states are reset before the tokens at ``positions``; None without documents."""
         if self.text.ends is None:
             return None
-        ends = np.asarray(self.text.ends[np.minimum(positions, len(self.text) - 1)])
+        ends = self.text.ends[np.minimum(positions, len(self.text) - 1)]
         return [array_of(ends, np.int32, self.network.device), states(positions.shape[1])]
 
     def _right_contexts(self, positions: np.ndarray, end: np.ndarray) -> Any:
@@ -173,7 +173,7 @@ class LanguageEvaluator:
         near_end = (from_end >= 0) & (from_end < self.right_context)
         hidden[near_end] = end[from_end[near_end]]
         if self.text.ends is not None:  # what follows the last token of a document is another document
-            hidden[np.asarray(self.text.ends[np.minimum(flat + 1, self.predictions)]) != 0] = 0
+            hidden[self.text.ends[np.minimum(flat + 1, self.predictions)] != 0] = 0
         shape = (*positions.shape, hidden.shape[-1])
         return array_of(hidden.reshape(shape), self.network.dtype, self.network.device)
 

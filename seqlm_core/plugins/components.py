@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Generic
 
 from seqlm_core.errors import PluginError, PluginNotLoadedError, RunError, UnknownNameError
+from seqlm_core.plugins.files import load_plugin
 from seqlm_core.plugins.foreign import plugin_code
-from seqlm_core.plugins.guarded_tokenizer import guarded_tokenizer
-from seqlm_core.plugins.loading import Plugins
+from seqlm_core.plugins.guarded_tokenizer import guarded_tokenizer, origin_of
+from seqlm_core.plugins.loading import Plugins, installed_plugins
 from seqlm_core.plugins.options import make_options, option_values
 from seqlm_core.plugins.registry import Registry, Source, SpecT
-from seqlm_core.plugins.specs import CellSpec, OptimizerSpec, Tokenizer, TokenizerSpec
+from seqlm_core.plugins.specs import CellSpec, OptimizerSpec, Tokenizer, TokenizerSpec, TrainableTokenizer
+from seqlm_core.plugins.tokenizer_origin import TokenizerOrigin
 from seqlm_core.settings.training_settings import SettingsT, TrainingSettings
 
 logger = logging.getLogger("seqlm")
@@ -141,7 +143,32 @@ def build_tokenizer(tokenizer: Component[TokenizerSpec]) -> Tokenizer:
     """
     with plugin_code(tokenizer.spec, "cannot be built"):
         built = tokenizer.spec.build(tokenizer.options)
-    return guarded_tokenizer(built, tokenizer.spec)
+    spec = tokenizer.spec
+    origin = TokenizerOrigin.of(spec.name, option_values(tokenizer.options), tokenizer.source, spec.build, type(built))
+    return guarded_tokenizer(built, spec, origin)
+
+
+def rebuilt_tokenizer(origin: TokenizerOrigin, state: Mapping[str, Any] | None) -> Tokenizer:
+    """Return a tokenizer that another process built.
+
+    Args:
+        origin: where it came from.
+        state: what it has learnt; None if it does not learn.
+
+    Raises:
+        PluginError: the plugin is not there any more, or is another one now.
+    """
+    if origin.source.file is not None:
+        load_plugin(origin.source.file)
+    registry = installed_plugins().tokenizers
+    tokenizer = build_tokenizer(
+        Component.choose(registry, origin.name, dict(origin.options), origin.source.distribution)
+    )
+    if origin_of(tokenizer) != origin:
+        raise PluginError(f"tokenizer {origin.name!r} of {origin.source} was changed while it was in use")
+    if isinstance(tokenizer, TrainableTokenizer) and state is not None:
+        tokenizer.restore(dict(state))
+    return tokenizer
 
 
 def build_optimizer(optimizer: Component[OptimizerSpec], learning_rate: float) -> Any:

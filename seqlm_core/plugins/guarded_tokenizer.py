@@ -9,12 +9,18 @@ import numpy as np
 
 from seqlm_core.plugins.foreign import plugin_code, plugin_failure, plugin_title
 from seqlm_core.plugins.specs import CodingTokenizer, Tokenizer, TokenizerSpec, TrainableTokenizer
+from seqlm_core.plugins.tokenizer_origin import TokenizerOrigin
 
 METHODS = ("tokenize", "detokenize", "last_cut")
 
 
-def guarded_tokenizer(tokenizer: Any, spec: TokenizerSpec) -> Tokenizer:
+def guarded_tokenizer(tokenizer: Any, spec: TokenizerSpec, origin: TokenizerOrigin | None = None) -> Tokenizer:
     """Return the tokenizer, but with its errors reported as errors of the plugin that provides ``spec``.
+
+    Args:
+        tokenizer: what the plugin built.
+        spec: the record of the plugin.
+        origin: where the tokenizer came from, by which other processes can build it; None if they cannot.
 
     Raises:
         PluginRuntimeError: a method is missing.
@@ -24,7 +30,7 @@ def guarded_tokenizer(tokenizer: Any, spec: TokenizerSpec) -> Tokenizer:
             needed = ", ".join(METHODS)
             raise plugin_failure(spec, f"its tokenizer, a {type(tokenizer).__name__}, has no {name}; it needs {needed}")
     can = isinstance(tokenizer, TrainableTokenizer), isinstance(tokenizer, CodingTokenizer)
-    return KINDS[can](tokenizer, spec)
+    return KINDS[can](tokenizer, spec, origin)
 
 
 def tokenizer_title(tokenizer: Tokenizer) -> str:
@@ -33,12 +39,19 @@ def tokenizer_title(tokenizer: Tokenizer) -> str:
     return f"tokenizer {type(tokenizer).__name__}" if spec is None else plugin_title(spec)
 
 
+def origin_of(tokenizer: Tokenizer) -> TokenizerOrigin | None:
+    """Return where a tokenizer came from; None if only this process can build it."""
+    origin: TokenizerOrigin | None = getattr(tokenizer, "seqlm_origin", None)
+    return origin
+
+
 class GuardedTokenizer:
     """A tokenizer of a plugin. Other attributes are those of ``inner``, the plugin's own tokenizer."""
 
-    def __init__(self, inner: Any, spec: TokenizerSpec) -> None:
+    def __init__(self, inner: Any, spec: TokenizerSpec, origin: TokenizerOrigin | None = None) -> None:
         self.inner = inner
         self.seqlm_spec = spec
+        self.seqlm_origin = origin
 
     def __getattr__(self, name: str) -> Any:
         if name == "inner":  # while it is copied

@@ -1,8 +1,10 @@
-"""A temporary file of integers, in the smallest type that holds them, which becomes a memory-mapped array."""
+"""A file of integers, in the smallest type that holds them, which becomes a memory-mapped array."""
 
 from __future__ import annotations
 
+import os
 import tempfile
+from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
@@ -20,15 +22,14 @@ def type_for(largest: int) -> type[np.integer]:
 class IntegerFile:
     """Integers from 0 on that are written one after the other. Its type grows with the largest of them.
 
-    The file has no name, so it is gone when the array that is made of it is.
-
     Args:
-        largest: the largest integer that is certain to come, or that the array must have room for.
+        path: the file; None means a temporary one without a name, which is gone when the array that is made of it is.
     """
 
-    def __init__(self, largest: int = 0) -> None:
-        self._file = _new_file()
-        self._type = type_for(largest)
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._file = self._new_file()
+        self._type: type[np.integer] = TYPES[0]
         self._count = 0
 
     def __enter__(self) -> IntegerFile:
@@ -50,21 +51,44 @@ class IntegerFile:
         self._file.write(self._type(integer).tobytes())
 
     def array(self) -> np.ndarray:
-        """Return all integers, memory-mapped. They can be changed in place; nothing can be written any more."""
+        """Return all integers, memory-mapped. Nothing can be written any more."""
         if not self._count:
             return np.zeros(0, dtype=self._type)
         self._file.flush()
-        return np.memmap(self._file, dtype=self._type, mode="r+")
+        # As a plain array, since indexing a memmap takes longer.
+        return np.asarray(np.memmap(self._file, dtype=self._type, mode="r"))
 
     def _widen(self, kind: type[np.integer]) -> None:
         """Write the integers again with a larger type."""
         narrow, self._type = self._type, kind
         with self._file as written:
             written.seek(0)
-            self._file = _new_file()
+            self._file = self._new_file()
             while block := written.read(AT_A_TIME):
                 self._file.write(np.frombuffer(block, dtype=narrow).astype(kind).data)
 
+    def _new_file(self) -> BinaryIO:
+        if self._path is None:
+            return cast(BinaryIO, tempfile.TemporaryFile(prefix="seqlm-"))
+        self._path.unlink(missing_ok=True)  # an open file of that name is still read
+        return os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), "w+b")
 
-def _new_file() -> BinaryIO:
-    return cast(BinaryIO, tempfile.TemporaryFile(prefix="seqlm-"))
+
+def mapped_integers(path: Path, kind: str, count: int) -> np.ndarray:
+    """Return the integers of a file that :class:`IntegerFile` wrote, memory-mapped.
+
+    Args:
+        path: the file.
+        kind: the name of their type.
+        count: how many there are.
+
+    Raises:
+        ValueError: there are more or fewer, or the type is none of the file's.
+        OSError: the file cannot be read.
+    """
+    types = {np.dtype(known).name: np.dtype(known) for known in TYPES}
+    if kind not in types:
+        raise ValueError(f"{path} is said to hold {kind}")
+    if path.stat().st_size != count * types[kind].itemsize:
+        raise ValueError(f"{path} does not hold {count} integers")
+    return np.asarray(np.memmap(path, types[kind], mode="r")) if count else np.zeros(0, types[kind])

@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Callable
 
 from seqlm_core.errors import RunError, TextError
 from seqlm_core.reading.compression import DAMAGED, decompressed
@@ -79,6 +80,8 @@ class TextFile:
         self.path = Path(path)
         self.recorded = recorded
         self.folder = folder
+        self.on_read: Callable[[int], object] = _ignore
+        """Is called with each number of bytes that were read."""
         self._read: Fingerprint | None = None
         self._state: tuple[int, ...] | None = None
         self._digests: list[bytes] = []
@@ -129,6 +132,17 @@ class TextFile:
         """Return all bytes, decompressed. The errors are those of :meth:`blocks`."""
         return b"".join(self._byte_blocks())
 
+    def recognize(self, fingerprint: Fingerprint, state: os.stat_result) -> None:
+        """Take a fingerprint that is known from an earlier time, when the file was in this state.
+
+        Raises:
+            RunError: it is not the recorded one.
+        """
+        self._compare(state)
+        self._read = fingerprint
+        if self.recorded not in (None, fingerprint):
+            raise self._changed_since_the_run_began()
+
     def check_unchanged(self) -> None:
         """Raise :class:`TextError` if the file changed since it was read."""
         try:
@@ -144,6 +158,7 @@ class TextFile:
             nonlocal size
             size += len(read)
             digest.update(read)
+            self.on_read(len(read))
 
         try:
             with self.path.open("rb") as file:
@@ -168,7 +183,10 @@ class TextFile:
         except OSError as error:
             raise TextError(f"{self.path} cannot be read: {error.strerror}") from error
         self.check_unchanged()
-        self._read = Fingerprint(size, digest.hexdigest())
+        found = Fingerprint(size, digest.hexdigest())
+        if self._read not in (None, found):
+            raise self._changed()
+        self._read = found
         if self.recorded not in (None, self._read):
             raise self._changed_since_the_run_began()
 
@@ -187,6 +205,10 @@ class TextFile:
 
     def _changed_since_the_run_began(self) -> RunError:
         return RunError(f"{self.path} has changed since the run began, so the run cannot go on")
+
+
+def _ignore(size: int) -> None:
+    pass
 
 
 def read_blocks(path: PathLike, encoding: str) -> Iterator[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+
 from seqlm_core.errors import PluginError
 from seqlm_core.plugins.guarded_tokenizer import tokenizer_title
 from seqlm_core.plugins.specs import Tokenizer
@@ -16,6 +18,14 @@ def tokenize_blocks(blocks: Iterable[str], tokenizer: Tokenizer) -> Iterator[lis
     """Yield the tokens of a text that comes in blocks. They are the tokens of the whole text."""
     for text in cut_blocks(blocks, tokenizer):
         yield tokenizer.tokenize(text)
+
+
+def distinct_tokens(tokenizer: Tokenizer, text: str) -> tuple[list[str], np.ndarray]:
+    """Return the distinct tokens of a text as they first occur, and the place of each token among them, int32."""
+    places: dict[str, int] = {}
+    tokens = tokenizer.tokenize(text)
+    of_tokens = np.fromiter((places.setdefault(token, len(places)) for token in tokens), np.int32, len(tokens))
+    return list(places), of_tokens
 
 
 def cut_blocks(blocks: Iterable[str], tokenizer: Tokenizer) -> Iterator[str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from seqlm_core.engine.randomness import generator
 from seqlm_core.errors import TextError
+from seqlm_core.reading.tokenized_text import TokenIds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,11 +54,17 @@ class WindowPlan:
         spare = self.tokens - 1 - self.batch_size * self.sequence_length * self.windows
         return int(generator(seed, epoch, "epoch offset").integers(spare + 1))
 
-    def read(self, ids: np.ndarray, seed: int, epoch: int, first: int = 0) -> Iterator[np.ndarray]:
-        """Yield the windows of an epoch from window ``first`` on, int32 ``(sequence_length + 1, batch)``."""
+    def read(self, of_tokens: np.ndarray | TokenIds, seed: int, epoch: int, first: int = 0) -> Iterator[np.ndarray]:
+        """Yield the windows of an epoch, ``(sequence_length + 1, batch)``.
+
+        Args:
+            of_tokens: the ids of the text's tokens, or whatever there is one of for each token.
+            seed: the seed of the training.
+            epoch: the number of the epoch.
+            first: the number of the window to begin with.
+        """
         stream = self.sequence_length * self.windows
         starts = self.offset(seed, epoch) + stream * np.arange(self.batch_size)
         places = starts + np.arange(self.sequence_length + 1)[:, None]
-        ids = np.asarray(ids)  # indexing a memory map itself takes longer
         for window in range(first, self.windows):
-            yield ids[places + window * self.sequence_length]
+            yield of_tokens[places + window * self.sequence_length]

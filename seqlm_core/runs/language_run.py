@@ -19,10 +19,11 @@ from seqlm_core.evaluation.surprisal import (
     token_surprisals,
     with_unknown_warning,
 )
-from seqlm_core.reading.corpus import read_text, warn_of_unknown_tokens
+from seqlm_core.reading.corpus import read_text
 from seqlm_core.reading.documents import tokens_of_documents, with_line_end
 from seqlm_core.reading.sources import check_texts, open_texts
 from seqlm_core.reading.text import read_blocks
+from seqlm_core.reading.tokenized_text import warn_of_unknown_tokens
 from seqlm_core.runs.generating_run import GeneratingRun
 from seqlm_core.settings.arguments import PathLike, check_argument, check_encoding, checked_path
 from seqlm_core.settings.fields import chosen

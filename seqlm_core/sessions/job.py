@@ -66,6 +66,8 @@ def language_job(
     settings: LanguageSettings,
     user_code: UserCode,
     run: LanguageRun | None = None,
+    *,
+    quiet: bool = False,
 ) -> TrainingJob:
     """Prepare the training of a language model.
 
@@ -75,6 +77,7 @@ def language_job(
         settings: resolved settings.
         user_code: the user's own extensions and schedule.
         run: a run whose tokenizer, vocabulary and sizes to take; None means that they are made from the texts.
+        quiet: whether to show no progress of the reading.
 
     Raises:
         PluginError: the cell does not work.
@@ -82,11 +85,11 @@ def language_job(
     """
     device = compute_device(settings.device)
     if run is None:
-        corpus = read_training_corpus(files, components.build_tokenizer(), settings)
+        corpus = read_training_corpus(files, components.build_tokenizer(), settings, quiet=quiet)
         bidirectional = components.cell.spec.bidirectional
         architecture = LanguageArchitecture.choose(settings, bidirectional, len(corpus.vocabulary))
     else:
-        corpus = read_training_corpus(files, run.tokenizer, settings, run.vocabulary)
+        corpus = read_training_corpus(files, run.tokenizer, settings, run.vocabulary, quiet=quiet)
         architecture = run.architecture
     chosen = chosen_for(settings, len(corpus.training), len(corpus.vocabulary))
     task = language_task(corpus, components, settings.replace(**chosen), architecture, device)
@@ -136,7 +139,9 @@ def sequence_job(
     return TrainingJob(task, components, task.settings, device, user_code)
 
 
-def job_of_run(run: Run[Any], files: TrainingFiles, settings: Any, user_code: UserCode) -> TrainingJob:
+def job_of_run(
+    run: Run[Any], files: TrainingFiles, settings: Any, user_code: UserCode, *, quiet: bool = False
+) -> TrainingJob:
     """Prepare the training of a run of any kind as it began. The last checkpoint has to be loaded afterwards.
 
     Args:
@@ -144,13 +149,14 @@ def job_of_run(run: Run[Any], files: TrainingFiles, settings: Any, user_code: Us
         files: the files that the run began with.
         settings: resolved settings, including those that change on resuming.
         user_code: the user's own extensions and schedule.
+        quiet: whether to show no progress of the reading.
 
     Raises:
         PluginError: a cell does not work.
         TextError: a text cannot be read.
     """
     if isinstance(run, LanguageRun):
-        return language_job(files, run.components, settings, user_code, run)
+        return language_job(files, run.components, settings, user_code, run, quiet=quiet)
     if not isinstance(run, SequenceRun):
         raise TypeError(f"there is no training of a {type(run).__name__}")
     kinds = run.architecture.inputs, run.architecture.outputs

@@ -65,7 +65,7 @@ def resume(path: PathLike, *, quiet: bool = False, extensions: Sequence[Extensio
     with locked(directory.path), readable_failures(), chosen_backend(backend, threads):
         directory.remove_leftovers()
         checkpoint = run.last_checkpoint()  # checked first, since a network of wrong sizes might exceed the memory
-        job = job_of_run(run, files, settings, user_code)
+        job = job_of_run(run, files, settings, user_code, quiet=quiet)
         _report_differences(run.config, job)
         session = Session(job, directory, quiet, checkpoint)
         _warn_of_missing(user_code.extensions, run.config.get("extensions", []))

@@ -67,7 +67,7 @@ def train(
         with readable_failures():
             if earlier is not None:
                 earlier.check_weights()
-            job = language_job(texts, components, resolved, user_code, earlier)
+            job = language_job(texts, components, resolved, user_code, earlier, quiet=quiet)
             if earlier is not None:
                 job = job.beginning_with(earlier)
             directory = train_new_run(job, texts, out, overwrite, quiet)

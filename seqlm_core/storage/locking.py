@@ -1,4 +1,4 @@
-"""A lock, so that only one process writes to a directory. The system releases it when the process ends."""
+"""Locks on directories. The system releases them when the process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Callable
 
 from seqlm_core.errors import RunError
 
@@ -17,22 +18,64 @@ except ImportError:  # not a POSIX system
 
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Lock the directory for this process within the block. No lock remains after the process ends, however it ends.
+    """Lock the directory of a run for this process within the block.
 
     Raises:
         RunError: another process holds the lock.
     """
-    if fcntl is None:
+    with try_lock(directory) as got_it:
+        if not got_it:
+            raise RunError(f"another process is training into {directory}; wait for it, or name another `out`")
         yield
+
+
+@contextlib.contextmanager
+def try_lock(directory: Path) -> Iterator[bool]:
+    """Lock a directory within the block, and say whether that was possible: no other process holds the lock."""
+    if fcntl is None:
+        yield True
         return
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunError(
-                f"another process is training into {directory}; wait for it, or name another `out`"
-            ) from error
-        yield
+        except BlockingIOError:
+            yield False
+            return
+        yield True
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def wait_for_lock(directory: Path, on_waiting: Callable[[], None]) -> Iterator[bool]:
+    """Lock a directory within the block, and say whether it is still there: who held the lock may have renamed it.
+
+    Args:
+        directory: the directory.
+        on_waiting: is called if another process holds the lock.
+    """
+    if fcntl is None:
+        yield directory.exists()
+        return
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_waiting()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield _is(descriptor, directory)
+    finally:
+        os.close(descriptor)
+
+
+def _is(descriptor: int, directory: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), directory.stat())
+    except FileNotFoundError:
+        return False

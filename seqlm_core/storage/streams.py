@@ -48,6 +48,13 @@ class BestEffortStream:
         except ValueError:
             return False
 
+    def has_columns(self) -> bool:
+        """Whether this is a terminal with room for a progress bar; some terminals report no columns."""
+        try:
+            return self.isatty() and os.get_terminal_size(self.fileno()).columns > 0
+        except (OSError, ValueError):
+            return False
+
 
 def open_missing_standard_streams() -> None:
     """Open the null device in the place of standard streams that are closed.

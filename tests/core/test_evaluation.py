@@ -12,7 +12,7 @@ from test_numbers import VOCABULARY, make_model
 import seqlm_core as seqlm
 from seqlm_core.evaluation.language import LanguageEvaluator
 from seqlm_core.model.build import weights_of
-from seqlm_core.reading.corpus import TokenizedText
+from seqlm_core.reading.tokenized_text import TokenizedText
 
 CELLS = ["rnn", "gru", "lstm", "birnn", "bigru", "bilstm"]
 

@@ -23,7 +23,7 @@ from seqlm_core.model.recurrent_layer import RecurrentLayer
 from seqlm_core.plugins.components import Component
 from seqlm_core.plugins.options import NoOptions
 from seqlm_core.plugins.registry import THIS_PROGRAM
-from seqlm_core.reading.corpus import TokenizedText
+from seqlm_core.reading.tokenized_text import TokenizedText
 
 
 class Dropping(RecurrentLayer):

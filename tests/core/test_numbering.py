@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,8 +14,10 @@ from right_plugins import Characters
 import seqlm_core as seqlm
 from seqlm_core.plugins.guarded_tokenizer import guarded_tokenizer
 from seqlm_core.reading.corpus import read_corpus, read_text
-from seqlm_core.reading.integer_file import IntegerFile
-from seqlm_core.reading.numbering import count_tokens, number_tokens
+from seqlm_core.reading.integer_file import IntegerFile, mapped_integers
+from seqlm_core.reading.numbering import Numbers, number_tokens
+from seqlm_core.reading.preparing import Preparation
+from seqlm_core.reading.text import TextFile
 from seqlm_core.reading.vocabulary import Vocabulary
 
 integers = st.integers(0, 2**31 - 1) | st.sampled_from([0, 254, 255, 256, 257, 65535, 65536])
@@ -34,26 +39,32 @@ class WrongCodes(CodedCharacters):
         return np.full(len(text), self.code, dtype=np.int64)
 
 
-@given(st.lists(st.lists(integers, max_size=20), max_size=8), integers)
+@given(st.lists(st.lists(integers, max_size=20), max_size=8), st.booleans())
 @settings(deadline=None)
-def test_a_file_of_integers_is_an_array_of_the_smallest_type_that_holds_them(parts, room):
+def test_a_file_of_integers_is_an_array_of_the_smallest_type_that_holds_them(parts, has_name):
     everything = [integer for part in parts for integer in part]
-    with IntegerFile(room) as file:
-        for part in parts:
-            file.write(np.array(part, dtype=np.int64), max(part, default=0))
-        array = file.array()
-    assert array.tolist() == everything
-    largest = max([room, *everything])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "integers" if has_name else None
+        with IntegerFile(path) as file:
+            for part in parts:
+                file.write(np.array(part, dtype=np.int64), max(part, default=0))
+            array = file.array()
+        assert array.tolist() == everything
+        if path is not None:
+            assert mapped_integers(path, array.dtype.name, len(array)).tolist() == everything
+            with pytest.raises(ValueError, match="does not hold"):
+                mapped_integers(path, array.dtype.name, len(array) + 1)
+    largest = max([0, *everything])
     assert array.dtype == (np.uint8 if largest < 256 else np.uint16 if largest < 65536 else np.int32)
 
 
 @pytest.mark.parametrize("largest", [1, 300, 70_000])
 def test_the_last_integer_of_a_file_can_be_replaced(largest):
-    with IntegerFile(largest) as file:
+    with IntegerFile() as file:
         for value in (5, 6, 7):
-            file.write(np.array([value]), value)
+            file.write(np.array([value]), largest)
         file.change_last(9)
-        file.write(np.array([8]), 8)
+        file.write(np.array([8]), largest)
         assert file.array().tolist() == [5, 6, 9, 8]
 
 
@@ -62,22 +73,20 @@ def test_the_last_integer_of_a_file_can_be_replaced(largest):
 def test_codes_number_tokens_as_they_first_occur_just_as_the_tokens_do(blocks, documents):
     found = []
     for tokenizer in (Characters(), CodedCharacters(), built_in_characters()):
-        numbers: dict[str, int] = {}
-        text = number_tokens([iter(blocks), iter(blocks[::-1])], tokenizer, numbers, documents, 0)
+        numbers = Numbers()
+        text = number_tokens([iter(blocks), iter(blocks[::-1])], tokenizer, numbers, documents)
         ends = None if text.ends is None else text.ends.tolist()
-        found.append((text.ids.tolist(), text.characters, ends, list(numbers.items())))
+        found.append((text.numbers.tolist(), text.counts.tolist(), text.characters, ends, list(numbers.items())))
     assert found[0] == found[1] == found[2]
+    everything = list("".join(blocks + blocks[::-1]))
+    assert found[0][1] == [0, *map(everything.count, numbers)]
+    assert list(numbers.items()) == [(token, n) for n, token in enumerate(dict.fromkeys(everything), start=1)]
+    assert found[0][0][documents != "none" :] == [numbers[token] for token in everything]
 
 
 def built_in_characters():
     spec = seqlm.installed_plugins().tokenizers.get("char")
     return guarded_tokenizer(spec.build(spec.options()), spec)
-
-
-@given(st.lists(st.integers(0, 9), max_size=50), st.integers(1, 7))
-def test_tokens_are_counted_part_by_part(ids, at_a_time):
-    counts = count_tokens(np.array(ids, dtype=np.uint8), 10, at_a_time)
-    assert counts.tolist() == [ids.count(number) for number in range(10)]
 
 
 @pytest.mark.parametrize("different", [200, 255, 256, 300, 65_534, 65_535, 65_536])
@@ -87,13 +96,14 @@ def test_ids_of_a_text_are_those_of_its_vocabulary_whatever_their_type(different
     path = tmp_path / "text.txt"
     path.write_text(text + text[:50], encoding="utf-8")
     corpus = read_corpus([path], CodedCharacters())
-    assert corpus.training.ids.dtype.itemsize == (1 if different < 255 else 2 if different < 65535 else 4)
+    numbers = Preparation([TextFile(path)], CodedCharacters()).text().training.numbers
+    assert numbers.dtype.itemsize == (1 if different < 256 else 2 if different < 65536 else 4)
     assert [corpus.vocabulary.tokens[i] for i in corpus.training.ids[:different]] == list(text)
     other = Vocabulary(["a", "b", *letters[: different - 2]], [1, *[1] * different])
-    assert read_text([path], CodedCharacters(), other).ids.tolist() == other.ids(text + text[:50]).tolist()
+    assert list(read_text([path], CodedCharacters(), other).ids) == other.ids(text + text[:50]).tolist()
 
 
 @pytest.mark.parametrize("code", [-1, 1 << 24])
 def test_a_code_for_which_there_is_no_room_is_refused(code):
     with pytest.raises(seqlm.PluginError, match=rf"codes must be from 0 to 16,777,215, not {code}"):
-        number_tokens([iter(["abc"])], WrongCodes(code), {}, "none", 0)
+        number_tokens([iter(["abc"])], WrongCodes(code), Numbers(), "none")

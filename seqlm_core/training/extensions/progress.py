@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 import time
 from typing import Any
@@ -31,7 +30,7 @@ class Progress(Extension):
     def on_start(self, training: Training) -> None:
         self._started = time.perf_counter()
         self._first_step = training.step
-        if self._has_columns():
+        if self._stream.has_columns():
             self._bar = tqdm(
                 total=training.total_steps * training.task.predictions_per_step,
                 initial=training.step * training.task.predictions_per_step,
@@ -90,13 +89,6 @@ class Progress(Extension):
             f"{epoch}, step {training.step}/{training.total_steps}: {', '.join(figures)} {loss_in_words}, "
             f"{speed:,.0f} {training.task.unit}/s, {_duration(left)} left"
         )
-
-    def _has_columns(self) -> bool:
-        """Whether standard error is a terminal with room for a bar; some terminals report no columns."""
-        try:
-            return self._stream.isatty() and os.get_terminal_size(self._stream.fileno()).columns > 0
-        except (OSError, ValueError):
-            return False
 
     def _close(self) -> None:
         if self._bar is not None:

@@ -29,8 +29,9 @@ class SeqlmTraining:
         from seqlm_core.model.initialization import unique_parameters
         from seqlm_core.native.training import available_backends, training_precision
         from seqlm_core.plugins.components import Components
-        from seqlm_core.reading.corpus import Corpus, TokenizedText
+        from seqlm_core.reading.corpus import Corpus
         from seqlm_core.reading.text import TextFile
+        from seqlm_core.reading.tokenized_text import TokenizedText
         from seqlm_core.reading.vocabulary import Vocabulary
         from seqlm_core.runs.training_files import TrainingFiles
         from seqlm_core.sessions.training_corpus import read_training_corpus

@@ -1,0 +1,79 @@
+"""Cuts texts into tokens by several processes, since a tokenizer in Python keeps one core busy.
+
+The pieces of a text go to the processes, which return their distinct tokens, in order. So the tokens get the same
+numbers as those that are cut by one process.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import functools
+import json
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from loky import BrokenProcessPool, ProcessPoolExecutor
+
+from seqlm_core.engine.threads import usable_cores
+from seqlm_core.errors import SeqlmError
+from seqlm_core.plugins.components import rebuilt_tokenizer
+from seqlm_core.plugins.guarded_tokenizer import origin_of
+from seqlm_core.plugins.specs import CodingTokenizer, Tokenizer, TrainableTokenizer
+from seqlm_core.plugins.tokenizer_origin import TokenizerOrigin
+from seqlm_core.reading.documents import cutting_documents
+from seqlm_core.reading.numbering import Cutter
+from seqlm_core.reading.tokenizing import distinct_tokens
+
+SMALLEST_TEXT = 1 << 24
+"""Texts of fewer bytes are cut before several processes would have begun."""
+
+AHEAD = 3
+"""How many pieces each process may have waiting."""
+
+
+@contextlib.contextmanager
+def cutting_processes(tokenizer: Tokenizer, documents: str, size: int) -> Iterator[Cutter | None]:
+    """Give a function that cuts pieces of a text by one process for each usable core; None if one process will do.
+
+    Args:
+        tokenizer: the tokenizer, which must not learn any more.
+        documents: the setting of that name.
+        size: the number of bytes of the text.
+    """
+    origin, processes = origin_of(tokenizer), usable_cores()
+    quick = isinstance(cutting_documents(tokenizer, documents), CodingTokenizer)
+    if quick or origin is None or processes < 2 or size < SMALLEST_TEXT:
+        yield None
+        return
+    state = json.dumps(tokenizer.state()) if isinstance(tokenizer, TrainableTokenizer) else None
+    executor = ProcessPoolExecutor(processes, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
+    cut = functools.partial(_cut, origin, state, documents)
+
+    def cutter(pieces: Iterator[str]) -> Iterator[tuple[list[str], np.ndarray]]:
+        running: collections.deque[Any] = collections.deque()
+        for piece in pieces:
+            running.append(executor.submit(cut, piece))
+            if len(running) > AHEAD * processes:
+                yield running.popleft().result()
+        yield from (future.result() for future in running)
+
+    try:
+        yield cutter
+    except BrokenProcessPool as error:
+        raise SeqlmError(
+            "a process that cut the text into tokens was ended from outside, perhaps since there was too little memory"
+        ) from error
+    finally:
+        executor.shutdown(kill_workers=True)
+
+
+def _cut(origin: TokenizerOrigin, state: str | None, documents: str, text: str) -> tuple[list[str], np.ndarray]:
+    return distinct_tokens(cutting_documents(_tokenizer(origin, state), documents), text)
+
+
+@functools.lru_cache(maxsize=1)
+def _tokenizer(origin: TokenizerOrigin, state: str | None) -> Tokenizer:
+    return rebuilt_tokenizer(origin, None if state is None else json.loads(state))
