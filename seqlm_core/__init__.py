@@ -37,6 +37,7 @@ from seqlm_core.plugins.specs import (
     TokenizerSpec,
     TrainableTokenizer,
 )
+from seqlm_core.reading.text_cache import text_cache
 from seqlm_core.runs.language_run import LanguageRun
 from seqlm_core.runs.sequence_run import SequenceRun
 from seqlm_core.sequences.columns import read_columns
@@ -93,6 +94,7 @@ __all__ = [
     "read_columns",
     "resume",
     "sigmoid",
+    "text_cache",
     "train",
 ]
 

@@ -11,6 +11,8 @@ from native_libraries import require_library
 
 # Several test processes share the machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# No test depends on what an earlier one prepared.
+os.environ["SEQLM_CACHE_LIMIT"] = "0"
 
 import seqlm_core as seqlm
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from seqlm_core.command_line.cache import cache_command
 from seqlm_core.command_line.check import check_command
 from seqlm_core.command_line.evaluate import evaluate_command
 from seqlm_core.command_line.help import HELP_OPTIONS, GroupOfCommands
@@ -42,6 +43,7 @@ for command in (
     score_command,
     tag_group,
     plugins_command,
+    cache_command,
     check_command,
     new_plugin_command,
 ):

@@ -19,7 +19,7 @@ from seqlm_core.reading.parts import both_parts, part, validation_start, whole
 from seqlm_core.reading.processes import cutting_processes
 from seqlm_core.reading.progress import ReadingProgress
 from seqlm_core.reading.survey import surveyed_length
-from seqlm_core.reading.text import TextFile
+from seqlm_core.reading.text import TextFile, check_readable
 from seqlm_core.reading.text_cache import FOLDER_VARIABLE, text_cache
 from seqlm_core.settings.settings import NO_DOCUMENTS
 from seqlm_core.storage.cache import Cache, CacheEntry
@@ -83,9 +83,7 @@ class Preparation:
         Raises:
             TextError: a file cannot be read, or changed while it was read.
         """
-        # The errors of paths that are no files are raised before anything is kept.
-        sources = whole(self.files, self.encoding)
-        size = sum(file.path.stat().st_size for file, _ in zip(self.files, sources))
+        size = sum(check_readable(file).stat().st_size for file in self.files)
         cache = text_cache()
         if size < SMALLEST_KEPT or cache.limit <= 0 or origin_of(self.tokenizer) is None:
             return self._prepared(self._lengths(None))

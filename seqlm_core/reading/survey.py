@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import os
 import time
-from typing import Any
 
 from seqlm_core.reading.text import Fingerprint, TextFile, check_readable
 from seqlm_core.storage.cache import Cache
@@ -41,10 +40,10 @@ def surveyed_length(file: TextFile, encoding: str, cache: Cache | None) -> int:
     )
     known = cache.fact(key)
     if known is not None:
-        file.recognize(Fingerprint(known["size"], known["digest"]), before)
+        file.recognize(Fingerprint(*known["fingerprint"]), before)
         return int(known["characters"])
     characters = sum(map(len, file.blocks(encoding)))
-    found: dict[str, Any] = {"characters": characters, "size": file.fingerprint.size, "digest": file.fingerprint.digest}
+    found = {"characters": characters, "fingerprint": [file.fingerprint.size, file.fingerprint.digest]}
     after = file.path.stat()
     if _state(after) == _state(before) and max(after.st_mtime, after.st_ctime) < began - SETTLED:
         cache.keep_fact(key, found)

@@ -70,11 +70,9 @@ class Cache:
 
     def find(self, key: str) -> CacheEntry | None:
         """Return an entry, whose last use is now; None if there is none, or if it is damaged."""
-        entry = _entry(self.folder / key)
-        if entry is not None:
-            with contextlib.suppress(OSError):
-                os.utime(entry.path / DESCRIPTION)
-        return entry
+        with contextlib.suppress(OSError):
+            os.utime(self.folder / key / DESCRIPTION)
+        return _entry(self.folder / key)
 
     def find_or_make(self, key: str, make: Callable[[Path], dict[str, Any]], waiting: str = "") -> CacheEntry:
         """Return an entry, after making it if there is none.

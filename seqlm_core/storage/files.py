@@ -93,7 +93,9 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write plain values, and a digest of them, as JSON."""
+    """Write plain values, none of which is called ``digest``, and their digest as JSON."""
+    if "digest" in values:
+        raise ValueError("the digest is added here")
     # As ASCII, since file names that are not UTF-8 cannot be encoded otherwise.
     text = json.dumps({**values, "digest": json_digest(values)}, indent=1, ensure_ascii=True)
     write_atomically(path, (text + "\n").encode())

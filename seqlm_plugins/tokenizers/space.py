@@ -16,6 +16,8 @@ import seqlm_core as seqlm
 # A word; a line end; or other white space, up to the word or the line end that follows it.
 TOKEN = re.compile(r" ?\S+| ?\r?\n|[^\S\n]+?(?= ?\S| ?\r?\n|\Z)")
 LAST_WORD_END = re.compile(r"(?<=\S)\s+\S*\Z")
+SEARCHED_FIRST = 1000
+"""In so many characters at the end of a text there is nearly always a word's end; searching all of it takes longer."""
 
 
 class SpaceTokenizer:
@@ -29,7 +31,7 @@ class SpaceTokenizer:
 
     def last_cut(self, text: str) -> int:
         # Whatever follows, a token ends at each line end, and before the first white space after a word.
-        found = LAST_WORD_END.search(text)
+        found = LAST_WORD_END.search(text, max(0, len(text) - SEARCHED_FIRST)) or LAST_WORD_END.search(text)
         return max(text.rfind("\n") + 1, found.start() if found else 0)
 
 

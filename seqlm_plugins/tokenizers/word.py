@@ -27,6 +27,8 @@ logger = logging.getLogger("seqlm")
 # up to that space. Longer pieces are not words; they are cut to limit the work.
 PIECE = re.compile(r" ?\S{1,200}|\s{1,200}?(?= ?\S|\Z)|\s{1,200}")
 LAST_WORD_END = re.compile(r"(?<=\S)\s+\S*\Z")
+SEARCHED_FIRST = 1000
+"""In so many characters at the end of a text there is nearly always a word's end; searching all of it takes longer."""
 REMEMBERED_PIECES = 1 << 16
 LONGEST_REMEMBERED = 40
 
@@ -79,7 +81,7 @@ class WordTokenizer:
 
     def last_cut(self, text: str) -> int:
         # The first white space after a word always begins a piece, so the text may be cut before it.
-        found = LAST_WORD_END.search(text)
+        found = LAST_WORD_END.search(text, max(0, len(text) - SEARCHED_FIRST)) or LAST_WORD_END.search(text)
         return found.start() if found else 0
 
 
