@@ -217,7 +217,8 @@ def read_blocks(path: PathLike, encoding: str) -> Iterator[str]:
 
 
 def _decoded(blocks: Iterator[bytes], path: Path, encoding: str) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder("utf-8-sig" if _is_utf8(encoding) else encoding)()
+    strict = _is_utf8(encoding)  # half of a character cannot be decoded then
+    decoder = codecs.getincrementaldecoder("utf-8-sig" if strict else encoding)()
     bytes_before = characters_before = 0
     for block in itertools.chain(blocks, [b""]):
         undecoded = len(decoder.getstate()[0])
@@ -234,7 +235,7 @@ def _decoded(blocks: Iterator[bytes], path: Path, encoding: str) -> Iterator[str
                 f"{path} holds a NUL at character {characters_before + nul}: it is not a text file, or needs another "
                 "`encoding`"
             )
-        surrogate = None if text.isascii() else LONE_SURROGATE.search(text)
+        surrogate = None if strict or text.isascii() else LONE_SURROGATE.search(text)
         if surrogate:
             raise TextError(
                 f"{path} holds half of a character (a lone surrogate) at character "
