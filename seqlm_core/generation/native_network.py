@@ -11,6 +11,7 @@ import numpy as np
 from seqlm_core.errors import PluginError
 from seqlm_core.generation.network import StepNetwork
 from seqlm_core.model.architecture import LanguageArchitecture
+from seqlm_core.model.output_parameters import output_parameters
 from seqlm_core.native.generation import NativeModel, generation_library
 from seqlm_core.plugins.specs import CellSpec
 
@@ -66,22 +67,16 @@ class NativeNetwork(StepNetwork):
         super().__init__(architecture, cell, options, weights)
         prefixes = [f"forward_stack.{layer}." for layer in range(architecture.layers)]
         embedding = weights["input.weight"] if architecture.embedding_size else None
-        output = weights["input.weight" if architecture.tie_weights else "head.weight"]
-        size = architecture.hidden_sizes[-1]
-        projection = None
-        if architecture.has_projection:
-            # In a bidirectional model, the other columns are for the backward direction.
-            projection = weights["head.projection_weight"][:, :size], weights["head.projection_bias"]
+        # In a bidirectional model, the other columns are for the backward direction.
+        output = output_parameters(architecture, weights).of_inputs(architecture.hidden_sizes[-1])
         try:
             self.native = NativeModel(
                 library,
                 formula,
                 architecture.hidden_sizes,
                 [{k[len(p) :]: array for k, array in weights.items() if k.startswith(p)} for p in prefixes],
-                output if projection is not None else output[:, :size],
-                weights["head.bias"],
+                output,
                 embedding,
-                projection,
                 instruction_set,
             )
         except ValueError as error:

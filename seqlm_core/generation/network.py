@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from seqlm_core.engine.numerics import log_softmax
 from seqlm_core.errors import RunError, SeqlmError
+from seqlm_core.generation.output_layer import OutputLayer
 from seqlm_core.model.architecture import LanguageArchitecture
 from seqlm_core.native.generation import LARGEST_TABLE
 from seqlm_core.plugins.foreign import plugin_code, plugin_failure
@@ -79,15 +79,9 @@ class StepNetwork:
         weights = {name: array.astype(np.float64) for name, array in weights.items()}
         try:
             embedding = weights["input.weight"] if architecture.embedding_size else None
-            output = weights["input.weight" if architecture.tie_weights else "head.weight"]
-            self._bias = weights["head.bias"]
-            self._projection = None
-            if architecture.has_projection:
-                self._projection = weights["head.projection_weight"].T
-                self._projection_bias = weights["head.projection_bias"]
         except KeyError as error:
             raise RunError(f"the checkpoint has no parameter {error}") from error
-        self._output = np.ascontiguousarray(output.T)
+        self._output = OutputLayer(architecture, weights)
         self._left = _Stack("forward_stack", architecture, cell, options, weights, embedding)
         self._right = (
             _Stack("backward_stack", architecture, cell, options, weights, embedding) if self.bidirectional else None
@@ -109,11 +103,7 @@ class StepNetwork:
         hidden = left
         if right is not None:
             hidden = left + right if self._adds_directions else np.concatenate([left, right], axis=1)
-        size = hidden.shape[1]  # without a right context, the rows of the backward direction are left out
-        if self._projection is not None:
-            hidden = hidden @ self._projection[:size] + self._projection_bias
-            size = hidden.shape[1]
-        return log_softmax(hidden @ self._output[:size] + self._bias)
+        return self._output(hidden)
 
     def select(self, states: Any, rows: np.ndarray) -> Any:
         if isinstance(states, np.ndarray):

@@ -6,7 +6,8 @@ import dataclasses
 import reprlib
 from typing import Any, TypeVar
 
-from seqlm_core.settings.settings import LanguageSettings, SequenceSettings
+from seqlm_core.model.clusters import SHRINKING, Cluster, Cutoffs, chosen_cutoffs
+from seqlm_core.settings.settings import ADAPTIVE, LanguageSettings, SequenceSettings
 from seqlm_core.settings.sizes import Sizes, size_of_each
 from seqlm_core.settings.training_settings import LARGEST_SIZE, TrainingSettings
 
@@ -41,6 +42,8 @@ class LanguageArchitecture(Layered):
         bidirectional: whether there is a second stack, which reads from right to left.
         tie_weights: whether the embeddings are the output weights, too. Where they are of another size than the last
             layer, its outputs are projected to their size.
+        cutoffs: of an adaptive softmax the id of the first token of each cluster; without any, all tokens are predicted
+            at once.
     """
 
     vocabulary_size: int
@@ -49,6 +52,7 @@ class LanguageArchitecture(Layered):
     embedding_size: int
     bidirectional: bool
     tie_weights: bool
+    cutoffs: Cutoffs = ()
 
     @property
     def has_projection(self) -> bool:
@@ -65,6 +69,15 @@ class LanguageArchitecture(Layered):
         """The length of the vectors that the output layer reads."""
         return self.hidden_sizes[-1] * (2 if self.bidirectional and not self.adds_directions else 1)
 
+    @property
+    def clusters(self) -> list[Cluster]:
+        """The clusters of an adaptive softmax; none without one."""
+        ends = [*self.cutoffs[1:], self.vocabulary_size]
+        return [
+            Cluster(first, end, 0 if self.tie_weights else max(1, self.head_size // SHRINKING**number))
+            for number, (first, end) in enumerate(zip(self.cutoffs, ends), start=1)
+        ]
+
     @classmethod
     def choose(cls, settings: LanguageSettings, bidirectional: bool, vocabulary_size: int) -> LanguageArchitecture:
         """Return the sizes for a vocabulary; an embedding size that the settings leave open gets its default."""
@@ -78,6 +91,7 @@ class LanguageArchitecture(Layered):
             embedding_size=_embedding_size(embedding_size, settings.hidden_sizes[0], vocabulary_size),
             bidirectional=bidirectional,
             tie_weights=settings.tie_weights,
+            cutoffs=chosen_cutoffs(vocabulary_size) if settings.output_layer == ADAPTIVE else (),
         )
 
 
@@ -152,10 +166,10 @@ def architecture_from_json(kind: type[ArchitectureT], values: Any) -> Architectu
     """
     may_be_zero = ("embedding_size", "characters", "char_hidden_size")
     try:
-        if isinstance(values["hidden_size"], list):
-            values = {**values, "hidden_size": tuple(values["hidden_size"])}
+        lists = {name: tuple(values[name]) for name in ("hidden_size", "cutoffs") if isinstance(values.get(name), list)}
+        values = {**values, **lists}
         architecture = kind(**values)
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"the recorded architecture is not valid: {error}") from error
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         value = getattr(architecture, field.name)
@@ -167,6 +181,9 @@ def architecture_from_json(kind: type[ArchitectureT], values: Any) -> Architectu
 def _fits(value: Any, kind: str, smallest: int) -> bool:
     if kind == "Sizes":
         return all(_fits(size, "int", smallest) for size in (value if isinstance(value, tuple) else [value]))
+    if kind == "Cutoffs":
+        are_whole = isinstance(value, tuple) and all(_fits(cutoff, "int", 1) for cutoff in value)
+        return are_whole and list(value) == sorted(set(value))
     return type(value).__name__ == kind and (kind != "int" or value >= smallest)
 
 

@@ -39,9 +39,7 @@ class SoftmaxHead(gluon.HybridBlock):
                 self.params.update({tied_weight.name: tied_weight})
                 size = tied_weight.shape[1]
                 if size != hidden_size:
-                    shape = (size, hidden_size)
-                    self.projection_weight = self.params.get("projection_weight", shape=shape, init=PROJECTION)
-                    self.projection_bias = self.params.get("projection_bias", shape=(size,), init="zeros")
+                    self.projection_weight, self.projection_bias = projection_parameters(self, size, hidden_size)
             self.bias = self.params.get("bias", shape=(classes,), init="zeros")
 
     def predict_frequencies(self, counts: np.ndarray) -> None:
@@ -53,9 +51,7 @@ class SoftmaxHead(gluon.HybridBlock):
         Args:
             counts: how often each class is expected, ``(classes,)``; 0 if it cannot occur, which makes it impossible.
         """
-        log_frequencies = np.full(len(counts), IMPOSSIBLE)
-        np.log(counts / counts.sum(), out=log_frequencies, where=counts > 0)
-        self.bias.set_data(mx.nd.array(log_frequencies, dtype=self.bias.dtype))
+        set_log_frequencies(self.bias, counts)
 
     def loss(self, hidden: Any, targets: Any) -> Any:
         """Return the loss of each prediction in nats, ``(time, batch)``.
@@ -82,20 +78,21 @@ class SoftmaxHead(gluon.HybridBlock):
         projection_bias: Any = None,
     ) -> Any:
         is_native = targets is not None and training.computes_natively(self.weight)
-        if projection_weight is not None and is_native:
-            parts = [(self.projection_weight, projection_weight), (self.projection_bias, projection_bias)]
-            hidden = training.projection(F, hidden, *(training.with_own_gradient(F, *part) for part in parts))
-        elif projection_weight is not None:
-            size = self.projection_weight.shape[0]
-            hidden = F.FullyConnected(hidden, projection_weight, projection_bias, num_hidden=size, flatten=False)
+        if projection_weight is not None:
+            hidden = projected(
+                F,
+                hidden,
+                (self.projection_weight, projection_weight),
+                (self.projection_bias, projection_bias),
+                is_native,
+            )
         if is_native:
             weight, bias = (
                 training.with_own_gradient(F, self.weight, weight),
                 training.with_own_gradient(F, self.bias, bias),
             )
             return training.softmax_loss(F, hidden, weight, bias, targets)
-        scores = F.FullyConnected(hidden, weight, bias, num_hidden=self.classes, flatten=False)
-        log_probabilities = F.log_softmax(scores, axis=-1)
+        log_probabilities = log_probabilities_of(F, hidden, weight, bias, self.classes)
         if targets is None:
             return log_probabilities
         return -F.pick(log_probabilities, targets, axis=-1)
@@ -129,3 +126,38 @@ class ValueHead(gluon.HybridBlock):
         """Return the values ``(time, batch, channels)``, or their loss ``(time, batch)`` if there are targets."""
         values = F.FullyConnected(hidden, weight, bias, num_hidden=self.channels, flatten=False)
         return values if targets is None else F.square(values - targets).mean(axis=-1)
+
+
+def projection_parameters(head: gluon.HybridBlock, size: int, hidden_size: int) -> tuple[Any, Any]:
+    """Return weight and bias of a projection of hidden vectors to vectors of the embeddings' length."""
+    return (
+        head.params.get("projection_weight", shape=(size, hidden_size), init=PROJECTION),
+        head.params.get("projection_bias", shape=(size,), init="zeros"),
+    )
+
+
+def projected(F: Any, hidden: Any, weight: tuple[Any, Any], bias: tuple[Any, Any], natively: bool) -> Any:
+    """Return a linear projection of vectors ``(..., hidden)``.
+
+    Args:
+        F: ``mx.nd`` or ``mx.sym``.
+        hidden: the vectors.
+        weight: the parameter ``(outputs, hidden)`` and its array.
+        bias: the parameter ``(outputs,)`` and its array.
+        natively: whether the native kernels compute it.
+    """
+    if natively:
+        return training.projection(F, hidden, *(training.with_own_gradient(F, *part) for part in (weight, bias)))
+    return F.FullyConnected(hidden, weight[1], bias[1], num_hidden=weight[0].shape[0], flatten=False)
+
+
+def log_probabilities_of(F: Any, hidden: Any, weight: Any, bias: Any, classes: int) -> Any:
+    """Return the log-probabilities ``(..., classes)`` of a linear projection with a softmax."""
+    return F.log_softmax(F.FullyConnected(hidden, weight, bias, num_hidden=classes, flatten=False), axis=-1)
+
+
+def set_log_frequencies(bias: gluon.Parameter, counts: np.ndarray) -> None:
+    """Set biases to the logarithms of frequencies, ``(classes,)``; a count of 0 makes a class impossible."""
+    log_frequencies = np.full(len(counts), IMPOSSIBLE)
+    np.log(counts / max(counts.sum(), 1e-300), out=log_frequencies, where=counts > 0)
+    bias.set_data(mx.nd.array(log_frequencies, dtype=bias.dtype))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from seqlm_core.engine.mxnet import gluon
+from seqlm_core.model.adaptive_head import AdaptiveHead
 from seqlm_core.model.architecture import LanguageArchitecture
 from seqlm_core.model.heads import SoftmaxHead
 from seqlm_core.model.inputs import token_input
@@ -44,7 +45,11 @@ class LanguageNetwork(RecurrentNetwork):
             if a.bidirectional:
                 self.backward_stack = RecurrentStack(build_layer, self.input.size, a.hidden_sizes)
             tied_weight = self.input.weight if a.tie_weights else None
-            self.head = SoftmaxHead(a.vocabulary_size, a.head_size, tied_weight)
+            self.head = (
+                AdaptiveHead(a.vocabulary_size, a.head_size, a.clusters, tied_weight)
+                if a.clusters
+                else SoftmaxHead(a.vocabulary_size, a.head_size, tied_weight)
+            )
 
     @property
     def stacks(self) -> dict[str, RecurrentStack]:

@@ -56,14 +56,24 @@ def check_parameters(
 
 def _outer_shapes(a: LanguageArchitecture) -> dict[str, tuple[int, ...]]:
     """Return the shapes of all parameters except those of the recurrent layers."""
-    shapes: dict[str, tuple[int, ...]] = {"head.bias": (a.vocabulary_size,)}
+    classes = a.cutoffs[0] + len(a.cutoffs) if a.cutoffs else a.vocabulary_size
+    shapes: dict[str, tuple[int, ...]] = {"head.bias": (classes,)}
     if a.embedding_size:
         shapes["input.weight"] = (a.vocabulary_size, a.embedding_size)
     if not a.tie_weights:
-        shapes["head.weight"] = (a.vocabulary_size, a.head_size)
+        shapes["head.weight"] = (classes, a.head_size)
+    elif a.cutoffs:
+        shapes["head.cluster_weight"] = (len(a.cutoffs), a.embedding_size)
     if a.has_projection:
         shapes["head.projection_weight"] = (a.embedding_size, a.head_size)
         shapes["head.projection_bias"] = (a.embedding_size,)
+    for number, cluster in enumerate(a.clusters):
+        name = f"head.cluster{number}."
+        shapes[f"{name}bias"] = (cluster.tokens,)
+        if cluster.size:
+            shapes[f"{name}weight"] = (cluster.tokens, cluster.size)
+            shapes[f"{name}projection_weight"] = (cluster.size, a.head_size)
+            shapes[f"{name}projection_bias"] = (cluster.size,)
     return shapes
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from seqlm_core.native import layer_shapes
 from seqlm_core.native.library import Functions, instruction_sets, is_switched_off, library_path, load
+from seqlm_core.native.output_parameters import OutputParameters, Pair
 from seqlm_core.settings.decoding_rules import DecodingRules
 
 # The most numbers (32 MiB) of a table that holds, for each token, what the lowest layer computes from it. A larger
@@ -22,10 +23,13 @@ LIBRARY = library_path("generation")
 
 # The version of the interface that is described here. The library has a number too, since it may have been built from
 # other sources.
-INTERFACE = 5
+INTERFACE = 6
 _SIZE, _NUMBER, _POINTER = ctypes.c_size_t, ctypes.c_double, ctypes.c_void_p
 _FUNCTIONS: Functions = {
-    "seqlm_new_model": (_POINTER, [_SIZE, ctypes.c_char_p] + [_SIZE] * 4 + [_POINTER] * 7),
+    "seqlm_new_model": (
+        _POINTER,
+        [_SIZE, ctypes.c_char_p] + [_SIZE] * 4 + [_POINTER] * 7 + [_SIZE] + [_POINTER] * 2,
+    ),
     "seqlm_delete_model": (None, [_POINTER]),
     "seqlm_state_size": (_SIZE, [_POINTER]),
     "seqlm_read": (ctypes.c_bool, [_POINTER, _POINTER, _POINTER, _SIZE, _POINTER]),
@@ -59,11 +63,8 @@ class NativeModel:
         units: the number of units in each layer, the lowest first.
         layers: the parameters of each layer by name, the lowest first; see
             :class:`~seqlm_core.plugins.specs.CellSpec`.
-        output_weight: ``(vocabulary, units)``, with the units of the last layer or the outputs of the projection.
-        output_bias: ``(vocabulary,)``.
+        output: the weights of the output layer.
         embedding: ``(vocabulary, channels)``; None if tokens are read one-hot.
-        projection: weights ``(outputs, units)`` and bias ``(outputs,)`` of a linear projection between the last layer
-            and the output weights; None if there is none.
         instruction_set: the name of an instruction set that the processor has; None takes the fastest.
 
     Raises:
@@ -80,17 +81,15 @@ class NativeModel:
         formula: str,
         units: Sequence[int],
         layers: Sequence[Mapping[str, np.ndarray]],
-        output_weight: np.ndarray,
-        output_bias: np.ndarray,
+        output: OutputParameters,
         embedding: np.ndarray | None,
-        projection: tuple[np.ndarray, np.ndarray] | None = None,
         instruction_set: str | None = None,
     ) -> None:
         available = instruction_sets(library)
         chosen = available[-1] if instruction_set is None else instruction_set
         if chosen not in available:
             raise LookupError(f"this processor has the instruction sets {', '.join(available)}, and not {chosen}")
-        vocabulary = len(output_weight)
+        vocabulary = output.tokens
         if vocabulary < 2 or not all(units) or not units or len(units) != len(layers):
             raise ValueError("a model needs layers, units, and a token besides <unk>")
         if embedding is not None:
@@ -110,17 +109,19 @@ class NativeModel:
             weight, bias = (array.astype(np.float64) for array in parameters[:2])
             inputs = (weight.T if embedding is None else embedding @ weight.T) + bias
             inputs = np.ascontiguousarray(inputs, dtype=np.float32)
-        projected = 0
-        if projection is not None:
-            projected = len(projection[1])
-            projection = (
-                _floats("projection_weight", projection[0], (projected, units[-1])),
-                _floats("projection_bias", projection[1], (projected,)),
-            )
-        output_weight = _floats("output_weight", output_weight, (vocabulary, projected or units[-1]))
-        output_bias = _floats("output_bias", output_bias, (vocabulary,))
-        computed_with = [*parameters[0 if channels else 2 :], output_weight]
-        self.multiplications = sum(array.size for array in computed_with) + projected * units[-1]
+        hidden = units[-1]
+        pairs = [] if output.projection is None else [_affine("projection", output.projection, hidden)]
+        projected = 0 if output.projection is None else len(output.projection[1])
+        hidden = projected or hidden
+        first = _affine("output", output.first, hidden)
+        clusters, sizes = [], []
+        for own, of_tokens in output.clusters:
+            size = 0 if own is None else len(own[1])
+            pair = (None, None) if own is None else _affine("projection of a cluster", own, hidden)
+            clusters += [*pair, *_affine("cluster", of_tokens, size or hidden)]
+            sizes += [len(of_tokens[1]), size]
+        arrays = [*parameters[0 if channels else 2 :], *first, *(a for pair in pairs for a in pair), *clusters]
+        self.multiplications = sum(array.size for array in arrays if array is not None)
         self._library = library
         self._model = library.seqlm_new_model(
             available.index(chosen),
@@ -132,10 +133,11 @@ class NativeModel:
             (_SIZE * len(units))(*units),
             inputs.ctypes.data,
             (_POINTER * len(parameters))(*[array.ctypes.data for array in parameters]),
-            None if projection is None else projection[0].ctypes.data,
-            None if projection is None else projection[1].ctypes.data,
-            output_weight.ctypes.data,
-            output_bias.ctypes.data,
+            *([array.ctypes.data for array in pairs[0]] if pairs else [None, None]),
+            *[array.ctypes.data for array in first],
+            len(output.clusters),
+            (_SIZE * len(sizes))(*sizes),
+            (_POINTER * len(clusters))(*[None if array is None else array.ctypes.data for array in clusters]),
         )
         if not self._model:
             raise MemoryError
@@ -227,6 +229,12 @@ def _floats(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if array.ndim != len(shape) or any(size not in (-1, found) for size, found in zip(shape, array.shape)):
         raise ValueError(f"{name} has shape {array.shape}, and must have {shape}")
     return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _affine(name: str, pair: Pair, inputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return weight and bias of a projection as contiguous floats, after checking their shapes."""
+    outputs = len(pair[1])
+    return _floats(f"{name} weight", pair[0], (outputs, inputs)), _floats(f"{name} bias", pair[1], (outputs,))
 
 
 def _check(name: str, array: np.ndarray, dtype: type[np.generic], shape: tuple[int, ...]) -> None:

@@ -26,7 +26,7 @@ LIBRARY = library_path("training")
 
 # The version of the interface that is described here. The library has a number too, since it may have been built from
 # other sources.
-INTERFACE = 6
+INTERFACE = 7
 _FUNCTIONS: Functions = {
     "seqlm_configure": (None, [ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_size_t]),
 }
@@ -228,6 +228,11 @@ def softmax_loss(F: Any, hidden: Any, weight: Any, bias: Any, targets: Any) -> A
         targets: int32 ids of the classes, ``(...)``.
     """
     return F.seqlm_softmax_loss(hidden, weight, bias, targets)
+
+
+def some_softmax_loss(F: Any, hidden: Any, weight: Any, bias: Any, targets: Any) -> Any:
+    """Return the same as :func:`softmax_loss`, but 0 for each prediction whose target is -1, which is not computed."""
+    return F.seqlm_some_softmax_loss(hidden, weight, bias, targets)
 
 
 def with_own_gradient(F: Any, parameter: Any, array: Any) -> Any:

@@ -26,6 +26,7 @@ from seqlm_core.settings.training_settings import (
 )
 
 NO_DOCUMENTS, FILE_DOCUMENTS, LINE_DOCUMENTS = "none", "file", "line"
+SOFTMAX, ADAPTIVE = "softmax", "adaptive"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +54,14 @@ class LanguageSettings(TrainingSettings):
     )
     tie_weights: bool = setting(
         False, "Use the token embeddings as the output weights too.", group="model", shapes_model=True
+    )
+    output_layer: str = setting(
+        SOFTMAX,
+        "How tokens are predicted: all at once by a softmax, or, for large vocabularies, by an adaptive softmax, which "
+        "predicts rare tokens in two steps and trains faster.",
+        group="model",
+        choices=(SOFTMAX, ADAPTIVE),
+        shapes_model=True,
     )
     hide_right_context: float = setting(
         0.5,

@@ -299,6 +299,47 @@ def test_the_softmax_loss_is_that_of_log_softmax_in_float64(seed, backend, threa
     seed=seeds,
     backend=backends,
     threads=st.integers(1, 4),
+    rows=st.integers(1, 12) | st.sampled_from([300, 600]),
+    units=sizes,
+    classes=sizes,
+    share=st.sampled_from([0, 0.1, 1]),
+)
+@checked
+def test_the_softmax_loss_of_some_rows_is_that_of_these_rows_alone(seed, backend, threads, rows, units, classes, share):
+    random = np.random.default_rng(seed)
+    values = [random.normal(size=(rows, units)), random.normal(size=(classes, units)), random.normal(size=classes)]
+    targets = np.where(random.random(rows) < share, random.integers(0, classes, rows), -1)
+    chosen = np.flatnonzero(targets >= 0)
+    factors = random.normal(size=rows)
+
+    def computed(loss, hidden, targets, factors):
+        arrays = [nd.array(value, dtype="float32") for value in (hidden, *values[1:])]
+        for array in arrays:
+            array.attach_grad()
+        with autograd.record():
+            losses = loss(nd, *arrays, nd.array(targets, dtype="int32"))
+            total = (losses * nd.array(factors, dtype="float32")).sum()
+        total.backward()
+        return [losses.asnumpy(), *(array.grad.asnumpy() for array in arrays)]
+
+    with using(backend, threads):
+        losses, *gradients = computed(native.some_softmax_loss, values[0], targets, factors)
+        others = np.delete(np.arange(rows), chosen)
+        assert not losses[others].any()
+        assert not gradients[0][others].any()
+        if len(chosen):
+            wanted = computed(native.softmax_loss, values[0][chosen], targets[chosen], factors[chosen])
+            for found, expected in zip([losses[chosen], gradients[0][chosen], *gradients[1:]], wanted):
+                np.testing.assert_array_equal(found, expected)
+        else:
+            assert not any(gradient.any() for gradient in gradients)
+
+
+@needs_library
+@given(
+    seed=seeds,
+    backend=backends,
+    threads=st.integers(1, 4),
     shape=st.sampled_from([(7,), (3, 1), (2, 13), (9, 30), (40, 16), (1, 65)]),
     inputs=sizes,
     outputs=sizes | st.sampled_from([400]),

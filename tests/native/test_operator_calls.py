@@ -104,10 +104,17 @@ def projected(targets):
     return Call("seqlm_softmax_loss", inputs, [(TIME, BATCH)])
 
 
+def some_projected():
+    call = projected(True)
+    call.inputs["targets"][::2] = -1
+    return Call("seqlm_some_softmax_loss", call.inputs, [(TIME, BATCH)])
+
+
 CALLS = {
     **{cell: lambda cell=cell: layer(cell) for cell in GATES},
     "projection": lambda: projected(False),
     "softmax": lambda: projected(True),
+    "softmax of some": some_projected,
 }
 
 
@@ -130,6 +137,7 @@ BAD = [
         *[(cell, "lengths", (0, TIME + 1, -5, 2**31 - 1), "the length of a sequence") for cell in GATES],
         *[(cell, "resets", (2, -1, 2**31 - 1), "a state is reset") for cell in GATES],
         ("softmax", "targets", (CLASSES, -1, 2**31 - 1, -(2**31)), "a target is not one of the classes"),
+        ("softmax of some", "targets", (CLASSES, -2, 2**31 - 1, -(2**31)), "a target is neither one of the classes"),
     ]
     for value in values
 ]

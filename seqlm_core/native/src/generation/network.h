@@ -13,17 +13,32 @@
 
 namespace seqlm {
 
+// A cluster of an adaptive softmax: tokens that are predicted in two steps, first the cluster and then the token.
+struct ClusterSizes {
+    std::size_t tokens;
+    std::size_t inputs;  // outputs of the cluster's own projection; 0 where it has none
+};
+
 struct Sizes {
     CellKind cell;
     std::size_t vocabulary;
     std::size_t channels;  // of the embeddings; 0 where the lowest layer's product with each token is known
     std::size_t projected;  // outputs of the projection of the uppermost layer; 0 where there is none
     std::vector<std::size_t> units;  // of each layer
+    std::vector<ClusterSizes> clusters;  // of the last tokens of the vocabulary; none where all are predicted at once
+
+    // Tokens that are predicted at once.
+    std::size_t shortlist() const {
+        std::size_t count = vocabulary;
+        for (const ClusterSizes& cluster : clusters) count -= cluster.tokens;
+        return count;
+    }
 };
 
 // What is computed on the way from a token to the scores of the next.
 struct Scratch {
     Array from_input, from_hidden, projected, scores;
+    Array first_scores, cluster_input, cluster_scores;  // of an adaptive softmax
     double log_total = 0;  // the log-probability of token v is scores[v] - log_total
 };
 
@@ -32,6 +47,9 @@ public:
     // inputs: what each token becomes: its embedding (vocabulary, channels), or what the lowest layer makes of it
     // (vocabulary, gates * units of the lowest layer). layers: of each layer its i2h_weight, i2h_bias, h2h_weight and h2h_bias; the first
     // two of the lowest layer are not looked at where `channels` is 0. The projection's are not where there is none.
+    // output_weight, output_bias: of each token or, with clusters, of each token of the shortlist and of each cluster.
+    // clusters: of each its projection's weight and bias, which are not looked at where it has none, and its output
+    // weight and bias.
     Network(
         const Sizes& sizes,
         const float* inputs,
@@ -39,11 +57,13 @@ public:
         const float* projection_weight,
         const float* projection_bias,
         const float* output_weight,
-        const float* output_bias
+        const float* output_bias,
+        const float* const* clusters
     )
         : sizes_(sizes),
           output_(
-              output_weight, output_bias, 1, sizes.vocabulary, sizes.projected ? sizes.projected : sizes.units.back()
+              output_weight, output_bias, 1, sizes.shortlist() + sizes.clusters.size(),
+              sizes.projected ? sizes.projected : sizes.units.back()
           ) {
         if (sizes.projected)
             projection_ = Affine(projection_weight, projection_bias, 1, sizes.projected, sizes.units.back());
@@ -63,8 +83,18 @@ public:
             channels = units;
             layers += 4;
         }
-        // What is no token has no probability.
-        for (std::size_t v = sizes.vocabulary; v < output_.outputs(); ++v) output_.bias()[v] = -1e30f;
+        hide_padding(output_, sizes.shortlist() + sizes.clusters.size());
+        const std::size_t hidden = sizes.projected ? sizes.projected : sizes.units.back();
+        for (const ClusterSizes& cluster : sizes.clusters) {
+            cluster_inputs_.push_back(
+                cluster.inputs ? Affine(clusters[0], clusters[1], 1, cluster.inputs, hidden) : Affine()
+            );
+            cluster_outputs_.emplace_back(
+                clusters[2], clusters[3], 1, cluster.tokens, cluster.inputs ? cluster.inputs : hidden
+            );
+            hide_padding(cluster_outputs_.back(), cluster.tokens);
+            clusters += 4;
+        }
     }
 
     std::size_t vocabulary() const { return sizes_.vocabulary; }
@@ -75,7 +105,13 @@ public:
     Scratch scratch() const {
         std::size_t gates = 0;
         for (const Affine& from_hidden : from_hidden_) gates = std::max(gates, from_hidden.outputs());
-        return {Array(gates), Array(gates), Array(projection_.outputs()), Array(output_.outputs())};
+        if (sizes_.clusters.empty())
+            return {Array(gates), Array(gates), Array(projection_.outputs()), Array(output_.outputs()), {}, {}, {}};
+        std::size_t inputs = 0, tokens = 0;
+        for (const Affine& input : cluster_inputs_) inputs = std::max(inputs, input.outputs());
+        for (const Affine& output : cluster_outputs_) tokens = std::max(tokens, output.outputs());
+        return {Array(gates), Array(gates), Array(projection_.outputs()), Array(sizes_.vocabulary),
+                Array(output_.outputs()), Array(inputs), Array(tokens)};
     }
 
     // Reads a token.
@@ -103,23 +139,63 @@ public:
             projection_(hidden, scratch.projected.data());
             hidden = scratch.projected.data();
         }
-        output_(hidden, scores);
-        const float highest = largest_of(scores, output_.outputs());
-        float sums[block] = {};  // of each place in a block
-        for (std::size_t v = 0; v < output_.outputs(); v += block)
-            for (std::size_t i = 0; i < block; ++i) sums[i] += exponential(scores[v + i] - highest);
-        double total = 0;
-        for (std::size_t i = 0; i < block; ++i) total += sums[i];
-        scratch.log_total = highest + std::log(total);
+        if (sizes_.clusters.empty()) {
+            output_(hidden, scores);
+            scratch.log_total = log_total_of(scores, output_.outputs());
+            return;
+        }
+        float* const first = scratch.first_scores.data();
+        output_(hidden, first);
+        const double log_total = log_total_of(first, output_.outputs());
+        const std::size_t shortlist = sizes_.shortlist();
+        add(first, static_cast<float>(-log_total), scores, shortlist);
+        scores += shortlist;
+        for (std::size_t i = 0; i < sizes_.clusters.size(); ++i) {
+            const float* input = hidden;
+            if (sizes_.clusters[i].inputs) {
+                cluster_inputs_[i](hidden, scratch.cluster_input.data());
+                input = scratch.cluster_input.data();
+            }
+            float* const within = scratch.cluster_scores.data();
+            cluster_outputs_[i](input, within);
+            const double of_cluster = first[shortlist + i] - log_total;
+            const double within_total = log_total_of(within, cluster_outputs_[i].outputs());
+            add(within, static_cast<float>(of_cluster - within_total), scores, sizes_.clusters[i].tokens);
+            scores += sizes_.clusters[i].tokens;
+        }
+        scratch.log_total = 0;
     }
 
 private:
+    // What is no token has no probability.
+    static void hide_padding(Affine& output, std::size_t tokens) {
+        for (std::size_t v = tokens; v < output.outputs(); ++v) output.bias()[v] = -1e30f;
+    }
+
+    SEQLM_INLINE static void add(
+        const float* __restrict from, float summand, float* __restrict to, std::size_t count
+    ) {
+        for (std::size_t i = 0; i < count; ++i) to[i] = from[i] + summand;
+    }
+
+    // The logarithm of the sum of the exponentials of scores.
+    SEQLM_INLINE static double log_total_of(const float* scores, std::size_t size) {
+        const float highest = largest_of(scores, size);
+        float sums[block] = {};  // of each place in a block
+        for (std::size_t v = 0; v < size; v += block)
+            for (std::size_t i = 0; i < block; ++i) sums[i] += exponential(scores[v + i] - highest);
+        double total = 0;
+        for (std::size_t i = 0; i < block; ++i) total += sums[i];
+        return highest + std::log(total);
+    }
+
     Sizes sizes_;
     std::size_t input_stride_ = 0;
     std::size_t state_size_ = 0, top_ = 0;  // numbers in all states, and in those below the uppermost layer's
     Array inputs_;
     std::vector<Affine> from_input_, from_hidden_;
     Affine projection_, output_;
+    std::vector<Affine> cluster_inputs_, cluster_outputs_;
 };
 
 }  // namespace seqlm

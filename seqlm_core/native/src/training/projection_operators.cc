@@ -138,6 +138,81 @@ MXReturnValue new_softmax(
     return MX_SUCCESS;
 }
 
+// The same loss, but for rows that have one of the classes as their target; for others, whose target is -1, it is 0.
+class SomeSoftmaxOperator : public Operator<ProjectionSizes> {
+public:
+    SomeSoftmaxOperator() : Operator("seqlm_some_softmax_loss") {}
+
+private:
+    ProjectionSizes forward(MXTensor* in, MXTensor* out, const Computing& by) override {
+        const ProjectionSizes sizes = sizes_of_projection(in);
+        const ProjectionForward all = describe_projection(in, sizes);
+        float* const losses = floats(out[0], sizes.rows());
+        const std::int32_t* const of_rows = targets(in[3], sizes);
+        chosen_.clear();
+        targets_.clear();
+        for (std::size_t row = 0; row < sizes.rows(); ++row)
+            if (of_rows[row] >= 0) {
+                chosen_.push_back(row);
+                targets_.push_back(of_rows[row]);
+            }
+        std::fill_n(losses, sizes.rows(), 0.0f);
+        if (chosen_.empty()) return sizes;
+        float* const rows = rows_.room(chosen_.size() * sizes.inputs);
+        for (std::size_t i = 0; i < chosen_.size(); ++i)
+            std::copy_n(all.rows + chosen_[i] * sizes.inputs, sizes.inputs, rows + i * sizes.inputs);
+        float* const of_chosen = losses_.room(chosen_.size());
+        by.kernels->softmax_forward(some(all, rows), targets_.data(), of_chosen, state_, by.members);
+        for (std::size_t i = 0; i < chosen_.size(); ++i) losses[chosen_[i]] = of_chosen[i];
+        return sizes;
+    }
+
+    void backward(MXTensor* in, MXTensor* out, const ProjectionSizes& sizes, const Computing& by) override {
+        const float* const losses = floats(in[0], sizes.rows());
+        const ProjectionForward all = describe_projection(in + 1, sizes);
+        const ProjectionBackward gradients = describe_gradients(out, sizes);
+        targets(in[4], sizes);  // only checked: the rows that were chosen are those of the forward pass
+        std::fill_n(gradients.rows, sizes.rows() * sizes.inputs, 0.0f);
+        clear(out[3], in[4]);
+        if (chosen_.empty()) {
+            std::fill_n(gradients.weight, sizes.outputs * sizes.inputs, 0.0f);
+            std::fill_n(gradients.bias, sizes.outputs, 0.0f);
+            return;
+        }
+        float* const of_chosen = losses_.room(chosen_.size());
+        for (std::size_t i = 0; i < chosen_.size(); ++i) of_chosen[i] = losses[chosen_[i]];
+        float* const of_rows = gradients_.room(chosen_.size() * sizes.inputs);
+        by.kernels->softmax_backward(
+            some(all, rows_.data()), targets_.data(), of_chosen, {of_rows, gradients.weight, gradients.bias}, state_,
+            by.members
+        );
+        for (std::size_t i = 0; i < chosen_.size(); ++i)
+            std::copy_n(of_rows + i * sizes.inputs, sizes.inputs, gradients.rows + chosen_[i] * sizes.inputs);
+    }
+
+    // The same projection, of the chosen rows alone.
+    ProjectionForward some(const ProjectionForward& all, const float* rows) const {
+        return {{1, chosen_.size(), all.inputs, all.outputs}, rows, all.weight, all.bias};
+    }
+
+    static const std::int32_t* targets(MXTensor& tensor, const ProjectionSizes& sizes) {
+        const auto classes = static_cast<std::int64_t>(sizes.outputs);
+        return integers(tensor, sizes.rows(), -1, classes, "a target is neither one of the classes nor -1");
+    }
+
+    std::vector<std::size_t> chosen_;
+    std::vector<std::int32_t> targets_;
+    Buffer rows_, losses_, gradients_;
+    SoftmaxState state_;
+};
+
+MXReturnValue new_some_softmax(
+    const Attributes&, const MXContext&, const std::vector<Shape>&, const std::vector<int>, CustomStatefulOp** created
+) {
+    *created = CustomStatefulOp::create<SomeSoftmaxOperator>();
+    return MX_SUCCESS;
+}
+
 REGISTER_OP(seqlm_projection)
     .setParseAttrs(projection_attributes)
     .setInferType(projection_types)
@@ -149,6 +224,12 @@ REGISTER_OP(seqlm_softmax_loss)
     .setInferType(softmax_types)
     .setInferShape(softmax_shapes)
     .setCreateOpState(new_softmax, "cpu");
+
+REGISTER_OP(seqlm_some_softmax_loss)
+    .setParseAttrs(softmax_attributes)
+    .setInferType(softmax_types)
+    .setInferShape(softmax_shapes)
+    .setCreateOpState(new_some_softmax, "cpu");
 
 }  // namespace
 }  // namespace seqlm
