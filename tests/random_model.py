@@ -33,6 +33,7 @@ class RandomModel:
         tie_weights: the embeddings are the output weights too; with an ``embedding_size``, by a projection.
         seed: the same gives the same weights.
         options: of the cell.
+        cutoffs: of the clusters of an adaptive softmax; none has none.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class RandomModel:
         tie_weights: bool = False,
         seed: int = 1,
         options: tuple = (),
+        cutoffs: tuple[int, ...] = (),
     ) -> None:
         self.spec = seqlm.installed_plugins().cells.get(cell)
         self.options = make_options(self.spec, dict(options))
@@ -53,7 +55,7 @@ class RandomModel:
             embedding_size = sizes[-1]
         sides = 1 + self.spec.bidirectional
         self.architecture = LanguageArchitecture(
-            vocabulary_size, units, len(sizes), embedding_size, sides == 2, tie_weights
+            vocabulary_size, units, len(sizes), embedding_size, sides == 2, tie_weights, cutoffs
         )
         self.formula = self.spec.native_formula(self.options)
         random = np.random.default_rng(seed)
@@ -61,15 +63,25 @@ class RandomModel:
         def normal(scale: float, *shape: int) -> np.ndarray:
             return random.normal(0, scale, shape).astype(np.float32)
 
-        self.weights = {"head.bias": normal(1, vocabulary_size)}
+        classes = cutoffs[0] + len(cutoffs) if cutoffs else vocabulary_size
+        width = sides * sizes[-1]
+        self.weights = {"head.bias": normal(1, classes)}
         if embedding_size:
             self.weights["input.weight"] = normal(2 / np.sqrt(embedding_size), vocabulary_size, embedding_size)
         if not tie_weights:
-            self.weights["head.weight"] = normal(2 / np.sqrt(sizes[-1]), vocabulary_size, sides * sizes[-1])
+            self.weights["head.weight"] = normal(2 / np.sqrt(sizes[-1]), classes, width)
         elif embedding_size != sizes[-1]:
-            width = sides * sizes[-1]
             self.weights["head.projection_weight"] = normal(2 / np.sqrt(sizes[-1]), embedding_size, width)
             self.weights["head.projection_bias"] = normal(0.3, embedding_size)
+        if tie_weights and cutoffs:
+            self.weights["head.cluster_weight"] = normal(2 / np.sqrt(embedding_size), len(cutoffs), embedding_size)
+        for number, cluster in enumerate(self.architecture.clusters):
+            name = f"head.cluster{number}."
+            self.weights[f"{name}bias"] = normal(1, cluster.tokens)
+            if cluster.size:
+                self.weights[f"{name}weight"] = normal(1, cluster.tokens, cluster.size)
+                self.weights[f"{name}projection_weight"] = normal(2 / np.sqrt(sizes[-1]), cluster.size, width)
+                self.weights[f"{name}projection_bias"] = normal(0.3, cluster.size)
         for stack in ["forward_stack", "backward_stack"][:sides]:
             for layer, size in enumerate(sizes):
                 rows = GATES[self.formula] * size

@@ -111,8 +111,11 @@ KINDS: dict[str, Callable[[Path], None]] = {
         out, 1200, cell="gru", documents="line", hidden_size=[8, 6], layers=2, embedding_size=5, tie_weights=True,
         input_dropout=0.1, embedding_dropout=0.1, recurrent_dropout=0.2, weight_decay=0.01, average="ema",
     ),
+    "rare-words": lambda out: train_text(
+        out, 3200, cell="lstm", tokenizer="word", output_layer="adaptive", embedding_size=6, **PLAIN
+    ),
 }  # fmt: skip
-BEGAN_WITH = {"lines": 4}
+BEGAN_WITH = {"lines": 4, "rare-words": 4}
 """The number of the first folder with a kind, if it is not the first of all."""
 
 

@@ -30,6 +30,9 @@ INPUTS = {
     "embedded": {"embedding_size": 5},
     "tied": {"tie_weights": True},
     "projected": {"tie_weights": True, "embedding_size": 7},
+    "adaptive": {"cutoffs": (3, 11), "embedding_size": 5},
+    "adaptive, tied": {"cutoffs": (2, 3, 20), "tie_weights": True},
+    "adaptive, projected": {"cutoffs": (29,), "tie_weights": True, "embedding_size": 7},
 }
 SIZES = [1, 3, 33, 100, 104]
 SIZES_OF_LAYERS = [(33, 7), (3, 40), (9, 104, 16)]
@@ -127,6 +130,30 @@ def test_an_embedding_is_read_as_it_is_where_a_table_would_be_too_large(monkeypa
     tokens, found = drawn(model.native_network())
     np.testing.assert_array_equal(tokens, expected[0])
     np.testing.assert_allclose(found, expected[1], atol=1e-5)
+
+
+@needs_library
+@pytest.mark.parametrize("inputs", [name for name in INPUTS if name.startswith("adaptive")])
+@pytest.mark.parametrize("cell", ["lstm", "birnn"])
+def test_tokens_that_are_drawn_in_two_steps_are_those_of_the_step_network(cell, inputs):
+    model = RandomModel(cell, 20, **INPUTS[inputs])
+    expected = drawn(model.step_network(), length=300)
+    for instruction_set in instruction_sets(LIBRARY):
+        tokens, found = drawn(model.native_network(instruction_set), length=300)
+        np.testing.assert_array_equal(tokens, expected[0])
+        np.testing.assert_allclose(found, expected[1], atol=1e-4)
+    first = min(model.architecture.cutoffs)
+    assert (tokens >= first).any()
+    assert (tokens < first).any()
+
+
+@needs_library
+def test_numbers_that_overflow_are_not_hidden_in_two_steps_either():
+    model = RandomModel(**INPUTS["adaptive"])
+    model.weights["head.bias"][1] = np.nan
+    tokens, found = drawn(model.native_network(), length=3)
+    assert np.isnan(found).all()
+    assert (tokens == 1).all()
 
 
 @needs_library

@@ -24,6 +24,12 @@ class Drawer {
 public:
     Drawer(const Rules& rules, std::size_t vocabulary) : rules_(rules), weights_(vocabulary) {}
 
+    // Whether tokens are drawn by the model's own probabilities.
+    bool has_no_rules() const {
+        const Rules& r = rules_;
+        return r.repetition_penalty == 1 && r.temperature == 1 && !r.top_k && r.top_p >= 1 && r.min_p <= 0;
+    }
+
     // Returns the token that a random number from 0 to below 1 draws by the model's log-probabilities, which are
     // scores[v] - log_total. `seen` says which tokens are in the text already; null where there is no penalty.
     SEQLM_INLINE std::size_t draw(const float* scores, double log_total, const std::uint8_t* seen, double uniform) {

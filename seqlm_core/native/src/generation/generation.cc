@@ -47,10 +47,14 @@ SEQLM_INLINE void draw_tokens(
     for (std::size_t i = 0; i < count; ++i) {
         if (text.seen) text.seen[token] = 1;
         read_token(network, scratch, text.ends, token, text.states);
-        network.predict(text.states, scratch);
-        token = drawer.draw(scores, scratch.log_total, text.seen, text.uniforms[i]);
+        if (network.has_clusters() && drawer.has_no_rules()) {
+            token = network.draw(text.states, scratch, text.uniforms[i], text.log_probabilities[i]);
+        } else {
+            network.predict(text.states, scratch);
+            token = drawer.draw(scores, scratch.log_total, text.seen, text.uniforms[i]);
+            text.log_probabilities[i] = scores[token] - scratch.log_total;
+        }
         text.tokens[i] = static_cast<std::int64_t>(token);
-        text.log_probabilities[i] = scores[token] - scratch.log_total;
     }
     *text.last = static_cast<std::int64_t>(token);
 }

@@ -40,6 +40,7 @@ struct Scratch {
     Array from_input, from_hidden, projected, scores;
     Array first_scores, cluster_input, cluster_scores;  // of an adaptive softmax
     double log_total = 0;  // the log-probability of token v is scores[v] - log_total
+    const float* hidden = nullptr;  // what the clusters are predicted from
 };
 
 class Network {
@@ -134,39 +135,91 @@ public:
     // Scores all tokens by the output of the uppermost layer.
     SEQLM_INLINE void predict(const float* states, Scratch& scratch) const {
         float* scores = scratch.scores.data();
-        const float* hidden = states + top_;
-        if (sizes_.projected) {
-            projection_(hidden, scratch.projected.data());
-            hidden = scratch.projected.data();
-        }
         if (sizes_.clusters.empty()) {
-            output_(hidden, scores);
+            output_(hidden(states, scratch), scores);
             scratch.log_total = log_total_of(scores, output_.outputs());
             return;
         }
-        float* const first = scratch.first_scores.data();
-        output_(hidden, first);
-        const double log_total = log_total_of(first, output_.outputs());
+        predict_first(states, scratch);
+        const float* const first = scratch.first_scores.data();
         const std::size_t shortlist = sizes_.shortlist();
-        add(first, static_cast<float>(-log_total), scores, shortlist);
+        std::copy_n(first, shortlist, scores);
         scores += shortlist;
-        for (std::size_t i = 0; i < sizes_.clusters.size(); ++i) {
-            const float* input = hidden;
-            if (sizes_.clusters[i].inputs) {
-                cluster_inputs_[i](hidden, scratch.cluster_input.data());
-                input = scratch.cluster_input.data();
-            }
-            float* const within = scratch.cluster_scores.data();
-            cluster_outputs_[i](input, within);
-            const double of_cluster = first[shortlist + i] - log_total;
-            const double within_total = log_total_of(within, cluster_outputs_[i].outputs());
-            add(within, static_cast<float>(of_cluster - within_total), scores, sizes_.clusters[i].tokens);
-            scores += sizes_.clusters[i].tokens;
+        for (std::size_t cluster = 0; cluster < sizes_.clusters.size(); ++cluster) {
+            const std::size_t tokens = sizes_.clusters[cluster].tokens;
+            const double within_total = predict_within(cluster, scratch);
+            add(scratch.cluster_scores.data(), static_cast<float>(first[shortlist + cluster] - within_total), scores, tokens);
+            scores += tokens;
         }
         scratch.log_total = 0;
     }
 
+    bool has_clusters() const { return !sizes_.clusters.empty(); }
+
+    // Draws a token by the model's own probabilities, without <unk>, and computes no cluster but the one that is drawn.
+    // Returns the token that a random number from 0 to below 1 draws, and its log-probability.
+    SEQLM_INLINE std::size_t draw(const float* states, Scratch& scratch, double uniform, double& log_probability) const {
+        predict_first(states, scratch);
+        const float* const first = scratch.first_scores.data();
+        const std::size_t shortlist = sizes_.shortlist(), classes = shortlist + sizes_.clusters.size();
+        double total = 0;
+        for (std::size_t c = 1; c < classes; ++c) total += exponential(first[c]);
+        double left = uniform * total, weight = 0;
+        std::size_t drawn = 1;
+        // What rounding leaves over goes to the last one.
+        for (; drawn < classes; ++drawn) {
+            weight = exponential(first[drawn]);
+            if (left < weight || drawn + 1 == classes) break;
+            left -= weight;
+        }
+        log_probability = first[drawn];
+        if (!std::isfinite(total)) return 1;  // a model whose numbers overflow predicts nothing
+        if (drawn < shortlist) return drawn;
+        const std::size_t cluster = drawn - shortlist, tokens = sizes_.clusters[cluster].tokens;
+        const double within_total = predict_within(cluster, scratch);
+        const float* const within = scratch.cluster_scores.data();
+        left /= weight;
+        std::size_t place = 0;
+        for (; place + 1 < tokens; ++place) {
+            const double share = exponential(static_cast<float>(within[place] - within_total));
+            if (left < share) break;
+            left -= share;
+        }
+        log_probability += within[place] - within_total;
+        std::size_t before = shortlist;
+        for (std::size_t other = 0; other < cluster; ++other) before += sizes_.clusters[other].tokens;
+        return before + place;
+    }
+
 private:
+    // What the output layer reads: the output of the uppermost layer, or its projection.
+    SEQLM_INLINE const float* hidden(const float* states, Scratch& scratch) const {
+        if (!sizes_.projected) return states + top_;
+        projection_(states + top_, scratch.projected.data());
+        return scratch.projected.data();
+    }
+
+    // The log-probabilities of the shortlist's tokens and of the clusters.
+    SEQLM_INLINE void predict_first(const float* states, Scratch& scratch) const {
+        float* const first = scratch.first_scores.data();
+        scratch.hidden = hidden(states, scratch);
+        output_(scratch.hidden, first);
+        const double log_total = log_total_of(first, output_.outputs());
+        for (std::size_t c = 0; c < output_.outputs(); ++c) first[c] -= static_cast<float>(log_total);
+    }
+
+    // Scores the tokens of a cluster. Returns what has to be taken from the scores to get log-probabilities.
+    SEQLM_INLINE double predict_within(std::size_t cluster, Scratch& scratch) const {
+        const float* input = scratch.hidden;
+        if (sizes_.clusters[cluster].inputs) {
+            cluster_inputs_[cluster](input, scratch.cluster_input.data());
+            input = scratch.cluster_input.data();
+        }
+        float* const within = scratch.cluster_scores.data();
+        cluster_outputs_[cluster](input, within);
+        return log_total_of(within, cluster_outputs_[cluster].outputs());
+    }
+
     // What is no token has no probability.
     static void hide_padding(Affine& output, std::size_t tokens) {
         for (std::size_t v = tokens; v < output.outputs(); ++v) output.bias()[v] = -1e30f;
