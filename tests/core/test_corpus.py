@@ -127,6 +127,13 @@ def test_another_encoding_is_read_when_it_is_named(tmp_path):
     assert decoded(corpus.training, corpus.vocabulary) == "Grüße an alle"
 
 
+def test_half_of_a_character_is_refused_at_its_place(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_bytes(b"abc+2AA-def")
+    with pytest.raises(seqlm.TextError, match=r"holds half of a character \(a lone surrogate\) at character 3"):
+        read_corpus([path], tokenizer(), encoding="utf-7")
+
+
 def test_nul_characters_are_refused_at_their_place(tmp_path):
     path = write(tmp_path / "text.txt", "abc\0def")
     with pytest.raises(seqlm.TextError, match="NUL at character 3"):

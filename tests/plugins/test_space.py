@@ -13,6 +13,7 @@ import seqlm_core as seqlm
 from seqlm_core.plugins.options import make_options
 from seqlm_core.reading.corpus import read_corpus
 from seqlm_core.reading.tokenizing import tokenize_blocks
+from seqlm_plugins.tokenizers import space, word
 
 SPEC = seqlm.installed_plugins().tokenizers.get("space")
 
@@ -123,3 +124,14 @@ def test_a_word_that_was_never_seen_is_read_as_the_unk_of_the_text(files, tmp_pa
     known, unknown = (run.evaluate(path)[0] for path in (validation, unseen))
     assert unknown.nats_per_token == pytest.approx(known.nats_per_token, rel=1e-5)
     assert (known.unknown_tokens, unknown.unknown_tokens) == (0, 3)
+
+
+@pytest.mark.parametrize("module", [space, word])
+@given(st.text("ab \n\t", max_size=30), st.integers(0, 12))
+def test_the_end_of_a_text_says_where_it_may_be_cut_as_the_whole_does(module, text, searched_first):
+    found = module.LAST_WORD_END.search(text)
+    wanted = found.start() if found else 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "SEARCHED_FIRST", searched_first)
+        cut = space.SpaceTokenizer().last_cut(text) if module is space else word.WordTokenizer("nltk").last_cut(text)
+    assert cut == (max(wanted, text.rfind("\n") + 1) if module is space else wanted)
