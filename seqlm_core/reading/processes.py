@@ -10,7 +10,10 @@ import collections
 import contextlib
 import functools
 import json
+import os
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,6 +36,8 @@ SMALLEST_TEXT = 1 << 24
 AHEAD = 3
 """How many pieces each process may have waiting."""
 
+SECONDS_BETWEEN_LOOKS = 1.0
+
 
 @contextlib.contextmanager
 def cutting_processes(tokenizer: Tokenizer, documents: str, size: int) -> Iterator[Cutter | None]:
@@ -49,7 +54,7 @@ def cutting_processes(tokenizer: Tokenizer, documents: str, size: int) -> Iterat
         yield None
         return
     state = json.dumps(tokenizer.state()) if isinstance(tokenizer, TrainableTokenizer) else None
-    executor = ProcessPoolExecutor(processes, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
+    executor = ProcessPoolExecutor(processes, initializer=_begin, initargs=(os.getpid(),))
     cut = functools.partial(_cut, origin, state, documents)
 
     def cutter(pieces: Iterator[str]) -> Iterator[tuple[list[str], np.ndarray]]:
@@ -68,6 +73,18 @@ def cutting_processes(tokenizer: Tokenizer, documents: str, size: int) -> Iterat
         ) from error
     finally:
         executor.shutdown(kill_workers=True)
+
+
+def _begin(parent: int) -> None:
+    """Leave Ctrl-C to the parent process, and end with it, however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    os._exit(1)
 
 
 def _cut(origin: TokenizerOrigin, state: str | None, documents: str, text: str) -> tuple[list[str], np.ndarray]:

@@ -4,6 +4,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 import seqlm_core as seqlm
@@ -92,3 +97,39 @@ def test_what_goes_wrong_in_a_process_is_told_as_in_this_one(plugin, error, told
 def test_codes_are_faster_than_processes(by_processes, short_text, monkeypatch):
     monkeypatch.setattr(processes, "ProcessPoolExecutor", None)
     assert numbered(short_text, "char", "none")
+
+
+WAITS = """
+import os, sys, time
+import seqlm_core.reading.processes as processes
+from test_cutting_processes import tokenizer
+processes.SMALLEST_TEXT = 0
+processes.usable_cores = lambda: 2
+with processes.cutting_processes(tokenizer("word"), "none", 1) as cutter:
+    pieces = cutter(iter(["a text "] * 20))
+    next(pieces)
+    children = open(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read()
+    print(children, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs the files of Linux")
+def test_the_processes_end_when_the_one_that_began_them_is_killed():
+    command = [sys.executable, "-c", WAITS]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent) as began:
+        children = began.stdout.readline().split()
+        began.kill()
+    assert len(children) >= 2
+    until = time.monotonic() + 60
+    while any(Path(f"/proc/{child}").exists() and is_running(child) for child in children):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def is_running(process):
+    """Whether a process has not ended; without a parent that asks, an ended one may stay in the list."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
