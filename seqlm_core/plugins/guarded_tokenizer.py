@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -43,6 +44,14 @@ def origin_of(tokenizer: Tokenizer) -> TokenizerOrigin | None:
     """Return where a tokenizer came from; None if only this process can build it."""
     origin: TokenizerOrigin | None = getattr(tokenizer, "seqlm_origin", None)
     return origin
+
+
+def learnt_as_json(tokenizer: Tokenizer) -> str | None:
+    """Return what a tokenizer has learnt, ``null`` if it does not learn; None if it is nothing that JSON can hold."""
+    try:
+        return json.dumps(tokenizer.state() if isinstance(tokenizer, TrainableTokenizer) else None, sort_keys=True)
+    except (TypeError, ValueError):
+        return None
 
 
 class GuardedTokenizer:

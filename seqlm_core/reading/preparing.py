@@ -5,13 +5,14 @@ from __future__ import annotations
 import codecs
 import dataclasses
 import itertools
+import json
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seqlm_core.plugins.guarded_tokenizer import origin_of
+from seqlm_core.plugins.guarded_tokenizer import learnt_as_json, origin_of
 from seqlm_core.plugins.specs import Tokenizer, TrainableTokenizer
 from seqlm_core.reading.numbered_files import read_numbered, write_numbered
 from seqlm_core.reading.numbering import Cutter, NumberedText, Numbers, number_tokens
@@ -84,34 +85,32 @@ class Preparation:
             TextError: a file cannot be read, or changed while it was read.
         """
         size = sum(check_readable(file).stat().st_size for file in self.files)
-        cache = text_cache()
-        if size < SMALLEST_KEPT or cache.limit <= 0 or origin_of(self.tokenizer) is None:
-            return self._prepared(self._lengths(None))
-        try:
-            return self._kept(cache)
-        except OSError as error:
-            logger.warning(
-                "prepared texts cannot be kept in %s: %s; this one is prepared for this time alone (%s names another "
-                "folder)",
-                cache.folder,
-                error.strerror or error,
-                FOLDER_VARIABLE,
-            )
-            return self._prepared(self._lengths(None))
-
-    def _kept(self, cache: Cache) -> PreparedText:
+        found = text_cache()
+        is_kept = size >= SMALLEST_KEPT and found.limit > 0 and origin_of(self.tokenizer) is not None
+        cache = found if is_kept else None
         lengths = self._lengths(cache)
-        described = self._description()
-        self._learn(lengths, cache, json_digest({"learnt": described}))
-        if isinstance(self.tokenizer, TrainableTokenizer):
-            described["state"] = self.tokenizer.state()
-        key = json_digest(described)
+        self._learn(lengths, cache)
+        learnt = None if cache is None else learnt_as_json(self.tokenizer)
+        if cache is not None and learnt is not None:
+            try:
+                return self._kept(cache, json_digest({**self._description(), "learnt": learnt}), lengths)
+            except OSError as error:
+                logger.warning(
+                    "prepared texts cannot be kept in %s: %s; this one is prepared for this time alone (%s names "
+                    "another folder)",
+                    cache.folder,
+                    error.strerror or error,
+                    FOLDER_VARIABLE,
+                )
+        with readable_file_errors():
+            return self._numbered(lengths, None)
 
+    def _kept(self, cache: Cache, key: str, lengths: list[int]) -> PreparedText:
         def make(folder: Path) -> dict[str, Any]:
             prepared = self._numbered(lengths, folder)
             return {
                 "texts": [str(file.path.resolve()) for file in self.files],
-                "tokenizer": described["tokenizer"]["name"],
+                "tokenizer": getattr(origin_of(self.tokenizer), "name", ""),
                 **write_numbered(folder, prepared.tokens, _parts_of(prepared)),
             }
 
@@ -156,10 +155,11 @@ class Preparation:
         wanted = max(int(end * (1 - fraction)), end - limit if limit else 0)
         return validation_start(self.files, lengths, self.encoding, wanted, self.documents)
 
-    def _learn(self, lengths: list[int], cache: Cache | None = None, key: str = "") -> None:
+    def _learn(self, lengths: list[int], cache: Cache | None) -> None:
         """Let the tokenizer learn from the training part, or give it what it has learnt from it earlier."""
         if not self.learns or not isinstance(self.tokenizer, TrainableTokenizer):
             return
+        key = "" if cache is None else json_digest(self._description())
         known = None if cache is None else cache.fact(key)
         if known is not None:
             self.tokenizer.restore(known["state"])
@@ -169,13 +169,9 @@ class Preparation:
             files = part(self.files, lengths, self.encoding, 0, self._cut(lengths))
         with ReadingProgress(self.files, "learning to cut", self.show_progress):
             self.tokenizer.train(itertools.chain.from_iterable(files))
-        if cache is not None:
-            cache.keep_fact(key, {"state": self.tokenizer.state()})
-
-    def _prepared(self, lengths: list[int]) -> PreparedText:
-        self._learn(lengths)
-        with readable_file_errors():
-            return self._numbered(lengths, None)
+        learnt = None if cache is None else learnt_as_json(self.tokenizer)
+        if cache is not None and learnt is not None:
+            cache.keep_fact(key, {"state": json.loads(learnt)})
 
     def _numbered(self, lengths: list[int], folder: Path | None) -> PreparedText:
         """Cut the text, and number its tokens."""

@@ -23,8 +23,8 @@ from loky import BrokenProcessPool, ProcessPoolExecutor
 from seqlm_core.engine.threads import usable_cores
 from seqlm_core.errors import SeqlmError
 from seqlm_core.plugins.components import rebuilt_tokenizer
-from seqlm_core.plugins.guarded_tokenizer import origin_of
-from seqlm_core.plugins.specs import CodingTokenizer, Tokenizer, TrainableTokenizer
+from seqlm_core.plugins.guarded_tokenizer import learnt_as_json, origin_of
+from seqlm_core.plugins.specs import CodingTokenizer, Tokenizer
 from seqlm_core.plugins.tokenizer_origin import TokenizerOrigin
 from seqlm_core.reading.documents import cutting_documents
 from seqlm_core.reading.numbering import Cutter
@@ -50,11 +50,16 @@ def cutting_processes(tokenizer: Tokenizer, documents: str, size: int) -> Iterat
     """
     origin, processes = origin_of(tokenizer), usable_cores()
     quick = isinstance(cutting_documents(tokenizer, documents), CodingTokenizer)
-    if quick or origin is None or processes < 2 or size < SMALLEST_TEXT:
+    is_worth_it = not quick and origin is not None and processes > 1 and size >= SMALLEST_TEXT
+    state = learnt_as_json(tokenizer) if is_worth_it else None
+    if origin is None or state is None:
         yield None
         return
-    state = json.dumps(tokenizer.state()) if isinstance(tokenizer, TrainableTokenizer) else None
-    executor = ProcessPoolExecutor(processes, initializer=_begin, initargs=(os.getpid(),))
+    try:
+        executor = ProcessPoolExecutor(processes, initializer=_begin, initargs=(os.getpid(),))
+    except (OSError, ImportError, NotImplementedError):  # a system without shared semaphores
+        yield None
+        return
     cut = functools.partial(_cut, origin, state, documents)
 
     def cutter(pieces: Iterator[str]) -> Iterator[tuple[list[str], np.ndarray]]:
@@ -87,10 +92,10 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _cut(origin: TokenizerOrigin, state: str | None, documents: str, text: str) -> tuple[list[str], np.ndarray]:
+def _cut(origin: TokenizerOrigin, state: str, documents: str, text: str) -> tuple[list[str], np.ndarray]:
     return distinct_tokens(cutting_documents(_tokenizer(origin, state), documents), text)
 
 
 @functools.lru_cache(maxsize=1)
-def _tokenizer(origin: TokenizerOrigin, state: str | None) -> Tokenizer:
-    return rebuilt_tokenizer(origin, None if state is None else json.loads(state))
+def _tokenizer(origin: TokenizerOrigin, state: str) -> Tokenizer:
+    return rebuilt_tokenizer(origin, json.loads(state))

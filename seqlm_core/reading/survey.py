@@ -28,7 +28,6 @@ def surveyed_length(file: TextFile, encoding: str, cache: Cache | None) -> int:
     Raises:
         TextError: it cannot be read, or changed while it was read.
         RunError: it does not have the fingerprint that was recorded.
-        OSError: what was found cannot be kept.
     """
     if cache is None:
         return sum(map(len, file.blocks(encoding)))

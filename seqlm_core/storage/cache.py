@@ -120,19 +120,14 @@ class Cache:
             return None
 
     def keep_fact(self, key: str, values: dict[str, Any]) -> None:
-        """Keep some plain values. Of many facts the oldest are forgotten.
-
-        Raises:
-            OSError: it cannot be written.
-        """
+        """Keep some plain values, if they can be written. Of many facts the oldest are forgotten."""
         folder = self.folder / FACTS
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / f"{key}.json", values)
-        facts = [path for path in folder.iterdir() if not path.name.startswith(".")]
-        if len(facts) > MOST_FACTS:
-            with contextlib.suppress(OSError):
-                for path in sorted(facts, key=_modified)[: len(facts) - MOST_FACTS]:
-                    path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / f"{key}.json", values)
+            facts = [path for path in folder.iterdir() if not path.name.startswith(".")]
+            for path in sorted(facts, key=_modified)[: max(0, len(facts) - MOST_FACTS)]:
+                path.unlink(missing_ok=True)
 
     def _make(self, beside: Path, final: Path, make: Callable[[Path], dict[str, Any]]) -> None:
         try:

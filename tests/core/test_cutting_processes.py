@@ -94,6 +94,16 @@ def test_what_goes_wrong_in_a_process_is_told_as_in_this_one(plugin, error, told
         seqlm.installed_plugins.cache_clear()
 
 
+def test_without_what_processes_need_one_does_the_work(by_processes, short_text, monkeypatch):
+    by_several = numbered(short_text, "space", "none")
+
+    def refused(*_, **__):
+        raise OSError("no semaphores")
+
+    monkeypatch.setattr(processes, "ProcessPoolExecutor", refused)
+    assert numbered(short_text, "space", "none") == by_several
+
+
 def test_codes_are_faster_than_processes(by_processes, short_text, monkeypatch):
     monkeypatch.setattr(processes, "ProcessPoolExecutor", None)
     assert numbered(short_text, "char", "none")

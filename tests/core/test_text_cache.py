@@ -176,6 +176,29 @@ def test_what_a_tokenizer_learns_is_learnt_once(cache, cuts, tmp_path, monkeypat
     assert contents(second) == contents(first)
 
 
+def test_what_json_cannot_hold_is_not_kept_and_is_told_as_the_plugins_error(cache, tmp_path):
+    learning = PLUGIN.replace(
+        "class Words:", "class Words:\n    def train(self, texts):\n        self.seen = set().union(*texts)\n\n"
+        "    def state(self):\n        return {'seen': self.seen}\n\n    def restore(self, state):\n        pass\n",
+    )  # fmt: skip
+    seqlm.load_plugin(written(tmp_path / "words.py", learning))
+    text = written(tmp_path / "text.txt")
+    assert len(read_corpus([text], tokenizer("cut-by-spaces")).training)
+    assert cache.entries() == []
+    with pytest.raises(seqlm.PluginError, match="state"):
+        seqlm.train(text, out=tmp_path / "run", tokenizer="cut-by-spaces", quiet=True, **{**SMALL, "max_steps": 2})
+    seqlm.installed_plugins.cache_clear()
+
+
+def test_a_tokenizer_learns_once_also_if_nothing_can_be_kept(cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEQLM_CACHE_DIR", str(written(tmp_path / "a-file")))
+    learning = tokenizer()
+    train, times = learning.inner.train, []
+    monkeypatch.setattr(learning.inner, "train", lambda texts: (times.append(1), train(texts)))
+    read_corpus([written(tmp_path / "text.txt", CHINESE)], learning, validation_fraction=0.2)
+    assert times == [1]
+
+
 def test_a_file_that_was_altered_is_read_again_though_its_size_and_time_are_the_same(cache, tmp_path):
     path = written(tmp_path / "text.txt")
     before = path.stat()
