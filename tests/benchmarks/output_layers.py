@@ -30,6 +30,11 @@ SETTINGS: dict[str, Any] = {
     "tokenizer": "space", "min_count": 1, "batch_size": 32, "sequence_length": 35, "dropout": 0.2,
     "learning_rate": 0.005, "validation_fraction": 0.02, "sample_every": 0, "log_every": 10, "validate_every": 0,
 }  # fmt: skip
+RULES = {
+    "words drawn a second, temperature 0.8": {"temperature": 0.8},
+    "temperature 1": {"temperature": 1.0},
+    "top-p 0.9": {"temperature": 1.0, "top_p": 0.9},
+}
 WARM_UP = 3
 
 
@@ -74,8 +79,8 @@ def words_a_second(run: seqlm.LanguageRun, **rules: Any) -> float:
 @click.option("--layer", "layers", multiple=True, type=click.Choice(list(LAYERS)), help="This output layer alone.")
 def main(text: str | None, words: int, units: int, epochs: int | None, layers: tuple[str, ...]) -> None:
     length = {"max_steps": WARM_UP + 20, "epochs": 1} if epochs is None else {"epochs": epochs}
-    print("| output layer | weights | ms a step | perplexity | words drawn a second | with top-p 0.9 |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    print(f"| output layer | weights | ms a step | perplexity | {' | '.join(RULES)} |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(text) if text else Path(folder) / "text.txt"
         if text is None:
@@ -87,10 +92,10 @@ def main(text: str | None, words: int, units: int, epochs: int | None, layers: t
                 hidden_size=units, embedding_size=units, **SETTINGS, **length, **LAYERS[name],
             )  # fmt: skip
             best = min(r["validation_nats_per_token"] for r in run.history() if r["kind"] == "epoch")
+            drawn = " | ".join(f"{words_a_second(run, **rules):,.0f}" for rules in RULES.values())
             print(
                 f"| {name} | {sum(array.size for array in run.weights.values()):,} | "
-                f"{1e3 * statistics.median(times.seconds):.0f} | {math.exp(best):.1f} | {words_a_second(run):,.0f} | "
-                f"{words_a_second(run, top_p=0.9):,.0f} |",
+                f"{1e3 * statistics.median(times.seconds):.0f} | {math.exp(best):.1f} | {drawn} |",
                 flush=True,
             )
 
