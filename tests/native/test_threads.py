@@ -182,15 +182,17 @@ def test_where_few_threads_can_be_had_a_training_works_or_says_what_is_missing(m
 @needs_library
 @pytest.mark.parametrize("members", [1, 3, 4])
 @pytest.mark.parametrize("cell", sorted(GATES))
-def test_the_results_depend_on_how_the_work_is_divided_and_not_on_who_does_it(cell, members, monkeypatch):
-    monkeypatch.setattr(native, "LEAST_MULTIPLICATIONS", 1)
+def test_the_results_depend_on_how_the_work_is_divided_and_not_on_who_does_it(cell, members):
     found = []
-    for threads in (1, 2, 4):
-        monkeypatch.setattr(native, "usable_cores", lambda threads=threads: threads)
-        monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
-        with native.chosen_backend(NATIVE[-1], members):
-            for sizes in ((40, 9, 12, 26), (100, 9, 6, 4)):
-                found.append(Case(3, cell, *sizes).by_layer())
+    # The environment is as it was again before the kernels are configured for what comes after.
+    with native.chosen_backend(NATIVE[-1]), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "LEAST_MULTIPLICATIONS", 1)
+        for threads in (1, 2, 4):
+            patch.setattr(native, "usable_cores", lambda threads=threads: threads)
+            patch.setenv("OMP_NUM_THREADS", str(threads))
+            with native.chosen_backend(NATIVE[-1], members):
+                for sizes in ((40, 9, 12, 26), (100, 9, 6, 4)):
+                    found.append(Case(3, cell, *sizes).by_layer())
     for k, values in enumerate(found[2:]):
         for name, array in values.items():
             np.testing.assert_array_equal(array, found[k % 2][name], err_msg=name)

@@ -22,7 +22,7 @@ struct Rules {
 // Draws tokens by the rules. Token 0 is <unk>, which is never drawn.
 class Drawer {
 public:
-    Drawer(const Rules& rules, std::size_t vocabulary) : rules_(rules), weights_(vocabulary) {}
+    Drawer(const Rules& rules, std::size_t vocabulary) : rules_(rules), weights_(vocabulary), sums_(vocabulary / stretch + 1) {}
 
     // Whether tokens are drawn by the model's own probabilities.
     bool has_no_rules() const {
@@ -34,16 +34,29 @@ public:
     // scores[v] - log_total. `seen` says which tokens are in the text already; null where there is no penalty.
     SEQLM_INLINE std::size_t draw(const float* scores, double log_total, const std::uint8_t* seen, double uniform) {
         const std::size_t size = weights_.size();
-        for (std::size_t v = 0; v < size; ++v) weights_[v] = scores[v] - log_total;
-        if (seen)
+        double highest;
+        if (seen) {
             for (std::size_t v = 0; v < size; ++v)
-                if (seen[v]) weights_[v] *= rules_.repetition_penalty;
-        const double highest = largest_of(weights_.data() + 1, size - 1);
+                weights_[v] = (scores[v] - log_total) * (seen[v] ? rules_.repetition_penalty : 1);
+            highest = largest_of(weights_.data() + 1, size - 1);
+        } else {
+            highest = largest_of(scores + 1, size - 1);
+        }
         // A model whose numbers overflow predicts nothing, and the functions below need numbers that can be ordered.
         if (!std::isfinite(log_total) || !std::isfinite(highest)) return 1;
-        if (rules_.temperature == 0) return std::find(weights_.begin() + 1, weights_.end(), highest) - weights_.begin();
+        if (seen) return draw_among(weights_.data(), highest, uniform);
+        return draw_among(scores, highest, uniform);
+    }
+
+private:
+    // `highest` is the largest of the scores but the first.
+    template <class Number>
+    SEQLM_INLINE std::size_t draw_among(const Number* scores, double highest, double uniform) {
+        const std::size_t size = weights_.size();
+        if (rules_.temperature == 0) return std::find(scores + 1, scores + size, highest) - scores;
+        const double factor = 1 / rules_.temperature;
         for (std::size_t v = 0; v < size; ++v) {
-            const double score = (weights_[v] - highest) / rules_.temperature;
+            const double score = (scores[v] - highest) * factor;
             weights_[v] = exponential(static_cast<float>(std::min(std::max(score, -100.0), 100.0)));
         }
         weights_[0] = 0;
@@ -53,7 +66,6 @@ public:
         return draw_by_weight(uniform);
     }
 
-private:
     // Sets weights below a number to 0.
     void keep_from(double smallest) {
         for (double& weight : weights_)
@@ -84,17 +96,41 @@ private:
         keep_from(last);
     }
 
-    std::size_t draw_by_weight(double uniform) {
+    // The weights are added up by stretches, and then one after the other within one stretch alone.
+    SEQLM_INLINE std::size_t draw_by_weight(double uniform) {
+        const std::size_t size = weights_.size();
         double total = 0;
-        for (double& weight : weights_) weight = total += weight;
+        for (std::size_t first = 0; first < size; first += stretch) total += sums_[first / stretch] = sum_from(first);
+        double left = uniform * total;
+        std::size_t first = 0;
+        while (left >= sums_[first / stretch] && first + stretch < size) left -= sums_[first / stretch], first += stretch;
+        std::size_t drawn = 1;
+        for (std::size_t v = first; v < size; ++v) {
+            if (weights_[v] > 0) drawn = v;
+            if (left < weights_[v]) return v;
+            left -= weights_[v];
+        }
         // What rounding leaves over goes to the last token that has a weight.
-        const double threshold = std::min(uniform * total, std::nextafter(total, 0.0));
-        const auto drawn = std::upper_bound(weights_.begin(), weights_.end(), threshold);
-        return drawn - weights_.begin();
+        for (std::size_t v = first; drawn < first && v-- > 1;)
+            if (weights_[v] > 0) return v;
+        return drawn;
     }
 
+    SEQLM_INLINE double sum_from(std::size_t first) const {
+        const std::size_t end = std::min(first + stretch, weights_.size()), whole = first + (end - first) / 8 * 8;
+        double sums[8] = {};
+        for (std::size_t v = first; v < whole; v += 8)
+            for (std::size_t i = 0; i < 8; ++i) sums[i] += weights_[v + i];
+        double sum = 0;
+        for (double part : sums) sum += part;
+        for (std::size_t v = whole; v < end; ++v) sum += weights_[v];
+        return sum;
+    }
+
+    static constexpr std::size_t stretch = 256;
+
     Rules rules_;
-    std::vector<double> weights_, ranked_;
+    std::vector<double> weights_, ranked_, sums_;
 };
 
 }  // namespace seqlm
