@@ -9,16 +9,11 @@ import numpy as np
 
 from seqlm_core.engine.mxnet import gluon
 from seqlm_core.model.clusters import Cluster
-from seqlm_core.model.heads import (
-    log_probabilities_of,
-    projected,
-    projection_parameters,
-    set_log_frequencies,
-)
+from seqlm_core.model.heads import ClassHead, log_probabilities_of, projected, set_log_frequencies
 from seqlm_core.native import training
 
 
-class AdaptiveHead(gluon.HybridBlock):
+class AdaptiveHead(ClassHead):
     """Predicts the tokens of the shortlist and the clusters of the others at once, and the others within them.
 
     Args:
@@ -36,21 +31,14 @@ class AdaptiveHead(gluon.HybridBlock):
         clusters: Sequence[Cluster],
         tied_weight: gluon.Parameter | None = None,
     ) -> None:
-        super().__init__()
-        self.classes = classes
+        super().__init__(classes)
         self.shortlist = clusters[0].first
         self._clusters = clusters
         first_classes = self.shortlist + len(clusters)
         with self.name_scope():
-            if tied_weight is None:
-                self.weight = self.params.get("weight", shape=(first_classes, hidden_size))
-            else:
-                self.weight = tied_weight
-                self.params.update({tied_weight.name: tied_weight})
-                size = tied_weight.shape[1]
-                self.cluster_weight = self.params.get("cluster_weight", shape=(len(clusters), size))
-                if size != hidden_size:
-                    self.projection_weight, self.projection_bias = projection_parameters(self, size, hidden_size)
+            self._add_weight(first_classes, hidden_size, tied_weight)
+            if tied_weight is not None:
+                self.cluster_weight = self.params.get("cluster_weight", shape=(len(clusters), tied_weight.shape[1]))
             self.bias = self.params.get("bias", shape=(first_classes,), init="zeros")
             self.within = [ClusterHead(cluster, hidden_size) for cluster in clusters]
         for number, head in enumerate(self.within):
@@ -67,14 +55,6 @@ class AdaptiveHead(gluon.HybridBlock):
         for head, part in zip(self.within, of_clusters):
             set_log_frequencies(head.bias, part)
 
-    def loss(self, hidden: Any, targets: Any) -> Any:
-        """Return the loss of each prediction in nats, ``(time, batch)``; the arguments are those of a softmax head."""
-        return self(hidden, targets)
-
-    def log_probabilities(self, hidden: Any) -> Any:
-        """Return log-probabilities in nats, ``(..., classes)``, for hidden vectors ``(..., hidden)``."""
-        return self(hidden)
-
     def hybrid_forward(
         self,
         F: Any,
@@ -88,14 +68,7 @@ class AdaptiveHead(gluon.HybridBlock):
         projection_bias: Any = None,
     ) -> Any:
         natively = targets is not None and training.computes_natively(self.bias)
-        if projection_weight is not None:
-            hidden = projected(
-                F,
-                hidden,
-                (self.projection_weight, projection_weight),
-                (self.projection_bias, projection_bias),
-                natively,
-            )
+        hidden = self._projected(F, hidden, projection_weight, projection_bias, natively)
         rows: list[Any] = [None] * len(self.within)
         if cluster_weight is not None:
             rows = [F.slice_axis(weight, axis=0, begin=c.first, end=c.end) for c in self._clusters]

@@ -17,41 +17,34 @@ IMPOSSIBLE = -1e4
 PROJECTION = mx.init.Xavier(magnitude=3 * 0.06**2)
 
 
-class SoftmaxHead(gluon.HybridBlock):
-    """A linear projection to classes, which are tokens or labels, and a softmax.
+class ClassHead(gluon.HybridBlock):
+    """What the heads share that predict classes, which are tokens or labels.
 
     Args:
         classes: number of classes.
-        hidden_size: length of the hidden vectors.
-        tied_weight: embeddings ``(classes, embedding)`` that are the projection's weights, too; None gives the head
-            weights of its own. If their length is another one than that of the hidden vectors, another projection turns
-            these into vectors of the embeddings' length.
     """
 
-    def __init__(self, classes: int, hidden_size: int, tied_weight: gluon.Parameter | None = None) -> None:
+    def __init__(self, classes: int) -> None:
         super().__init__()
         self.classes = classes
-        with self.name_scope():
-            if tied_weight is None:
-                self.weight = self.params.get("weight", shape=(classes, hidden_size))
-            else:
-                self.weight = tied_weight
-                self.params.update({tied_weight.name: tied_weight})
-                size = tied_weight.shape[1]
-                if size != hidden_size:
-                    self.projection_weight, self.projection_bias = projection_parameters(self, size, hidden_size)
-            self.bias = self.params.get("bias", shape=(classes,), init="zeros")
 
-    def predict_frequencies(self, counts: np.ndarray) -> None:
-        """Set the biases so that each class is predicted by its frequency, before anything else is learnt.
+    def _add_weight(self, rows: int, hidden_size: int, tied_weight: gluon.Parameter | None) -> None:
+        """Add weights ``(rows, hidden)``; or the tied ones, and a projection to their length if they need one."""
+        if tied_weight is None:
+            self.weight = self.params.get("weight", shape=(rows, hidden_size))
+            return
+        self.weight = tied_weight
+        self.params.update({tied_weight.name: tied_weight})
+        size = tied_weight.shape[1]
+        if size != hidden_size:
+            self.projection_weight = self.params.get("projection_weight", shape=(size, hidden_size), init=PROJECTION)
+            self.projection_bias = self.params.get("projection_bias", shape=(size,), init="zeros")
 
-        Otherwise a model spends its first steps on learning the frequencies through its layers. On Penn Treebank's
-        words, the loss of two layers of 200 units after 400 steps is 5.81 nats with this, and 6.84 without.
-
-        Args:
-            counts: how often each class is expected, ``(classes,)``; 0 if it cannot occur, which makes it impossible.
-        """
-        set_log_frequencies(self.bias, counts)
+    def _projected(self, F: Any, hidden: Any, weight: Any, bias: Any, natively: bool) -> Any:
+        """Return the hidden vectors, or their projection if there is one."""
+        if weight is None:
+            return hidden
+        return projected(F, hidden, (self.projection_weight, weight), (self.projection_bias, bias), natively)
 
     def loss(self, hidden: Any, targets: Any) -> Any:
         """Return the loss of each prediction in nats, ``(time, batch)``.
@@ -66,6 +59,35 @@ class SoftmaxHead(gluon.HybridBlock):
         """Return log-probabilities in nats, ``(..., classes)``, for hidden vectors ``(..., hidden)``."""
         return self(hidden)
 
+
+class SoftmaxHead(ClassHead):
+    """A linear projection to classes, which are tokens or labels, and a softmax.
+
+    Args:
+        classes: number of classes.
+        hidden_size: length of the hidden vectors.
+        tied_weight: embeddings ``(classes, embedding)`` that are the projection's weights, too; None gives the head
+            weights of its own. If their length is another one than that of the hidden vectors, another projection turns
+            these into vectors of the embeddings' length.
+    """
+
+    def __init__(self, classes: int, hidden_size: int, tied_weight: gluon.Parameter | None = None) -> None:
+        super().__init__(classes)
+        with self.name_scope():
+            self._add_weight(classes, hidden_size, tied_weight)
+            self.bias = self.params.get("bias", shape=(classes,), init="zeros")
+
+    def predict_frequencies(self, counts: np.ndarray) -> None:
+        """Set the biases so that each class is predicted by its frequency, before anything else is learnt.
+
+        Otherwise a model spends its first steps on learning the frequencies through its layers. On Penn Treebank's
+        words, the loss of two layers of 200 units after 400 steps is 5.81 nats with this, and 6.84 without.
+
+        Args:
+            counts: how often each class is expected, ``(classes,)``; 0 if it cannot occur, which makes it impossible.
+        """
+        set_log_frequencies(self.bias, counts)
+
     def hybrid_forward(
         self,
         F: Any,
@@ -77,16 +99,9 @@ class SoftmaxHead(gluon.HybridBlock):
         projection_weight: Any = None,
         projection_bias: Any = None,
     ) -> Any:
-        is_native = targets is not None and training.computes_natively(self.weight)
-        if projection_weight is not None:
-            hidden = projected(
-                F,
-                hidden,
-                (self.projection_weight, projection_weight),
-                (self.projection_bias, projection_bias),
-                is_native,
-            )
-        if is_native:
+        natively = targets is not None and training.computes_natively(self.weight)
+        hidden = self._projected(F, hidden, projection_weight, projection_bias, natively)
+        if natively:
             weight, bias = (
                 training.with_own_gradient(F, self.weight, weight),
                 training.with_own_gradient(F, self.bias, bias),
@@ -126,14 +141,6 @@ class ValueHead(gluon.HybridBlock):
         """Return the values ``(time, batch, channels)``, or their loss ``(time, batch)`` if there are targets."""
         values = F.FullyConnected(hidden, weight, bias, num_hidden=self.channels, flatten=False)
         return values if targets is None else F.square(values - targets).mean(axis=-1)
-
-
-def projection_parameters(head: gluon.HybridBlock, size: int, hidden_size: int) -> tuple[Any, Any]:
-    """Return weight and bias of a projection of hidden vectors to vectors of the embeddings' length."""
-    return (
-        head.params.get("projection_weight", shape=(size, hidden_size), init=PROJECTION),
-        head.params.get("projection_bias", shape=(size,), init="zeros"),
-    )
 
 
 def projected(F: Any, hidden: Any, weight: tuple[Any, Any], bias: tuple[Any, Any], natively: bool) -> Any:

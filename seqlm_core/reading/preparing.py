@@ -14,10 +14,10 @@ from typing import Any
 
 from seqlm_core.plugins.guarded_tokenizer import learnt_as_json, origin_of
 from seqlm_core.plugins.specs import Tokenizer, TrainableTokenizer
+from seqlm_core.reading.cutting_processes import cutting_processes
 from seqlm_core.reading.numbered_files import read_numbered, write_numbered
 from seqlm_core.reading.numbering import Cutter, NumberedText, Numbers, number_tokens
 from seqlm_core.reading.parts import both_parts, part, validation_start, whole
-from seqlm_core.reading.processes import cutting_processes
 from seqlm_core.reading.progress import ReadingProgress
 from seqlm_core.reading.survey import surveyed_length
 from seqlm_core.reading.text import TextFile, check_readable
@@ -89,11 +89,12 @@ class Preparation:
         is_kept = size >= SMALLEST_KEPT and found.limit > 0 and origin_of(self.tokenizer) is not None
         cache = found if is_kept else None
         lengths = self._lengths(cache)
-        self._learn(lengths, cache)
+        described = {} if cache is None else self._description()
+        self._learn(lengths, cache, json_digest(described))
         learnt = None if cache is None else learnt_as_json(self.tokenizer)
         if cache is not None and learnt is not None:
             try:
-                return self._kept(cache, json_digest({**self._description(), "learnt": learnt}), lengths)
+                return self._kept(cache, json_digest({**described, "learnt": learnt}), lengths)
             except OSError as error:
                 logger.warning(
                     "prepared texts cannot be kept in %s: %s; this one is prepared for this time alone (%s names "
@@ -155,11 +156,16 @@ class Preparation:
         wanted = max(int(end * (1 - fraction)), end - limit if limit else 0)
         return validation_start(self.files, lengths, self.encoding, wanted, self.documents)
 
-    def _learn(self, lengths: list[int], cache: Cache | None) -> None:
-        """Let the tokenizer learn from the training part, or give it what it has learnt from it earlier."""
+    def _learn(self, lengths: list[int], cache: Cache | None, key: str) -> None:
+        """Let the tokenizer learn from the training part, or give it what it has learnt from it earlier.
+
+        Args:
+            lengths: of each file.
+            cache: keeps what was learnt; None if it is not kept.
+            key: the key of it there.
+        """
         if not self.learns or not isinstance(self.tokenizer, TrainableTokenizer):
             return
-        key = "" if cache is None else json_digest(self._description())
         known = None if cache is None else cache.fact(key)
         if known is not None:
             self.tokenizer.restore(known["state"])

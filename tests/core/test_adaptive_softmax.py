@@ -7,12 +7,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from layer_runs import run_by_layers
 from test_layer_sizes import ALL_DROPOUT
 from test_training import assert_same_runs, interrupt_at, train
 
 import seqlm_core as seqlm
 from seqlm_core.engine.mxnet import mx, nd
-from seqlm_core.generation.layer_network import LayerNetwork
 from seqlm_core.model.adaptive_head import AdaptiveHead
 from seqlm_core.model.clusters import Cluster, chosen_cutoffs
 from seqlm_core.model.initialization import initialize, unique_parameters
@@ -122,9 +122,7 @@ def test_texts_are_the_same_however_they_are_made(trained, cell, settings, monke
     wanted = {"length": 60, "seed": 1, "temperature": 0.9, "top_p": 0.95}
     natively = seqlm.LanguageRun(path).generate("The ", **wanted)[0]
     monkeypatch.setenv("SEQLM_NATIVE", "0")
-    by_layers = seqlm.LanguageRun(path)
-    by_layers.network = LayerNetwork(by_layers.model)
-    for run in (seqlm.LanguageRun(path), by_layers):
+    for run in (seqlm.LanguageRun(path), run_by_layers(path)):
         text = run.generate("The ", **wanted)[0]
         assert text.text == natively.text
         np.testing.assert_allclose(text.log_probabilities, natively.log_probabilities, atol=1e-4)
@@ -142,9 +140,8 @@ def test_what_is_scored_is_what_is_evaluated(trained, settings, short_text):
 
 def test_a_gap_is_filled_as_by_the_layers(trained):
     path = trained(cell="bigru", **ADAPTIVE).path
-    by_layers = seqlm.LanguageRun(path)
-    by_layers.network = LayerNetwork(by_layers.model)
-    found = [run.infill("The c[...]t sat", mark="[...]")[0].text for run in (seqlm.LanguageRun(path), by_layers)]
+    runs = seqlm.LanguageRun(path), run_by_layers(path)
+    found = [run.infill("The c[...]t sat", mark="[...]")[0].text for run in runs]
     assert found[0] == found[1]
 
 

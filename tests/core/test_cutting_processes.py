@@ -13,7 +13,8 @@ import pytest
 
 import seqlm_core as seqlm
 from seqlm_core.plugins.components import Components
-from seqlm_core.reading import processes, text
+from seqlm_core.reading import cutting_processes as processes
+from seqlm_core.reading import text
 from seqlm_core.reading.corpus import read_corpus
 
 FAILING = """
@@ -111,7 +112,7 @@ def test_codes_are_faster_than_processes(by_processes, short_text, monkeypatch):
 
 WAITS = """
 import os, sys, time
-import seqlm_core.reading.processes as processes
+import seqlm_core.reading.cutting_processes as processes
 from test_cutting_processes import tokenizer
 processes.SMALLEST_TEXT = 0
 processes.usable_cores = lambda: 2

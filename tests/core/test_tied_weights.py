@@ -6,11 +6,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from layer_runs import run_by_layers
 from test_layer_sizes import ALL_DROPOUT
 from test_training import assert_same_runs, interrupt_at, train
 
 import seqlm_core as seqlm
-from seqlm_core.generation.layer_network import LayerNetwork
 from seqlm_core.native.training import MXNET, available_backends, chosen_backend
 
 PROJECTED = {"tie_weights": True, "hidden_size": (12, 8), "embedding_size": 5}
@@ -69,17 +69,15 @@ def test_texts_are_the_same_however_they_are_made(trained, cell, monkeypatch):
     path = trained(cell=cell, **PROJECTED).path
     natively = seqlm.LanguageRun(path).sample("The ", length=60, seed=1)
     monkeypatch.setenv("SEQLM_NATIVE", "0")
-    by_layers = seqlm.LanguageRun(path)
-    by_layers.network = LayerNetwork(by_layers.model)
+    by_layers = run_by_layers(path)
     assert seqlm.LanguageRun(path).sample("The ", length=60, seed=1) == natively
     assert by_layers.sample("The ", length=60, seed=1) == natively
 
 
 def test_a_gap_is_filled_as_by_the_layers(trained):
     path = trained(cell="bigru", **PROJECTED).path
-    by_layers = seqlm.LanguageRun(path)
-    by_layers.network = LayerNetwork(by_layers.model)
-    found = [run.infill("The c[...]t sat", mark="[...]")[0].text for run in (seqlm.LanguageRun(path), by_layers)]
+    runs = seqlm.LanguageRun(path), run_by_layers(path)
+    found = [run.infill("The c[...]t sat", mark="[...]")[0].text for run in runs]
     assert found[0] == found[1]
 
 

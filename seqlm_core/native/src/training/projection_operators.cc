@@ -33,6 +33,15 @@ ProjectionBackward describe_gradients(MXTensor* out, const ProjectionSizes& size
     };
 }
 
+// Makes an operator that no attribute concerns.
+template <class Made>
+MXReturnValue create(
+    const Attributes&, const MXContext&, const std::vector<Shape>&, const std::vector<int>, CustomStatefulOp** created
+) {
+    *created = CustomStatefulOp::create<Made>();
+    return MX_SUCCESS;
+}
+
 // The projection, (..., outputs).
 MXReturnValue projection_attributes(const Attributes&, int* inputs, int* outputs) {
     *inputs = 3;
@@ -72,13 +81,6 @@ private:
 
     ProjectionState state_;
 };
-
-MXReturnValue new_projection(
-    const Attributes&, const MXContext&, const std::vector<Shape>&, const std::vector<int>, CustomStatefulOp** created
-) {
-    *created = CustomStatefulOp::create<ProjectionOperator>();
-    return MX_SUCCESS;
-}
 
 // The softmax loss (...) of a projection to classes. A further input is targets (...).
 MXReturnValue softmax_attributes(const Attributes&, int* inputs, int* outputs) {
@@ -130,13 +132,6 @@ private:
 
     SoftmaxState state_;
 };
-
-MXReturnValue new_softmax(
-    const Attributes&, const MXContext&, const std::vector<Shape>&, const std::vector<int>, CustomStatefulOp** created
-) {
-    *created = CustomStatefulOp::create<SoftmaxOperator>();
-    return MX_SUCCESS;
-}
 
 // The same loss, but for rows that have one of the classes as their target; for others, whose target is -1, it is 0.
 class SomeSoftmaxOperator : public Operator<ProjectionSizes> {
@@ -206,30 +201,23 @@ private:
     SoftmaxState state_;
 };
 
-MXReturnValue new_some_softmax(
-    const Attributes&, const MXContext&, const std::vector<Shape>&, const std::vector<int>, CustomStatefulOp** created
-) {
-    *created = CustomStatefulOp::create<SomeSoftmaxOperator>();
-    return MX_SUCCESS;
-}
-
 REGISTER_OP(seqlm_projection)
     .setParseAttrs(projection_attributes)
     .setInferType(projection_types)
     .setInferShape(projection_shapes)
-    .setCreateOpState(new_projection, "cpu");
+    .setCreateOpState(create<ProjectionOperator>, "cpu");
 
 REGISTER_OP(seqlm_softmax_loss)
     .setParseAttrs(softmax_attributes)
     .setInferType(softmax_types)
     .setInferShape(softmax_shapes)
-    .setCreateOpState(new_softmax, "cpu");
+    .setCreateOpState(create<SoftmaxOperator>, "cpu");
 
 REGISTER_OP(seqlm_some_softmax_loss)
     .setParseAttrs(softmax_attributes)
     .setInferType(softmax_types)
     .setInferShape(softmax_shapes)
-    .setCreateOpState(new_some_softmax, "cpu");
+    .setCreateOpState(create<SomeSoftmaxOperator>, "cpu");
 
 }  // namespace
 }  // namespace seqlm
