@@ -9,8 +9,10 @@ import numpy as np
 from seqlm_core.conformance.check import Checks, demand
 from seqlm_core.conformance.training import check_learning, check_resuming
 from seqlm_core.engine.mxnet import gluon, mx, nd
+from seqlm_core.model.inputs import EmbeddingInput
 from seqlm_core.plugins.components import Component, build_optimizer
 from seqlm_core.plugins.specs import OptimizerSpec
+from seqlm_core.training.embedding_rows import EmbeddingRows
 from seqlm_core.training.updates import Updates
 
 Optimizer = Component[OptimizerSpec]
@@ -103,6 +105,48 @@ def stays_finite(optimizer: Optimizer) -> str:
     return ""
 
 
+@checks(
+    "updates some rows of an embedding as it would among all of them, if it is said to be elementwise",
+    "elementwise: an update depends on other weights, as by a norm, or a state is not of the shape of the weights",
+)
+def rows_are_updated_alike(optimizer: Optimizer) -> str:
+    if not optimizer.spec.elementwise:
+        return "it is not said to be elementwise"
+    rate = 0.01 * optimizer.spec.default_learning_rate
+    tokens, size = 6, 3
+    whole, read = (_embedding(tokens, size) for _ in range(2))
+    rows = EmbeddingRows(read, most=4)
+    all_updates = Updates({"weight": whole.weight}, build_optimizer(optimizer, rate), 1.0, optimizer.spec)
+    updates = Updates({"weight": read.weight}, build_optimizer(optimizer, rate), 1.0, optimizer.spec, rows=rows)
+    for step, read_tokens in enumerate(([0, 2, 2], [2, 3, 5], [0, 1, 4])):
+        numbers, _ = rows.places_of(np.array(read_tokens))
+        distinct = np.unique(read_tokens)
+        gradient = np.random.default_rng(step).normal(size=(len(distinct), size)).astype(np.float32)
+        rows.read(numbers)
+        rows.parameter.list_grad()[0][:] = 0
+        rows.parameter.list_grad()[0][: len(distinct)] = nd.array(gradient)
+        mx.random.seed(step)
+        updates.step(rate)
+        weights, states = whole.weight.data().asnumpy(), all_updates.state()
+        whole.weight.list_grad()[0][:] = 0
+        whole.weight.list_grad()[0][nd.array(distinct, dtype="int32")] = nd.array(gradient)
+        mx.random.seed(step)
+        all_updates.step(rate)
+        # What was not read is as it was.
+        kept = np.setdiff1d(np.arange(tokens), distinct)
+        found = {"weights": whole.weight.data().asnumpy(), **all_updates.state()}
+        for name, array in {"weights": weights, **states}.items():
+            found[name][kept] = array[kept]
+        whole.weight.set_data(nd.array(found.pop("weights")))
+        all_updates.restore(found, step + 1)
+        difference = float(np.abs(whole.weight.data().asnumpy() - read.weight.data().asnumpy()).max())
+        problem = (
+            f"after {step + 1} steps the weights differ by {difference:.2g} from those that are updated with all others"
+        )
+        demand(difference < 1e-6, problem)
+    return ""
+
+
 @checks("lets a network learn a small text", "the default learning rate")
 def learns(optimizer: Optimizer) -> str:
     return check_learning("optimizer", optimizer)
@@ -114,6 +158,13 @@ def learns(optimizer: Optimizer) -> str:
 )
 def resumes(optimizer: Optimizer) -> str:
     return check_resuming("optimizer", optimizer)
+
+
+def _embedding(tokens: int, size: int) -> EmbeddingInput:
+    embedding = EmbeddingInput(tokens, size)
+    embedding.initialize(mx.init.Zero(), ctx=mx.cpu())
+    embedding.weight.set_data(nd.array(np.random.default_rng(1).normal(size=(tokens, size))))
+    return embedding
 
 
 class _Quadratic:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from seqlm_core.engine.mxnet import gluon
+from seqlm_core.model.inputs import EmbeddingInput
 from seqlm_core.model.language_network import LanguageNetwork
 from seqlm_core.model.penalties import NO_PENALTIES, Penalties
 from seqlm_core.model.stack import Resets
@@ -19,11 +20,28 @@ HYBRIDIZATION = {"static_alloc": True, "static_shape": True}
 
 
 class WindowLoss(gluon.HybridBlock):
-    """The training loss of one window."""
+    """The training loss of one window.
 
-    def __init__(self, network: LanguageNetwork, sequence_length: int, penalties: Penalties = NO_PENALTIES) -> None:
+    Args:
+        network: the language model.
+        sequence_length: the number of time steps.
+        penalties: the penalties on the outputs.
+        rows: some rows of the embeddings, which are read in place of the network's own; None if they are not.
+    """
+
+    def __init__(
+        self,
+        network: LanguageNetwork,
+        sequence_length: int,
+        penalties: Penalties = NO_PENALTIES,
+        rows: EmbeddingInput | None = None,
+    ) -> None:
         super().__init__()
-        self.network = network
+        self._read_left, self._read_right, self._combine = network.read_left, network.read_right, network.combine
+        self.device = network.device
+        self.head = network.head
+        self.rows = rows
+        _register(self, *network.stacks.values(), *([] if rows is not None else [network.input]))
         self.penalties = penalties
         self.sequence_length = sequence_length
         self.hybridize(**HYBRIDIZATION)
@@ -32,7 +50,7 @@ class WindowLoss(gluon.HybridBlock):
         # Gluon would look up the device of every argument, which takes as long as the call of the graph.
         if self._cached_op is None:
             return super().forward(*arguments)
-        with self.network.device:
+        with self.device:
             return self._call_cached_op(*arguments)
 
     def hybrid_forward(
@@ -53,12 +71,12 @@ class WindowLoss(gluon.HybridBlock):
 
         Args:
             F: ``mx.nd`` or ``mx.sym``.
-            inputs: ids of the tokens that are read, ``(time, batch)``.
+            inputs: ids of the tokens that are read, ``(time, batch)``, or their places among the rows.
             targets: ids of the tokens that are predicted, ``(time, batch)``.
             states: forward states, from the end of the window before.
             masks: dropout masks of the forward stack; None without dropout.
-            following: the targets without the first, in reverse order, ``(time - 1, batch)``; None for a
-                unidirectional model.
+            following: the targets without the first, in reverse order, ``(time - 1, batch)``, or their places; None for
+                a unidirectional model.
             backward_states: backward states before anything was read; empty for a unidirectional model.
             backward_masks: dropout masks of the backward stack ``(time - 1, batch, ...)``; None without dropout or for
                 a unidirectional model.
@@ -67,18 +85,18 @@ class WindowLoss(gluon.HybridBlock):
             resets: where forward states are reset; None if nowhere.
             backward_resets: the same of backward states, which read ``following``.
         """
-        network = self.network
-        left, states = network.read_left(inputs, states, self.sequence_length, masks, _resets(resets))
+        length = self.sequence_length
+        left, states = self._read_left(inputs, states, length, masks, _resets(resets), self.rows)
         right = None
         if following is not None:
-            read, _ = network.read_right(
-                following, backward_states, self.sequence_length - 1, backward_masks, _resets(backward_resets)
+            read, _ = self._read_right(
+                following, backward_states, length - 1, backward_masks, _resets(backward_resets), self.rows
             )
             aligned = F.reverse(read, axis=0)
             nothing = F.zeros_like(F.slice_axis(aligned, axis=0, begin=0, end=1))
             right = F.broadcast_mul(F.concat(aligned, nothing, dim=0), right_visible)
-        outputs = network.combine(F, left, right)
-        return self.penalties.add(F, network.head.loss(outputs, targets), outputs), states
+        outputs = self._combine(F, left, right)
+        return self.penalties.add(F, self.head.loss(outputs, targets), outputs), states
 
 
 class LeftReading(gluon.HybridBlock):

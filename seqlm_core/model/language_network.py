@@ -14,7 +14,7 @@ from seqlm_core.engine.mxnet import gluon
 from seqlm_core.model.adaptive_head import AdaptiveHead
 from seqlm_core.model.architecture import LanguageArchitecture
 from seqlm_core.model.heads import SoftmaxHead
-from seqlm_core.model.inputs import token_input
+from seqlm_core.model.inputs import EmbeddingInput, token_input
 from seqlm_core.model.recurrent_network import RecurrentNetwork
 from seqlm_core.model.stack import RecurrentStack, Resets
 
@@ -88,6 +88,7 @@ class LanguageNetwork(RecurrentNetwork):
         length: int,
         masks: list[Any] | None = None,
         resets: Resets | None = None,
+        rows: EmbeddingInput | None = None,
     ) -> tuple[Any, list[list[Any]]]:
         """Read tokens from left to right.
 
@@ -98,11 +99,12 @@ class LanguageNetwork(RecurrentNetwork):
             masks: the mask of all tokens' embeddings ``(vocabulary, embedding)``, then those ``(time, batch, size)`` of
                 the sizes in :attr:`mask_sizes`; a mask may be None. None without dropout.
             resets: where states are reset within; None if nowhere.
+            rows: some rows of the embeddings, if ``tokens`` are their places among these; None reads the network's own.
 
         Returns:
             The hidden vectors after each token, ``(time, batch, hidden)``, and the new states.
         """
-        return self._read(self.forward_stack, tokens, states, length, masks, resets)
+        return self._read(self.forward_stack, tokens, states, length, masks, resets, rows)
 
     def read_right(
         self,
@@ -111,6 +113,7 @@ class LanguageNetwork(RecurrentNetwork):
         length: int,
         masks: list[Any] | None = None,
         resets: Resets | None = None,
+        rows: EmbeddingInput | None = None,
     ) -> tuple[Any, list[list[Any]]]:
         """Read tokens from right to left.
 
@@ -120,7 +123,7 @@ class LanguageNetwork(RecurrentNetwork):
         Returns:
             The hidden vectors after each token, ``(time, batch, hidden)``, in the same order, and the new states.
         """
-        return self._read(self.backward_stack, tokens, states, length, masks, resets)
+        return self._read(self.backward_stack, tokens, states, length, masks, resets, rows)
 
     def combine(self, F: Any, left: Any, right: Any | None) -> Any:
         """Combine the hidden vectors of both directions, ``(time, batch, hidden)``, to what the head reads.
@@ -140,13 +143,14 @@ class LanguageNetwork(RecurrentNetwork):
         length: int,
         masks: list[Any] | None,
         resets: Resets | None,
+        rows: EmbeddingInput | None,
     ) -> tuple[Any, list[list[Any]]]:
         of_tokens, of_inputs, *of_layers = masks or [None, None]
-        if of_inputs is None and self.reads_table(length):
+        if rows is None and of_inputs is None and self.reads_table(length):
             vectors = self.input.vectors(tokens)
             vectors = vectors if of_tokens is None else vectors * of_tokens
             return stack.unroll_tokens(tokens, vectors, states, length, of_layers or None, resets)
-        inputs = self.input(tokens)
+        inputs = (rows or self.input)(tokens)
         inputs = inputs if of_inputs is None else inputs * of_inputs
         return stack.unroll(inputs, states, length, of_layers or None, resets)
 

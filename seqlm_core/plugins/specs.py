@@ -242,17 +242,23 @@ class OptimizerSpec(Spec):
     Attributes:
         build: ``build(learning_rate, options)`` returns an ``mxnet.optimizer.Optimizer``.
         default_learning_rate: the learning rate if the user does not set one.
+        elementwise: whether each weight's update depends on nothing but this weight, its gradient, its state and the
+            number of steps, and each state is None or made of arrays of the weights' shape. Then the rows of large
+            embeddings that a step does not read can be left alone.
     """
 
     kind: ClassVar[str] = "optimizer"
 
     default_learning_rate: float = 0.001
+    elementwise: bool = False
 
     def validate(self) -> None:
         super().validate()
         rate = self.default_learning_rate
         if type(rate) not in (int, float) or not 0 < rate < float("inf"):
             raise PluginError(f"optimizer {self.name!r}: default_learning_rate must be a finite number above 0")
+        if not isinstance(self.elementwise, bool):
+            raise PluginError(f"optimizer {self.name!r}: elementwise must be True or False")
 
 
 PLUGIN_KINDS: tuple[str, ...] = tuple(spec.kind for spec in (CellSpec, TokenizerSpec, OptimizerSpec))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from seqlm_core.engine.mxnet import compute_device, mx
+from seqlm_core.errors import SettingError
 from seqlm_core.model.architecture import LanguageArchitecture, SequenceArchitecture
 from seqlm_core.model.build import load_weights
 from seqlm_core.plugins.components import Components
@@ -19,7 +20,7 @@ from seqlm_core.sequences.codecs import Codecs, TokenCodec
 from seqlm_core.sequences.examples import Example, read_examples
 from seqlm_core.sessions.training_corpus import read_training_corpus
 from seqlm_core.sessions.user_code import UserCode
-from seqlm_core.settings.settings import LanguageSettings, SequenceSettings
+from seqlm_core.settings.settings import READ_ROWS, LanguageSettings, SequenceSettings
 from seqlm_core.settings.size_of_text import chosen_for
 from seqlm_core.settings.training_settings import TrainingSettings
 from seqlm_core.training.task import Task
@@ -91,12 +92,32 @@ def language_job(
     else:
         corpus = read_training_corpus(files, run.tokenizer, settings, run.vocabulary, quiet=quiet)
         architecture = run.architecture
-    chosen = chosen_for(settings, len(corpus.training), len(corpus.vocabulary))
+    has_rows = _has_rows(settings, architecture, components)
+    chosen = chosen_for(settings, len(corpus.training), len(corpus.vocabulary), has_rows)
     task = language_task(corpus, components, settings.replace(**chosen), architecture, device)
     sampler = model_sampler(task, components)
     return TrainingJob(
         task, components, task.settings, device, user_code, sampler, settings.sample_every, chosen=chosen
     )
+
+
+def _has_rows(settings: LanguageSettings, architecture: LanguageArchitecture, components: Components) -> bool:
+    """Return whether there are embeddings of which some rows can be updated, and others not.
+
+    Raises:
+        SettingError: there are none, and the settings demand it.
+    """
+    optimizer = components.optimizer.spec
+    if architecture.embedding_size and optimizer.elementwise:
+        return not architecture.tie_weights
+    if settings.embedding_updates == READ_ROWS:
+        problem = (
+            f"needs an optimizer whose plugin says that it is `elementwise`, and {optimizer.name!r} does not"
+            if architecture.embedding_size
+            else "needs embeddings, and this model reads one-hot vectors; set `embedding_size`"
+        )
+        raise SettingError("embedding_updates", f"{READ_ROWS} {problem}")
+    return False
 
 
 def sequence_job(

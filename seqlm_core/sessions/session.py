@@ -88,6 +88,7 @@ class Session:
                 settings.clip_norm,
                 optimizer,
                 weight_decay,
+                job.task.embedding_rows,
             ),
             learning_rate,
             settings,

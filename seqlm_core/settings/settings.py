@@ -27,6 +27,7 @@ from seqlm_core.settings.training_settings import (
 
 NO_DOCUMENTS, FILE_DOCUMENTS, LINE_DOCUMENTS = "none", "file", "line"
 SOFTMAX, ADAPTIVE = "softmax", "adaptive"
+ALL_ROWS, READ_ROWS = "all", "read"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +76,14 @@ class LanguageSettings(TrainingSettings):
         None, EPOCHS + BY_SIZE, group="training", minimum=1, changeable=UNDER_A_SCHEDULE_WITHOUT_END
     )
     weight_decay: float | None = setting(None, WEIGHT_DECAY + BY_SIZE, group="advanced", minimum=0, of_older_runs=0.0)
+    embedding_updates: str | None = setting(
+        None,
+        "Which rows of the embeddings a step updates: all, or only those of tokens that it reads, so that it takes no "
+        "longer with a larger vocabulary." + BY_SIZE,
+        group="advanced",
+        choices=(ALL_ROWS, READ_ROWS),
+        of_older_runs=ALL_ROWS,
+    )
     validate_every: int | None = setting(None, VALIDATE_EVERY + BY_SIZE, group="training", minimum=0, of_older_runs=0)
     validation_limit: int = setting(
         1_000_000,
@@ -115,6 +124,11 @@ class LanguageSettings(TrainingSettings):
         super().__post_init__()
         if self.tie_weights and self.embedding_size == 0:
             raise SettingError("tie_weights", "needs embeddings, and with `embedding_size` 0 there are none")
+        if self.embedding_updates == READ_ROWS and self.tie_weights:
+            raise SettingError(
+                "embedding_updates",
+                f"{READ_ROWS} is of no use with `tie_weights`: embeddings that are output weights change at every step",
+            )
         check_encoding(self.encoding)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from seqlm_core.model.recurrent_network import RecurrentNetwork
 from seqlm_core.runs.directory import RunDirectory
+from seqlm_core.training.embedding_rows import EmbeddingRows
 
 
 class Figures(Protocol):
@@ -31,12 +32,14 @@ class Task(Protocol):
         steps_per_epoch: number of batches in an epoch.
         predictions_per_step: mean number of predictions in a batch.
         has_validation: whether there is something to validate on, so that :meth:`evaluate` returns figures.
+        embedding_rows: the embedding of which only the rows that a step reads are updated; None if there is none.
     """
 
     name: str
     network: RecurrentNetwork
     loss_name: str
     unit: str
+    embedding_rows: EmbeddingRows | None
 
     @property
     def steps_per_epoch(self) -> int: ...

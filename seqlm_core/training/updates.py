@@ -11,10 +11,13 @@ from seqlm_core.errors import RunError
 from seqlm_core.plugins.foreign import plugin_code, plugin_failure
 from seqlm_core.plugins.specs import OptimizerSpec
 from seqlm_core.storage.checkpoint import layout
+from seqlm_core.training.embedding_rows import EmbeddingRows
 from seqlm_core.training.native_updates import NativeUpdate, native_rule
 
 # Keeps the clipping factor finite if all gradients are zero.
 SMALLEST_NORM = 1e-12
+DECAY_OF_ROWS = "weight decay of rows"
+"""The name of what is saved of the embedding of which only the rows that were read are updated."""
 
 
 def clip_global_norm(gradients: list[Any], largest: float) -> Any:
@@ -42,6 +45,7 @@ class Updates:
         spec: the record of the plugin, to which errors of the optimizer are attributed.
         weight_decay: the share of each weight that, times the learning rate, is taken from it before each update
             (decoupled weight decay, https://arxiv.org/abs/1711.05101). Biases and other vectors are not decayed.
+        rows: the embedding of which only the rows that were read are updated; None if there is none.
 
     Raises:
         PluginRuntimeError: the optimizer cannot make its states, or makes states that no checkpoint can hold.
@@ -54,40 +58,69 @@ class Updates:
         clip_norm: float,
         spec: OptimizerSpec | None = None,
         weight_decay: float = 0.0,
+        rows: EmbeddingRows | None = None,
     ) -> None:
         self.names = list(parameters)
         self.parameters = list(parameters.values())
         self.optimizer = optimizer
         self.clip_norm = clip_norm
         self.weight_decay = weight_decay
+        self.rows = rows
         self._spec = spec
+        self._steps = 0
         optimizer.param_dict = dict(enumerate(self.parameters))
         self._updater = mx.optimizer.get_updater(optimizer)
-        for index, parameter in enumerate(self.parameters):
-            with plugin_code(spec):
-                state = optimizer.create_state_multi_precision(index, parameter.list_data()[0])
-            if spec is not None and not all(isinstance(array, nd.NDArray) for array in _as_list(state)):
-                raise plugin_failure(
-                    spec,
-                    f"create_state returns a {type(state).__name__}; a state is an MXNet array, a tuple of them, or "
-                    "None",
-                )
+        self._states = [self._new_state(index, parameter) for index, parameter in enumerate(self.parameters)]
+        for index, state in enumerate(self._states):
             self._updater.states[index] = state
             self._updater.states_synced[index] = True
-        self._weights = [parameter.list_data()[0] for parameter in self.parameters]
-        self._gradients = [parameter.list_grad()[0] for parameter in self.parameters]
-        self._decayed = [weight for weight in self._weights if weight.ndim > 1] if weight_decay else []
+        trained = self.parameters.copy()
+        if rows is not None:
+            index = self.parameters.index(rows.whole)
+            trained[index] = rows.parameter
+            self._updater.states[index] = self._new_state(index, rows.parameter)
+            rows.add_states(_as_list(self._states[index]), _as_list(self._updater.states[index]), spec)
+        self._weights = [parameter.list_data()[0] for parameter in trained]
+        self._gradients = [parameter.list_grad()[0] for parameter in trained]
+        whole = [w for w, parameter in zip(self._weights, trained) if rows is None or parameter is not rows.parameter]
+        self._decayed = [weight for weight in whole if weight.ndim > 1] if weight_decay else []
         self._native: NativeUpdate | None = None
-        rule = native_rule(optimizer, self.parameters)
+        rule = native_rule(optimizer, trained)
         if rule is not None:
-            states = [_as_list(self._updater.states[index]) for index in range(len(self.parameters))]
+            states = [_as_list(self._updater.states[index]) for index in range(len(trained))]
             self._native = NativeUpdate(rule, optimizer, self._weights, self._gradients, states, clip_norm)
+
+    @property
+    def gradients(self) -> dict[str, Any]:
+        """The gradient of each parameter by its name; of :attr:`rows` that of the rows that were read."""
+        return dict(zip(self.names, self._gradients))
+
+    def _new_state(self, index: int, parameter: Any) -> Any:
+        with plugin_code(self._spec):
+            state = self.optimizer.create_state_multi_precision(index, parameter.list_data()[0])
+        if self._spec is not None and not all(isinstance(array, nd.NDArray) for array in _as_list(state)):
+            raise plugin_failure(
+                self._spec,
+                f"create_state returns a {type(state).__name__}; a state is an MXNet array, a tuple of them, or None",
+            )
+        return state
 
     def step(self, learning_rate: float) -> None:
         """Update the weights by their gradients at this learning rate; clipping may change the gradients in place."""
+        decay = 1 - learning_rate * self.weight_decay
         for weight in self._decayed:
-            weight *= 1 - learning_rate * self.weight_decay
+            weight *= decay
         self.optimizer.set_learning_rate(learning_rate)
+        self._steps += 1
+        if self.rows is None:
+            self._update()
+            return
+        self.rows.read_states()
+        self._update()
+        self.rows.write_back()
+        self.rows.decay(decay, self._steps)
+
+    def _update(self) -> None:
         if self._native is not None:
             self._native.step()
             return
@@ -99,9 +132,11 @@ class Updates:
     def state(self) -> dict[str, np.ndarray]:
         """Return the optimizer's state arrays; ``NAME/K`` is the ``K``-th array of a parameter."""
         arrays = {}
-        for index, state in self._updater.states.items():
+        for name, state in zip(self.names, self._states):
             for k, array in enumerate(_as_list(state)):
-                arrays[f"{self.names[index]}/{k}"] = array.asnumpy()
+                arrays[f"{name}/{k}"] = array.asnumpy()
+        if self.rows is not None:
+            arrays[DECAY_OF_ROWS] = self.rows.state()
         return arrays
 
     def restore(self, arrays: dict[str, np.ndarray], steps: int) -> None:
@@ -113,9 +148,12 @@ class Updates:
         if layout(self.state()) != layout(arrays):
             raise RunError("the checkpoint's optimizer state is not that of the run's optimizer")
         for index in range(len(self.parameters)):
-            for k, array in enumerate(_as_list(self._updater.states[index])):
+            for k, array in enumerate(_as_list(self._states[index])):
                 saved = arrays[f"{self.names[index]}/{k}"]
                 array[:] = nd.array(saved, ctx=array.context, dtype=saved.dtype)
+        if self.rows is not None:
+            self.rows.restore(arrays[DECAY_OF_ROWS])
+        self._steps = steps
         # Optimizers use these counts to correct a bias or to decay a rate.
         self.optimizer._set_current_context(self.parameters[0].list_ctx()[0].device_id)
         self.optimizer.num_update = steps

@@ -39,4 +39,6 @@ def build(learning_rate: float, options: AdamOptions) -> Any:
 
 @seqlm.hookimpl
 def seqlm_optimizers() -> seqlm.OptimizerSpec:
-    return seqlm.OptimizerSpec("adam", "adaptive moment estimation", build, AdamOptions, default_learning_rate=0.01)
+    return seqlm.OptimizerSpec(
+        "adam", "adaptive moment estimation", build, AdamOptions, default_learning_rate=0.01, elementwise=True
+    )

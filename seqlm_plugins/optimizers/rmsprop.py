@@ -34,5 +34,10 @@ def build(learning_rate: float, options: RMSPropOptions) -> Any:
 @seqlm.hookimpl
 def seqlm_optimizers() -> seqlm.OptimizerSpec:
     return seqlm.OptimizerSpec(
-        "rmsprop", "gradient over its running mean square", build, RMSPropOptions, default_learning_rate=0.01
+        "rmsprop",
+        "gradient over its running mean square",
+        build,
+        RMSPropOptions,
+        default_learning_rate=0.01,
+        elementwise=True,
     )

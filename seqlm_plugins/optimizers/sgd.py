@@ -33,5 +33,10 @@ def build(learning_rate: float, options: SGDOptions) -> Any:
 @seqlm.hookimpl
 def seqlm_optimizers() -> seqlm.OptimizerSpec:
     return seqlm.OptimizerSpec(
-        "sgd", "stochastic gradient descent with momentum", build, SGDOptions, default_learning_rate=1.0
+        "sgd",
+        "stochastic gradient descent with momentum",
+        build,
+        SGDOptions,
+        default_learning_rate=1.0,
+        elementwise=True,
     )

@@ -894,6 +894,22 @@ def adamax_of_mxnet(learning_rate):
     return mx.optimizer.Adamax(learning_rate=learning_rate)
 
 
+@wrong(optimizers.rows_are_updated_alike, "^after 1 steps the weights differ by", elementwise=True)
+class ScalesByAllWeights(Descent):
+    def direction(self, index, weight, grad, state):
+        return grad * weight.norm()
+
+
+@wrong(
+    optimizers.rows_are_updated_alike,
+    r"it is said to be elementwise, and the state of weights \(6, 3\) has the shape \(6,\)",
+    elementwise=True,
+)
+class OneMeanForARow(Descent):
+    def create_state(self, index, weight):
+        return mx.nd.zeros((weight.shape[0],))
+
+
 @wrong(optimizers.learns, r"^the loss goes from|^NonFiniteLossError", default_learning_rate=1000)
 class TooFast(Descent):
     pass

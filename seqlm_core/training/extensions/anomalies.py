@@ -23,8 +23,8 @@ class Anomalies(Extension):
                 f"{clipping_advice(training.settings.clip_norm)}"
             )
         # Gradients are computed from the head down. So the search for the first that is not finite begins there, too.
-        for name, parameter in reversed(list(zip(training.updates.names, training.updates.parameters))):
-            if not is_finite(parameter.list_grad()[0]):
+        for name, gradient in reversed(training.updates.gradients.items()):
+            if not is_finite(gradient):
                 raise NonFiniteLossError(
                     f"the gradient of {name} is not finite at step {step}; try a lower `learning_rate`, "
                     f"{clipping_advice(training.settings.clip_norm)} or shorter sequences"

@@ -27,9 +27,10 @@ from seqlm_core.reading.windows import WindowPlan
 from seqlm_core.runs.config import LANGUAGE_MODEL
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.settings.fields import chosen
-from seqlm_core.settings.settings import LanguageSettings
+from seqlm_core.settings.settings import READ_ROWS, LanguageSettings
 from seqlm_core.storage.checkpoint import layout
 from seqlm_core.training.dropout import DropoutMasks, with_rates_for
+from seqlm_core.training.embedding_rows import EmbeddingRows
 from seqlm_core.training.extensions.anomalies import is_finite
 from seqlm_core.training.extensions.samples import ModelSampler
 from seqlm_core.training.tasks.window import Window
@@ -66,7 +67,9 @@ class LanguageModelling:
         self._dropout = DropoutMasks(network, network.mask_sizes, settings)
         self._weight_dropping = WeightDropping(network, settings.recurrent_dropout or 0.0, settings.seed)
         penalties = Penalties(settings.activation_penalty, settings.temporal_activation_penalty)
-        self._window_loss = WindowLoss(network, settings.sequence_length, penalties)
+        self.embedding_rows = self._embedding_rows()
+        rows = None if self.embedding_rows is None else self.embedding_rows.input
+        self._window_loss = WindowLoss(network, settings.sequence_length, penalties, rows)
         self._fresh_states = self._states = network.begin_state(self.plan.batch_size)
         self._fresh_backward_states = network.begin_backward_state(self.plan.batch_size)
         self._reset_states = network.reset_states(self.plan.batch_size)
@@ -145,6 +148,8 @@ class LanguageModelling:
                 [nd.where(window.resets, new, old) for new, old in zip(*layers)]
                 for layers in zip(self._fresh_states, self._states)
             ]
+        if self.embedding_rows is not None and window.rows is not None:
+            self.embedding_rows.read(window.rows)
         losses, states = self._window_loss(
             window.inputs,
             window.targets,
@@ -175,7 +180,7 @@ class LanguageModelling:
                 ("backward_stack", self.network.backward_stack, window.following, self._fresh_backward_states)
             )
         for name, stack, read, states in stacks:
-            values = self.network.input(read)
+            values = (self.network.input if self.embedding_rows is None else self.embedding_rows.input)(read)
             if not is_finite(values):
                 return "input"
             for index in range(len(stack.layers)):
@@ -207,11 +212,14 @@ class LanguageModelling:
 
     def _window(self, ids: np.ndarray, ends: np.ndarray | None, step: int, begins_epoch: bool) -> Window:
         two_sided = self.network.backward_stack is not None
+        rows, read = None, ids if two_sided else ids[:-1]
+        if self.embedding_rows is not None:
+            rows, read = self.embedding_rows.places_of(read)
         return Window(
             step=step,
-            inputs=array_of(ids[:-1], np.int32, self.network.device),
+            inputs=array_of(read[: len(ids) - 1], np.int32, self.network.device),
             targets=array_of(ids[1:], np.int32, self.network.device),
-            following=array_of(ids[:1:-1], np.int32, self.network.device) if two_sided else None,
+            following=array_of(read[:1:-1], np.int32, self.network.device) if two_sided else None,
             begins_epoch=begins_epoch,
             resets=self._resets(step),
             masks=self._dropout_masks(step, "forward", ids[:-1]),
@@ -224,7 +232,15 @@ class LanguageModelling:
             following_ends=(
                 array_of(ends[:1:-1], np.int32, self.network.device) if two_sided and ends is not None else None
             ),
+            rows=rows,
         )
+
+    def _embedding_rows(self) -> EmbeddingRows | None:
+        if self.settings.embedding_updates != READ_ROWS:
+            return None
+        read = self.network.input
+        positions = self.plan.batch_size * (self.plan.sequence_length + (self.network.backward_stack is not None))
+        return EmbeddingRows(read, min(positions, read.vocabulary_size))
 
     def _resets(self, step: int) -> Any | None:
         """Return 1 for each stream that gets fresh states before this step, else 0, ``(batch,)``; they are random.
@@ -239,7 +255,7 @@ class LanguageModelling:
 
     def _dropout_masks(self, step: int, direction: str, tokens: np.ndarray) -> list[Any] | None:
         time, batch = tokens.shape
-        has_table = self.network.reads_table(time)
+        has_table = self.embedding_rows is None and self.network.reads_table(time)
         return self._dropout.draw(step, f"{direction} dropout", tokens, (time, batch), has_table)
 
     def _right_visible(self, step: int, ends: np.ndarray | None) -> Any:

@@ -26,6 +26,7 @@ from seqlm_core.sequences.codecs import Codecs
 from seqlm_core.sequences.examples import Example
 from seqlm_core.settings.settings import SequenceSettings
 from seqlm_core.training.dropout import DropoutMasks, with_rates_for
+from seqlm_core.training.embedding_rows import EmbeddingRows
 from seqlm_core.training.extensions.anomalies import is_finite
 from seqlm_core.training.weight_dropping import WeightDropping, WeightMasks
 
@@ -74,6 +75,7 @@ class SequenceLearning:
     """
 
     name = SEQUENCE_MODEL
+    embedding_rows: EmbeddingRows | None = None
 
     def __init__(
         self,

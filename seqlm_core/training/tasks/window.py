@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from seqlm_core.training.embedding_rows import ReadRows
 from seqlm_core.training.weight_dropping import WeightMasks
 
 
@@ -14,10 +15,10 @@ class Window:
 
     Attributes:
         step: the step; the first step is 0.
-        inputs: ids of the tokens that are read, int32 ``(time, batch)``.
+        inputs: ids of the tokens that are read, int32 ``(time, batch)``; or, if there are ``rows``, their places.
         targets: ids of the tokens that are predicted, int32 ``(time, batch)``.
-        following: the targets without the first, in reverse order, ``(time - 1, batch)``; None for a unidirectional
-            model.
+        following: the targets without the first, in reverse order, ``(time - 1, batch)``, or their places; None for a
+            unidirectional model.
         begins_epoch: whether all streams begin with fresh states.
         resets: 1 for each stream that begins with fresh states all the same, else 0, ``(batch,)``; None if none does.
         masks: dropout masks of the forward stack; None without dropout.
@@ -29,6 +30,7 @@ class Window:
         weights: the weight of each prediction's loss in the mean, ``(time, batch)``.
         ends: 1 where the token of ``inputs`` ends a document, else 0, int32; None without documents.
         following_ends: the same for ``following``.
+        rows: the rows of the embeddings that are read; None if the whole embeddings are.
     """
 
     step: int
@@ -45,3 +47,4 @@ class Window:
     weights: Any
     ends: Any | None
     following_ends: Any | None
+    rows: ReadRows | None
