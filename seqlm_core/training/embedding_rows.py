@@ -27,7 +27,7 @@ class ReadRows(NamedTuple):
 
     Attributes:
         distinct: their numbers in the whole embedding, int32 ``(1, rows)``.
-        filled: the same, filled up to the number of rows of the small embedding, int32 ``(most,)``.
+        filled: the same, filled up to as many as the small embedding has, int32 ``(rows,)``.
     """
 
     distinct: Any
@@ -39,20 +39,19 @@ class EmbeddingRows:
 
     Args:
         embedding: the large one, initialized. It has no gradient from now on.
-        most: the most rows that a step reads.
+        most: the most tokens that a step reads.
 
     Attributes:
         whole: the parameter of the large embedding, ``(vocabulary, embedding)``.
-        input: the small embedding, ``(most, embedding)``.
+        input: the small embedding, ``(rows, embedding)``, with as many rows as a step can read.
     """
 
     def __init__(self, embedding: EmbeddingInput, most: int) -> None:
         self.whole = embedding.weight
         self.whole.grad_req = "null"
-        self.input = EmbeddingInput(most, embedding.size)
+        self.input = EmbeddingInput(min(most, embedding.vocabulary_size), embedding.size)
         self.input.cast(self.whole.dtype)
         self.input.initialize(mx.init.Zero(), ctx=self.whole.list_ctx())
-        self._most = most
         self._weights = self.whole.list_data()[0], self.parameter.list_data()[0]
         self._states: list[tuple[Any, Any]] = []
         self._read: ReadRows | None = None
@@ -66,7 +65,7 @@ class EmbeddingRows:
     def places_of(self, tokens: np.ndarray) -> tuple[ReadRows, np.ndarray]:
         """Return the rows of these tokens, and the place of each token in the small embedding, int32 of their shape."""
         distinct, places = np.unique(tokens, return_inverse=True)
-        filled = np.resize(distinct, self._most)
+        filled = np.resize(distinct, self.input.vocabulary_size)
         device = self.parameter.list_ctx()[0]
         rows = ReadRows(array_of(distinct[None], np.int32, device), array_of(filled, np.int32, device))
         return rows, places.reshape(tokens.shape).astype(np.int32)

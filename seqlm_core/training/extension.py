@@ -60,6 +60,10 @@ class Training(Protocol):
     def parameters(self) -> dict[str, Any]:
         """The gluon parameters that are trained, by name; a shared one has its first name."""
 
+    @property
+    def gradients(self) -> dict[str, Any]:
+        """The gradients of the parameters, by name; of an embedding of which only read rows are updated, of these."""
+
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step; the first step is 0."""
 

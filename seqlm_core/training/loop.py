@@ -26,6 +26,7 @@ from seqlm_core.training.prefetch import prefetched
 from seqlm_core.training.task import Task
 from seqlm_core.training.updates import Updates
 from seqlm_core.training.weight_dropping import dropped_weights
+from seqlm_core.training.weighted_mean import WeightedMean
 
 # MXNet computes asynchronously. This is the largest number of steps that wait for it: few enough that the progress is
 # true and that an interrupted training ends soon. When there are more, Python waits until only half of them are left,
@@ -98,8 +99,8 @@ class TrainingLoop:
         self.stop_reason: str | None = None
         self._listeners: dict[str, list[Callable[..., None]]] = {}
         self._pending: deque[tuple[Any, int]] = deque()  # losses and predictions of the last steps
-        self._since_report = _Mean()
-        self._since_epoch = _Mean()
+        self._since_report = WeightedMean()
+        self._since_epoch = WeightedMean()
 
     @property
     def total_steps(self) -> int:
@@ -126,6 +127,11 @@ class TrainingLoop:
     def parameters(self) -> dict[str, Any]:
         """The gluon parameters that are trained, by name; a shared one has its first name."""
         return dict(zip(self.updates.names, self.updates.parameters))
+
+    @property
+    def gradients(self) -> dict[str, Any]:
+        """The gradients of the parameters, by name; of an embedding of which only read rows are updated, of these."""
+        return self.updates.gradients
 
     def run(self) -> None:
         """Train until a limit is reached or an extension ends it.
@@ -186,7 +192,7 @@ class TrainingLoop:
             if not self.is_validation_due:
                 self._notify("on_closing")
             record = self._record("epoch", self.step, self._since_epoch)
-            self._since_epoch = _Mean()
+            self._since_epoch = WeightedMean()
             self._notify("on_epoch", record)
 
     def collect_losses(self, but: int = 0) -> None:
@@ -215,7 +221,7 @@ class TrainingLoop:
             self._since_epoch.add(loss, predictions)
             if self.settings.log_every and step % self.settings.log_every == 0:
                 record = self._record("report", step, self._since_report)
-                self._since_report = _Mean()
+                self._since_report = WeightedMean()
                 self._notify("on_report", record)
 
     def state(self) -> dict[str, Any]:
@@ -248,8 +254,8 @@ class TrainingLoop:
         self.step, self.epoch, self.window = state["step"], state["epoch"], state["window"]
         if self.window >= self.task.steps_per_epoch or self.step != self._position:
             raise ValueError("the training's state names a step that is not in its epoch")
-        self._since_report = _Mean(*state["losses_since_report"])
-        self._since_epoch = _Mean(*state["losses_since_epoch"])
+        self._since_report = WeightedMean(*state["losses_since_report"])
+        self._since_epoch = WeightedMean(*state["losses_since_epoch"])
         for extension in self.extensions:
             if extension.name in states:
                 check(states, {extension.name: extension.state_kind}, "the extensions' states")
@@ -259,7 +265,7 @@ class TrainingLoop:
     def _position(self) -> int:
         return self.epoch * self.task.steps_per_epoch + self.window
 
-    def _record(self, kind: str, step: int, losses: _Mean) -> Record:
+    def _record(self, kind: str, step: int, losses: WeightedMean) -> Record:
         epochs, within = divmod(step, self.task.steps_per_epoch)
         return {
             "kind": kind,
@@ -277,22 +283,3 @@ class TrainingLoop:
             self._listeners[event] = [guarded_method(extension, event) for extension in listening]
         for listener in self._listeners[event]:
             listener(self, *arguments)
-
-
-class _Mean:
-    """The weighted mean of numbers that are added one by one."""
-
-    def __init__(self, total: float = 0.0, weight: int = 0) -> None:
-        self.total = total
-        self.weight = weight
-
-    def add(self, number: float, weight: int) -> None:
-        self.total += number * weight
-        self.weight += weight
-
-    @property
-    def value(self) -> float | None:
-        return self.total / self.weight if self.weight else None
-
-    def state(self) -> tuple[float, int]:
-        return self.total, self.weight

@@ -67,7 +67,10 @@ class LanguageModelling:
         self._dropout = DropoutMasks(network, network.mask_sizes, settings)
         self._weight_dropping = WeightDropping(network, settings.recurrent_dropout or 0.0, settings.seed)
         penalties = Penalties(settings.activation_penalty, settings.temporal_activation_penalty)
-        self.embedding_rows = self._embedding_rows()
+        self.embedding_rows: EmbeddingRows | None = None
+        if settings.embedding_updates == READ_ROWS:
+            length = settings.sequence_length + (network.backward_stack is not None)
+            self.embedding_rows = EmbeddingRows(network.input, most=self.plan.batch_size * length)
         rows = None if self.embedding_rows is None else self.embedding_rows.input
         self._window_loss = WindowLoss(network, settings.sequence_length, penalties, rows)
         self._fresh_states = self._states = network.begin_state(self.plan.batch_size)
@@ -234,13 +237,6 @@ class LanguageModelling:
             ),
             rows=rows,
         )
-
-    def _embedding_rows(self) -> EmbeddingRows | None:
-        if self.settings.embedding_updates != READ_ROWS:
-            return None
-        read = self.network.input
-        positions = self.plan.batch_size * (self.plan.sequence_length + (self.network.backward_stack is not None))
-        return EmbeddingRows(read, min(positions, read.vocabulary_size))
 
     def _resets(self, step: int) -> Any | None:
         """Return 1 for each stream that gets fresh states before this step, else 0, ``(batch,)``; they are random.
