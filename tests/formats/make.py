@@ -112,7 +112,8 @@ KINDS: dict[str, Callable[[Path], None]] = {
         input_dropout=0.1, embedding_dropout=0.1, recurrent_dropout=0.2, weight_decay=0.01, average="ema",
     ),
     "rare-words": lambda out: train_text(
-        out, 3200, cell="lstm", tokenizer="word", output_layer="adaptive", embedding_size=6, **PLAIN
+        out, 3200, cell="lstm", tokenizer="word", output_layer="adaptive", embedding_size=6,
+        embedding_updates="read", **PLAIN
     ),
 }  # fmt: skip
 BEGAN_WITH = {"lines": 4, "rare-words": 4}
