@@ -15,6 +15,7 @@ from seqlm_core.command_line.plugin_files import load_plugin_files
 from seqlm_core.command_line.report import print_best_epoch, printed_if_possible
 from seqlm_core.command_line.setting_options import given_settings
 from seqlm_core.command_line.training_options import check_new_run, check_nothing_new, training_options
+from seqlm_core.command_line.workers import check_alone, train_with_workers
 from seqlm_core.errors import UsageError
 from seqlm_core.settings.settings import SequenceSettings
 
@@ -37,6 +38,9 @@ def train_command(
     resume: str | None,
     plugin_files: tuple[str, ...],
     quiet: bool,
+    workers: int,
+    restarts: int,
+    kvstore: str | None,
     **settings: Any,
 ) -> None:
     """Train a model that labels each token of a sequence.
@@ -46,6 +50,9 @@ def train_command(
     """
     import seqlm_core as seqlm
 
+    if workers > 1:
+        context.exit(train_with_workers(context))
+    check_alone(restarts)
     if quiet:
         be_quiet()
     load_plugin_files(plugin_files)
@@ -53,7 +60,7 @@ def train_command(
     if resume is not None:
         check_nothing_new(context, ("token_column", "label_column", "encoding"))
         seqlm.SequenceRun(resume)  # raises where the run is of another kind
-        run = seqlm.resume(resume, quiet=quiet, **given)
+        run = seqlm.resume(resume, quiet=quiet, kvstore=kvstore, **given)
     elif not files:
         raise UsageError("name a file to train on, with a token and its label on each line, or - for standard input")
     else:
@@ -79,6 +86,7 @@ def train_command(
             overwrite=overwrite,
             init_from=init_from,
             quiet=quiet,
+            kvstore=kvstore,
         )
     with printed_if_possible():
         use = f"apply it     seqlm tag apply {shlex.quote(str(run.path))} FILE"

@@ -15,6 +15,7 @@ from seqlm_core.command_line.plugin_files import load_plugin_files
 from seqlm_core.command_line.report import print_best_epoch, printed_if_possible
 from seqlm_core.command_line.setting_options import given_settings
 from seqlm_core.command_line.training_options import check_new_run, check_nothing_new, training_options
+from seqlm_core.command_line.workers import check_alone, train_with_workers
 from seqlm_core.errors import RunError, one_line
 from seqlm_core.reading.unknown import percent
 from seqlm_core.settings.settings import LanguageSettings
@@ -36,6 +37,9 @@ def train_command(
     resume: str | None,
     plugin_files: tuple[str, ...],
     quiet: bool,
+    workers: int,
+    restarts: int,
+    kvstore: str | None,
     **settings: Any,
 ) -> None:
     """Train a language model on a text.
@@ -45,6 +49,9 @@ def train_command(
     """
     import seqlm_core as seqlm
 
+    if workers > 1:
+        context.exit(train_with_workers(context))
+    check_alone(restarts)
     if quiet:
         be_quiet()
     load_plugin_files(plugin_files)
@@ -52,7 +59,7 @@ def train_command(
     if resume is not None:
         check_nothing_new(context)
         seqlm.LanguageRun(resume)  # raises where the run is of another kind
-        run = seqlm.resume(resume, quiet=quiet, **given)
+        run = seqlm.resume(resume, quiet=quiet, kvstore=kvstore, **given)
     else:
         check_new_run(out, overwrite)
         run = seqlm.train(
@@ -62,6 +69,7 @@ def train_command(
             overwrite=overwrite,
             init_from=init_from,
             quiet=quiet,
+            kvstore=kvstore,
             **given,
         )
     with printed_if_possible():

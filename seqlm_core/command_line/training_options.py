@@ -10,6 +10,7 @@ from seqlm_core.command_line.help import GroupedOption
 from seqlm_core.command_line.plugin_files import plugin_option
 from seqlm_core.command_line.setting_options import setting_options
 from seqlm_core.errors import UsageError
+from seqlm_core.workers.joining import KVSTORES
 
 _OPTIONS = [
     click.option(
@@ -46,6 +47,34 @@ _OPTIONS = [
         cls=GroupedOption,
         group="output",
         help="Replace the run that is in --out, as soon as the new run has a checkpoint.",
+    ),
+    click.option(
+        "--workers",
+        metavar="N",
+        type=click.IntRange(min=1),
+        default=1,
+        cls=GroupedOption,
+        group="training",
+        help="Train with N processes on this machine, each of which computes its part of every batch.  [default: 1]",
+    ),
+    click.option(
+        "--restarts",
+        metavar="K",
+        type=click.IntRange(min=0),
+        default=0,
+        cls=GroupedOption,
+        group="training",
+        help="With --workers: when a process crashes, begin again from the last checkpoint, at most K times.  "
+        "[default: 0]",
+    ),
+    click.option(
+        "--kvstore",
+        metavar="NAME",
+        type=click.Choice(KVSTORES),
+        cls=GroupedOption,
+        group="training",
+        help="Train with the processes of a job on several machines; 'dist_sync' is the parameter server of MXNet. "
+        "The environment tells each process its role.  [default: this process alone]",
     ),
     click.option(
         "--quiet", is_flag=True, cls=GroupedOption, group="output", help="Show no progress, notices or samples."

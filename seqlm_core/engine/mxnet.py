@@ -13,19 +13,10 @@ import sys
 import warnings
 from collections.abc import Iterator
 
-import numpy as np
-
+from seqlm_core.engine.numpy_names import give_old_names
 from seqlm_core.engine.threads import settle_threads
 from seqlm_core.errors import SeqlmError
 
-_REMOVED_NUMPY_ALIASES = {
-    "bool": bool,
-    "int": int,
-    "float": float,
-    "object": object,
-    "complex": complex,
-    "str": str,
-}
 _DEBIAN_PACKAGES = {"libgomp": "libgomp1", "libquadmath": "libquadmath0", "libgfortran": "libgfortran5"}
 
 
@@ -53,12 +44,13 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "500")
 # With such a role, MXNet becomes a server while it is imported, and the import never returns.
 if os.environ.get("DMLC_ROLE") in ("server", "scheduler"):
-    raise SeqlmError(f"DMLC_ROLE is {os.environ['DMLC_ROLE']!r}, which makes MXNet a server for ever; unset it")
+    raise SeqlmError(
+        f"DMLC_ROLE is {os.environ['DMLC_ROLE']!r}, which makes MXNet a server for ever; unset it, or train with "
+        "`kvstore` dist_sync"
+    )
 if sys.flags.optimize > 1:
     raise SeqlmError("MXNet cannot be loaded without docstrings; unset PYTHONOPTIMIZE, or start Python without -OO")
-for _name, _type in _REMOVED_NUMPY_ALIASES.items():
-    if _name not in vars(np):
-        setattr(np, _name, _type)
+give_old_names()
 
 try:
     with warnings.catch_warnings():

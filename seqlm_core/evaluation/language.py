@@ -17,6 +17,7 @@ from seqlm_core.model.language_network import LanguageNetwork
 from seqlm_core.reading.tokenized_text import TokenizedText
 from seqlm_core.reading.unknown import MOST_UNKNOWN
 from seqlm_core.settings.reading_rules import ReadingRules
+from seqlm_core.workers.workers import ALONE, Workers
 
 MOST_RIGHT_CONTEXT = 16
 RIGHT_CONTEXT_ROWS = 1024
@@ -89,12 +90,20 @@ class LanguageEvaluator:
         text: the text to predict; at least two tokens.
         sequence_length: number of time steps in a window.
         batch_size: the largest number of streams.
+        workers: those who compute the figures together; each reads some of the streams.
 
     Raises:
         TextError: the text has fewer than two tokens, so that there is nothing to predict.
     """
 
-    def __init__(self, network: LanguageNetwork, text: TokenizedText, sequence_length: int, batch_size: int) -> None:
+    def __init__(
+        self,
+        network: LanguageNetwork,
+        text: TokenizedText,
+        sequence_length: int,
+        batch_size: int,
+        workers: Workers = ALONE,
+    ) -> None:
         self.network = network
         self.text = text
         check_predictable(text)
@@ -103,7 +112,8 @@ class LanguageEvaluator:
         self.streams = min(batch_size, self.predictions // self.length)
         # The first stream counts all of its steps, the others all but their first window.
         steps = -(-(self.predictions + (self.streams - 1) * self.length) // self.streams)
-        self.starts = np.arange(self.streams) * (steps - self.length)
+        self.workers = workers
+        self.starts = np.arange(self.streams)[workers.part_of(self.streams)] * (steps - self.length)
         self.steps = steps
         self._read_left = LeftReading(network, self.length)
         self._loss = PredictionLoss(network)
@@ -122,8 +132,16 @@ class LanguageEvaluator:
             return self._evaluate()
 
     def _evaluate(self) -> LanguageEvaluation:
+        left_total, both_total = self.workers.sum_of("figures", np.array(self._totals()))
+        both_sides = float(both_total) / self.predictions if self.network.backward_stack is not None else None
+        return evaluation_of(self.text, float(left_total), both_sides_nats_per_token=both_sides)
+
+    def _totals(self) -> tuple[float, float]:
+        """Return the sums of the losses, without and with the text to the right; 0 for what is not computed."""
         left_total = both_total = 0.0
-        states = self.network.begin_state(self.streams)
+        if not len(self.starts):
+            return left_total, both_total
+        states = self.network.begin_state(len(self.starts))
         end = self._contexts_at_end() if self.right_context else None
         for first in range(0, self.steps, self.length):
             step = first + np.arange(self.length)[:, None]
@@ -138,8 +156,7 @@ class LanguageEvaluator:
             if self.network.backward_stack is not None:
                 right = self._right_contexts(positions, end) if end is not None else without_right
                 both_total += _sum_counted(self._both_sides_loss(left, right, targets), counted)
-        both_sides = both_total / self.predictions if self.network.backward_stack is not None else None
-        return evaluation_of(self.text, left_total, both_sides_nats_per_token=both_sides)
+        return left_total, both_total
 
     def _tokens(self, positions: np.ndarray) -> Any:
         """Return the token ids at ``positions``. Beyond the end of the text it is the last id, which is not counted."""

@@ -150,6 +150,20 @@ class Batch:
         """The number of targets that count."""
         return 0 if self.counted is None else int(self.counted.sum())
 
+    def part(self, columns: slice) -> Batch:
+        """Return some of the columns, as a batch of its own."""
+        time, count = self.shape
+        tokens, *spelled = self.inputs
+        inputs = [tokens[:, columns]]
+        for array in spelled:  # whose last axis is that of all time steps and columns
+            by_place = array.reshape(*array.shape[:-1], time, count)[..., columns]
+            inputs.append(np.ascontiguousarray(by_place.reshape(*array.shape[:-1], -1)))
+        targets, counted = (
+            None if array is None else array[..., columns] if array.ndim == 1 else array[:, columns]
+            for array in (self.targets, self.counted)
+        )
+        return Batch(self.indices[columns], inputs, self.lengths[columns], targets, counted)
+
     @classmethod
     def of(cls, sequences: EncodedSequences, indices: np.ndarray, time: int, columns: int) -> Batch:
         """Put some of the sequences side by side.
@@ -230,15 +244,18 @@ class TrainingBatches:
     Args:
         sequences: sequences with targets. Those without a target that counts are left out.
         batch_size: the most sequences in a batch.
+        fewest_columns: the fewest columns of a batch.
     """
 
-    def __init__(self, sequences: EncodedSequences, batch_size: int) -> None:
+    def __init__(self, sequences: EncodedSequences, batch_size: int, fewest_columns: int = 1) -> None:
         self.sequences = sequences
         counting = np.array([known.any() for known in sequences.counted or ()], dtype=bool)
         self.groups = group_by_length(np.where(counting, sequences.lengths, 0), batch_size)
         # As few batches as possible, of nearly equal sizes, so that few columns stay empty.
         self._batches = [-(-len(group.indices) // batch_size) for group in self.groups]
-        self._columns = [-(-len(group.indices) // batches) for group, batches in zip(self.groups, self._batches)]
+        self._columns = [
+            max(fewest_columns, -(-len(group.indices) // batches)) for group, batches in zip(self.groups, self._batches)
+        ]
 
     def __len__(self) -> int:
         return sum(self._batches)

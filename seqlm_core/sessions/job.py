@@ -26,6 +26,7 @@ from seqlm_core.settings.training_settings import TrainingSettings
 from seqlm_core.training.task import Task
 from seqlm_core.training.tasks.language import language_task, model_sampler
 from seqlm_core.training.tasks.sequences import sequence_task
+from seqlm_core.workers.workers import ALONE, Workers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +70,7 @@ def language_job(
     run: LanguageRun | None = None,
     *,
     quiet: bool = False,
+    workers: Workers = ALONE,
 ) -> TrainingJob:
     """Prepare the training of a language model.
 
@@ -79,6 +81,7 @@ def language_job(
         user_code: the user's own extensions and schedule.
         run: a run whose tokenizer, vocabulary and sizes to take; None means that they are made from the texts.
         quiet: whether to show no progress of the reading.
+        workers: those who train together.
 
     Raises:
         PluginError: the cell does not work.
@@ -94,7 +97,7 @@ def language_job(
         architecture = run.architecture
     has_rows = _has_rows(settings, architecture, components)
     chosen = chosen_for(settings, len(corpus.training), len(corpus.vocabulary), has_rows)
-    task = language_task(corpus, components, settings.replace(**chosen), architecture, device)
+    task = language_task(corpus, components, settings.replace(**chosen), architecture, device, workers)
     sampler = model_sampler(task, components)
     return TrainingJob(
         task, components, task.settings, device, user_code, sampler, settings.sample_every, chosen=chosen
@@ -128,6 +131,7 @@ def sequence_job(
     settings: SequenceSettings,
     user_code: UserCode,
     run: SequenceRun | None = None,
+    workers: Workers = ALONE,
 ) -> TrainingJob:
     """Prepare the training of a sequence model.
 
@@ -139,6 +143,7 @@ def sequence_job(
         settings: resolved settings.
         user_code: the user's own extensions and schedule.
         run: a run whose codecs and sizes to take; None means that they are made from the examples.
+        workers: those who train together.
 
     Raises:
         PluginError: a cell does not work.
@@ -156,12 +161,18 @@ def sequence_job(
         architecture = _sequence_architecture(kinds, components, settings, codecs)
     else:
         codecs, architecture = run.codecs, run.architecture
-    task = sequence_task(training, validation, codecs, components, settings, architecture, device)
+    task = sequence_task(training, validation, codecs, components, settings, architecture, device, workers)
     return TrainingJob(task, components, task.settings, device, user_code)
 
 
 def job_of_run(
-    run: Run[Any], files: TrainingFiles, settings: Any, user_code: UserCode, *, quiet: bool = False
+    run: Run[Any],
+    files: TrainingFiles,
+    settings: Any,
+    user_code: UserCode,
+    *,
+    quiet: bool = False,
+    workers: Workers = ALONE,
 ) -> TrainingJob:
     """Prepare the training of a run of any kind as it began. The last checkpoint has to be loaded afterwards.
 
@@ -171,13 +182,14 @@ def job_of_run(
         settings: resolved settings, including those that change on resuming.
         user_code: the user's own extensions and schedule.
         quiet: whether to show no progress of the reading.
+        workers: those who train together.
 
     Raises:
         PluginError: a cell does not work.
         TextError: a text cannot be read.
     """
     if isinstance(run, LanguageRun):
-        return language_job(files, run.components, settings, user_code, run, quiet=quiet)
+        return language_job(files, run.components, settings, user_code, run, quiet=quiet, workers=workers)
     if not isinstance(run, SequenceRun):
         raise TypeError(f"there is no training of a {type(run).__name__}")
     kinds = run.architecture.inputs, run.architecture.outputs
@@ -185,7 +197,7 @@ def job_of_run(
         [example for path in paths for example in read_examples(path, *kinds)]
         for paths in (files.training, files.validation)
     )
-    return sequence_job(training, validation, kinds, run.components, settings, user_code, run)
+    return sequence_job(training, validation, kinds, run.components, settings, user_code, run, workers)
 
 
 def _sequence_architecture(

@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
+import sys
+from pathlib import Path
 
 import numpy as np
 
 from seqlm_core.engine.mxnet import mx
 from seqlm_core.native.training import backend_in_use, training_precision
 from seqlm_core.runs.directory import RunDirectory
-from seqlm_core.runs.new_run import new_run_directory
+from seqlm_core.runs.new_run import DEFAULT_PARENT, new_run_directory
 from seqlm_core.runs.training_files import TrainingFiles
 from seqlm_core.sessions.job import TrainingJob
+from seqlm_core.sessions.sameness import described
 from seqlm_core.sessions.session import Session
 from seqlm_core.settings.arguments import PathLike
 from seqlm_core.training.extension import title
@@ -24,7 +27,7 @@ from seqlm_core.version import __version__
 def train_new_run(
     job: TrainingJob, files: TrainingFiles, out: PathLike | None, overwrite: bool, quiet: bool
 ) -> RunDirectory:
-    """Train a new run to the end, and return its directory.
+    """Train a new run to the end, and return its directory. A worker that does not lead ends its process then.
 
     Args:
         job: the prepared training.
@@ -41,12 +44,16 @@ def train_new_run(
         TrainingInterrupted: a signal ended the training, which can be resumed.
     """
     check_average_can_begin(job.settings, job.task)
-    with (
-        training_precision(job.settings.precision, job.device),
-        new_run_directory(files, job.components.cell.spec.name, out, overwrite) as directory,
-    ):
-        _describe(job, directory, files.keep(directory))
-        Session(job, directory, quiet).run()
+    workers = job.task.workers
+    with training_precision(job.settings.precision, job.device):
+        workers.check_same(described(job, files))
+        if not workers.leads:
+            Session(job, RunDirectory(Path(out or DEFAULT_PARENT)), quiet).run()
+            sys.exit(0)
+        with new_run_directory(files, job.components.cell.spec.name, out, overwrite) as directory:
+            _describe(job, directory, files.keep(directory))
+            workers.begin(directory.final_path)
+            Session(job, directory, quiet).run()
     return directory
 
 
@@ -68,6 +75,7 @@ def _describe(job: TrainingJob, directory: RunDirectory, files: TrainingFiles) -
                 "python": platform.python_version(),
             },
             "threads": os.environ["OMP_NUM_THREADS"],
+            "workers": job.task.workers.count,
             "kernels": backend_in_use(job.device),
         }
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +15,12 @@ from seqlm_core.runs.opening import open_run
 from seqlm_core.runs.run import Run
 from seqlm_core.runs.settings_of_run import resumed_settings
 from seqlm_core.runs.training_files import TrainingFiles
-from seqlm_core.sessions.user_code import split_user_code
+from seqlm_core.sessions.user_code import UserCode, split_user_code
 from seqlm_core.settings.arguments import PathLike
 from seqlm_core.storage.locking import locked
 from seqlm_core.training.extension import Extension, title
+from seqlm_core.workers.joining import joined
+from seqlm_core.workers.workers import Workers
 
 if TYPE_CHECKING:
     from seqlm_core.sessions.job import TrainingJob
@@ -24,13 +28,21 @@ if TYPE_CHECKING:
 logger = logging.getLogger("seqlm")
 
 
-def resume(path: PathLike, *, quiet: bool = False, extensions: Sequence[Extension] = (), **changes: Any) -> Any:
+def resume(
+    path: PathLike,
+    *,
+    quiet: bool = False,
+    extensions: Sequence[Extension] = (),
+    kvstore: str | None = None,
+    **changes: Any,
+) -> Any:
     """Resume a training that ended early from its last checkpoint. A finished run is not changed.
 
     Args:
         path: the run directory, of a language model or a sequence model.
         quiet: whether to show neither progress nor samples.
         extensions: the user's extensions. Those of the run that have a state must be given again; others may be added.
+        kvstore: as for :func:`~seqlm_core.sessions.train.train`. The number of workers may be another one than before.
         changes: settings that may change without changing the steps done: ``epochs`` and ``max_steps`` (with the
             schedules ``constant`` and ``plateau``), ``checkpoint_every``, ``log_every``, ``sample_every``. A
             ``schedule`` that is a function must be given again.
@@ -56,20 +68,36 @@ def resume(path: PathLike, *, quiet: bool = False, extensions: Sequence[Extensio
     files = TrainingFiles.of_run(directory, run.config["texts"])
     threads = int(run.config["threads"])
     os.environ.setdefault("OMP_NUM_THREADS", str(min(threads, usable_cores())))
+    with joined(kvstore) as workers:
+        with locked(directory.path) if workers.leads else contextlib.nullcontext():
+            _go_on(run, files, settings, user_code, quiet or not workers.leads, workers)
+        if not workers.leads:
+            sys.exit(0)
+    return run
+
+
+def _go_on(
+    run: Run[Any], files: TrainingFiles, settings: Any, user_code: UserCode, quiet: bool, workers: Workers
+) -> None:
     from seqlm_core.engine.mxnet import readable_failures
     from seqlm_core.native.training import chosen_backend
     from seqlm_core.sessions.job import job_of_run
+    from seqlm_core.sessions.sameness import described
     from seqlm_core.sessions.session import Session
 
-    backend = run.config["kernels"]
-    with locked(directory.path), readable_failures(), chosen_backend(backend, threads):
-        directory.remove_leftovers()
+    directory = run.directory
+    with readable_failures(), chosen_backend(run.config["kernels"], int(run.config["threads"])):
+        if workers.leads:
+            directory.remove_leftovers()
         checkpoint = run.last_checkpoint()  # checked first, since a network of wrong sizes might exceed the memory
-        job = job_of_run(run, files, settings, user_code, quiet=quiet)
+        job = job_of_run(run, files, settings, user_code, quiet=quiet, workers=workers)
         _report_differences(run.config, job)
         session = Session(job, directory, quiet, checkpoint)
         _warn_of_missing(user_code.extensions, run.config.get("extensions", []))
-        _record_step_problem(run, job)
+        workers.check_same(described(job, files, session.step))
+        if workers.leads:
+            workers.begin(directory.final_path)
+            _record_step_problem(run, job)
         if session.is_finished:
             more = (
                 "a larger `epochs` or `max_steps` goes on with it"
@@ -77,11 +105,10 @@ def resume(path: PathLike, *, quiet: bool = False, extensions: Sequence[Extensio
                 else "`init_from` begins another with its weights"
             )
             logger.info("the run is finished: %d steps are done; %s", session.step, more)
-            return run
-        if settings != run.settings:
+            return
+        if settings != run.settings and workers.leads:
             run.change_settings(settings)
         session.run()
-    return run
 
 
 def _record_step_problem(run: Run[Any], job: TrainingJob) -> None:

@@ -24,6 +24,7 @@ from seqlm_core.settings.fields import facts, make_settings, names_of
 from seqlm_core.settings.settings import SequenceSettings
 from seqlm_core.storage.temporary import readable_file_errors
 from seqlm_core.training.extension import Extension, check_extensions
+from seqlm_core.workers.joining import joined
 
 
 class SequenceModel:
@@ -69,6 +70,7 @@ class SequenceModel:
         init_from: PathLike | None = None,
         quiet: bool = False,
         extensions: Sequence[Extension] = (),
+        kvstore: str | None = None,
     ) -> SequenceRun:
         """Train on examples, and return the run.
 
@@ -83,6 +85,7 @@ class SequenceModel:
             init_from: a run of the same kinds; the training begins with its best weights, vocabulary, labels and sizes.
             quiet: whether to show no progress.
             extensions: extensions of the training. Those that have a state must be given again on resuming.
+            kvstore: ``dist_sync`` trains together with the other workers of a job, as :func:`seqlm.train` does.
 
         Raises:
             UsageError: an example, a setting, or ``out`` cannot be used.
@@ -102,19 +105,20 @@ class SequenceModel:
         settings = components.resolve(wanted)
         if validation is None:
             training, held_out = self._split(training, settings)
-        from seqlm_core.engine.mxnet import readable_failures
-        from seqlm_core.sessions.job import sequence_job
-        from seqlm_core.sessions.new_run import train_new_run
+        with joined(kvstore) as workers, tempfile.TemporaryDirectory(prefix="seqlm-") as folder:
+            from seqlm_core.engine.mxnet import readable_failures
+            from seqlm_core.sessions.job import sequence_job
+            from seqlm_core.sessions.new_run import train_new_run
 
-        with readable_failures(), tempfile.TemporaryDirectory(prefix="seqlm-") as folder:
-            if earlier is not None:
-                earlier.check_weights()
-            kinds = self.inputs, self.outputs
-            job = sequence_job(training, held_out, kinds, components, settings, user_code, earlier)
-            if earlier is not None:
-                job = job.beginning_with(earlier)
-            files = _write_files(Path(folder), training, held_out, name)
-            directory = train_new_run(job, files, out, overwrite, quiet)
+            with readable_failures():
+                if earlier is not None:
+                    earlier.check_weights()
+                kinds = self.inputs, self.outputs
+                job = sequence_job(training, held_out, kinds, components, settings, user_code, earlier, workers)
+                if earlier is not None:
+                    job = job.beginning_with(earlier)
+                files = _write_files(Path(folder), training, held_out, name)
+                directory = train_new_run(job, files, out, overwrite, quiet)
         return SequenceRun(directory.path)
 
     def _with_defaults(self, given: dict[str, Any]) -> dict[str, Any]:

@@ -78,6 +78,7 @@ class Session:
                 f"must be below {1 / learning_rate:g} at a learning rate of {learning_rate:g}: their product is the "
                 "share of each weight that a step takes",
             )
+        self._is_new = checkpoint is None
         self._interrupts = Interrupts()
         self._early_stopping = EarlyStopping(settings.patience)
         self._loop = TrainingLoop(
@@ -122,14 +123,15 @@ class Session:
         return self.job.settings.schedule in WITHOUT_END and not self._early_stopping.is_due
 
     def run(self) -> None:
-        """Train to the end.
+        """Train to the end, together with all workers.
 
         Raises:
             NonFiniteLossError: training went wrong; the last good checkpoint is in the run directory.
             RunError: a file of the run cannot be written.
             TrainingInterrupted: a signal ended the training, and its state is saved.
         """
-        self._say_what_is_trained()
+        if self.job.task.workers.leads:
+            self._say_what_is_trained()
         try:
             self._loop.run()
         except OSError as error:
@@ -152,17 +154,29 @@ class Session:
         extensions += job.user_code.extensions
         if self._averaging is not None:
             extensions.append(self._averaging)
-        extensions.append(History(self.directory))
-        if not quiet:
+        leads = job.task.workers.leads
+        if leads:
+            extensions.append(History(self.directory))
+        if not quiet and leads:
             progress = Progress()
             extensions.append(progress)
             if job.sampler is not None and job.sample_every:
                 extensions.append(Samples(job.sample_every, job.sampler, progress.message, self._average))
         extensions += [
-            Checkpoints(self.directory, lambda: weights_of(job.task.network), self._average, settings.checkpoint_every),
-            Plot(self.directory, f"{settings.cell}, {self.directory.final_path.name}", job.task.loss_name),
-            self._interrupts,  # last, so that signals are handled until everything is saved
+            Checkpoints(
+                self.directory,
+                lambda: weights_of(job.task.network),
+                self._average,
+                settings.checkpoint_every,
+                is_new=self._is_new,
+                writes=leads,
+            )
         ]
+        if leads:
+            extensions.append(
+                Plot(self.directory, f"{settings.cell}, {self.directory.final_path.name}", job.task.loss_name)
+            )
+        extensions.append(self._interrupts)  # last, so that signals are handled until everything is saved
         return extensions
 
     def _restore(self, checkpoint: Checkpoint) -> None:
@@ -170,6 +184,8 @@ class Session:
         load_weights(self.job.task.network, select(arrays, "model/"), self.job.device)
         try:
             check(state, {"training": {"extensions": dict.fromkeys(self._own_states, OBJECT)}}, "its state")
+            if not self.job.task.workers.leads:
+                del state["training"]["extensions"][History.name]
             self._loop.restore(state["training"])
         except ValueError as error:
             raise RunError(f"{self.directory.last} is damaged, so the run cannot go on: {error}") from error

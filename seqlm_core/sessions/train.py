@@ -17,6 +17,7 @@ from seqlm_core.settings.arguments import PathLike
 from seqlm_core.settings.fields import make_settings
 from seqlm_core.settings.settings import LanguageSettings
 from seqlm_core.training.extension import Extension
+from seqlm_core.workers.joining import joined
 
 
 def train(
@@ -28,6 +29,7 @@ def train(
     init_from: PathLike | None = None,
     quiet: bool = False,
     extensions: Sequence[Extension] = (),
+    kvstore: str | None = None,
     **settings: Any,
 ) -> LanguageRun:
     """Train a language model and return its run.
@@ -42,6 +44,8 @@ def train(
         init_from: a run; the training begins with its best weights, vocabulary and sizes, but with a new optimizer.
         quiet: whether to show neither progress nor samples.
         extensions: extensions of the training. Those that have a state must be given again on resuming.
+        kvstore: ``dist_sync`` trains together with the other workers of a job, as the environment describes it; None
+            trains alone. Only the call of the first worker returns; the processes of all others end with the training.
         settings: fields of :class:`~seqlm_core.settings.settings.LanguageSettings`, such as ``cell="gru"``.
             ``schedule`` may also be a function of a step and the number of all steps that returns the factor of the
             learning rate; it must be given again on resuming.
@@ -59,7 +63,7 @@ def train(
     components = Components.choose(wanted, installed_plugins(), {} if earlier is None else plugins_of_model(earlier))
     resolved = components.resolve(wanted)
     check_destination(out, overwrite)
-    with open_training_files(text, validation) as texts:
+    with joined(kvstore) as workers, open_training_files(text, validation) as texts:
         from seqlm_core.engine.mxnet import readable_failures
         from seqlm_core.sessions.job import language_job
         from seqlm_core.sessions.new_run import train_new_run
@@ -67,7 +71,9 @@ def train(
         with readable_failures():
             if earlier is not None:
                 earlier.check_weights()
-            job = language_job(texts, components, resolved, user_code, earlier, quiet=quiet)
+            job = language_job(
+                texts, components, resolved, user_code, earlier, quiet=quiet or not workers.leads, workers=workers
+            )
             if earlier is not None:
                 job = job.beginning_with(earlier)
             directory = train_new_run(job, texts, out, overwrite, quiet)

@@ -13,6 +13,8 @@ from seqlm_core.model.recurrent_network import RecurrentNetwork
 from seqlm_core.settings.dropout_rates import LOCKED, with_all_rates
 from seqlm_core.settings.training_settings import SettingsT, TrainingSettings
 
+ALL = slice(None)
+
 
 class DropoutMasks:
     """Draws the dropout masks of a network's inputs and outputs for each step of a training.
@@ -36,7 +38,13 @@ class DropoutMasks:
         self.rates = [settings.input_dropout or 0.0, *between, settings.output_dropout or 0.0]
 
     def draw(
-        self, step: int, purpose: str, tokens: np.ndarray | None, shape: tuple[int, int], has_table: bool = False
+        self,
+        step: int,
+        purpose: str,
+        tokens: np.ndarray | None,
+        shape: tuple[int, int],
+        has_table: bool = False,
+        part: slice = ALL,
     ) -> list[Any] | None:
         """Return the mask of all tokens' embeddings, that of the inputs and that of each layer; None without dropout.
 
@@ -47,13 +55,18 @@ class DropoutMasks:
             step: the step; the first step is 0.
             purpose: what the masks are for, such as ``forward dropout``. Masks for another purpose differ.
             tokens: ids of the tokens that are read, ``(time, batch)``; None if values are read.
-            shape: numbers of time steps and of sequences.
+            shape: numbers of time steps and of sequences, those of all workers.
             has_table: whether the network reads the embeddings of all tokens, if the inputs have no mask.
+            part: the sequences whose masks are returned.
         """
         if not self.embedding_rate and not any(self.rates):
             return None
         random = generator(self.seed, step, purpose)
-        kept = [self._draw(size, rate, shape, random) if rate else None for size, rate in zip(self.sizes, self.rates)]
+        kept = [
+            self._draw(size, rate, shape, random)[:, part] if rate else None
+            for size, rate in zip(self.sizes, self.rates)
+        ]
+        shape = shape[0], len(range(shape[1])[part])
         if not self.embedding_rate or tokens is None:
             return [None, *self._layer_masks(kept, shape)]
         read = self.network.input
@@ -63,7 +76,11 @@ class DropoutMasks:
             kept_elements, shape_of_table = kept_tokens[:, None], (read.vocabulary_size, read.size)
             of_tokens = self._array(kept_elements, self.embedding_rate, shape_of_table)
             return [of_tokens, *self._layer_masks(kept, shape)]
-        return [None, self._input_mask(kept[0], scaled_tokens[tokens], shape), *self._layer_masks(kept, shape)[1:]]
+        return [
+            None,
+            self._input_mask(kept[0], scaled_tokens[tokens[:, part]], shape),
+            *self._layer_masks(kept, shape)[1:],
+        ]
 
     def _draw(self, size: int, rate: float, shape: tuple[int, int], random: np.random.Generator) -> np.ndarray:
         """Return whether each element is kept, ``(time, batch, size)``, or ``(1, batch, size)`` if it is locked."""

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 
+STOP, SAVE = "stop", "save"
+REQUESTS = (STOP, SAVE)
+"""What a worker can ask all others for."""
+
+
 class Training(Protocol):
     """The training that calls an extension.
 
@@ -69,6 +74,9 @@ class Training(Protocol):
 
     def collect_losses(self) -> None:
         """Fetch the losses of all steps so far. This waits until they are computed."""
+
+    def agree(self, request: str, is_wanted: bool) -> bool:
+        """Return whether a worker has asked for this, as all of them are told at the end of the same step."""
 
     def state(self) -> dict[str, Any]:
         """Return the position and the extensions' states, from which the training can go on, as JSON can hold them."""

@@ -10,6 +10,7 @@ import numpy as np
 from seqlm_core.model.recurrent_network import RecurrentNetwork
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.training.embedding_rows import EmbeddingRows
+from seqlm_core.workers.workers import Workers
 
 
 class Figures(Protocol):
@@ -33,6 +34,7 @@ class Task(Protocol):
         predictions_per_step: mean number of predictions in a batch.
         has_validation: whether there is something to validate on, so that :meth:`evaluate` returns figures.
         embedding_rows: the embedding of which only the rows that a step reads are updated; None if there is none.
+        workers: those who train together.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Task(Protocol):
     loss_name: str
     unit: str
     embedding_rows: EmbeddingRows | None
+    workers: Workers
 
     @property
     def steps_per_epoch(self) -> int: ...

@@ -8,7 +8,7 @@ from typing import Any, Callable
 import numpy as np
 
 from seqlm_core.runs.directory import RunDirectory
-from seqlm_core.training.extension import Extension, Record, Training
+from seqlm_core.training.extension import SAVE, Extension, Record, Training
 from seqlm_core.training.weight_average import WeightAverage
 
 
@@ -22,6 +22,8 @@ class Checkpoints(Extension):
         weights: a function that returns the model's parameters as arrays by name.
         average: the average of the weights. Once there is one, it is what is saved as the best weights.
         every: the interval of ``last.safetensors``: ``epoch``, a number of steps, or minutes such as ``10m``.
+        is_new: whether the run has no checkpoint yet.
+        writes: whether this worker writes. The others only tell it their part of the state.
     """
 
     def __init__(
@@ -30,18 +32,22 @@ class Checkpoints(Extension):
         weights: Callable[[], dict[str, np.ndarray]],
         average: WeightAverage,
         every: str,
+        is_new: bool,
+        writes: bool,
     ) -> None:
         self.directory = directory
         self.weights = weights
         self.average = average
         self._steps = int(every) if every.isdigit() else 0
         self._seconds = 60 * float(every[:-1]) if every.endswith("m") else 0.0
+        self._is_new = is_new
+        self._writes = writes
         self._saved_step = -1
         self._saved_time = time.monotonic()
         self._closing_state: dict[str, Any] | None = None
 
     def on_start(self, training: Training) -> None:
-        if not self.directory.last.exists():  # so that the run can be resumed whenever the process dies
+        if self._is_new:  # so that the run can be resumed whenever the process dies
             self._save_last(training)
         self._saved_step = training.step
 
@@ -59,7 +65,8 @@ class Checkpoints(Extension):
 
     def on_step_end(self, training: Training) -> None:
         due_by_steps = self._steps and training.step % self._steps == 0
-        due_by_time = self._seconds and time.monotonic() - self._saved_time >= self._seconds
+        is_time = bool(self._seconds) and time.monotonic() - self._saved_time >= self._seconds
+        due_by_time = training.agree(SAVE, is_time)
         if (due_by_steps or due_by_time) and self._saved_step != training.step:
             self._save_last(training)
 
@@ -68,23 +75,27 @@ class Checkpoints(Extension):
             self._save_last(training)
 
     def _save_best(self, record: Record) -> None:
+        if not self._writes:
+            return
         weights = {**self.weights(), **self.average.state()}
         self.directory.save(self.directory.best, _grouped("model", weights), {"record": record})
 
     def _save_last(self, training: Training) -> None:
         training.collect_losses()
-        arrays: dict[str, Any] = {
-            **_grouped("model", self.weights()),
-            **_grouped("optimizer", training.updates.state()),
-            **_grouped("task", training.task.state()),
-            **_grouped("average", self.average.state()),
-        }
-        now = training.state()
-        state = {"training": self._closing_state or now, "history": now["extensions"]["history"]}
-        self.directory.save(self.directory.last, arrays, state)
+        of_task = training.task.state()  # which all workers make together
+        if self._writes:
+            arrays: dict[str, Any] = {
+                **_grouped("model", self.weights()),
+                **_grouped("optimizer", training.updates.state()),
+                **_grouped("task", of_task),
+                **_grouped("average", self.average.state()),
+            }
+            now = training.state()
+            state = {"training": self._closing_state or now, "history": now["extensions"]["history"]}
+            self.directory.save(self.directory.last, arrays, state)
         self._saved_step = training.step
         self._saved_time = time.monotonic()
-        if training.step > 0:
+        if training.step > 0 and self._writes:
             self.directory.mark_step_saved()
 
 

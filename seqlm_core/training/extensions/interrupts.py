@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
-from seqlm_core.training.extension import Extension, Training
+from seqlm_core.training.extension import STOP, Extension, Training
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -35,7 +35,7 @@ class Interrupts(Extension):
             self._before = {number: signal.signal(number, self._receive) for number in heard}
 
     def on_step_end(self, training: Training) -> None:
-        if self.received is not None and training.stop_reason is None:
+        if training.agree(STOP, self.received is not None) and training.stop_reason is None:
             training.stop_reason = "interrupted"
 
     def on_finish(self, training: Training) -> None:

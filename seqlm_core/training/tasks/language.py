@@ -35,6 +35,7 @@ from seqlm_core.training.extensions.anomalies import is_finite
 from seqlm_core.training.extensions.samples import ModelSampler
 from seqlm_core.training.tasks.window import Window
 from seqlm_core.training.weight_dropping import WeightDropping
+from seqlm_core.workers.workers import ALONE, Workers
 
 
 class LanguageModelling:
@@ -44,6 +45,7 @@ class LanguageModelling:
         network: an initialized network.
         corpus: the text to train and validate on.
         settings: the settings of the training.
+        workers: those who train together; each has some of the streams.
 
     Attributes:
         step_problem: what is wrong with the cell's step, so that texts are sampled with its layer; None if no problem
@@ -54,7 +56,9 @@ class LanguageModelling:
     loss_name = "nats_per_token"
     unit = "tokens"
 
-    def __init__(self, network: LanguageNetwork, corpus: Corpus, settings: LanguageSettings) -> None:
+    def __init__(
+        self, network: LanguageNetwork, corpus: Corpus, settings: LanguageSettings, workers: Workers = ALONE
+    ) -> None:
         if network.backward_stack is not None and settings.sequence_length < 2:
             raise SettingError("sequence_length", "must be at least 2 for a bidirectional cell")
         self.network = network
@@ -64,6 +68,15 @@ class LanguageModelling:
         self.plan = WindowPlan.fit(
             len(corpus.training), settings.sequence_length, chosen(settings.batch_size), corpus.training.name
         )
+        if self.plan.batch_size < workers.count:
+            raise SettingError(
+                "workers",
+                f"{workers.count} are more than the {self.plan.batch_size} windows side by side; raise `batch_size`, "
+                "or give more text",
+            )
+        self.workers = workers
+        self._part = workers.part_of(self.plan.batch_size)
+        streams = self._part.stop - self._part.start
         self._dropout = DropoutMasks(network, network.mask_sizes, settings)
         self._weight_dropping = WeightDropping(network, settings.recurrent_dropout or 0.0, settings.seed)
         penalties = Penalties(settings.activation_penalty, settings.temporal_activation_penalty)
@@ -73,14 +86,16 @@ class LanguageModelling:
             self.embedding_rows = EmbeddingRows(network.input, most=self.plan.batch_size * length)
         rows = None if self.embedding_rows is None else self.embedding_rows.input
         self._window_loss = WindowLoss(network, settings.sequence_length, penalties, rows)
-        self._fresh_states = self._states = network.begin_state(self.plan.batch_size)
-        self._fresh_backward_states = network.begin_backward_state(self.plan.batch_size)
-        self._reset_states = network.reset_states(self.plan.batch_size)
-        self._backward_reset_states = network.backward_reset_states(self.plan.batch_size)
-        shape = self.plan.sequence_length, self.plan.batch_size
+        self._fresh_states = self._states = network.begin_state(streams)
+        self._fresh_backward_states = network.begin_backward_state(streams)
+        self._reset_states = network.reset_states(streams)
+        self._backward_reset_states = network.backward_reset_states(streams)
+        shape = self.plan.sequence_length, streams
         self._weights = nd.full(shape, 1 / self.predictions_per_step, ctx=network.device, dtype=network.dtype)
         self._evaluator = (
-            LanguageEvaluator(network, corpus.validation, settings.sequence_length, chosen(settings.batch_size))
+            LanguageEvaluator(
+                network, corpus.validation, settings.sequence_length, chosen(settings.batch_size), workers
+            )
             if corpus.validation is not None
             else None
         )
@@ -193,9 +208,9 @@ class LanguageModelling:
         return None
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return the states that are carried over; ``LAYER/K`` is the ``K``-th array of a layer."""
+        """Return the states that are carried over, of all workers; ``LAYER/K`` is the ``K``-th array of a layer."""
         return {
-            f"{layer}/{k}": state.asnumpy()
+            f"{layer}/{k}": self.workers.gathered(f"state {layer}/{k}", state.asnumpy(), self.plan.batch_size, axis=0)
             for layer, states in enumerate(self._states)
             for k, state in enumerate(states)
         }
@@ -209,7 +224,10 @@ class LanguageModelling:
         if layout(self.state()) != layout(arrays):
             raise RunError("the checkpoint's recurrent states are not those of the run's model")
         self._states = [
-            [nd.array(arrays[f"{layer}/{k}"], ctx=state.context, dtype=state.dtype) for k, state in enumerate(states)]
+            [
+                nd.array(arrays[f"{layer}/{k}"][self._part], ctx=state.context, dtype=state.dtype)
+                for k, state in enumerate(states)
+            ]
             for layer, states in enumerate(self._states)
         ]
 
@@ -218,6 +236,8 @@ class LanguageModelling:
         rows, read = None, ids if two_sided else ids[:-1]
         if self.embedding_rows is not None:
             rows, read = self.embedding_rows.places_of(read)
+        tokens, ids, read = ids, ids[:, self._part], read[:, self._part]
+        ends = None if ends is None else ends[:, self._part]
         return Window(
             step=step,
             inputs=array_of(read[: len(ids) - 1], np.int32, self.network.device),
@@ -225,9 +245,9 @@ class LanguageModelling:
             following=array_of(read[:1:-1], np.int32, self.network.device) if two_sided else None,
             begins_epoch=begins_epoch,
             resets=self._resets(step),
-            masks=self._dropout_masks(step, "forward", ids[:-1]),
+            masks=self._dropout_masks(step, "forward", tokens[:-1]),
             weight_masks=self._weight_dropping.masks(step),
-            backward_masks=self._dropout_masks(step, "backward", ids[:1:-1]) if two_sided else None,
+            backward_masks=self._dropout_masks(step, "backward", tokens[:1:-1]) if two_sided else None,
             right_visible=self._right_visible(step, ends) if two_sided else None,
             predictions=self.predictions_per_step,
             weights=self._weights,
@@ -247,12 +267,13 @@ class LanguageModelling:
         """
         random = generator(self.settings.seed, step, "state resets")
         resets = random.random(self.plan.batch_size, dtype=np.float32) < self.settings.reset_probability
+        resets = resets[self._part]
         return array_of(resets, self.network.dtype, self.network.device) if resets.any() else None
 
     def _dropout_masks(self, step: int, direction: str, tokens: np.ndarray) -> list[Any] | None:
         time, batch = tokens.shape
         has_table = self.embedding_rows is None and self.network.reads_table(time)
-        return self._dropout.draw(step, f"{direction} dropout", tokens, (time, batch), has_table)
+        return self._dropout.draw(step, f"{direction} dropout", tokens, (time, batch), has_table, self._part)
 
     def _right_visible(self, step: int, ends: np.ndarray | None) -> Any:
         """Return 1 where a prediction may use the text that follows it, else 0, ``(time, batch, 1)``.
@@ -261,7 +282,7 @@ class LanguageModelling:
         """
         random = generator(self.settings.seed, step, "hidden right context")
         drawn = random.random((self.plan.sequence_length, self.plan.batch_size, 1), dtype=np.float32)
-        visible = drawn >= self.settings.hide_right_context
+        visible = drawn[:, self._part] >= self.settings.hide_right_context
         if ends is not None:
             visible &= ends[1:, :, None] == 0
         return array_of(visible, self.network.dtype, self.network.device)
@@ -273,6 +294,7 @@ def language_task(
     settings: LanguageSettings,
     architecture: LanguageArchitecture,
     device: mx.Context,
+    workers: Workers = ALONE,
 ) -> LanguageModelling:
     """Return the task of training a language model: its network has initial weights, and its settings all rates.
 
@@ -284,7 +306,7 @@ def language_task(
     network.head.predict_frequencies(corpus.vocabulary.expected_counts())
     check_cells_work(network, {"": components.cell.spec.name})
     all_settings = with_rates_for(network, settings)
-    task = LanguageModelling(network, corpus, all_settings)
+    task = LanguageModelling(network, corpus, all_settings, workers)
     task.step_problem = step_problem(network, components.cell)
     if task.step_problem is not None:
         warn_of_step(components.cell, task.step_problem)

@@ -29,6 +29,7 @@ from seqlm_core.training.dropout import DropoutMasks, with_rates_for
 from seqlm_core.training.embedding_rows import EmbeddingRows
 from seqlm_core.training.extensions.anomalies import is_finite
 from seqlm_core.training.weight_dropping import WeightDropping, WeightMasks
+from seqlm_core.workers.workers import ALONE, Workers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +70,7 @@ class SequenceLearning:
         validation: the examples to validate on, checked; without any there is no validation.
         codecs: the codecs, made from the training examples or taken from an earlier run.
         settings: the settings of the training.
+        workers: those who train together; each has some of the sequences of a batch.
 
     Raises:
         UsageError: no output in the training examples counts.
@@ -84,8 +86,10 @@ class SequenceLearning:
         validation: Sequence[Example],
         codecs: Codecs,
         settings: SequenceSettings,
+        workers: Workers = ALONE,
     ) -> None:
         self.network = network
+        self.workers = workers
         self.codecs = codecs
         self.settings = settings
         outputs = network.architecture.outputs
@@ -94,7 +98,7 @@ class SequenceLearning:
         if network.architecture.inputs == "tokens" and outputs != "label":
             self.unit = "tokens"
         self._training = EncodedSequences.of_examples(training, outputs, codecs)
-        self._batches = TrainingBatches(self._training, settings.batch_size)
+        self._batches = TrainingBatches(self._training, settings.batch_size, fewest_columns=workers.count)
         if not len(self._batches):  # this happens only with the labels of an earlier run
             raise UsageError("nothing in the training examples counts: none of their labels is one of the earlier run")
         self._predictions_per_step = self._training.predictions / len(self._batches)
@@ -204,12 +208,15 @@ class SequenceLearning:
             raise RunError("the checkpoint holds recurrent states, but a sequence model has none")
 
     def _prepared(self, batch: Batch, step: int) -> PreparedBatch:
+        device, dtype, predictions = self.network.device, self.network.dtype, batch.predictions
+        tokens = batch.inputs[0] if self.network.architecture.inputs == "tokens" else None
+        part = self.workers.part_of(batch.shape[1])
+        masks = self._dropout.draw(step, "dropout", tokens, batch.shape, part=part)
+        if self.workers.count > 1:
+            batch = batch.part(part)
+        inputs, lengths = self._inputs.arrays(batch)
         if batch.targets is None or batch.counted is None:
             raise TypeError("the batch has no targets")
-        device, dtype, predictions = self.network.device, self.network.dtype, batch.predictions
-        inputs, lengths = self._inputs.arrays(batch)
-        tokens = batch.inputs[0] if self.network.architecture.inputs == "tokens" else None
-        masks = self._dropout.draw(step, "dropout", tokens, batch.shape)
         return PreparedBatch(
             step=step,
             batch=batch,
@@ -232,6 +239,7 @@ def sequence_task(
     settings: SequenceSettings,
     architecture: SequenceArchitecture,
     device: mx.Context,
+    workers: Workers = ALONE,
 ) -> SequenceLearning:
     """Return the task of training a sequence model: its network has initial weights, and its settings all rates.
 
@@ -245,4 +253,4 @@ def sequence_task(
         names["input."] = components.char_cell.spec.name
     check_cells_work(network, names)
     all_settings = with_rates_for(network, settings)
-    return SequenceLearning(network, training, validation, codecs, all_settings)
+    return SequenceLearning(network, training, validation, codecs, all_settings, workers)

@@ -1,0 +1,70 @@
+"""The workers of a training: which part of each batch is whose, and how they add up what each has computed.
+
+All workers take the same steps with the same weights. Each computes the gradients of its part of a batch, and their sum
+updates the weights of every worker in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+class Workers:
+    """A training in one process. Its only worker has all of every batch, and nothing to wait for.
+
+    Attributes:
+        rank: the number of this worker, from 0; the first leads: it alone writes the run and shows progress.
+        count: the number of workers.
+    """
+
+    rank = 0
+    count = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this worker writes the run."""
+        return self.rank == 0
+
+    def part_of(self, size: int) -> slice:
+        """Return which of so many streams or sequences are this worker's: about as many as those of any other."""
+        return slice(size * self.rank // self.count, size * (self.rank + 1) // self.count)
+
+    def add_up(self, arrays: Mapping[str, Any]) -> None:
+        """Replace MXNet arrays, which are of the same names and shapes with all workers, by their sums.
+
+        A name must belong to the same array each time. This does not wait: who reads an array waits for its sum.
+        """
+
+    def sum_later(self, name: str, array: Any) -> Any:
+        """Return a new MXNet array: the sum of what all workers call by this name. This does not wait."""
+        return array
+
+    def sum_of(self, name: str, array: np.ndarray) -> np.ndarray:
+        """Return the sum of what all workers call by this name, an array of float64 or float32. This waits for them."""
+        return array
+
+    def gathered(self, name: str, part: np.ndarray, size: int, axis: int) -> np.ndarray:
+        """Return the array of which each worker has its part of ``size`` along an axis. This waits for all workers."""
+        if self.count == 1:
+            return part
+        shape = list(part.shape)
+        shape[axis] = size
+        whole = np.zeros(shape, part.dtype)
+        whole[(slice(None),) * axis + (self.part_of(size),)] = part
+        return self.sum_of(name, whole)
+
+    def check_same(self, facts: Mapping[str, str]) -> None:
+        """Check that all workers train the same; :class:`RunError` names the first fact in which one differs."""
+
+    def begin(self, run: Path) -> None:
+        """Say where the run is that the workers train."""
+
+    def finished(self) -> None:
+        """Say that this worker ends as it should."""
+
+
+ALONE = Workers()
