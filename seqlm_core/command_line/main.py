@@ -77,11 +77,11 @@ def _fail(message: str, code: int) -> int:
 
 
 class _Formatter(logging.Formatter):
-    """Writes plain messages; those of warnings begin with the word."""
+    """Writes plain messages; those of warnings and errors begin with the word."""
 
     def format(self, record: logging.LogRecord) -> str:
-        prefix = "seqlm: warning: " if record.levelno >= logging.WARNING else "seqlm: "
-        return prefix + with_flags(record.getMessage())
+        kind = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        return f"seqlm: {kind}{with_flags(record.getMessage())}"
 
 
 @contextlib.contextmanager

@@ -132,9 +132,9 @@ class LanguageEvaluator:
             return self._evaluate()
 
     def _evaluate(self) -> LanguageEvaluation:
-        left_total, both_total = self.workers.sum_of("figures", np.array(self._totals()))
-        both_sides = float(both_total) / self.predictions if self.network.backward_stack is not None else None
-        return evaluation_of(self.text, float(left_total), both_sides_nats_per_token=both_sides)
+        left_total, both_total = self.workers.sum_of("figures", self._totals())
+        both_sides = both_total / self.predictions if self.network.backward_stack is not None else None
+        return evaluation_of(self.text, left_total, both_sides_nats_per_token=both_sides)
 
     def _totals(self) -> tuple[float, float]:
         """Return the sums of the losses, without and with the text to the right; 0 for what is not computed."""

@@ -151,7 +151,10 @@ class Batch:
         return 0 if self.counted is None else int(self.counted.sum())
 
     def part(self, columns: slice) -> Batch:
-        """Return some of the columns, as a batch of its own."""
+        """Return some of the columns, as a batch of its own. Of none it is a column in which nothing counts."""
+        if columns.start == columns.stop:
+            first = self.part(slice(0, 1))
+            return dataclasses.replace(first, counted=None if first.counted is None else np.zeros_like(first.counted))
         time, count = self.shape
         tokens, *spelled = self.inputs
         inputs = [tokens[:, columns]]
@@ -244,18 +247,15 @@ class TrainingBatches:
     Args:
         sequences: sequences with targets. Those without a target that counts are left out.
         batch_size: the most sequences in a batch.
-        fewest_columns: the fewest columns of a batch.
     """
 
-    def __init__(self, sequences: EncodedSequences, batch_size: int, fewest_columns: int = 1) -> None:
+    def __init__(self, sequences: EncodedSequences, batch_size: int) -> None:
         self.sequences = sequences
         counting = np.array([known.any() for known in sequences.counted or ()], dtype=bool)
         self.groups = group_by_length(np.where(counting, sequences.lengths, 0), batch_size)
         # As few batches as possible, of nearly equal sizes, so that few columns stay empty.
         self._batches = [-(-len(group.indices) // batch_size) for group in self.groups]
-        self._columns = [
-            max(fewest_columns, -(-len(group.indices) // batches)) for group, batches in zip(self.groups, self._batches)
-        ]
+        self._columns = [-(-len(group.indices) // batches) for group, batches in zip(self.groups, self._batches)]
 
     def __len__(self) -> int:
         return sum(self._batches)

@@ -10,10 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Callable
 
-import numpy as np
-
-from seqlm_core.engine.arrays import array_of
-from seqlm_core.engine.mxnet import autograd, mx, nd
+from seqlm_core.engine.mxnet import autograd, mx
 from seqlm_core.engine.randomness import mxnet_seed
 from seqlm_core.errors import NonFiniteLossError, RunError, UsageError
 from seqlm_core.model.recurrent_network import RecurrentNetwork
@@ -21,7 +18,8 @@ from seqlm_core.settings.fields import chosen
 from seqlm_core.settings.schedules import Schedule
 from seqlm_core.storage.schema import COUNT, NUMBER, OBJECT, check
 from seqlm_core.training.advice import clipping_advice
-from seqlm_core.training.extension import REQUESTS, Extension, Record, guarded_method, saved_state
+from seqlm_core.training.exchange import Exchange
+from seqlm_core.training.extension import Extension, Record, guarded_method, saved_state
 from seqlm_core.training.learning_rate import learning_rate
 from seqlm_core.training.prefetch import prefetched
 from seqlm_core.training.task import Task
@@ -99,9 +97,7 @@ class TrainingLoop:
         self.step = self.epoch = self.window = 0
         self.stop_reason: str | None = None
         self._listeners: dict[str, list[Callable[..., None]]] = {}
-        self._asked: set[str] = set()
-        self._told: dict[int, set[str]] = {}  # what was asked for in the last steps
-        self._done: dict[str, int] = {}  # the last step at which it was done
+        self._exchange = Exchange(task.workers, STEPS_AHEAD)
         self._pending: deque[tuple[Any, int]] = deque()  # losses and predictions of the last steps
         self._since_report = WeightedMean()
         self._since_epoch = WeightedMean()
@@ -168,7 +164,7 @@ class TrainingLoop:
                     with autograd.record():
                         losses = self.task.loss(batch)
                     losses.backward(batch.weights)
-                losses = self._added_up(losses)
+                losses = self._exchange.add_up(self.updates.gradients, losses)
                 self._notify("on_gradients", batch)
                 self.updates.step(self.learning_rate(self.step))
                 self._advance(losses, batch.predictions)
@@ -178,28 +174,12 @@ class TrainingLoop:
                 if self.stop_reason is not None:
                     break
 
-    def _added_up(self, losses: Any) -> Any:
-        """Add up the gradients of all workers, and return their losses and requests together."""
-        if self.task.workers.count == 1:
-            return losses
-        asked = array_of(np.array([request in self._asked for request in REQUESTS]), losses.dtype, losses.context)
-        self.task.workers.add_up(self.updates.gradients)
-        told = nd.concat(losses.sum().reshape((1,)), asked, dim=0)
-        return self.task.workers.sum_later("losses and requests", told)
-
     def agree(self, request: str, is_wanted: bool) -> bool:
-        """Return whether a worker has asked for this, as all of them are told at the end of the same step.
+        """Return whether to do what a worker has asked for, after this step. Call it at the end of each step.
 
-        Call it at the end of each step. One worker alone has at once what it asks for, several after some steps.
+        One worker alone has at once what it asks for. Several have it some steps later, all at the end of the same one.
         """
-        if self.task.workers.count == 1:
-            return is_wanted
-        self._asked = self._asked | {request} if is_wanted else self._asked - {request}
-        step = self.step - STEPS_AHEAD
-        if request not in self._told.get(step, ()) or step <= self._done.get(request, 0):
-            return False
-        self._done[request] = self.step  # what was asked until now is answered
-        return True
+        return self._exchange.agree(request, is_wanted, self.step)
 
     def _advance(self, losses: Any, predictions: int) -> None:
         self._pending.append((losses, predictions))
@@ -239,12 +219,7 @@ class TrainingLoop:
         while len(self._pending) > but:
             step = self.step - len(self._pending) + 1
             losses, predictions = self._pending.popleft()
-            values = losses.asnumpy()
-            if self.task.workers.count > 1:
-                values, asked = values[:1], values[1:]
-                self._told[step] = {request for request, workers in zip(REQUESTS, asked) if workers}
-                self._told.pop(step - 2 * STEPS_AHEAD, None)
-            loss = float(values.sum(dtype=np.float64)) / predictions
+            loss = self._exchange.loss(losses.asnumpy(), step) / predictions
             if not math.isfinite(loss):
                 raise NonFiniteLossError(
                     f"the training loss is {loss} at step {step}; "

@@ -182,7 +182,11 @@ def run_local_job(command: Sequence[str], workers: int, restarts: int, going_on:
 
 def this_command() -> list[str]:
     """Return the beginning of a command that runs ``seqlm`` as this process runs it."""
-    return [sys.executable, "-c", "import sys; sys.path.pop(0); from seqlm_entry import main; main()"]
+    return [
+        sys.executable,
+        "-c",
+        "import sys; sys.path[:] = filter(None, sys.path); from seqlm_entry import main; main()",
+    ]
 
 
 def _end_with_parent() -> None:

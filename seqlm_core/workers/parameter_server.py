@@ -19,9 +19,15 @@ from seqlm_core.workers.environment import RUN_FILE
 from seqlm_core.workers.watch import Watch
 from seqlm_core.workers.workers import Workers
 
+# A store waits for all others of the job when it is freed, which must not happen before the process ends.
+_stores: list[Any] = []
+
 
 class ParameterServerWorkers(Workers):
     """The workers of a job with a parameter server.
+
+    Arrays are of float32. Whether MXNet's server adds others up in float32, too, is a matter of chance: its member
+    ``multi_precision_`` has no value until somebody sets it.
 
     Args:
         watch: the connection to the scheduler, by which the workers have their numbers and notice when one dies.
@@ -33,6 +39,7 @@ class ParameterServerWorkers(Workers):
         self.count = count
         self._watch = watch
         self._store = mx.kvstore.create("dist_sync")
+        _stores.append(self._store)
         self._begun: set[str] = set()
         self._arrays: dict[str, Any] = {}
 
@@ -51,8 +58,8 @@ class ParameterServerWorkers(Workers):
         self._exchange(name, own, priority=0)
         return own.copy()
 
-    def sum_of(self, name: str, array: np.ndarray) -> np.ndarray:
-        return np.asarray(self.sum_later(name, nd.array(array, dtype=array.dtype)).asnumpy())
+    def _sum_now(self, name: str, array: np.ndarray) -> np.ndarray:
+        return np.asarray(self.sum_later(name, nd.array(array, dtype=np.float32)).asnumpy())
 
     def check_same(self, facts: Mapping[str, str]) -> None:
         self._watch.check_same(facts)

@@ -11,8 +11,10 @@ joined, ``"same"`` when all facts are the same, and an error.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
+import logging
 import os
 import socket
 import sys
@@ -24,9 +26,12 @@ from typing import Any
 from seqlm_core.errors import SeqlmError
 from seqlm_core.workers.environment import Job
 
+logger = logging.getLogger("seqlm")
+
 SECONDS_BETWEEN_SIGNS = 3.0
 SECONDS_OF_SILENCE = 15.0
 """A process that says nothing for so long is dead. With the time between signs this is less than 30 seconds."""
+SECONDS_OF_GRACE = 0.5
 
 
 def process_title(role: str, number: int | None = None) -> str:
@@ -37,8 +42,14 @@ def process_title(role: str, number: int | None = None) -> str:
 
 def end_process(message: str, code: int) -> None:
     """End this process at once with an error, whatever its threads wait for."""
-    with contextlib.suppress(OSError, ValueError):
-        print(f"seqlm: error: {message}", file=sys.stderr, flush=True)
+    logger.error("%s", message)
+    _leave_at_once(code)
+
+
+def _leave_at_once(code: int) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
     os._exit(code)
 
 
@@ -108,8 +119,12 @@ class Watch:
         """Say that this process ends with an error, with which all others end, too."""
         if not self._leaves.is_set():
             self._leaves.set()
+            if self.number:
+                time.sleep(SECONDS_OF_GRACE)  # most errors are those of all workers, and the first one tells them best
             with contextlib.suppress(OSError):
                 self._line.send({"fails": error, "code": exit_code})
+            # The parameter server would wait for all others before this process can end.
+            atexit.register(_leave_at_once, exit_code)
 
     def _answer(self, name: str, seconds: float | None) -> Any:
         with self._answered:
@@ -203,6 +218,7 @@ class Watcher:
                         if "fails" in message:
                             self._end(f"{title}: {message['fails']}", message["code"])
         except (OSError, ValueError, KeyError):
+            time.sleep(SECONDS_OF_GRACE)  # what others have sent before may be read after
             with self._lock:
                 workers_left = self._left.issuperset(t for t in self._titles["worker"] if t is not None)
                 if title and title not in self._left and not workers_left:
@@ -253,10 +269,9 @@ class Watcher:
             (first, expected), *others = sorted(self._facts.items())
             for other, told in others:
                 for name in {**expected, **told}:
-                    if told.get(name) != expected.get(name):
-                        self._end(
-                            f"the workers differ in {name}: {first} has {expected.get(name)}, {other} {told.get(name)}"
-                        )
+                    one, another = expected.get(name), told.get(name)
+                    if one != another:
+                        self._end(f"the workers differ in {name}: {first} has {one}, {other} has {another}")
                         return
             self._facts.clear()
             for worker in self._titles["worker"]:

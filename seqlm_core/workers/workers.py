@@ -6,7 +6,7 @@ updates the weights of every worker in the same way.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +43,13 @@ class Workers:
         """Return a new MXNet array: the sum of what all workers call by this name. This does not wait."""
         return array
 
-    def sum_of(self, name: str, array: np.ndarray) -> np.ndarray:
-        """Return the sum of what all workers call by this name, an array of float64 or float32. This waits for them."""
-        return array
+    def sum_of(self, name: str, numbers: Sequence[float]) -> list[float]:
+        """Return the sums of what all workers call by this name. This waits for them."""
+        if self.count == 1:
+            return list(numbers)
+        every = np.zeros((self.count, len(numbers)))
+        every[self.rank] = numbers
+        return [float(total) for total in self._united(name, every).sum(axis=0)]
 
     def gathered(self, name: str, part: np.ndarray, size: int, axis: int) -> np.ndarray:
         """Return the array of which each worker has its part of ``size`` along an axis. This waits for all workers."""
@@ -55,7 +59,18 @@ class Workers:
         shape[axis] = size
         whole = np.zeros(shape, part.dtype)
         whole[(slice(None),) * axis + (self.part_of(size),)] = part
-        return self.sum_of(name, whole)
+        return self._united(name, whole)
+
+    def _united(self, name: str, array: np.ndarray) -> np.ndarray:
+        """Return an array of which each worker has some elements, and 0 for all others, without any rounding."""
+        if array.dtype == np.float32:
+            return self._sum_now(name, array)
+        as_bytes = self._sum_now(name, np.ascontiguousarray(array).reshape(-1).view(np.uint8).astype(np.float32))
+        return as_bytes.astype(np.uint8).view(array.dtype).reshape(array.shape)
+
+    def _sum_now(self, name: str, array: np.ndarray) -> np.ndarray:
+        """Return the sum of an array of float32 of all workers. This waits for them."""
+        return array
 
     def check_same(self, facts: Mapping[str, str]) -> None:
         """Check that all workers train the same; :class:`RunError` names the first fact in which one differs."""

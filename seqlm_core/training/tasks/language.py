@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from seqlm_core.engine.arrays import array_of
 from seqlm_core.engine.mxnet import mx, nd
-from seqlm_core.engine.randomness import generator
 from seqlm_core.errors import RunError, SettingError
 from seqlm_core.evaluation.language import LanguageEvaluation, LanguageEvaluator
 from seqlm_core.generation.step_check import step_problem, warn_of_step, without_step
@@ -29,12 +26,11 @@ from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.settings.fields import chosen
 from seqlm_core.settings.settings import READ_ROWS, LanguageSettings
 from seqlm_core.storage.checkpoint import layout
-from seqlm_core.training.dropout import DropoutMasks, with_rates_for
+from seqlm_core.training.dropout import with_rates_for
 from seqlm_core.training.embedding_rows import EmbeddingRows
 from seqlm_core.training.extensions.anomalies import is_finite
 from seqlm_core.training.extensions.samples import ModelSampler
-from seqlm_core.training.tasks.window import Window
-from seqlm_core.training.weight_dropping import WeightDropping
+from seqlm_core.training.tasks.windows import Window, Windows
 from seqlm_core.workers.workers import ALONE, Workers
 
 
@@ -68,30 +64,20 @@ class LanguageModelling:
         self.plan = WindowPlan.fit(
             len(corpus.training), settings.sequence_length, chosen(settings.batch_size), corpus.training.name
         )
-        if self.plan.batch_size < workers.count:
-            raise SettingError(
-                "workers",
-                f"{workers.count} are more than the {self.plan.batch_size} windows side by side; raise `batch_size`, "
-                "or give more text",
-            )
         self.workers = workers
-        self._part = workers.part_of(self.plan.batch_size)
-        streams = self._part.stop - self._part.start
-        self._dropout = DropoutMasks(network, network.mask_sizes, settings)
-        self._weight_dropping = WeightDropping(network, settings.recurrent_dropout or 0.0, settings.seed)
         penalties = Penalties(settings.activation_penalty, settings.temporal_activation_penalty)
         self.embedding_rows: EmbeddingRows | None = None
         if settings.embedding_updates == READ_ROWS:
             length = settings.sequence_length + (network.backward_stack is not None)
             self.embedding_rows = EmbeddingRows(network.input, most=self.plan.batch_size * length)
+        self._windows = Windows(network, corpus.training, self.plan, settings, self.embedding_rows, workers)
         rows = None if self.embedding_rows is None else self.embedding_rows.input
         self._window_loss = WindowLoss(network, settings.sequence_length, penalties, rows)
+        streams = self._windows.streams
         self._fresh_states = self._states = network.begin_state(streams)
         self._fresh_backward_states = network.begin_backward_state(streams)
         self._reset_states = network.reset_states(streams)
         self._backward_reset_states = network.backward_reset_states(streams)
-        shape = self.plan.sequence_length, streams
-        self._weights = nd.full(shape, 1 / self.predictions_per_step, ctx=network.device, dtype=network.dtype)
         self._evaluator = (
             LanguageEvaluator(
                 network, corpus.validation, settings.sequence_length, chosen(settings.batch_size), workers
@@ -108,7 +94,7 @@ class LanguageModelling:
     @property
     def predictions_per_step(self) -> int:
         """The number of tokens that are predicted in a training step."""
-        return self.plan.batch_size * self.plan.sequence_length
+        return self._windows.predictions
 
     @property
     def has_validation(self) -> bool:
@@ -146,13 +132,7 @@ class LanguageModelling:
 
     def batches(self, epoch: int, first_window: int) -> Iterator[Window]:
         """Yield an epoch's windows, beginning with ``first_window``. They depend on no weights and no states."""
-        training, seed = self.corpus.training, self.settings.seed
-        windows = self.plan.read(training.ids, seed, epoch, first_window)
-        ends: Iterator[np.ndarray | None] = itertools.repeat(None)
-        if training.ends is not None:
-            ends = self.plan.read(training.ends, seed, epoch, first_window)
-        for number, (ids, of_window) in enumerate(zip(windows, ends), start=first_window):
-            yield self._window(ids, of_window, epoch * self.steps_per_epoch + number, begins_epoch=number == 0)
+        return self._windows.of_epoch(epoch, first_window)
 
     def loss(self, window: Window) -> Any:
         """Return the loss of each prediction in nats ``(time, batch)``. Call it while autograd records.
@@ -225,67 +205,11 @@ class LanguageModelling:
             raise RunError("the checkpoint's recurrent states are not those of the run's model")
         self._states = [
             [
-                nd.array(arrays[f"{layer}/{k}"][self._part], ctx=state.context, dtype=state.dtype)
+                nd.array(arrays[f"{layer}/{k}"][self._windows.part], ctx=state.context, dtype=state.dtype)
                 for k, state in enumerate(states)
             ]
             for layer, states in enumerate(self._states)
         ]
-
-    def _window(self, ids: np.ndarray, ends: np.ndarray | None, step: int, begins_epoch: bool) -> Window:
-        two_sided = self.network.backward_stack is not None
-        rows, read = None, ids if two_sided else ids[:-1]
-        if self.embedding_rows is not None:
-            rows, read = self.embedding_rows.places_of(read)
-        tokens, ids, read = ids, ids[:, self._part], read[:, self._part]
-        ends = None if ends is None else ends[:, self._part]
-        return Window(
-            step=step,
-            inputs=array_of(read[: len(ids) - 1], np.int32, self.network.device),
-            targets=array_of(ids[1:], np.int32, self.network.device),
-            following=array_of(read[:1:-1], np.int32, self.network.device) if two_sided else None,
-            begins_epoch=begins_epoch,
-            resets=self._resets(step),
-            masks=self._dropout_masks(step, "forward", tokens[:-1]),
-            weight_masks=self._weight_dropping.masks(step),
-            backward_masks=self._dropout_masks(step, "backward", tokens[:1:-1]) if two_sided else None,
-            right_visible=self._right_visible(step, ends) if two_sided else None,
-            predictions=self.predictions_per_step,
-            weights=self._weights,
-            ends=None if ends is None else array_of(ends[:-1], np.int32, self.network.device),
-            following_ends=(
-                array_of(ends[:1:-1], np.int32, self.network.device) if two_sided and ends is not None else None
-            ),
-            rows=rows,
-        )
-
-    def _resets(self, step: int) -> Any | None:
-        """Return 1 for each stream that gets fresh states before this step, else 0, ``(batch,)``; they are random.
-
-        Otherwise a model would meet fresh states only at the beginning of an epoch, and could fail after some
-        beginnings: on tiny Shakespeare after 250 steps, 5 of the 32 streams of the validation part stayed at 7.5 nats
-        per token, while the others were at 2.3.
-        """
-        random = generator(self.settings.seed, step, "state resets")
-        resets = random.random(self.plan.batch_size, dtype=np.float32) < self.settings.reset_probability
-        resets = resets[self._part]
-        return array_of(resets, self.network.dtype, self.network.device) if resets.any() else None
-
-    def _dropout_masks(self, step: int, direction: str, tokens: np.ndarray) -> list[Any] | None:
-        time, batch = tokens.shape
-        has_table = self.embedding_rows is None and self.network.reads_table(time)
-        return self._dropout.draw(step, f"{direction} dropout", tokens, (time, batch), has_table, self._part)
-
-    def _right_visible(self, step: int, ends: np.ndarray | None) -> Any:
-        """Return 1 where a prediction may use the text that follows it, else 0, ``(time, batch, 1)``.
-
-        What follows the last token of a document is another document.
-        """
-        random = generator(self.settings.seed, step, "hidden right context")
-        drawn = random.random((self.plan.sequence_length, self.plan.batch_size, 1), dtype=np.float32)
-        visible = drawn[:, self._part] >= self.settings.hide_right_context
-        if ends is not None:
-            visible &= ends[1:, :, None] == 0
-        return array_of(visible, self.network.dtype, self.network.device)
 
 
 def language_task(

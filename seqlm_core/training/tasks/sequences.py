@@ -98,7 +98,7 @@ class SequenceLearning:
         if network.architecture.inputs == "tokens" and outputs != "label":
             self.unit = "tokens"
         self._training = EncodedSequences.of_examples(training, outputs, codecs)
-        self._batches = TrainingBatches(self._training, settings.batch_size, fewest_columns=workers.count)
+        self._batches = TrainingBatches(self._training, settings.batch_size)
         if not len(self._batches):  # this happens only with the labels of an earlier run
             raise UsageError("nothing in the training examples counts: none of their labels is one of the earlier run")
         self._predictions_per_step = self._training.predictions / len(self._batches)
@@ -211,7 +211,8 @@ class SequenceLearning:
         device, dtype, predictions = self.network.device, self.network.dtype, batch.predictions
         tokens = batch.inputs[0] if self.network.architecture.inputs == "tokens" else None
         part = self.workers.part_of(batch.shape[1])
-        masks = self._dropout.draw(step, "dropout", tokens, batch.shape, part=part)
+        columns = part if part.start < part.stop else slice(0, 1)
+        masks = self._dropout.draw(step, "dropout", tokens, batch.shape, part=columns)
         if self.workers.count > 1:
             batch = batch.part(part)
         inputs, lengths = self._inputs.arrays(batch)
