@@ -144,6 +144,13 @@ def _report_differences(config: Mapping[str, Any], job: TrainingJob) -> None:
             threads,
             threads_now,
         )
+    elif (workers := int(config.get("workers", 1))) != job.task.workers.count or workers > 2:
+        logger.info(
+            "the run was begun with %d worker%s and goes on with %d, so results will be the same to rounding only",
+            workers,
+            "" if workers == 1 else "s",
+            job.task.workers.count,
+        )
     elif threads != threads_now:
         logger.info(
             "the run was begun with OMP_NUM_THREADS=%d and goes on with %d, which divide the work in the same way",

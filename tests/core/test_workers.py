@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shlex
 import signal
 import socket
 import subprocess
@@ -20,6 +21,7 @@ import seqlm_core as seqlm
 from seqlm_core.storage.checkpoint import load_checkpoint
 from seqlm_core.workers.local_job import FIRST_PORT, LAST_PORT
 
+JOBS = Path(__file__).resolve().parents[2] / "docs" / "examples" / "jobs"
 COMMAND = [sys.executable, "-c", "from seqlm_entry import main; main()"]
 TIMEOUT = 120
 SMALL = [
@@ -349,3 +351,48 @@ def test_options_that_do_not_fit_are_refused(options, message, tmp_path):
     done = seqlm_command("train", *options, "--out", tmp_path / "run")
     assert done.returncode == 2
     assert message in done.stderr
+
+
+FAKE_SSH = '#!/bin/sh\nshift 2\nexec sh -c "$1"\n'
+FAKE_SRUN = """#!/bin/sh
+count=$SLURM_JOB_NUM_NODES
+while [ "${1#--}" != "$1" ]; do
+    case $1 in --nodes=*) count=1 ;; esac
+    shift
+done
+number=1
+while [ "$number" -lt "$count" ]; do
+    SLURM_PROCID=$number "$@" >/dev/null &
+    number=$((number + 1))
+done
+SLURM_PROCID=0 "$@"
+wait
+"""
+LAUNCHERS = {
+    "ssh.sh": ({"ssh": FAKE_SSH}, {}, ["127.0.0.1 127.0.0.1"]),
+    "slurm.sh": (
+        {"srun": FAKE_SRUN, "scontrol": "#!/bin/sh\necho 127.0.0.1\necho 127.0.0.1\n"},
+        {"SLURM_JOB_NODELIST": "nodes", "SLURM_JOB_NUM_NODES": "2", "SLURM_CPUS_PER_TASK": "1"},
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("script", LAUNCHERS)
+def test_the_documented_launchers_start_a_job(script, short_text, tmp_path):
+    programs, variables, arguments = LAUNCHERS[script]
+    (tmp_path / "bin").mkdir()
+    for name, text in {**programs, "seqlm": f'#!/bin/sh\nexec {shlex.join(COMMAND)} "$@"\n'}.items():
+        (tmp_path / "bin" / name).write_text(text)
+        (tmp_path / "bin" / name).chmod(0o755)
+    text = tmp_path / "a text with 'quotes'.txt"
+    text.write_text(short_text.read_text())
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    environment = {
+        **os.environ, **variables, "PATH": path, "OMP_NUM_THREADS": "1", "PORT": str(free_port()),
+        "DMLC_INTERFACE": "lo", "DMLC_NODE_HOST": "127.0.0.1",
+    }  # fmt: skip
+    command = ["sh", JOBS / script, *arguments, "train", text, *SMALL, "--max-steps", "5", "--out", tmp_path / "run"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT)
+    assert done.returncode == 0, done.stderr
+    assert seqlm.LanguageRun(tmp_path / "run").config["workers"] == 2

@@ -1,0 +1,64 @@
+"""Compares the speed of a training with one and with several workers on this machine, each of which has one thread.
+
+python tests/benchmarks/workers.py
+
+The model is an LSTM of 512 units; a batch of 128 x 100 characters is shared by the workers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+SAMPLE_TEXT = Path(__file__).resolve().parents[2] / "data" / "input.txt"
+WARM_UP = 3
+COMMAND = [sys.executable, "-c", "from seqlm_entry import main; main()"]
+
+
+def seconds_a_step(text: Path, workers: int, units: int, steps: int, out: Path) -> float:
+    """Return the median time of a step, from the times at which its loss was known."""
+    options = {
+        "--hidden-size": units, "--batch-size": 128, "--sequence-length": 100, "--max-steps": WARM_UP + steps,
+        "--log-every": 1, "--sample-every": 0, "--validation-fraction": 0.01, "--schedule": "constant", "--out": out,
+    }  # fmt: skip
+    arguments = [str(part) for pair in options.items() for part in pair]
+    several = [] if workers == 1 else ["--workers", str(workers)]
+    subprocess.run(
+        [*COMMAND, "train", str(text), "--quiet", "--overwrite", *arguments, *several],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    records = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
+    times = [record["seconds"] for record in records if record["kind"] == "report"][WARM_UP:]
+    return (times[-1] - times[0]) / (len(times) - 1)
+
+
+@click.command(help=__doc__)
+@click.option("--workers", "counts", multiple=True, type=click.IntRange(min=1), default=(1, 2), show_default=True)
+@click.option("--units", type=click.IntRange(min=1), default=512, show_default=True, help="Units of the LSTM.")
+@click.option("--steps", type=click.IntRange(min=2), default=20, show_default=True, help="Steps to measure.")
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Medians of so many rounds.")
+def main(counts: tuple[int, ...], units: int, steps: int, rounds: int) -> None:
+    found: dict[int, list[float]] = {count: [] for count in counts}
+    with tempfile.TemporaryDirectory() as folder:
+        text = Path(folder) / "text.txt"
+        text.write_text(SAMPLE_TEXT.read_text(encoding="utf-8") * 40, encoding="utf-8")
+        for _ in range(rounds):
+            for count in counts:
+                found[count].append(seconds_a_step(text, count, units, steps, Path(folder) / "run"))
+    one = statistics.median(found[counts[0]])
+    print("| workers | ms a step | characters a second | times the first |")
+    print("| ---: | ---: | ---: | ---: |")
+    for count, seconds in found.items():
+        median = statistics.median(seconds)
+        print(f"| {count} | {1e3 * median:.0f} | {128 * 100 / median:,.0f} | {one / median:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
