@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator
 
 from seqlm_core.engine.numpy_names import give_old_names
+from seqlm_core.engine.roles import may_serve
 from seqlm_core.engine.threads import settle_threads
 from seqlm_core.errors import SeqlmError
 
@@ -43,7 +44,7 @@ os.environ.setdefault("MXNET_CPU_PARALLEL_SIZE", str(2**31 - 1))
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "500")
 # With such a role, MXNet becomes a server while it is imported, and the import never returns.
-if os.environ.get("DMLC_ROLE") in ("server", "scheduler"):
+if os.environ.get("DMLC_ROLE") in ("server", "scheduler") and not may_serve():
     raise SeqlmError(
         f"DMLC_ROLE is {os.environ['DMLC_ROLE']!r}, which makes MXNet a server for ever; unset it, or train with "
         "`kvstore` dist_sync"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import warnings
 
-from seqlm_core.engine.numpy_names import give_old_names
+from seqlm_core.engine.roles import allow_serving
 from seqlm_core.errors import SeqlmError
 
 
@@ -15,16 +14,13 @@ def serve() -> None:
     Raises:
         SeqlmError: it says neither ``scheduler`` nor ``server``, or MXNet cannot be loaded.
     """
-    if os.environ.get("DMLC_ROLE") not in ("scheduler", "server"):
+    role = os.environ.get("DMLC_ROLE")
+    if role not in ("scheduler", "server"):
         raise SeqlmError("only a scheduler or a server serves")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    give_old_names()
+    allow_serving(role)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import mxnet
+        import seqlm_core.engine.mxnet
     except SystemExit:  # which is how the import ends with the job
         return
-    except (OSError, ImportError) as error:
-        raise SeqlmError(f"MXNet cannot be loaded: {error}") from error
-    raise SeqlmError(f"MXNet {mxnet.__version__} did not serve")
+    raise SeqlmError(f"{seqlm_core.engine.mxnet.mx.__name__} was loaded, and did not serve")

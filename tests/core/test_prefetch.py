@@ -27,6 +27,7 @@ from seqlm_core.training.learning_rate import learning_rate
 from seqlm_core.training.loop import STEPS_AHEAD, TrainingLoop
 from seqlm_core.training.prefetch import prefetched
 from seqlm_core.training.tasks.language import LanguageModelling, language_task
+from seqlm_core.training.tasks.windows import Windows
 from seqlm_core.training.updates import Updates
 from seqlm_core.training.weight_dropping import dropped_weights
 
@@ -168,13 +169,13 @@ def test_an_interrupted_training_leaves_no_thread(signals, short_text, tmp_path,
 
 
 def test_no_more_batches_are_made_than_there_are_steps(short_text, tmp_path, monkeypatch):
-    made, original = [], LanguageModelling._window
+    made, original = [], Windows._window
 
     def window(task, ids, ends, step, begins_epoch):
         made.append(step)
         return original(task, ids, ends, step, begins_epoch)
 
-    monkeypatch.setattr(LanguageModelling, "_window", window)
+    monkeypatch.setattr(Windows, "_window", window)
     train(short_text, tmp_path / "run", max_steps=35)  # 33 in an epoch
     assert made == list(range(35))
 
