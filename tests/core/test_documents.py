@@ -159,7 +159,7 @@ def test_losses_and_gradients_of_a_document_do_not_depend_on_others(cell, backen
         found = []
         for tokens in (ids, other):
             with autograd.record():
-                losses = task.loss(task._window(tokens, ends, 0, begins_epoch=True))
+                losses = task.loss(task.windows.make(tokens, ends, 0, begins_epoch=True))
                 of_document = losses.slice_axis(axis=1, begin=0, end=1).slice_axis(
                     axis=0, begin=int(first), end=int(last)
                 )

@@ -169,13 +169,13 @@ def test_an_interrupted_training_leaves_no_thread(signals, short_text, tmp_path,
 
 
 def test_no_more_batches_are_made_than_there_are_steps(short_text, tmp_path, monkeypatch):
-    made, original = [], Windows._window
+    made, original = [], Windows.make
 
     def window(task, ids, ends, step, begins_epoch):
         made.append(step)
         return original(task, ids, ends, step, begins_epoch)
 
-    monkeypatch.setattr(Windows, "_window", window)
+    monkeypatch.setattr(Windows, "make", window)
     train(short_text, tmp_path / "run", max_steps=35)  # 33 in an epoch
     assert made == list(range(35))
 

@@ -70,10 +70,10 @@ class LanguageModelling:
         if settings.embedding_updates == READ_ROWS:
             length = settings.sequence_length + (network.backward_stack is not None)
             self.embedding_rows = EmbeddingRows(network.input, most=self.plan.batch_size * length)
-        self._windows = Windows(network, corpus.training, self.plan, settings, self.embedding_rows, workers)
+        self.windows = Windows(network, corpus.training, self.plan, settings, self.embedding_rows, workers)
         rows = None if self.embedding_rows is None else self.embedding_rows.input
         self._window_loss = WindowLoss(network, settings.sequence_length, penalties, rows)
-        streams = self._windows.streams
+        streams = self.windows.streams
         self._fresh_states = self._states = network.begin_state(streams)
         self._fresh_backward_states = network.begin_backward_state(streams)
         self._reset_states = network.reset_states(streams)
@@ -94,7 +94,7 @@ class LanguageModelling:
     @property
     def predictions_per_step(self) -> int:
         """The number of tokens that are predicted in a training step."""
-        return self._windows.predictions
+        return self.windows.predictions
 
     @property
     def has_validation(self) -> bool:
@@ -132,7 +132,7 @@ class LanguageModelling:
 
     def batches(self, epoch: int, first_window: int) -> Iterator[Window]:
         """Yield an epoch's windows, beginning with ``first_window``. They depend on no weights and no states."""
-        return self._windows.of_epoch(epoch, first_window)
+        return self.windows.of_epoch(epoch, first_window)
 
     def loss(self, window: Window) -> Any:
         """Return the loss of each prediction in nats ``(time, batch)``. Call it while autograd records.
@@ -205,7 +205,7 @@ class LanguageModelling:
             raise RunError("the checkpoint's recurrent states are not those of the run's model")
         self._states = [
             [
-                nd.array(arrays[f"{layer}/{k}"][self._windows.part], ctx=state.context, dtype=state.dtype)
+                nd.array(arrays[f"{layer}/{k}"][self.windows.part], ctx=state.context, dtype=state.dtype)
                 for k, state in enumerate(states)
             ]
             for layer, states in enumerate(self._states)

@@ -119,9 +119,17 @@ class Windows:
         if self._text.ends is not None:
             ends = self._plan.read(self._text.ends, seed, epoch, first)
         for number, (ids, of_window) in enumerate(zip(windows, ends), start=first):
-            yield self._window(ids, of_window, epoch * self._plan.windows + number, begins_epoch=number == 0)
+            yield self.make(ids, of_window, epoch * self._plan.windows + number, begins_epoch=number == 0)
 
-    def _window(self, ids: np.ndarray, ends: np.ndarray | None, step: int, begins_epoch: bool) -> Window:
+    def make(self, ids: np.ndarray, ends: np.ndarray | None, step: int, begins_epoch: bool) -> Window:
+        """Return the window of a step.
+
+        Args:
+            ids: the ids of the tokens of all streams, ``(time + 1, batch)``.
+            ends: 1 where a token ends a document, else 0, of the same shape; None without documents.
+            step: the step; the first step is 0.
+            begins_epoch: whether all streams begin with fresh states.
+        """
         two_sided = self._network.backward_stack is not None
         rows, read = None, ids if two_sided else ids[:-1]
         if self._embedding_rows is not None:
