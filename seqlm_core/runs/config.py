@@ -23,6 +23,7 @@ _CONFIG = {
     "plugins": {"cell": _PLUGIN, "optimizer": _PLUGIN, ...: _PLUGIN},
     "texts": {"training": [_TEXT_FILE, ...], "validation": [_TEXT_FILE]},
     "threads": text_like("[1-9][0-9]{0,8}", "a number of threads, as a text"),
+    "workers?": COUNT,
     "kernels": TEXT,
     "extensions?": [TEXT],
 }
