@@ -4,9 +4,10 @@ Every process keeps a connection to the one with the scheduler, at the port afte
 loses the connection; whose machine is gone is silent. Then the scheduler tells all others, which end with an error that
 names it. (The parameter server itself waits for ever.)
 
-Lines of JSON are sent. Of a process: ``{"role": ..., "process": ..., "number": ...}`` when it joins, its facts to be
-compared, an empty line from time to time, and ``"leaves"``. Of the scheduler: the number of a process when all have
-joined, ``"same"`` when all facts are the same, and an error.
+Lines of JSON are sent. By a process: its ``role``, ``title`` and the ``number`` that it wishes for when it joins; the
+``facts`` that must be the same; ``null`` from time to time; and that it ``leaves``, or with what it ``fails``. By the
+scheduler: the ``number`` of a process when all have joined, that the facts are the ``same``, ``null`` in answer to one,
+and the ``error`` with which a process ends.
 """
 
 from __future__ import annotations
