@@ -27,7 +27,7 @@ EPOCHS_TO_FORGET, LEAST_STEPS_TO_FORGET = 2, 50
 """In how many epochs, and at least steps, a weight of words that nothing renews falls to 1/e of what it was."""
 
 
-LARGE_VOCABULARY = 20_000
+LARGE_VOCABULARY = 200_000
 """From this number of entries on, only those rows of the embeddings that a step reads are updated."""
 
 

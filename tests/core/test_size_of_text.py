@@ -25,7 +25,7 @@ def chosen(tokens, entries, has_rows=True, **given_settings):
 @given(tokens=st.integers(2, 10**12), entries=st.integers(2, 10**6))
 def test_every_size_gets_settings_that_can_be_used(tokens, entries):
     values = chosen(tokens, entries)
-    large = {"validate_every": tokens >= 5_000_000, "embedding_updates": entries >= 20_000}
+    large = {"validate_every": tokens >= 5_000_000, "embedding_updates": entries >= 200_000}
     assert set(values) == {*OPEN, *(name for name, is_chosen in large.items() if is_chosen)}
     settings = dataclasses.replace(seqlm.LanguageSettings(), **values)  # raises if one is out of its range
     assert settings.epochs * tokens <= 60_000_000 + tokens
@@ -48,8 +48,8 @@ def test_words_are_read_fewer_times_than_characters_and_their_weights_decay():
 
 
 def test_a_large_vocabulary_has_embeddings_of_which_only_the_rows_that_are_read_are_updated():
-    assert chosen(10**7, 20_000)["embedding_updates"] == "read"
-    assert "embedding_updates" not in {**chosen(10**7, 19_999), **chosen(10**7, 10**6, has_rows=False)}
+    assert chosen(10**7, 200_000)["embedding_updates"] == "read"
+    assert "embedding_updates" not in {**chosen(10**7, 199_999), **chosen(10**7, 10**6, has_rows=False)}
 
 
 @pytest.mark.parametrize("given_settings", [{}, {"batch_size": 16, "max_steps": 3001}, {"epochs": 2}])
