@@ -95,8 +95,9 @@ def language_job(
     else:
         corpus = read_training_corpus(files, run.tokenizer, settings, run.vocabulary, quiet=quiet)
         architecture = run.architecture
-    has_rows = _has_rows(settings, architecture, components)
-    chosen = chosen_for(settings, len(corpus.training), len(corpus.vocabulary), has_rows)
+    if settings.embedding_updates == READ_ROWS:
+        _check_rows(architecture, components)
+    chosen = chosen_for(settings, len(corpus.training), len(corpus.vocabulary))
     task = language_task(corpus, components, settings.replace(**chosen), architecture, device, workers)
     sampler = model_sampler(task, components)
     return TrainingJob(
@@ -104,23 +105,16 @@ def language_job(
     )
 
 
-def _has_rows(settings: LanguageSettings, architecture: LanguageArchitecture, components: Components) -> bool:
-    """Return whether there are embeddings of which some rows can be updated, and others not.
-
-    Raises:
-        SettingError: there are none, and the settings demand it.
-    """
+def _check_rows(architecture: LanguageArchitecture, components: Components) -> None:
+    """Raise :class:`SettingError` unless there are embeddings of which some rows can be updated, and others not."""
     optimizer = components.optimizer.spec
-    if architecture.embedding_size and optimizer.elementwise:
-        return not architecture.tie_weights
-    if settings.embedding_updates == READ_ROWS:
-        problem = (
-            f"needs an optimizer whose plugin says that it is `elementwise`, and {optimizer.name!r} does not"
-            if architecture.embedding_size
-            else "needs embeddings, and this model reads one-hot vectors; set `embedding_size`"
-        )
-        raise SettingError("embedding_updates", f"{READ_ROWS} {problem}")
-    return False
+    if not architecture.embedding_size:
+        problem = "needs embeddings, and this model reads one-hot vectors; set `embedding_size`"
+    elif not optimizer.elementwise:
+        problem = f"needs an optimizer whose plugin says that it is `elementwise`, and {optimizer.name!r} does not"
+    else:
+        return
+    raise SettingError("embedding_updates", f"{READ_ROWS} {problem}")
 
 
 def sequence_job(

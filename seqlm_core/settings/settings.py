@@ -76,13 +76,12 @@ class LanguageSettings(TrainingSettings):
         None, EPOCHS + BY_SIZE, group="training", minimum=1, changeable=UNDER_A_SCHEDULE_WITHOUT_END
     )
     weight_decay: float | None = setting(None, WEIGHT_DECAY + BY_SIZE, group="advanced", minimum=0, of_older_runs=0.0)
-    embedding_updates: str | None = setting(
-        None,
+    embedding_updates: str = setting(
+        ALL_ROWS,
         "Which rows of the embeddings a step updates: all, or only those of tokens that it reads, so that it takes no "
-        "longer with a larger vocabulary." + BY_SIZE,
+        "longer with a larger vocabulary, but teaches rare tokens less.",
         group="advanced",
         choices=(ALL_ROWS, READ_ROWS),
-        of_older_runs=ALL_ROWS,
     )
     validate_every: int | None = setting(None, VALIDATE_EVERY + BY_SIZE, group="training", minimum=0, of_older_runs=0)
     validation_limit: int = setting(

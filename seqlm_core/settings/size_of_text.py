@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from seqlm_core.settings.fields import chosen
-from seqlm_core.settings.settings import READ_ROWS, LanguageSettings
+from seqlm_core.settings.settings import LanguageSettings
 
 TOKENS_IN_ALL = 60_000_000
 """The most tokens to read in all epochs, if that makes one epoch or more."""
@@ -27,18 +27,13 @@ EPOCHS_TO_FORGET, LEAST_STEPS_TO_FORGET = 2, 50
 """In how many epochs, and at least steps, a weight of words that nothing renews falls to 1/e of what it was."""
 
 
-LARGE_VOCABULARY = 200_000
-"""From this number of entries on, only those rows of the embeddings that a step reads are updated."""
-
-
-def chosen_for(settings: LanguageSettings, tokens: int, entries: int, has_rows: bool) -> dict[str, Any]:
+def chosen_for(settings: LanguageSettings, tokens: int, entries: int) -> dict[str, Any]:
     """Return the values of those settings that are left open. One that may stay open is missing.
 
     Args:
         settings: the settings, with a learning rate.
         tokens: the number of tokens to train on.
         entries: the number of entries of the vocabulary.
-        has_rows: whether there are embeddings of which some rows can be updated, and others not.
     """
     of_words = tokens < FEW_TIMES * entries
     batch_size = settings.batch_size or (8 if tokens < SMALL else 32)
@@ -51,8 +46,6 @@ def chosen_for(settings: LanguageSettings, tokens: int, entries: int, has_rows: 
     }
     if tokens >= LARGE:
         values["validate_every"] = _validate_every(settings, epochs * tokens / batch_size)
-    if has_rows and entries >= LARGE_VOCABULARY:
-        values["embedding_updates"] = READ_ROWS
     return {name: value for name, value in values.items() if getattr(settings, name) is None}
 
 

@@ -175,4 +175,4 @@ def test_an_optimizer_that_is_not_said_to_be_elementwise_is_refused(short_text, 
         seqlm.UsageError, match="needs an optimizer whose plugin says that it is `elementwise`, and 'mine'"
     ):
         train(short_text, tmp_path / "run", optimizer="mine", embedding_size=8, embedding_updates="read")
-    assert train(short_text, tmp_path / "run", optimizer="mine", **FEW_TOKENS).settings.embedding_updates is None
+    assert train(short_text, tmp_path / "run", optimizer="mine", **FEW_TOKENS).settings.embedding_updates == "all"

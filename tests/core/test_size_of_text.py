@@ -18,15 +18,14 @@ OPEN = ("epochs", "batch_size", "dropout", "weight_decay")
 QUICK = {"hidden_size": 4, "max_steps": 2, "sample_every": 0, "quiet": True}
 
 
-def chosen(tokens, entries, has_rows=True, **given_settings):
-    return chosen_for(seqlm.LanguageSettings(learning_rate=0.01, **given_settings), tokens, entries, has_rows)
+def chosen(tokens, entries, **given_settings):
+    return chosen_for(seqlm.LanguageSettings(learning_rate=0.01, **given_settings), tokens, entries)
 
 
 @given(tokens=st.integers(2, 10**12), entries=st.integers(2, 10**6))
 def test_every_size_gets_settings_that_can_be_used(tokens, entries):
     values = chosen(tokens, entries)
-    large = {"validate_every": tokens >= 5_000_000, "embedding_updates": entries >= 200_000}
-    assert set(values) == {*OPEN, *(name for name, is_chosen in large.items() if is_chosen)}
+    assert set(values) == {*OPEN, *(["validate_every"] if tokens >= 5_000_000 else [])}
     settings = dataclasses.replace(seqlm.LanguageSettings(), **values)  # raises if one is out of its range
     assert settings.epochs * tokens <= 60_000_000 + tokens
     assert 0.01 * settings.weight_decay <= 1 / 49  # however few steps there are, a weight can be learnt
@@ -45,11 +44,6 @@ def test_words_are_read_fewer_times_than_characters_and_their_weights_decay():
     words, characters = chosen(50_000, 5_000), chosen(50_000, 60)
     assert words["epochs"] < characters["epochs"]
     assert (words["weight_decay"] > 0, characters["weight_decay"]) == (True, 0)
-
-
-def test_a_large_vocabulary_has_embeddings_of_which_only_the_rows_that_are_read_are_updated():
-    assert chosen(10**7, 200_000)["embedding_updates"] == "read"
-    assert "embedding_updates" not in {**chosen(10**7, 199_999), **chosen(10**7, 10**6, has_rows=False)}
 
 
 @pytest.mark.parametrize("given_settings", [{}, {"batch_size": 16, "max_steps": 3001}, {"epochs": 2}])
