@@ -73,7 +73,7 @@ class Workers:
         return array
 
     def check_same(self, facts: Mapping[str, str]) -> None:
-        """Check that all workers train the same; :class:`RunError` names the first fact in which one differs."""
+        """Wait until all workers have told these facts. If they differ, all processes end with an error."""
 
     def begin(self, run: Path) -> None:
         """Say where the run is that the workers train."""

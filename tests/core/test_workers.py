@@ -110,7 +110,6 @@ def test_several_workers_train_the_same_tagger_as_one(workers, tagged_text, tmp_
 def test_a_run_goes_on_with_as_many_workers_to_the_bit_and_with_others_to_rounding(short_text, tmp_path):
     options = [*EVERYTHING, "--schedule", "constant", "--checkpoint-every", "4"]
     whole = train(tmp_path / "whole", short_text, *options, "--max-steps", 12)
-    # The same checkpoint is made by a run of 8 steps, and the one before by a kill between.
     for name, workers in (("two", 2), ("one", 1), ("three", 3)):
         part = train(tmp_path / name, short_text, *options, "--max-steps", 8)
         resumed = go_on(part, "--max-steps", 12, workers=workers)
