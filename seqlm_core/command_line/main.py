@@ -98,7 +98,9 @@ def _logging_to_standard_error() -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.level, logger.propagate, broken_logger.level = before
+        level, logger.propagate, level_of_broken = before
+        logger.setLevel(level)  # which forgets what was found out about levels, as setting the attribute does not
+        broken_logger.setLevel(level_of_broken)
 
 
 if __name__ == "__main__":
