@@ -13,11 +13,20 @@ import sys
 import warnings
 from collections.abc import Iterator
 
-from seqlm_core.engine.numpy_names import give_old_names
+import numpy as np
+
 from seqlm_core.engine.roles import may_serve
 from seqlm_core.engine.threads import settle_threads
 from seqlm_core.errors import SeqlmError
 
+_REMOVED_NUMPY_ALIASES = {
+    "bool": bool,
+    "int": int,
+    "float": float,
+    "object": object,
+    "complex": complex,
+    "str": str,
+}
 _DEBIAN_PACKAGES = {"libgomp": "libgomp1", "libquadmath": "libquadmath0", "libgfortran": "libgfortran5"}
 
 
@@ -51,7 +60,9 @@ if os.environ.get("DMLC_ROLE") in ("server", "scheduler") and not may_serve():
     )
 if sys.flags.optimize > 1:
     raise SeqlmError("MXNet cannot be loaded without docstrings; unset PYTHONOPTIMIZE, or start Python without -OO")
-give_old_names()
+for _name, _type in _REMOVED_NUMPY_ALIASES.items():
+    if _name not in vars(np):
+        setattr(np, _name, _type)
 
 try:
     with warnings.catch_warnings():
