@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from job_processes import is_running, processes_of
 from test_training import assert_same_runs
 
 import seqlm_core as seqlm
@@ -132,17 +133,6 @@ class Processes:
         )
         self.children = {}
 
-    def find(self):
-        """Find all processes of the job by what their environment says."""
-        children = Path(f"/proc/{self.parent.pid}/task/{self.parent.pid}/children")
-        for pid in map(int, children.read_text().split()):
-            with contextlib.suppress(OSError):
-                pairs = Path(f"/proc/{pid}/environ").read_text().split("\0")
-                variables = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
-                if "DMLC_ROLE" in variables:
-                    self.children[variables["DMLC_ROLE"] + variables.get("SEQLM_WORKER_NUMBER", "")] = pid
-        return len(self.children)
-
     def wait_for_checkpoint(self, run, after=0.0):
         deadline = time.monotonic() + TIMEOUT
         last = Path(run) / "last.safetensors"
@@ -150,23 +140,17 @@ class Processes:
             assert time.monotonic() < deadline
             assert self.parent.poll() is None, self.parent.communicate()[1]
             time.sleep(0.1)
-        assert self.find() == 4
+        self.children = processes_of(self.parent.pid)
+        assert len(self.children) == 4
 
     def end(self):
         """Return code and errors, when all processes are gone."""
         _, errors = self.parent.communicate(timeout=TIMEOUT)
         deadline = time.monotonic() + 5
-        while left := [name for name, pid in self.children.items() if _runs(pid)]:
+        while left := [name for name, pid in self.children.items() if is_running(pid)]:
             assert time.monotonic() < deadline, f"{left} still run"
             time.sleep(0.1)
         return self.parent.returncode, errors
-
-
-def _runs(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.fixture
@@ -192,13 +176,12 @@ def long_training(short_text, tmp_path):
     job.parent.communicate()
 
 
-@pytest.mark.parametrize("role", ["worker0", "worker1", "server", "scheduler"])
+@pytest.mark.parametrize("role", ["worker 0", "worker 1", "server", "scheduler"])
 def test_a_killed_process_ends_the_job_with_an_error_that_names_it(role, long_training, tmp_path):
     os.kill(long_training.children[role], signal.SIGKILL)
     code, errors = long_training.end()
     assert code == 1
-    name = role.replace("worker", "worker ")
-    assert any(name in line and ("died" in line or "was killed by signal 9" in line) for line in errors.splitlines())
+    assert any(role in line and ("died" in line or "was killed by signal 9" in line) for line in errors.splitlines())
     assert "Traceback" not in errors
     assert seqlm.LanguageRun(tmp_path / "run").last_checkpoint()
 
@@ -222,7 +205,7 @@ def test_a_job_that_crashes_begins_again_from_its_last_checkpoint(short_text, tm
     whole = train(tmp_path / "whole", short_text, *options)
     job = Processes(["train", short_text, *options, "--workers", 2, "--restarts", 1, "--out", tmp_path / "run"])
     job.wait_for_checkpoint(tmp_path / "run")
-    os.kill(job.children["worker1"], signal.SIGKILL)
+    os.kill(job.children["worker 1"], signal.SIGKILL)
     code, errors = job.end()
     assert code == 0, errors
     assert "the training begins again from its last checkpoint, and can do so 0 more times" in errors

@@ -22,6 +22,10 @@ from pathlib import Path
 
 from kill import command, differences
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from job_processes import is_running, processes_of
+
 TEXT = Path(__file__).resolve().parents[2] / "data" / "input.txt"
 OPTIONS = ["--hidden-size", "24", "--epochs", "3", "--checkpoint-every", "10", "--sample-every", "0", "--quiet"]
 ROLES = ("worker 0", "worker 1", "server", "scheduler")
@@ -35,27 +39,6 @@ def training(out: Path) -> list[str]:
 def run(arguments: list[str]) -> None:
     done = subprocess.run(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-
-
-def processes_of(parent: int) -> dict[str, int]:
-    """Return the processes of a job by their roles."""
-    found = {}
-    for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
-        try:
-            pairs = Path(f"/proc/{pid}/environ").read_text().split("\0")
-        except OSError:
-            continue
-        variables = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
-        if "DMLC_ROLE" in variables:
-            found[f"{variables['DMLC_ROLE']} {variables.get('SEQLM_WORKER_NUMBER', '')}".strip()] = int(pid)
-    return found
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def killed(out: Path, role: str, after: float) -> bool:
