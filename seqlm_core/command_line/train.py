@@ -16,6 +16,7 @@ from seqlm_core.command_line.report import print_best_epoch, printed_if_possible
 from seqlm_core.command_line.setting_options import given_settings
 from seqlm_core.command_line.training_options import check_new_run, check_nothing_new, training_options
 from seqlm_core.command_line.workers import check_alone, train_with_workers
+from seqlm_core.engine.memory import give_back_freed_memory
 from seqlm_core.errors import RunError, one_line
 from seqlm_core.reading.unknown import percent
 from seqlm_core.settings.settings import LanguageSettings
@@ -72,8 +73,9 @@ def train_command(
             kvstore=kvstore,
             **given,
         )
+    give_back_freed_memory()
     with printed_if_possible():
-        _print_sample(run)
+        _print_sample(seqlm.LanguageRun(run.path))  # another object, with which its weights are freed
         print_best_epoch(run, _figures, f"sample it    seqlm sample {shlex.quote(str(run.path))}")
 
 

@@ -22,11 +22,27 @@ def make_array(shape: tuple[int, ...], dtype: Any, device: mx.Context, write: Ca
         write(host)
         return nd.array(host, ctx=device, dtype=dtype)
     array = nd.empty(shape, ctx=device, dtype=dtype)
+    write(_memory_of(array))
+    return array
+
+
+def view_of(array: Any) -> np.ndarray:
+    """Return an MXNet array as one of NumPy when it is computed; on the CPU it is the same memory, not a copy."""
+    if array.context.device_type != "cpu" or not array.size:
+        return array.asnumpy()
+    array.wait_to_read()
+    view = _memory_of(array)
+    view.flags.writeable = False
+    return view
+
+
+def _memory_of(array: Any) -> np.ndarray:
+    """Return the memory of an array on the CPU, which lasts as long as what is returned."""
     address = ctypes.c_void_p()
     mx.base.check_call(mx.base._LIB.MXNDArrayGetData(array.handle, ctypes.byref(address)))
-    memory = (ctypes.c_byte * (array.size * np.dtype(dtype).itemsize)).from_address(address.value)
-    write(np.frombuffer(memory, dtype).reshape(shape))
-    return array
+    memory = (ctypes.c_byte * (array.size * np.dtype(array.dtype).itemsize)).from_address(address.value)
+    memory.owner = array  # so that MXNet does not free it before
+    return np.frombuffer(memory, array.dtype).reshape(array.shape)
 
 
 class CallInPlace:

@@ -131,8 +131,13 @@ def _new_vocabulary(
             f"the training part of {name} holds one token only, {tokens[int(counts.argmax())]!r}, again and again: "
             "nothing to learn"
         )
-    named = {token: count for token, count in zip(tokens, counts.tolist()) if count}
-    return Vocabulary.from_counts(named, min_count, max_vocabulary)
+    kept = np.flatnonzero(counts >= max(min_count, 1))
+    if 0 < max_vocabulary < len(kept):  # of a million words most are rare, and need no place in a dictionary
+        fewest = np.partition(counts[kept], -max_vocabulary)[-max_vocabulary]
+        kept = kept[counts[kept] >= fewest]
+    named = {tokens[number]: count for number, count in zip(kept.tolist(), counts[kept].tolist())}
+    others = int(counts.sum() - counts[kept].sum())
+    return Vocabulary.from_counts(named, min_count, max_vocabulary, others)
 
 
 def _names(paths: Sequence[PathLike]) -> str:

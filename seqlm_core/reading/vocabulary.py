@@ -38,13 +38,16 @@ class Vocabulary:
         self.unknown_id = UNKNOWN_ID if self.counts[UNKNOWN_ID] else next(own, UNKNOWN_ID)
 
     @classmethod
-    def from_counts(cls, counts: Mapping[str, int], min_count: int = 1, max_vocabulary: int = 0) -> Vocabulary:
+    def from_counts(
+        cls, counts: Mapping[str, int], min_count: int = 1, max_vocabulary: int = 0, others: int = 0
+    ) -> Vocabulary:
         """Return the vocabulary of a training text, sorted by descending count, then by token.
 
         Args:
             counts: how often each token occurs in the training text.
             min_count: the fewest occurrences of a token in the vocabulary.
             max_vocabulary: the most tokens to keep, not counting ``<unk>``; 0 keeps all.
+            others: how many tokens of the training text are not in ``counts``.
         """
         kept = sorted((t for t, n in counts.items() if n >= min_count), key=lambda t: (-counts[t], t))
         if max_vocabulary:
@@ -52,7 +55,7 @@ class Vocabulary:
         if not kept:
             raise TextError(f"no token occurs {min_count} times or more in the training text; lower `min_count`")
         known = [counts[token] for token in kept]
-        return cls(kept, [sum(counts.values()) - sum(known), *known])
+        return cls(kept, [others + sum(counts.values()) - sum(known), *known])
 
     def __len__(self) -> int:
         return len(self.tokens)

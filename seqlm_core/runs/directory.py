@@ -7,6 +7,7 @@ import functools
 import os
 import reprlib
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Callable, TypeVar
 
@@ -21,7 +22,7 @@ from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.runs import replacement
 from seqlm_core.runs.config import CONFIG_FORMAT, LANGUAGE_MODEL, check_config
 from seqlm_core.sequences.codecs import Codecs
-from seqlm_core.storage.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from seqlm_core.storage.checkpoint import Checkpoint, load_state, save_checkpoint
 from seqlm_core.storage.files import json_digest, read_json, write_json
 from seqlm_core.storage.schema import ANYTHING, TEXT, check
 
@@ -151,7 +152,7 @@ class RunDirectory:
         learnt = self._read(self.tokenizer) if self.tokenizer.exists() else None
         return json_digest([self._read(self.vocabulary_or_codecs), learnt, config["architecture"], plugins])
 
-    def save(self, path: Path, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
+    def save(self, path: Path, arrays: Mapping[str, np.ndarray], state: dict[str, Any]) -> None:
         """Write one of the run's checkpoints; see :func:`seqlm_core.storage.checkpoint.save_checkpoint`."""
         named = self._with_run_id({**state, "file": path.name, "model": self.model_digest})
         save_checkpoint(path, arrays, named)
@@ -162,7 +163,12 @@ class RunDirectory:
         Raises:
             RunError: it is missing or damaged, or belongs to another run.
         """
-        arrays, state = load_checkpoint(path)
+        arrays: dict[str, np.ndarray] = {}
+        return arrays, self.load_state(path, arrays)
+
+    def load_state(self, path: Path, arrays: dict[str, np.ndarray] | None = None) -> dict[str, Any]:
+        """Return the state of one of the run's checkpoints as :meth:`load` does, but keep its arrays only if asked."""
+        state = load_state(path, arrays)
         try:
             check(state, _CHECKPOINT_STATE, "its state")
         except ValueError as error:
@@ -174,7 +180,7 @@ class RunDirectory:
         if state["model"] != self.model_digest:
             names = f"{self.config.name} and {self.vocabulary_or_codecs.name}"
             raise RunError(f"{path} belongs to another run than {names} beside it")
-        return arrays, state
+        return state
 
     def mark_step_saved(self) -> None:
         """Call this when the run was saved after a step. A new run then replaces the old one, which is removed."""
@@ -283,11 +289,7 @@ class RunDirectory:
         write_json(path, self._with_run_id(values))
 
     def _read(self, path: Path) -> dict[str, Any]:
-        """Return the values in one of the run's other JSON files.
-
-        Raises:
-            RunError: the file is missing or damaged, or belongs to another run.
-        """
+        """Return the values in one of the run's other JSON files; raises :class:`RunError` as :meth:`load` does."""
         values = read_json(path)
         if values.get("run_id") != self.run_id:
             raise self._other_run_error(path)

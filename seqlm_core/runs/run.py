@@ -254,7 +254,7 @@ class Run(Generic[SettingsT]):
             RunError: they are missing or damaged.
         """
         directory = self.directory
-        state = directory.load(directory.last)[1] if directory.last.exists() else None
+        state = directory.load_state(directory.last) if directory.last.exists() else None
         try:
             if state is not None:
                 check(state, {"history": STATE}, "its state")

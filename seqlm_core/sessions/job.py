@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Callable
 
+from seqlm_core.engine.memory import give_back_freed_memory
 from seqlm_core.engine.mxnet import compute_device, mx
 from seqlm_core.errors import SettingError
 from seqlm_core.model.architecture import LanguageArchitecture, SequenceArchitecture
@@ -21,8 +22,9 @@ from seqlm_core.sequences.examples import Example, read_examples
 from seqlm_core.sessions.training_corpus import read_training_corpus
 from seqlm_core.sessions.user_code import UserCode
 from seqlm_core.settings.settings import READ_ROWS, LanguageSettings, SequenceSettings
-from seqlm_core.settings.size_of_text import chosen_for
+from seqlm_core.settings.size_of_text import LARGE_VOCABULARY, chosen_for
 from seqlm_core.settings.training_settings import TrainingSettings
+from seqlm_core.training.missed_steps import coasting_rule
 from seqlm_core.training.task import Task
 from seqlm_core.training.tasks.language import language_task, model_sampler
 from seqlm_core.training.tasks.sequences import sequence_task
@@ -95,13 +97,28 @@ def language_job(
     else:
         corpus = read_training_corpus(files, run.tokenizer, settings, run.vocabulary, quiet=quiet)
         architecture = run.architecture
+    give_back_freed_memory()  # of the words of a text, most of which are in no vocabulary
     if settings.embedding_updates == READ_ROWS:
         _check_rows(architecture, components)
     chosen = chosen_for(settings, len(corpus.training), len(corpus.vocabulary))
+    if settings.embedding_updates is None and _some_rows_do(settings, architecture, components):
+        chosen["embedding_updates"] = READ_ROWS
     task = language_task(corpus, components, settings.replace(**chosen), architecture, device, workers)
     sampler = model_sampler(task, components)
     return TrainingJob(
         task, components, task.settings, device, user_code, sampler, settings.sample_every, chosen=chosen
+    )
+
+
+def _some_rows_do(settings: LanguageSettings, architecture: LanguageArchitecture, components: Components) -> bool:
+    """Return whether it is faster to update only those embeddings that a step reads, and comes to the same."""
+    optimizer = components.optimizer.spec
+    return (
+        architecture.embedding_size > 0
+        and not architecture.tie_weights
+        and architecture.vocabulary_size >= LARGE_VOCABULARY
+        and optimizer.elementwise
+        and coasting_rule(components.build_optimizer(optimizer.default_learning_rate)) is not None
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from seqlm_core.errors import RunError, SettingError, TrainingInterrupted
-from seqlm_core.model.build import load_weights, weights_of
+from seqlm_core.model.build import load_weights
 from seqlm_core.model.initialization import unique_parameters
 from seqlm_core.native.training import MXNET, backend_in_use
 from seqlm_core.runs.directory import RunDirectory
@@ -165,7 +165,7 @@ class Session:
         extensions += [
             Checkpoints(
                 self.directory,
-                lambda: weights_of(job.task.network),
+                self._parameters,
                 self._average,
                 settings.checkpoint_every,
                 is_new=self._is_new,

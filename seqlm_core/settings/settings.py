@@ -76,12 +76,14 @@ class LanguageSettings(TrainingSettings):
         None, EPOCHS + BY_SIZE, group="training", minimum=1, changeable=UNDER_A_SCHEDULE_WITHOUT_END
     )
     weight_decay: float | None = setting(None, WEIGHT_DECAY + BY_SIZE, group="advanced", minimum=0, of_older_runs=0.0)
-    embedding_updates: str = setting(
-        ALL_ROWS,
+    embedding_updates: str | None = setting(
+        None,
         "Which rows of the embeddings a step updates: all, or only those of tokens that it reads, so that it takes no "
-        "longer with a larger vocabulary, but teaches rare tokens less.",
+        "longer with a larger vocabulary. What it would do to the others is made up for when they are read again.  "
+        "[default: read from 20,000 tokens in the vocabulary on, where it is the same as all, to rounding]",
         group="advanced",
         choices=(ALL_ROWS, READ_ROWS),
+        of_older_runs=ALL_ROWS,
     )
     validate_every: int | None = setting(None, VALIDATE_EVERY + BY_SIZE, group="training", minimum=0, of_older_runs=0)
     validation_limit: int = setting(

@@ -23,6 +23,9 @@ VALIDATIONS = 20
 FEW_TIMES = 50
 """Where tokens occur fewer times than this on average, as words do, most weights are those of rare tokens."""
 
+LARGE_VOCABULARY = 20_000
+"""From so many entries on it pays to update only the embeddings that a step reads."""
+
 EPOCHS_TO_FORGET, LEAST_STEPS_TO_FORGET = 2, 50
 """In how many epochs, and at least steps, a weight of words that nothing renews falls to 1/e of what it was."""
 

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Callable
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from seqlm_core.errors import NonFiniteLossError, RunError
-from seqlm_core.storage.files import open_regular, write_atomically
+from seqlm_core.storage.files import open_regular, replacing
 
 Checkpoint = tuple[dict[str, np.ndarray], dict[str, Any]]
 """Arrays by name, and plain values."""
 
 FORMAT = "seqlm-checkpoint-1"
 
+TYPE_LETTERS = {"f": "F", "i": "I", "u": "U"}
+"""How safetensors writes NumPy's kinds of numbers."""
 
-def save_checkpoint(path: Path, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
+
+def save_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], state: dict[str, Any]) -> None:
     """Write a checkpoint, whole or not at all.
 
     Args:
@@ -32,16 +34,17 @@ def save_checkpoint(path: Path, arrays: dict[str, np.ndarray], state: dict[str, 
     Raises:
         NonFiniteLossError: an array has an element that is infinite or not a number.
     """
-    # safetensors stores the memory of an array as it is, which for a transposed array is another array.
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    # What is written is the memory of an array, which for a transposed array is that of another.
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise NonFiniteLossError(
                 f"{name} is no longer finite, so no checkpoint is written; try a lower `learning_rate`"
             )
     text = json.dumps(state, sort_keys=True)
-    metadata = {"format": FORMAT, "state": text, "digest": _digest(arrays, text)}
-    write_atomically(path, save(arrays, metadata=metadata))
+    metadata = {"format": FORMAT, "state": text, "digest": _digest(arrays, arrays.__getitem__, text)}
+    with replacing(path) as beside, beside.open("wb") as file:
+        _write(file, arrays, metadata)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -49,6 +52,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         RunError: the file is missing, damaged or altered, or it is not a checkpoint of seqlm.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    return arrays, load_state(path, arrays)
+
+
+def load_state(path: Path, arrays: dict[str, np.ndarray] | None = None) -> dict[str, Any]:
+    """Return the plain values of a checkpoint.
+
+    Args:
+        path: the file.
+        arrays: what the arrays are added to; without it they are checked one at a time, and forgotten.
+
+    Raises:
+        RunError: as by :func:`load_checkpoint`.
     """
     try:
         # By its descriptor, so that the file that is read is the one that was checked to be a regular file.
@@ -59,16 +76,21 @@ def load_checkpoint(path: Path) -> Checkpoint:
                     f"{path} is not a checkpoint that this version of seqlm reads "
                     f"(format {metadata.get('format')!r}, not {FORMAT!r})"
                 )
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
-        text = metadata["state"]
-        if metadata["digest"] != _digest(arrays, text):
-            raise RunError(f"{path} is damaged or was altered: its digest does not match")
-        for name, array in arrays.items():
-            if not np.isfinite(array).all():
-                raise RunError(f"{path} is damaged: {name!r} holds numbers that are not finite")
-        return arrays, json.loads(text)
+            text = metadata["state"]
+            if metadata["digest"] != _digest(file.keys(), lambda name: _array_of(file, path, name, arrays), text):
+                raise RunError(f"{path} is damaged or was altered: its digest does not match")
+            return dict(json.loads(text))
     except (SafetensorError, KeyError, ValueError, TypeError, OSError, RecursionError) as error:
         raise RunError(f"{path} is damaged: {error}") from error
+
+
+def _array_of(file: Any, path: Path, name: str, arrays: dict[str, np.ndarray] | None) -> np.ndarray:
+    array: np.ndarray = file.get_tensor(name)
+    if not np.isfinite(array).all():
+        raise RunError(f"{path} is damaged: {name!r} holds numbers that are not finite")
+    if arrays is not None:
+        arrays[name] = array
+    return array
 
 
 def select(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
@@ -76,15 +98,43 @@ def select(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarra
     return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def layout(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Return the shape and the type of each array."""
-    return {name: (array.shape, str(array.dtype)) for name, array in arrays.items()}
+def layout(arrays: Mapping[str, Any]) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Return the shape and the type of each array, of NumPy or of MXNet."""
+    return {name: (array.shape, np.dtype(array.dtype).name) for name, array in arrays.items()}
 
 
-def _digest(arrays: dict[str, np.ndarray], text: str) -> str:
-    digest = hashlib.blake2b(text.encode(), digest_size=16)
-    for name in sorted(arrays):
+def _write(file: BinaryIO, arrays: Mapping[str, np.ndarray], metadata: dict[str, str]) -> None:
+    """Write a file of safetensors (https://github.com/huggingface/safetensors#format).
+
+    The functions of the library copy all arrays first, or write to a file whose name they choose.
+    """
+    header: dict[str, Any] = {"__metadata__": metadata}
+    names = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))  # so that all of them are aligned
+    end = 0
+    for name in names:
         array = arrays[name]
+        begin, end = end, end + array.nbytes
+        kind = f"{TYPE_LETTERS[array.dtype.kind]}{8 * array.itemsize}"
+        header[name] = {"dtype": kind, "shape": array.shape, "data_offsets": (begin, end)}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    file.write(len(text).to_bytes(8, "little") + text)
+    for name in names:
+        file.write(_bytes(arrays[name]))
+
+
+def _bytes(array: np.ndarray) -> bytes | memoryview:
+    return array.data if array.ndim and array.size else array.tobytes()
+
+
+def _digest(names: Iterable[str], get: Callable[[str], np.ndarray], text: str) -> str:
+    """Return the digest of arrays, asked for one at a time, and of a text."""
+    digest = hashlib.blake2b(text.encode(), digest_size=16)
+
+    def add(name: str, array: np.ndarray) -> None:
         digest.update(f"\0{name}\0{array.dtype}\0{array.shape}\0".encode())
-        digest.update(array.data if array.ndim and array.size else array.tobytes())
+        digest.update(_bytes(array))
+
+    for name in sorted(names):
+        add(name, get(name))
     return digest.hexdigest()

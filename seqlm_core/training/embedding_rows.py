@@ -1,8 +1,8 @@
 """Training of those rows of an embedding that a step reads, so that a step takes no longer with a larger vocabulary.
 
 The rows are copied into a small embedding, which the graph of the step reads in place of the whole one. So the
-gradients are small, and so are the states of the optimizer that change. After the update all is copied back. A row that
-is not read stays as it is: its weights, and its states, too.
+gradients are small, and so are the states of the optimizer that change. After the update all is copied back. What the
+optimizer would have done to a row while it was not read is made up for when it is read again.
 """
 
 from __future__ import annotations
@@ -17,19 +17,23 @@ from seqlm_core.engine.mxnet import autograd, mx, nd
 from seqlm_core.model.inputs import EmbeddingInput
 from seqlm_core.plugins.foreign import plugin_failure
 from seqlm_core.plugins.specs import OptimizerSpec
+from seqlm_core.training.missed_steps import MOST_STEPS, Coasting, MissedSteps
+from seqlm_core.training.update_rules import UpdateRule
 
-STEPS_BETWEEN_DECAYS = 100
-"""The number of steps whose weight decay is applied to all rows at once."""
+ROWS_AT_A_TIME = 4096
+"""The number of rows that are brought up to date at a time, which limits the memory for it."""
 
 
 class ReadRows(NamedTuple):
     """The rows that a step reads.
 
     Attributes:
-        distinct: their numbers in the whole embedding, int32 ``(1, rows)``.
+        numbers: their numbers in the whole embedding, ``(rows,)``, each once.
+        distinct: the same in an array of MXNet, int32 ``(1, rows)``.
         filled: the same, filled up to as many as the small embedding has, int32 ``(rows,)``.
     """
 
+    numbers: np.ndarray
     distinct: Any
     filled: Any
 
@@ -54,8 +58,8 @@ class EmbeddingRows:
         self.input.initialize(mx.init.Zero(), ctx=self.whole.list_ctx())
         self._weights = self.whole.list_data()[0], self.parameter.list_data()[0]
         self._states: list[tuple[Any, Any]] = []
+        self._missed = MissedSteps(embedding.vocabulary_size, Coasting(None))
         self._read: ReadRows | None = None
-        self._decay_due = 1.0
 
     @property
     def parameter(self) -> Any:
@@ -67,20 +71,35 @@ class EmbeddingRows:
         distinct, places = np.unique(tokens, return_inverse=True)
         filled = np.resize(distinct, self.input.vocabulary_size)
         device = self.parameter.list_ctx()[0]
-        rows = ReadRows(array_of(distinct[None], np.int32, device), array_of(filled, np.int32, device))
+        rows = ReadRows(distinct, array_of(distinct[None], np.int32, device), array_of(filled, np.int32, device))
         return rows, places.reshape(tokens.shape).astype(np.int32)
 
     def read(self, rows: ReadRows) -> None:
-        """Copy the rows that the next step reads into the small embedding."""
+        """Copy the rows that the next step reads, and their states, into the small embedding, up to date."""
         self._read = rows
         with autograd.pause():
-            self._copy_rows(*self._weights)
+            for whole, small in self._arrays:
+                nd.take(whole, rows.filled, out=small)
+            weights, *states = (small[: len(rows.numbers)] for _, small in self._arrays)
+            self._missed.make_up(rows.numbers, weights, states)
 
-    def add_states(self, whole: Sequence[Any], small: Sequence[Any], spec: OptimizerSpec | None = None) -> None:
+    def add_states(
+        self,
+        whole: Sequence[Any],
+        small: Sequence[Any],
+        rule: UpdateRule | None = None,
+        spec: OptimizerSpec | None = None,
+    ) -> None:
         """Name the arrays of the optimizer's state for both embeddings, each of which has a row for each of theirs.
 
+        Args:
+            whole: the arrays for the whole embedding.
+            small: those for the small one.
+            rule: the rule by which rows that are not read change; None if they do not.
+            spec: the record of the optimizer's plugin.
+
         Raises:
-            PluginRuntimeError: an array is not of the shape of the weights; it is the error of the optimizer ``spec``.
+            PluginRuntimeError: an array is not of the shape of the weights; it is the error of the optimizer.
         """
         shape = self.whole.shape
         for array in whole:
@@ -89,44 +108,42 @@ class EmbeddingRows:
                     spec, f"it is said to be elementwise, and the state of weights {shape} has the shape {array.shape}"
                 )
         self._states = list(zip(whole, small))
+        self._missed = MissedSteps(shape[0], Coasting(rule))
 
-    def read_states(self) -> None:
-        """Copy the states of the rows that were read."""
-        for pair in self._states:
-            self._copy_rows(*pair)
-
-    def write_back(self) -> None:
-        """Copy weights and states of the rows that were read to where they came from."""
-        rows = self._rows
-        for whole, small in [self._weights, *self._states]:
-            changed = small[: rows.distinct.shape[1]]
-            nd._internal._scatter_set_nd(lhs=whole, rhs=changed, indices=rows.distinct, shape=whole.shape, out=whole)
-
-    def decay(self, factor: float, step: int) -> None:
-        """Multiply all rows by a factor: now or at the next multiple of :data:`STEPS_BETWEEN_DECAYS` steps.
+    def write_back(self, kept: float, learning_rate: float, step: int) -> None:
+        """Copy weights and states of the rows that were read to where they came from, after an update.
 
         Args:
-            factor: the factor.
+            kept: the share of the weights that weight decay has left.
+            learning_rate: the learning rate.
             step: the number of steps done, this one included.
         """
-        self._decay_due *= factor
-        if step % STEPS_BETWEEN_DECAYS == 0:
-            weights = self._weights[0]
-            weights *= self._decay_due
-            self._decay_due = 1.0
-
-    def state(self) -> np.ndarray:
-        """Return the factor by which all rows are still to be multiplied, for :meth:`restore`, float64 ``(1,)``."""
-        return np.array([self._decay_due])
-
-    def restore(self, state: np.ndarray) -> None:
-        self._decay_due = float(state[0])
-
-    @property
-    def _rows(self) -> ReadRows:
         if self._read is None:
             raise RuntimeError("no rows have been read")
-        return self._read
+        numbers, places, _ = self._read
+        for whole, small in self._arrays:
+            changed = small[: len(numbers)]
+            nd._internal._scatter_set_nd(lhs=whole, rhs=changed, indices=places, shape=whole.shape, out=whole)
+        self._missed.add_step(numbers, kept, learning_rate, step)
+        if self._missed.steps == MOST_STEPS:
+            self.make_up()
 
-    def _copy_rows(self, whole: Any, small: Any) -> None:
-        nd.take(whole, self._rows.filled, out=small)
+    def make_up(self) -> None:
+        """Bring all rows up to date."""
+        for first in range(0, self.whole.shape[0], ROWS_AT_A_TIME):
+            rows = slice(first, first + ROWS_AT_A_TIME)
+            weights, *states = (whole[rows] for whole, _ in self._arrays)
+            self._missed.make_up(rows, weights, states)
+        self._missed.forget()
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return which steps the rows have missed, as arrays for :meth:`restore`."""
+        return self._missed.state()
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        self._missed.restore(state)
+
+    @property
+    def _arrays(self) -> list[tuple[Any, Any]]:
+        """Weights and states of the whole embedding, each with that of the small one."""
+        return [self._weights, *self._states]

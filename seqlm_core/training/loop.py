@@ -197,6 +197,8 @@ class TrainingLoop:
         """Notify the extensions if an epoch has ended, or what counts as one, or the training within an epoch."""
         if self.is_validation_due or self.stop_reason is not None:
             self.collect_losses()
+            if self.is_validation_due:
+                self.updates.make_up()
             if not self.is_validation_due:
                 self._notify("on_closing")
             record = self._record("epoch", self.step, self._since_epoch)

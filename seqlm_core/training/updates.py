@@ -6,18 +6,21 @@ from typing import Any
 
 import numpy as np
 
+from seqlm_core.engine.arrays import view_of
 from seqlm_core.engine.mxnet import mx, nd
 from seqlm_core.errors import RunError
 from seqlm_core.plugins.foreign import plugin_code, plugin_failure
 from seqlm_core.plugins.specs import OptimizerSpec
-from seqlm_core.storage.checkpoint import layout
+from seqlm_core.storage.checkpoint import layout, select
 from seqlm_core.training.embedding_rows import EmbeddingRows
-from seqlm_core.training.native_updates import NativeUpdate, native_rule
+from seqlm_core.training.missed_steps import coasting_rule
+from seqlm_core.training.native_updates import NativeUpdate, can_be_updated_natively
+from seqlm_core.training.update_rules import update_rule
 
 # Keeps the clipping factor finite if all gradients are zero.
 SMALLEST_NORM = 1e-12
-DECAY_OF_ROWS = "weight decay of rows"
-"""The name of what is saved of the embedding of which only the rows that were read are updated."""
+MISSED_STEPS = "missed steps/"
+"""How the names begin of what is saved of the embedding of which only the rows that are read are updated."""
 
 
 def clip_global_norm(gradients: list[Any], largest: float) -> Any:
@@ -75,18 +78,18 @@ class Updates:
             self._updater.states[index] = state
             self._updater.states_synced[index] = True
         trained = self.parameters.copy()
+        rule = update_rule(optimizer, trained)
         if rows is not None:
             index = self.parameters.index(rows.whole)
             trained[index] = rows.parameter
             self._updater.states[index] = self._new_state(index, rows.parameter)
-            rows.add_states(_as_list(self._states[index]), _as_list(self._updater.states[index]), spec)
+            whole, small = (_as_list(states[index]) for states in (self._states, self._updater.states))
+            rows.add_states(whole, small, coasting_rule(optimizer, trained), spec)
         self._weights = [parameter.list_data()[0] for parameter in trained]
         self._gradients = [parameter.list_grad()[0] for parameter in trained]
-        whole = [w for w, parameter in zip(self._weights, trained) if rows is None or parameter is not rows.parameter]
-        self._decayed = [weight for weight in whole if weight.ndim > 1] if weight_decay else []
+        self._decayed = [weight for weight in self._weights if weight.ndim > 1] if weight_decay else []
         self._native: NativeUpdate | None = None
-        rule = native_rule(optimizer, trained)
-        if rule is not None:
+        if rule is not None and can_be_updated_natively(trained):
             states = [_as_list(self._updater.states[index]) for index in range(len(trained))]
             self._native = NativeUpdate(rule, optimizer, self._weights, self._gradients, states, clip_norm)
 
@@ -107,18 +110,19 @@ class Updates:
 
     def step(self, learning_rate: float) -> None:
         """Update the weights by their gradients at this learning rate; clipping may change the gradients in place."""
-        decay = 1 - learning_rate * self.weight_decay
+        kept = 1 - learning_rate * self.weight_decay
         for weight in self._decayed:
-            weight *= decay
+            weight *= kept
         self.optimizer.set_learning_rate(learning_rate)
         self._steps += 1
-        if self.rows is None:
-            self._update()
-            return
-        self.rows.read_states()
         self._update()
-        self.rows.write_back()
-        self.rows.decay(decay, self._steps)
+        if self.rows is not None:
+            self.rows.write_back(kept, learning_rate, self._steps)
+
+    def make_up(self) -> None:
+        """Make up for what steps have left for later, so that all weights are as after the last one."""
+        if self.rows is not None:
+            self.rows.make_up()
 
     def _update(self) -> None:
         if self._native is not None:
@@ -131,12 +135,16 @@ class Updates:
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the optimizer's state arrays; ``NAME/K`` is the ``K``-th array of a parameter."""
+        return {name: array.copy() for name, array in self.views().items()}
+
+    def views(self) -> dict[str, np.ndarray]:
+        """Return what :meth:`state` returns, but without copies, so that the next step changes it."""
         arrays = {}
         for name, state in zip(self.names, self._states):
             for k, array in enumerate(_as_list(state)):
-                arrays[f"{name}/{k}"] = array.asnumpy()
+                arrays[f"{name}/{k}"] = view_of(array)
         if self.rows is not None:
-            arrays[DECAY_OF_ROWS] = self.rows.state()
+            arrays.update({f"{MISSED_STEPS}{name}": array for name, array in self.rows.state().items()})
         return arrays
 
     def restore(self, arrays: dict[str, np.ndarray], steps: int) -> None:
@@ -145,14 +153,14 @@ class Updates:
         Raises:
             RunError: the arrays are not those of this optimizer.
         """
-        if layout(self.state()) != layout(arrays):
+        if layout(self.views()) != layout(arrays):
             raise RunError("the checkpoint's optimizer state is not that of the run's optimizer")
         for index in range(len(self.parameters)):
             for k, array in enumerate(_as_list(self._states[index])):
                 saved = arrays[f"{self.names[index]}/{k}"]
                 array[:] = nd.array(saved, ctx=array.context, dtype=saved.dtype)
         if self.rows is not None:
-            self.rows.restore(arrays[DECAY_OF_ROWS])
+            self.rows.restore(select(arrays, MISSED_STEPS))
         self._steps = steps
         # Optimizers use these counts to correct a bias or to decay a rate.
         self.optimizer._set_current_context(self.parameters[0].list_ctx()[0].device_id)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from seqlm_core.engine.arrays import CallInPlace, array_of
+from seqlm_core.engine.arrays import CallInPlace, array_of, view_of
 from seqlm_core.engine.mxnet import mx, nd
 from seqlm_core.errors import RunError
 from seqlm_core.native.training import computes_natively
@@ -61,7 +61,11 @@ class WeightAverage:
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the averages by the names of their parameters; nothing if there are none yet."""
-        return {name: average.asnumpy() for name, average in zip(self._parameters, self._averages)}
+        return {name: average.copy() for name, average in self.views().items()}
+
+    def views(self) -> dict[str, np.ndarray]:
+        """Return what :meth:`state` returns, but without copies, so that the next step changes it."""
+        return {name: view_of(average) for name, average in zip(self._parameters, self._averages)}
 
     def restore(self, arrays: Mapping[str, np.ndarray], steps: int) -> None:
         """Restore the averages that :meth:`state` returned when ``steps`` steps had been added.
@@ -70,7 +74,7 @@ class WeightAverage:
             RunError: the arrays are not those of these parameters.
         """
         weights = dict(zip(self._parameters, self._weights)) if steps else {}
-        if layout(arrays) != {name: (weight.shape, np.dtype(weight.dtype).name) for name, weight in weights.items()}:
+        if layout(arrays) != layout(weights):
             raise RunError("the checkpoint's averaged weights are not those of the run's model")
         self.steps = steps
         self._begin([array_of(arrays[name], weight.dtype, weight.context) for name, weight in weights.items()])

@@ -12,8 +12,9 @@ from seqlm_core.engine.mxnet import mx, nd
 from seqlm_core.model.inputs import EmbeddingInput
 from seqlm_core.native.training import MXNET, available_backends, chosen_backend
 from seqlm_core.storage.checkpoint import load_checkpoint, select
-from seqlm_core.training.embedding_rows import STEPS_BETWEEN_DECAYS, EmbeddingRows
-from seqlm_core.training.updates import Updates
+from seqlm_core.training.embedding_rows import EmbeddingRows
+from seqlm_core.training.missed_steps import MOST_STEPS
+from seqlm_core.training.updates import MISSED_STEPS, Updates
 
 CELLS = ["rnn", "gru", "lstm", "birnn", "bigru", "bilstm"]
 # 5 tokens a step, of the some 40 of the text.
@@ -51,13 +52,49 @@ def test_plain_descent_is_the_same_as_with_all_rows(cell, documents, short_text,
         np.testing.assert_allclose(runs[1].weights[name], weights, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam"])
-def test_rows_that_are_not_read_stay_as_they_are_with_their_states(optimizer, short_text, tmp_path):
+OPTIMIZERS = {
+    "momentum": {"optimizer": "sgd", "learning_rate": 0.3},
+    "nesterov": {"optimizer": "sgd", "optimizer_options": {"nesterov": True}, "learning_rate": 0.3},
+    "rmsprop": {"optimizer": "rmsprop", "learning_rate": 0.005},
+    "adam": {"optimizer": "adam", "learning_rate": 0.01},
+    "much momentum": {"optimizer": "adam", "optimizer_options": {"beta1": 0.98}, "learning_rate": 0.01},
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("most_steps", [17, MOST_STEPS])
+def test_steps_that_a_row_has_missed_are_made_up_for(optimizer, most_steps, short_text, tmp_path, monkeypatch):
+    """Weights and losses are those of a training in which every step updates all rows."""
+    monkeypatch.setattr("seqlm_core.training.embedding_rows.MOST_STEPS", most_steps)
+    settings = {
+        **FEW_TOKENS, **OPTIMIZERS[optimizer], "weight_decay": 0.5, "log_every": 1, "max_steps": 120, "warmup": 20,
+        "validate_every": 40, "average": "ema",
+    }  # fmt: skip
+    runs = [train(short_text, tmp_path / rows, **settings, embedding_updates=rows) for rows in ("all", "read")]
+    losses = [[r["training_nats_per_token"] for r in run.history() if r["kind"] == "report"] for run in runs]
+    assert len(losses[0]) == 120
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+    saved = [load_checkpoint(run.directory.last)[0] for run in runs]
+    for name in ("model/input.weight", *(name for name in saved[0] if name.startswith("optimizer/input"))):
+        np.testing.assert_allclose(saved[1][name], saved[0][name], rtol=1e-3, atol=2e-5, err_msg=name)
+
+
+def test_rows_that_are_not_read_are_left_alone_by_an_optimizer_that_seqlm_does_not_know(
+    short_text, tmp_path, register_specs
+):
+    adam = seqlm.installed_plugins().optimizers.get("adam")
+
+    class Adam(mx.optimizer.Adam):
+        """Of a class of its own."""
+
+    def build(learning_rate, options):
+        return Adam(learning_rate=learning_rate)
+
+    register_specs(seqlm.OptimizerSpec("mine", "another Adam", build, adam.options, elementwise=True))
     recorder = Recorder()
-    settings = {**FEW_TOKENS, "optimizer": optimizer, "weight_decay": 0.0, "embedding_updates": "read"}
+    settings = {**FEW_TOKENS, "optimizer": "mine", "weight_decay": 0.0, "embedding_updates": "read"}
     run = train(short_text, tmp_path / "run", **settings, extensions=[recorder])
-    states = {"sgd": 1, "rmsprop": 1, "adam": 2}[optimizer]
-    assert len(recorder.steps[0]) == states + 1
+    assert len(recorder.steps[0]) == 3  # weights and two states
     for before, after in zip(recorder.steps, recorder.steps[1:]):
         changed = [np.flatnonzero((after[name] != array).any(axis=1)) for name, array in before.items()]
         assert all(1 <= len(rows) <= 5 < len(run.vocabulary) for rows in changed)
@@ -80,34 +117,18 @@ def test_a_training_is_the_same_with_mxnets_operators_to_rounding(cell, optimize
 
 @pytest.mark.parametrize(("cell", "optimizer"), [("lstm", "adam"), ("bigru", "rmsprop"), ("rnn", "sgd")])
 def test_a_resumed_run_equals_an_uninterrupted_one(cell, optimizer, short_text, tmp_path, monkeypatch):
+    most_steps = 60
+    monkeypatch.setattr("seqlm_core.training.embedding_rows.MOST_STEPS", most_steps)
     settings = {
         **FEW_TOKENS, **ALL_DROPOUT, "cell": cell, "optimizer": optimizer, "weight_decay": 0.1, "average": "ema",
-        "max_steps": 2 * STEPS_BETWEEN_DECAYS, "embedding_updates": "read",
+        "max_steps": 2 * most_steps, "embedding_updates": "read",
     }  # fmt: skip
     whole = train(short_text, tmp_path / "whole", **settings)
     with monkeypatch.context() as patch:
-        interrupt_at(patch, STEPS_BETWEEN_DECAYS + 37)
+        interrupt_at(patch, most_steps + 37)
         with pytest.raises(seqlm.TrainingInterrupted):
             train(short_text, tmp_path / "part", **settings)
     assert_same_runs(whole, seqlm.resume(tmp_path / "part", quiet=True))
-
-
-def test_weight_decay_reaches_all_rows_from_time_to_time(short_text, tmp_path):
-    rate, decay, steps = 0.01, 0.5, STEPS_BETWEEN_DECAYS
-    settings = {**FEW_TOKENS, "schedule": "constant", "warmup": 0, "learning_rate": rate, "embedding_updates": "read"}
-    found = []
-    for weight_decay in (0.0, decay):
-        recorder = Recorder()
-        train(
-            short_text, tmp_path / str(weight_decay), **{**settings, "max_steps": steps}, weight_decay=weight_decay,
-            extensions=[recorder],
-        )  # fmt: skip
-        found.append([step["weights"] for step in recorder.steps])
-    plain, decayed = found
-    unread = (plain[0] == plain[-1]).all(axis=1)
-    assert unread.any()
-    np.testing.assert_array_equal(decayed[steps - 2][unread], plain[-1][unread])
-    np.testing.assert_allclose(decayed[-1][unread], plain[-1][unread] * (1 - rate * decay) ** steps, rtol=1e-5)
 
 
 def test_gradients_are_clipped_by_their_norm_with_those_of_all_other_weights():
@@ -136,8 +157,34 @@ def test_gradients_are_clipped_by_their_norm_with_those_of_all_other_weights():
 def test_checkpoints_have_the_states_of_all_rows(short_text, tmp_path):
     runs = [train(short_text, tmp_path / rows, **FEW_TOKENS, embedding_updates=rows) for rows in ("all", "read")]
     saved = [select(load_checkpoint(run.directory.last)[0], "optimizer/") for run in runs]
-    shapes = [{name: array.shape for name, array in arrays.items() if "/" in name} for arrays in saved]
+    shapes = [{n: array.shape for n, array in arrays.items() if not n.startswith(MISSED_STEPS)} for arrays in saved]
     assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, "read"),
+        ({"embedding_updates": "all"}, "all"),
+        ({"tie_weights": True}, None),
+        ({"embedding_size": 0}, None),
+        ({"optimizer_options": {"weight_decay": 0.1}}, None),
+        ({"optimizer_options": {"beta2": 0.5}}, None),
+        ({"optimizer": "unknown"}, None),
+    ],
+)
+def test_rows_are_chosen_for_large_vocabularies_if_they_come_to_the_same(
+    settings, expected, short_text, tmp_path, monkeypatch, register_specs
+):
+    adam = seqlm.installed_plugins().optimizers.get("adam")
+    register_specs(seqlm.OptimizerSpec("unknown", "another Adam", adam.build, adam.options))
+    monkeypatch.setattr("seqlm_core.sessions.job.LARGE_VOCABULARY", 20)
+    run = train(short_text, tmp_path / "run", **{**FEW_TOKENS, **settings})
+    assert run.settings.embedding_updates == expected
+
+
+def test_all_rows_are_updated_of_small_vocabularies(short_text, tmp_path):
+    assert train(short_text, tmp_path / "run", **FEW_TOKENS).settings.embedding_updates is None
 
 
 @pytest.mark.parametrize(
@@ -175,4 +222,4 @@ def test_an_optimizer_that_is_not_said_to_be_elementwise_is_refused(short_text, 
         seqlm.UsageError, match="needs an optimizer whose plugin says that it is `elementwise`, and 'mine'"
     ):
         train(short_text, tmp_path / "run", optimizer="mine", embedding_size=8, embedding_updates="read")
-    assert train(short_text, tmp_path / "run", optimizer="mine", **FEW_TOKENS).settings.embedding_updates == "all"
+    assert train(short_text, tmp_path / "run", optimizer="mine", **FEW_TOKENS).settings.embedding_updates is None

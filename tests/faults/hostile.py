@@ -318,7 +318,7 @@ class Contents:
                         known["digest"] = digests[known["lines"]]
             text = json.dumps(state, sort_keys=True)
             contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
-            metadata = {"format": FORMAT, "state": text, "digest": _digest(contiguous, text)}
+            metadata = {"format": FORMAT, "state": text, "digest": _digest(contiguous, contiguous.__getitem__, text)}
             (run / name).write_bytes(save(contiguous, metadata=metadata))
 
     def _write_history(self, run: Path, run_id: Any) -> list[str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from seqlm_core.engine.arrays import view_of
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.training.extension import SAVE, Extension, Record, Training
 from seqlm_core.training.weight_average import WeightAverage
@@ -19,7 +21,7 @@ class Checkpoints(Extension):
 
     Args:
         directory: the run directory.
-        weights: a function that returns the model's parameters as arrays by name.
+        parameters: the model's parameters by name.
         average: the average of the weights. Once there is one, it is what is saved as the best weights.
         every: the interval of ``last.safetensors``: ``epoch``, a number of steps, or minutes such as ``10m``.
         is_new: whether the run has no checkpoint yet.
@@ -29,14 +31,14 @@ class Checkpoints(Extension):
     def __init__(
         self,
         directory: RunDirectory,
-        weights: Callable[[], dict[str, np.ndarray]],
+        parameters: Mapping[str, Any],
         average: WeightAverage,
         every: str,
         is_new: bool,
         writes: bool,
     ) -> None:
         self.directory = directory
-        self.weights = weights
+        self.parameters = parameters
         self.average = average
         self._steps = int(every) if every.isdigit() else 0
         self._seconds = 60 * float(every[:-1]) if every.endswith("m") else 0.0
@@ -74,10 +76,14 @@ class Checkpoints(Extension):
         if self._saved_step != training.step or self._closing_state is not None:
             self._save_last(training)
 
+    @property
+    def _weights(self) -> dict[str, np.ndarray]:
+        return {name: view_of(parameter.list_data()[0]) for name, parameter in self.parameters.items()}
+
     def _save_best(self, record: Record) -> None:
         if not self._writes:
             return
-        weights = {**self.weights(), **self.average.state()}
+        weights = {**self._weights, **self.average.views()}
         self.directory.save(self.directory.best, _grouped("model", weights), {"record": record})
 
     def _save_last(self, training: Training) -> None:
@@ -85,10 +91,10 @@ class Checkpoints(Extension):
         of_task = training.task.state()  # which all workers make together
         if self._writes:
             arrays: dict[str, Any] = {
-                **_grouped("model", self.weights()),
-                **_grouped("optimizer", training.updates.state()),
+                **_grouped("model", self._weights),
+                **_grouped("optimizer", training.updates.views()),
                 **_grouped("task", of_task),
-                **_grouped("average", self.average.state()),
+                **_grouped("average", self.average.views()),
             }
             now = training.state()
             state = {"training": self._closing_state or now, "history": now["extensions"]["history"]}

@@ -50,19 +50,21 @@ public:
 
     // Gradients, given those of the products. of(chunk, sequences, index, first) is where the gradients of the index-th
     // row of some sequences lie, those of the next `stride` further on; before that it calls prepare(row, count, to) for
-    // rows below each other, where `to` is that place. `chunk` is a place for block_depth * columns numbers, and `first`
-    // the index of the row with which it begins.
+    // rows below each other, where `to` is that place. `chunk` is a place for the numbers of block_depth rows, or of
+    // all if they are fewer, and `first` the index of the row with which it begins.
     template <class Of, class Prepare>
     void backward(const ProjectionBackward& gradients, std::size_t stride, const Of& of, const Prepare& prepare) {
-        const std::size_t inputs = padded(work_.inputs), chunk = apart(block_depth * columns_);
+        const std::size_t inputs = padded(work_.inputs);
+        const std::size_t chunk = apart(smaller(block_depth, work_.time * work_.batch) * columns_);
+        const std::size_t own_places = smaller(2, chunk_count()) * chunk;
         const std::size_t own = apart(product_scratch + row_group * inputs);
         const std::size_t sums = apart(work_.outputs * work_.inputs + work_.outputs);
         const std::size_t size = apart(Packed::size(work_.outputs, inputs));
         float* const packed = state_.packed.room(size * copies());
         float* const chunks = state_.scratch.room(
-            2 * chunk * division_.groups + (division_.groups - 1) * sums + own * static_cast<std::size_t>(members_)
+            own_places * division_.groups + (division_.groups - 1) * sums + own * static_cast<std::size_t>(members_)
         );
-        float* const others = chunks + 2 * chunk * division_.groups;
+        float* const others = chunks + own_places * division_.groups;
         float* const scratch = others + (division_.groups - 1) * sums;
         // Members that share rows prepare those of a chunk for each other, and then each adds up some of the gradients.
         // A turn more than there are chunks: the second half of one comes with the first half of the one before it.
@@ -87,7 +89,7 @@ public:
             float* const weight = group ? others + (group - 1) * sums : gradients.weight;
             float* const bias = group ? weight + work_.outputs * work_.inputs : gradients.bias;
             float* const own_scratch = scratch + own * static_cast<std::size_t>(member.index);
-            float* const own_chunks = chunks + 2 * chunk * group;
+            float* const own_chunks = chunks + own_places * group;
             const Range own_turns = part_of(chunk_count() + 1, turns.number(phase), turns.count);
             for (std::size_t turn = own_turns.first; turn < own_turns.last; ++turn) {
                 const auto place = [&](std::size_t number) { return own_chunks + number % 2 * chunk; };
