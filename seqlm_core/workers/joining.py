@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from seqlm_core.errors import SeqlmError, TrainingInterrupted, UsageError
 from seqlm_core.workers.environment import Job
+from seqlm_core.workers.lifeline import follow_lifeline
 from seqlm_core.workers.workers import ALONE, Workers
 
 KVSTORES = ("dist_sync",)
@@ -34,6 +35,7 @@ def joined(kvstore: str | None) -> Iterator[Workers]:
         return
     if kvstore not in KVSTORES:
         raise UsageError(f"`kvstore` must be {' or '.join(KVSTORES)}, not {kvstore!r}")
+    follow_lifeline()
     job = Job.of_environment()
     timeout = _join_timeout()
     from seqlm_core.workers.watch import Watch

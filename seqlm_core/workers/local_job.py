@@ -20,6 +20,7 @@ from typing import Any
 
 from seqlm_core.errors import SeqlmError
 from seqlm_core.workers.environment import NUMBER, RUN_FILE, WATCH_PORT
+from seqlm_core.workers.lifeline import Lifeline
 
 logger = logging.getLogger("seqlm")
 
@@ -59,6 +60,7 @@ class LocalJob:
             WATCH_PORT: str(watch_port),
             RUN_FILE: str(self.run_file),
         }
+        self._lifeline = Lifeline()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         try:
             for role in ("scheduler", "server"):
@@ -97,12 +99,14 @@ class LocalJob:
                 process.kill()
         for process in self._processes.values():
             process.wait()
+        self._lifeline.close()
 
     def _start(self, name: str, command: Sequence[str], variables: dict[str, str], log: Path | None) -> None:
         with open(log, "wb") if log else contextlib.nullcontext() as file:
             self._processes[name] = subprocess.Popen(
                 command,
-                env={**self._environment, **variables},
+                env={**self._environment, **self._lifeline.environment, **variables},
+                pass_fds=(self._lifeline.reader,),
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT if file else None,
@@ -190,7 +194,10 @@ def this_command() -> list[str]:
 
 
 def _end_with_parent() -> None:
-    """Make this process a group of its own, which Ctrl-C in the terminal does not reach, and end it with its parent."""
+    """Make this process a group of its own, which Ctrl-C in the terminal does not reach, and end it with its parent.
+
+    Where there is no Linux, it ends by its lifeline alone.
+    """
     os.setpgid(0, 0)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -22,21 +22,31 @@ WARM_UP = 3
 COMMAND = [sys.executable, "-c", "from seqlm_entry import main; main()"]
 
 
-def seconds_a_step(text: Path, workers: int, units: int, steps: int, out: Path) -> float:
-    """Return the median time of a step, from the times at which its loss was known."""
+def training_options(text: Path, units: int, windows: int, length: int, steps: int, out: Path) -> list[str]:
+    """Return the arguments of a training of an LSTM whose steps are measured."""
     options = {
-        "--hidden-size": units, "--batch-size": 128, "--sequence-length": 100, "--max-steps": WARM_UP + steps,
+        "--hidden-size": units, "--batch-size": windows, "--sequence-length": length, "--max-steps": WARM_UP + steps,
         "--log-every": 1, "--sample-every": 0, "--validation-fraction": 0.01, "--schedule": "constant", "--out": out,
     }  # fmt: skip
-    arguments = [str(part) for pair in options.items() for part in pair]
+    pairs = [str(part) for pair in options.items() for part in pair]
+    return ["train", str(text), "--quiet", "--overwrite", *pairs]
+
+
+def time_of_steps(run: Path) -> float:
+    """Return the mean time of a step in seconds, from the times at which the losses were known."""
+    records = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    times = [record["seconds"] for record in records if record["kind"] == "report"][WARM_UP:]
+    return float(times[-1] - times[0]) / (len(times) - 1)
+
+
+def seconds_a_step(text: Path, workers: int, units: int, steps: int, out: Path) -> float:
+    """Return the time of a step."""
     several = [] if workers == 1 else ["--workers", str(workers)]
     subprocess.run(
-        [*COMMAND, "train", str(text), "--quiet", "--overwrite", *arguments, *several],
+        [*COMMAND, *training_options(text, units, 128, 100, steps, out), *several],
         env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    records = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
-    times = [record["seconds"] for record in records if record["kind"] == "report"][WARM_UP:]
-    return (times[-1] - times[0]) / (len(times) - 1)
+    return time_of_steps(out)
 
 
 @click.command(help=__doc__)

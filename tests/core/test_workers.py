@@ -191,6 +191,34 @@ def test_no_process_outlives_the_one_that_started_it(long_training):
     assert long_training.end()[0] == -signal.SIGKILL
 
 
+PARENT_WITH_A_CHILD = """
+import subprocess, sys, time
+from seqlm_core.workers.lifeline import Lifeline
+lifeline = Lifeline()
+child = "from seqlm_core.workers.lifeline import follow_lifeline; follow_lifeline(); print('follows', flush=True); "
+child += "import time; time.sleep(600)"
+process = subprocess.Popen(
+    [sys.executable, "-c", child], env=lifeline.environment, pass_fds=(lifeline.reader,), stdout=subprocess.PIPE
+)
+process.stdout.readline()
+print(process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_lifeline_ends_a_process_with_its_parent_where_the_system_does_not():
+    parent = subprocess.Popen([sys.executable, "-c", PARENT_WITH_A_CHILD], stdout=subprocess.PIPE, text=True)
+    child = int(parent.stdout.readline())
+    time.sleep(0.2)
+    assert is_running(child)
+    parent.kill()
+    parent.communicate()
+    deadline = time.monotonic() + 5
+    while is_running(child):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_job_is_saved(number, long_training, tmp_path):
     long_training.parent.send_signal(number)
