@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Optional, TypeVar
 
+from seqlm_core.sequences.chunk_schemes import CHUNK_LABEL
 from seqlm_core.sequences.examples import Label
 
 Name = TypeVar("Name", bound=Label)
 TrueLabels = Sequence[Sequence[Optional[Label]]]
 """The true labels of each sequence; None stands for a label that is not counted."""
 PredictedLabels = Sequence[Sequence[Label]]
-
-OUTSIDE = "O"
-CHUNK_LABEL = re.compile("([BIES])-(.+)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,15 +126,6 @@ def chunk_scores(true: TrueLabels, predicted: PredictedLabels) -> ChunkScores:
         true=Counter(chunk.type for chunk in true_chunks),
     )
     return ChunkScores(total.precision, total.recall, total.f1, total.support, types)
-
-
-def are_chunk_labels(labels: Iterable[Label | None]) -> bool:
-    """Return whether labels mark chunks: each is ``O``, or ``B-``, ``I-``, ``E-`` or ``S-`` followed by a type.
-
-    At least one label must have a type. None stands for a label that is not counted, and is ignored.
-    """
-    marks = {label for label in labels if label is not None and label != OUTSIDE}
-    return bool(marks) and all(isinstance(label, str) and CHUNK_LABEL.fullmatch(label) for label in marks)
 
 
 class _Chunk(NamedTuple):

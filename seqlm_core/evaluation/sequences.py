@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from seqlm_core.evaluation.scores import ChunkScores, Score, accuracy, are_chunk_labels, chunk_scores, label_scores
+from seqlm_core.evaluation.scores import ChunkScores, Score, accuracy, chunk_scores, label_scores
 from seqlm_core.model.prediction import Predictor
 from seqlm_core.sequences.batches import EncodedSequences
+from seqlm_core.sequences.chunk_schemes import are_chunk_labels
 from seqlm_core.sequences.codecs import Codecs, LabelCodec, ValueCodec
 from seqlm_core.sequences.examples import NOT_COUNTED, Example, Label
 
@@ -140,15 +141,14 @@ class SequenceEvaluator:
         )
 
     def _evaluate_labels(self, outputs: list[np.ndarray], codec: LabelCodec) -> LabelEvaluation:
-        total = 0.0
-        true: list[list[Label | None]] = []
-        predicted: list[list[Label]] = []
-        targets, counted = self.encoded.targets or [], self.encoded.counted or []
-        for (_, wanted), log_probabilities, ids, known in zip(self.examples, outputs, targets, counted):
-            rows, ids, known = np.atleast_2d(log_probabilities), np.atleast_1d(ids), np.atleast_1d(known)
-            total -= float(rows[np.arange(len(ids)), ids][known].sum(dtype=np.float64)) if len(ids) else 0.0
-            true.append(list(wanted) if isinstance(wanted, list) else [wanted])
-            predicted.append(codec.decode(rows.argmax(axis=-1)) if len(ids) else [])
+        scores = [np.atleast_2d(rows) for rows in outputs]
+        targets = [
+            np.atleast_1d(np.where(known, ids, -1))
+            for ids, known in zip(self.encoded.targets or [], self.encoded.counted or [])
+        ]
+        total = -float(self.predictor.label_chain.log_probabilities(scores, targets).sum())
+        true = [list(wanted) if isinstance(wanted, list) else [wanted] for _, wanted in self.examples]
+        predicted = [codec.decode(ids) for ids in self.predictor.best_labels(scores)]
         return LabelEvaluation(
             # With rounding, the log-probability of an almost certain label can be above 0.
             nats_per_label=max(0.0, total / max(1, self.encoded.predictions)),

@@ -7,7 +7,7 @@ import reprlib
 from typing import Any, TypeVar
 
 from seqlm_core.model.clusters import SHRINKING, Cluster, Cutoffs, chosen_cutoffs
-from seqlm_core.settings.settings import ADAPTIVE, LanguageSettings, SequenceSettings
+from seqlm_core.settings.settings import ADAPTIVE, CRF, LanguageSettings, SequenceSettings
 from seqlm_core.settings.sizes import Sizes, size_of_each
 from seqlm_core.settings.training_settings import LARGEST_SIZE, TrainingSettings
 
@@ -112,6 +112,7 @@ class SequenceArchitecture(Layered):
         char_hidden_size: number of units in each direction of the layer that reads characters, and length of the
             characters' embeddings.
         char_bidirectional: whether characters are read from both ends of a token.
+        crf: whether the labels of a sequence are predicted together, by a conditional random field.
     """
 
     inputs: str
@@ -125,6 +126,7 @@ class SequenceArchitecture(Layered):
     characters: int
     char_hidden_size: int
     char_bidirectional: bool
+    crf: bool = False
 
     @classmethod
     def choose(
@@ -155,6 +157,7 @@ class SequenceArchitecture(Layered):
             characters=characters,
             char_hidden_size=settings.char_hidden_size if characters else 0,
             char_bidirectional=char_bidirectional,
+            crf=settings.output_layer == CRF,
         )
 
 

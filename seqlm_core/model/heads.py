@@ -8,6 +8,7 @@ import numpy as np
 
 from seqlm_core.engine.mxnet import gluon, mx
 from seqlm_core.native import training
+from seqlm_core.sequences.label_chains import LabelChain
 
 IMPOSSIBLE = -1e4
 """The bias of a class that cannot occur: its probability is 0 in float32, and a finite number has a gradient."""
@@ -17,7 +18,36 @@ IMPOSSIBLE = -1e4
 PROJECTION = mx.init.Xavier(magnitude=3 * 0.06**2)
 
 
-class ClassHead(gluon.HybridBlock):
+class OutputLayer(gluon.HybridBlock):
+    """What all output layers share."""
+
+    needs_lengths = False
+    """Whether the loss of sequences needs their lengths."""
+
+    @property
+    def reading(self) -> gluon.HybridBlock:
+        """The block that computes what predictions are made of, with no parameters but those that it needs."""
+        return self
+
+    def sequence_loss(self, F: Any, hidden: Any, targets: Any, counted: Any, lengths: Any, time: int) -> Any:
+        """Return the loss of each prediction of sequences, ``(time, batch)`` or ``(batch,)``.
+
+        Args:
+            F: ``mx.nd`` or ``mx.sym``.
+            hidden: hidden vectors ``(time, batch, hidden)`` or ``(batch, hidden)``.
+            targets: what is to be predicted.
+            counted: 1 where a target counts, else 0; what is returned for others means nothing.
+            lengths: the lengths of the sequences, int32 ``(batch,)``; None unless :attr:`needs_lengths`.
+            time: the number of time steps.
+        """
+        return self.loss(hidden, targets)
+
+    def label_chain(self) -> LabelChain:
+        """Return the scores of labels next to each other, of a layer that predicts labels."""
+        raise TypeError(f"{type(self).__name__} predicts no labels")
+
+
+class ClassHead(OutputLayer):
     """What the heads share that predict classes, which are tokens or labels.
 
     Args:
@@ -58,6 +88,9 @@ class ClassHead(gluon.HybridBlock):
     def log_probabilities(self, hidden: Any) -> Any:
         """Return log-probabilities in nats, ``(..., classes)``, for hidden vectors ``(..., hidden)``."""
         return self(hidden)
+
+    def label_chain(self) -> LabelChain:
+        return LabelChain.independent(self.classes)
 
 
 class SoftmaxHead(ClassHead):
@@ -113,7 +146,7 @@ class SoftmaxHead(ClassHead):
         return -F.pick(log_probabilities, targets, axis=-1)
 
 
-class ValueHead(gluon.HybridBlock):
+class ValueHead(OutputLayer):
     """A linear projection to values, whose loss is the squared error.
 
     Args:

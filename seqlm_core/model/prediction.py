@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from seqlm_core.engine.arrays import array_of
 from seqlm_core.engine.mxnet import nd
 from seqlm_core.model.sequence_network import SequenceNetwork, SequenceOutputs
 from seqlm_core.sequences.batches import Batch, EncodedSequences, batches_in_order
+from seqlm_core.sequences.label_chains import LabelChain, ScoredLabels
+from seqlm_core.workers.workers import ALONE, Workers
 
 
 class NetworkInputs:
@@ -42,25 +45,37 @@ class Predictor:
     Args:
         network: the network, with its weights.
         batch_size: the largest number of sequences in a batch.
+        workers: those who compute together; each computes some of the batches, and all get all outputs.
+        allowed: forbids some sequences of labels; None allows all.
     """
 
-    def __init__(self, network: SequenceNetwork, batch_size: int) -> None:
+    def __init__(
+        self,
+        network: SequenceNetwork,
+        batch_size: int,
+        workers: Workers = ALONE,
+        allowed: LabelChain | None = None,
+    ) -> None:
         self.network = network
         self.batch_size = batch_size
+        self.workers = workers
+        self.allowed = allowed
         self._inputs = NetworkInputs(network)
         self._graphs: dict[tuple[int, int], SequenceOutputs] = {}
 
     def outputs(self, sequences: EncodedSequences) -> list[np.ndarray]:
-        """Return the log-probabilities in nats, or the standardized values, for each sequence.
+        """Return the scores of labels in nats, or the standardized values, for each sequence.
 
         Each is an array ``(time, size)``, or ``(size,)`` if the model predicts one label for a sequence. That of an
         empty sequence is ``(0, size)``.
         """
         size = self.network.architecture.output_size
-        found = [np.zeros((0, size), dtype=np.float32)] * len(sequences)
         per_step = self.network.architecture.outputs != "label"
+        found = [np.zeros((n, size) if per_step or not n else size, self.network.dtype) for n in sequences.lengths]
         with self.network.repeatable():
-            for batch in batches_in_order(sequences, self.batch_size):
+            for number, batch in enumerate(batches_in_order(sequences, self.batch_size)):
+                if number % self.workers.count != self.workers.rank:
+                    continue
                 if batch.shape not in self._graphs:
                     self._graphs[batch.shape] = SequenceOutputs(self.network, batch.shape[0])
                 computed = self._graphs[batch.shape](*self._inputs(batch)).asnumpy()
@@ -68,4 +83,30 @@ class Predictor:
                     # A copy, since a view would keep the whole batch in memory.
                     kept = computed[: batch.lengths[column], column] if per_step else computed[column]
                     found[index] = kept.copy()
-        return found
+        if self.workers.count == 1:
+            return found
+        together = self.workers.united("outputs", np.concatenate([outputs.reshape(-1) for outputs in found]))
+        ends = np.cumsum([outputs.size for outputs in found])
+        return [part.reshape(outputs.shape) for part, outputs in zip(np.split(together, ends[:-1]), found)]
+
+    @property
+    def label_chain(self) -> LabelChain:
+        """The chain of labels with the network's current weights; what is not allowed has a score all the same."""
+        chain: LabelChain = self.network.head.label_chain()
+        return chain
+
+    def best_labels(self, scores: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return the ids of the most probable allowed sequence of labels, ``(time,)``, given the scores of each."""
+        return self._allowed_chain.best(scores)
+
+    def n_best_labels(self, scores: Sequence[np.ndarray], count: int) -> list[list[ScoredLabels]]:
+        """Return the most probable allowed sequences of labels, at most ``count``, given scores of each sequence."""
+        return self._allowed_chain.n_best(scores, count)
+
+    def label_probabilities(self, scores: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return the probability of each label at each place among allowed sequences, ``(time, labels)``."""
+        return self._allowed_chain.marginals(scores)
+
+    @property
+    def _allowed_chain(self) -> LabelChain:
+        return self.label_chain if self.allowed is None else self.label_chain + self.allowed

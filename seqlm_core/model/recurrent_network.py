@@ -29,12 +29,12 @@ class RecurrentNetwork(gluon.HybridBlock):
     @property
     def device(self) -> mx.Context:
         """The device that the parameters are on."""
-        return self.head.bias.list_ctx()[0]
+        return self.head.reading.bias.list_ctx()[0]
 
     @property
     def dtype(self) -> Any:
         """The type of parameters and states; ``float32`` unless the network was cast."""
-        return self.head.bias.dtype
+        return self.head.reading.bias.dtype
 
     @property
     def recurrent_weights(self) -> dict[str, Any]:

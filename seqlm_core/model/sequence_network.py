@@ -6,6 +6,7 @@ from typing import Any, Callable
 
 from seqlm_core.engine.mxnet import gluon
 from seqlm_core.model.architecture import SequenceArchitecture
+from seqlm_core.model.crf_head import CRFHead
 from seqlm_core.model.heads import SoftmaxHead, ValueHead
 from seqlm_core.model.inputs import EmbeddingInput, ValueInput, token_input
 from seqlm_core.model.penalties import NO_PENALTIES, Penalties
@@ -58,7 +59,7 @@ class SequenceNetwork(RecurrentNetwork):
                 self.input = token_input(a.input_size, a.embedding_size)
             # The attribute is called `encoder` since checkpoints name the parameters so.
             self.encoder = SequenceStack(build_layer, self.input.size, a.hidden_sizes, a.bidirectional)
-            head = ValueHead if a.outputs == "values" else SoftmaxHead
+            head = ValueHead if a.outputs == "values" else CRFHead if a.crf else SoftmaxHead
             self.head = head(a.output_size, self.encoder.size)
 
     @property
@@ -109,7 +110,8 @@ class SequenceLoss(gluon.HybridBlock):
     """Computes the loss of each prediction of a batch, ``(time, batch)`` or ``(batch,)``.
 
     It is called with ``(inputs, lengths, states, masks, targets, counted)``. ``targets`` are ids of labels, or values.
-    ``counted`` is 1 where a prediction counts, and 0 elsewhere, where the loss is then 0.
+    ``counted`` is 1 where a prediction counts, and 0 elsewhere, where the loss is then 0. ``lengths`` are None if
+    neither network nor output layer needs them.
     """
 
     def __init__(self, network: SequenceNetwork, time: int, penalties: Penalties = NO_PENALTIES) -> None:
@@ -122,21 +124,26 @@ class SequenceLoss(gluon.HybridBlock):
     def hybrid_forward(
         self, F: Any, inputs: list[Any], lengths: Any, states: list[Any], masks: Any, targets: Any, counted: Any
     ) -> Any:
-        hidden = self.network.hidden(F, inputs, lengths, states, masks, self.time)
-        return self.penalties.add(F, self.network.head.loss(hidden, targets), hidden) * counted
+        read_lengths = lengths if self.network.reads_lengths else None
+        hidden = self.network.hidden(F, inputs, read_lengths, states, masks, self.time)
+        losses = self.network.head.sequence_loss(F, hidden, targets, counted, lengths, self.time)
+        return self.penalties.add(F, losses, hidden) * counted
 
 
 class SequenceOutputs(gluon.HybridBlock):
-    """Computes log-probabilities of labels in nats, or values: ``(time, batch, size)`` or ``(batch, size)``.
+    """Computes scores of labels in nats, or values: ``(time, batch, size)`` or ``(batch, size)``.
+
+    Scores are those that the network's chain of labels goes with; of a softmax, they are log-probabilities.
 
     It is called with ``(inputs, lengths, states)``. Outputs beyond the end of a sequence have no meaning.
     """
 
     def __init__(self, network: SequenceNetwork, time: int) -> None:
         super().__init__()
-        self.network = network
+        self._hidden = network.hidden
+        self.input, self.encoder, self.head = network.input, network.encoder, network.head.reading
         self.time = time
         self.hybridize(static_alloc=True, static_shape=network.reads_repeatably)
 
     def hybrid_forward(self, F: Any, inputs: list[Any], lengths: Any, states: list[Any]) -> Any:
-        return self.network.head(self.network.hidden(F, inputs, lengths, states, None, self.time))
+        return self.head(self._hidden(F, inputs, lengths, states, None, self.time))

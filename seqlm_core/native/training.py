@@ -26,7 +26,7 @@ LIBRARY = library_path("training")
 
 # The version of the interface that is described here. The library has a number too, since it may have been built from
 # other sources.
-INTERFACE = 7
+INTERFACE = 8
 _FUNCTIONS: Functions = {
     "seqlm_configure": (None, [ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_size_t]),
 }
@@ -233,6 +233,21 @@ def softmax_loss(F: Any, hidden: Any, weight: Any, bias: Any, targets: Any) -> A
 def some_softmax_loss(F: Any, hidden: Any, weight: Any, bias: Any, targets: Any) -> Any:
     """Return the same as :func:`softmax_loss`, but 0 for each prediction whose target is -1, which is not computed."""
     return F.seqlm_some_softmax_loss(hidden, weight, bias, targets)
+
+
+def chain_loss(F: Any, scores: Any, first: Any, transitions: Any, last: Any, targets: Any, lengths: Any) -> Any:
+    """Return the negative log-probability of sequences of labels under a linear chain, ``(batch,)``, in nats.
+
+    Args:
+        F: ``mx.nd`` or ``mx.sym``.
+        scores: the score of each label at each place, ``(time, batch, labels)``.
+        first: of each label at the beginning, ``(labels,)``.
+        transitions: of each label (second axis) after another, ``(labels, labels)``.
+        last: of each label at the end, ``(labels,)``.
+        targets: the labels, int32 ``(time, batch)``; -1 stands for any label.
+        lengths: int32 ``(batch,)``, from 1 to ``time``.
+    """
+    return F.seqlm_chain_loss(scores, first, transitions, last, targets, lengths)
 
 
 def with_own_gradient(F: Any, parameter: Any, array: Any) -> Any:

@@ -18,6 +18,7 @@ from seqlm_core.plugins.specs import CellSpec
 from seqlm_core.runs.config import SEQUENCE_MODEL
 from seqlm_core.runs.run import Run
 from seqlm_core.sequences.batches import EncodedSequences
+from seqlm_core.sequences.chunk_schemes import chunks_only
 from seqlm_core.sequences.codecs import Codecs, LabelCodec, ValueCodec
 from seqlm_core.sequences.examples import INPUTS, OUTPUTS, Label, check_examples, check_inputs
 from seqlm_core.settings.settings import SequenceSettings
@@ -122,7 +123,7 @@ class SequenceRun(Run[SequenceSettings]):
             return [array[:, 0] for array in values] if codec.size == 1 else values
         if self.architecture.outputs == "label":
             return [codec.labels[array.argmax()] for array in outputs]
-        return [codec.decode(array.argmax(axis=-1)) if len(array) else [] for array in outputs]
+        return [codec.decode(ids) for ids in self._predictor.best_labels(outputs)]
 
     def probabilities(self, sequences: Iterable[Any]) -> list[np.ndarray]:
         """Return the probability of each of :attr:`labels`.
@@ -137,7 +138,31 @@ class SequenceRun(Run[SequenceSettings]):
             UsageError: the model predicts values, or a sequence cannot be used (see :meth:`predict`).
         """
         _ = self._label_codec
-        return [np.exp(array) for array in self._outputs(sequences)]
+        outputs = self._outputs(sequences)
+        if self.architecture.outputs == "label":
+            return [np.exp(array) for array in outputs]
+        return self._predictor.label_probabilities(outputs)
+
+    def n_best(self, sequences: Iterable[Any], count: int) -> list[list[tuple[list[Label], float]]]:
+        """Return the most probable sequences of labels for each sequence, the most probable first.
+
+        Args:
+            sequences: as in :meth:`predict`.
+            count: how many sequences of labels, at least 1; there are fewer where so few are possible.
+
+        Returns:
+            For each sequence pairs of its labels and the logarithm of their probability in nats.
+
+        Raises:
+            UsageError: the model does not predict a label for each time step, or a sequence cannot be used.
+        """
+        codec = self._label_codec
+        if self.architecture.outputs == "label":
+            raise UsageError(f"{self.path} predicts one label for a sequence; `probabilities` has that of each")
+        if count < 1:
+            raise UsageError(f"`count` must be at least 1, not {count}")
+        found = self._predictor.n_best_labels(self._outputs(sequences), count)
+        return [[(codec.decode(best.ids), best.log_probability) for best in each] for each in found]
 
     def evaluate(self, examples: Iterable[Any]) -> LabelEvaluation | ValueEvaluation:
         """Return the model's figures on examples.
@@ -177,7 +202,8 @@ class SequenceRun(Run[SequenceSettings]):
     def _predictor(self) -> Predictor:
         from seqlm_core.model.prediction import Predictor
 
-        return Predictor(self.model, self.settings.batch_size)
+        allowed = chunks_only(self._label_codec.labels) if self.settings.constrain else None
+        return Predictor(self.model, self.settings.batch_size, allowed=allowed)
 
     def _outputs(self, sequences: Iterable[Any]) -> list[np.ndarray]:
         from seqlm_core.engine.mxnet import readable_failures

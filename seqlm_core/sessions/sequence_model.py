@@ -21,7 +21,7 @@ from seqlm_core.sequences.examples import INPUTS, OUTPUTS, Example, check_exampl
 from seqlm_core.sessions.user_code import split_user_code
 from seqlm_core.settings.arguments import PathLike
 from seqlm_core.settings.fields import facts, make_settings, names_of
-from seqlm_core.settings.settings import SequenceSettings
+from seqlm_core.settings.settings import CRF, SequenceSettings
 from seqlm_core.storage.temporary import readable_file_errors
 from seqlm_core.training.extension import Extension, check_extensions
 from seqlm_core.workers.joining import joined
@@ -133,6 +133,17 @@ class SequenceModel:
             for setting in names_of(SequenceSettings, "tokens_only"):
                 if given.get(setting):
                     raise SettingError(setting, "is for tokens, and this model reads values")
+
+        if self.outputs != "labels":
+            predicts = "values" if self.outputs == "values" else "one label"
+            for setting, is_chosen in (
+                ("output_layer", self.settings.output_layer == CRF),
+                ("constrain", self.settings.constrain),
+            ):
+                if is_chosen:
+                    raise SettingError(
+                        setting, f"is for models with a label at each time step, and this one predicts {predicts}"
+                    )
 
     def _check_needs(self, settings: SequenceSettings) -> None:
         for setting, needed in facts(SequenceSettings, "needs").items():

@@ -26,7 +26,7 @@ from seqlm_core.settings.training_settings import (
 )
 
 NO_DOCUMENTS, FILE_DOCUMENTS, LINE_DOCUMENTS = "none", "file", "line"
-SOFTMAX, ADAPTIVE = "softmax", "adaptive"
+SOFTMAX, ADAPTIVE, CRF = "softmax", "adaptive", "crf"
 ALL_ROWS, READ_ROWS = "all", "read"
 
 
@@ -150,6 +150,19 @@ class SequenceSettings(TrainingSettings):
         minimum=1,
         maximum=LARGEST_SIZE,
         shapes_model=True,
+    )
+    output_layer: str = setting(
+        SOFTMAX,
+        "How the labels of a sequence are predicted: each by itself, by a softmax, or all together, by a conditional "
+        "random field (crf), which learns what labels follow each other.",
+        group="model",
+        choices=(SOFTMAX, CRF),
+        shapes_model=True,
+    )
+    constrain: bool = setting(
+        False,
+        "Predict no sequences of labels that break the scheme of chunks, which is BIO or BIOES, such as I after O.",
+        group="model",
     )
     dropout: float | None = setting(
         None, DROPOUT + "  [default: 0.3; 0 if values are predicted]", group="model", minimum=0, below=1

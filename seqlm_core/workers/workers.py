@@ -49,7 +49,7 @@ class Workers:
             return list(numbers)
         every = np.zeros((self.count, len(numbers)))
         every[self.rank] = numbers
-        return [float(total) for total in self._united(name, every).sum(axis=0)]
+        return [float(total) for total in self.united(name, every).sum(axis=0)]
 
     def gathered(self, name: str, part: np.ndarray, size: int, axis: int) -> np.ndarray:
         """Return the array of which each worker has its part of ``size`` along an axis. This waits for all workers."""
@@ -59,10 +59,15 @@ class Workers:
         shape[axis] = size
         whole = np.zeros(shape, part.dtype)
         whole[(slice(None),) * axis + (self.part_of(size),)] = part
-        return self._united(name, whole)
+        return self.united(name, whole)
 
-    def _united(self, name: str, array: np.ndarray) -> np.ndarray:
-        """Return an array of which each worker has some elements, and 0 for all others, without any rounding."""
+    def united(self, name: str, array: np.ndarray) -> np.ndarray:
+        """Return an array of which each worker has some elements, and 0 for all others, without any rounding.
+
+        This waits for all workers.
+        """
+        if self.count == 1:
+            return array
         if array.dtype == np.float32:
             return self._sum_now(name, array)
         as_bytes = self._sum_now(name, np.ascontiguousarray(array).reshape(-1).view(np.uint8).astype(np.float32))

@@ -242,6 +242,32 @@ def chunks_of(labels):
     return {(i, next(e for e in ends if e >= i), label[2:]) for i, label in enumerate(labels) if label[0] == "B"}
 
 
+def test_apply_adds_probabilities_and_the_best_sequences(capsys, files, tagger):
+    options = ["--probabilities", "--marginals", "--n-best", "2"]
+    out, _ = done(capsys, "tag", "apply", tagger.path, files / "new.tsv", *options)
+    blocks = out.split("\n\n")
+    assert len(blocks) == len(NEW)
+    lines_of_json, _ = done(capsys, "tag", "apply", tagger.path, files / "new.tsv", *options, "--json")
+    tokens = tokens_of(NEW)
+    shares, best = tagger.probabilities(tokens), tagger.n_best(tokens, 2)
+    for number, (block, line) in enumerate(zip(blocks, lines_of_json.splitlines())):
+        values = json.loads(line)
+        assert values["tokens"] == tokens[number]
+        assert values["labels"] == tagger.predict([tokens[number]])[0]
+        assert [each["labels"] for each in values["best"]] == [labels for labels, _ in best[number]]
+        assert [each["log_probability"] for each in values["best"]] == pytest.approx([p for _, p in best[number]])
+        for place, columns in enumerate(block.splitlines()):
+            token, truth, first, second, share, *marginals = columns.split("\t")
+            assert [token, truth] == [NEW[number][place][0], NEW[number][place][2]]
+            assert [first, second] == [labels[place] for labels, _ in best[number]]
+            assert float(share) == pytest.approx(shares[number][place, tagger.labels.index(first)], abs=1e-4)
+            found = {name: float(value) for name, value in (marginal.rsplit(":", 1) for marginal in marginals)}
+            assert sum(found.values()) == pytest.approx(1, abs=0.01)
+            assert list(found.values()) == sorted(found.values(), reverse=True)
+            assert values["marginals"][place] == pytest.approx(found, abs=1e-3)
+            assert values["probabilities"][place] == pytest.approx(float(share), abs=1e-4)
+
+
 def test_evaluate_agrees_with_what_apply_prints(capsys, tmp_path, monkeypatch, files):
     done(capsys, "tag", "train", files / "train.tsv", *LEARNS, "--epochs", "2", "--out", tmp_path / "run")
     printed, _ = done(capsys, "tag", "apply", tmp_path / "run", files / "new.tsv")

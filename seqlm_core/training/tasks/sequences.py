@@ -22,8 +22,10 @@ from seqlm_core.plugins.components import Components
 from seqlm_core.runs.config import SEQUENCE_MODEL
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.sequences.batches import Batch, EncodedSequences, TrainingBatches
-from seqlm_core.sequences.codecs import Codecs
+from seqlm_core.sequences.chunk_schemes import chunks_only
+from seqlm_core.sequences.codecs import Codecs, LabelCodec
 from seqlm_core.sequences.examples import Example
+from seqlm_core.sequences.label_chains import LabelChain
 from seqlm_core.settings.settings import SequenceSettings
 from seqlm_core.training.dropout import DropoutMasks, with_rates_for
 from seqlm_core.training.embedding_rows import EmbeddingRows
@@ -40,7 +42,7 @@ class PreparedBatch:
         step: the step; the first step is 0.
         batch: the batch that the arrays are made of.
         inputs: the inputs of the network, see :class:`~seqlm_core.model.sequence_network.SequenceNetwork`.
-        lengths: the lengths of the sequences; None if the network does not need them.
+        lengths: the lengths of the sequences; None if neither network nor output layer needs them.
         masks: dropout masks; None without dropout.
         weight_masks: masks of the recurrent weights.
         targets: ids of labels, int32 ``(time, batch)`` or ``(batch,)``; or values ``(time, batch, channels)``.
@@ -112,10 +114,12 @@ class SequenceLearning:
                 )
         self._penalties = Penalties(settings.activation_penalty, settings.temporal_activation_penalty)
         self._losses: dict[tuple[int, int], SequenceLoss] = {}
+        allowed = _allowed_chain(codecs) if settings.constrain else None
         self._validation_sequences = len(validation)
         self._evaluator: SequenceEvaluator | None = None
         if validation:
-            evaluator = SequenceEvaluator(Predictor(network, settings.batch_size), validation, codecs)
+            predictor = Predictor(network, settings.batch_size, workers, allowed)
+            evaluator = SequenceEvaluator(predictor, validation, codecs)
             self._evaluator = evaluator if evaluator.encoded.predictions else None
 
     @property
@@ -216,6 +220,8 @@ class SequenceLearning:
         if self.workers.count > 1:
             batch = batch.part(part)
         inputs, lengths = self._inputs.arrays(batch)
+        if self.network.head.needs_lengths and lengths is None:
+            lengths = array_of(batch.lengths, np.int32, device)
         if batch.targets is None or batch.counted is None:
             raise TypeError("the batch has no targets")
         return PreparedBatch(
@@ -230,6 +236,14 @@ class SequenceLearning:
             predictions=predictions,
             weights=make_array(batch.counted.shape, dtype, device, lambda array: array.fill(1 / predictions)),
         )
+
+
+def _allowed_chain(codecs: Codecs) -> LabelChain:
+    labels = codecs.outputs.labels if isinstance(codecs.outputs, LabelCodec) else []
+    try:
+        return chunks_only(labels)
+    except ValueError as error:
+        raise SettingError("constrain", str(error)) from error
 
 
 def sequence_task(

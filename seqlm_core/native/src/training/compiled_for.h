@@ -16,12 +16,14 @@ namespace {
 #include "parallel.h"
 #include "layer.h"
 #include "projection.h"
+#include "chain.h"
 #include "updates.h"
 
 }  // namespace
 
 const Kernels kernels = {
-    layer_forward, layer_backward, projection_forward, projection_backward, softmax_forward, softmax_backward, update
+    layer_forward,    layer_backward,   projection_forward, projection_backward,
+    softmax_forward,  softmax_backward, chain_forward,      update
 };
 
 }  // namespace SEQLM_INSTRUCTION_SET

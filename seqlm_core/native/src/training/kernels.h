@@ -88,6 +88,27 @@ struct SoftmaxState {
     ProjectionState projection;
 };
 
+struct ChainSizes {
+    std::size_t time, batch, labels;
+};
+
+// Sequences of labels whose scores depend on labels at their places, and on labels next to each other.
+struct ChainForward : ChainSizes {
+    const float* scores;          // (time * batch, labels)
+    const float* first;           // (labels), of a label at the beginning
+    const float* transitions;     // (labels, labels), of a label after another
+    const float* last;            // (labels), of a label at the end
+    const std::int32_t* targets;  // (time * batch), -1 for any label
+    const std::int32_t* lengths;  // (batch), from 1 to time
+};
+
+// What the gradients are made of: of the loss of each sequence, by the scores of labels, and of pairs.
+struct ChainState {
+    Buffer scores;       // (time * batch, labels), 0 after the end of a sequence
+    Buffer transitions;  // (batch, labels, labels)
+    Buffer scratch;
+};
+
 // One parameter and what its update reads and writes.
 struct Parameter {
     std::size_t size;
@@ -129,6 +150,8 @@ struct Kernels {
         const ProjectionForward&, const std::int32_t* targets, const float* losses, const ProjectionBackward&,
         SoftmaxState&, int members
     );
+    // losses (batch): the negative logarithms of the probabilities of the targets, in nats.
+    void (*chain_forward)(const ChainForward&, float* losses, ChainState&, int members);
     // sums: room for one number of each member.
     void (*update)(const UpdateRule&, const Parameter*, std::size_t count, double* sums, int members);
 };
