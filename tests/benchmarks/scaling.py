@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import os
 import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Callable
 
 import click
 import numpy as np
@@ -26,6 +27,9 @@ from workers import COMMAND, SAMPLE_TEXT, time_of_steps, training_options
 import seqlm_core as seqlm
 
 MEGABIT = 1e6 / 8
+RATES = (1000, 300, 100)
+"""The limits of networks, in megabits a second."""
+PROBE_BYTES = 30_000_000
 NAMESPACES, ADDRESSES = ("seqlm-a", "seqlm-b"), ("10.77.31.1", "10.77.31.2")
 HERE = "127.0.0.1"
 
@@ -116,7 +120,7 @@ class Measured:
     def _arguments(self, windows: int) -> list[str]:
         return training_options(self.text, self.units, windows, self.length, self.steps, self.folder / "run")
 
-    def _median(self, run) -> float:  # type: ignore[no-untyped-def]
+    def _median(self, run: Callable[[], object]) -> float:
         found = []
         for _ in range(self.rounds):
             run()
@@ -156,7 +160,11 @@ def _run_job(command: Sequence[str], places: dict[str, Sequence[int]], networked
             )
             within = ["ip", "netns", "exec", NAMESPACES[machine]] if networked else []
             processes.append(subprocess.Popen([*within, *command], env=environment, stdout=subprocess.DEVNULL))
-    codes = [process.wait() for process in processes]
+    try:
+        codes = [process.wait() for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     if any(codes):
         raise click.ClickException(f"a job failed, with exit codes {codes}")
 
@@ -164,8 +172,9 @@ def _run_job(command: Sequence[str], places: dict[str, Sequence[int]], networked
 @contextlib.contextmanager
 def _connected() -> Iterator[None]:
     """Make two network namespaces that are connected."""
-    _ip(f"netns add {NAMESPACES[0]}")
+    _remove_namespaces()  # of a run that was killed
     try:
+        _ip(f"netns add {NAMESPACES[0]}")
         _ip(f"netns add {NAMESPACES[1]}")
         _ip(f"link add seqlm-0 netns {NAMESPACES[0]} type veth peer name seqlm-1 netns {NAMESPACES[1]}")
         for machine, (namespace, address) in enumerate(zip(NAMESPACES, ADDRESSES)):
@@ -174,8 +183,12 @@ def _connected() -> Iterator[None]:
             _ip(f"-n {namespace} link set lo up")
         yield
     finally:
-        for namespace in NAMESPACES:
-            subprocess.run(["ip", "netns", "del", namespace], check=False, stderr=subprocess.DEVNULL)
+        _remove_namespaces()
+
+
+def _remove_namespaces() -> None:
+    for namespace in NAMESPACES:
+        subprocess.run(["ip", "netns", "del", namespace], check=False, stderr=subprocess.DEVNULL)
 
 
 def _ip(arguments: str) -> None:
@@ -190,11 +203,47 @@ def _limit(megabits: int) -> None:
         subprocess.run(["ip", "netns", "exec", namespace, *limit.split()], check=True)
 
 
-def _row(name: str, measured: float, predicted: float) -> None:
-    print(
-        f"| {name} | {1e3 * measured:.0f} | {1e3 * predicted:.0f} | {100 * (predicted / measured - 1):+.0f} % |",
-        flush=True,
+def _bandwidth() -> float:
+    """Return how many bytes a second go from one of the machines to the other."""
+    receive = (
+        f"import socket, time; listening = socket.create_server(('{ADDRESSES[0]}', 5555)); print(flush=True)\n"
+        "connection, _ = listening.accept(); begin = time.perf_counter(); size = 0\n"
+        "while part := connection.recv(1 << 20): size += len(part)\n"
+        "print(size / (time.perf_counter() - begin))"
     )
+    send = f"import socket; socket.create_connection(('{ADDRESSES[0]}', 5555)).sendall(bytes({PROBE_BYTES}))"
+    within = [["ip", "netns", "exec", namespace, sys.executable, "-c"] for namespace in NAMESPACES]
+    receiver = subprocess.Popen([*within[0], receive], stdout=subprocess.PIPE, text=True)
+    if receiver.stdout is None:
+        raise TypeError("the receiver has no output")
+    receiver.stdout.readline()
+    subprocess.run([*within[1], send], check=True)
+    found = float(receiver.stdout.read())
+    receiver.wait()
+    return found
+
+
+def _check(measured: Measured, model: StepModel) -> None:
+    """Print measured times of steps over networks, beside those of the model."""
+    layouts = {
+        "a server beside one worker": ([0], [0, 1], False),
+        "a server apart": ([0], [1, 1], True),
+        "a server beside each worker": ([0, 1], [0, 1], False),
+    }
+    print("\n| network | servers | ms a step | by the model | difference |\n| --- | --- | ---: | ---: | ---: |")
+    with _connected():
+        for megabits in RATES:
+            _limit(megabits)
+            bandwidth = _bandwidth()
+            for name, (servers, workers, apart) in layouts.items():
+                places = {"scheduler": [0], "server": servers, "worker": workers}
+                time = measured.together(64, places, networked=True)
+                predicted = model.seconds(2, 32, Network(bandwidth, len(servers), apart))
+                print(
+                    f"| {bandwidth / MEGABIT:.0f} Mbit/s | {name} | {1e3 * time:.0f} | {1e3 * predicted:.0f} | "
+                    f"{100 * (predicted / time - 1):+.0f} % |",
+                    flush=True,
+                )
 
 
 @click.command(help=__doc__)
@@ -207,41 +256,22 @@ def main(networks: bool, steps: int, rounds: int) -> None:
         text.write_text(SAMPLE_TEXT.read_text(encoding="utf-8") * 40, encoding="utf-8")
         small = Measured(512, 50, text, Path(folder), steps, rounds)
         large = Measured(1024, 25, text, Path(folder), steps, rounds)
-        here = Network(math.inf, servers=1, apart=False)
-        models = {}
-        for measured, windows in ((small, (16, 32, 64)), (large, (16, 32, 64))):
-            models[measured] = measured.model(windows)
-        one = {"scheduler": [0], "server": [0], "worker": [0]}
-        extra = {m: m.together(64, one) - models[m].computing(64) for m in models}
-        handling = (extra[large] - extra[small]) / (models[large].size - models[small].size)
-        exchange = max(0.0, extra[small] - handling * models[small].size)
+        models = {measured: measured.model((16, 32, 64)) for measured in (small, large)}
+        # Of what two workers on one machine take longer than one alone, some for each exchange, some for each byte.
+        together = {"scheduler": [0], "server": [0], "worker": [0, 0]}
+        extra = {m: m.together(64, together) - model.computing(32) for m, model in models.items()}
+        handling = (extra[large] - extra[small]) / (models[large].size - models[small].size) / 2
+        exchange = max(0.0, extra[small] - 2 * handling * models[small].size)
+        handling = max(0.0, extra[large] - exchange) / models[large].size / 2
         models = {m: dataclasses.replace(model, handling=handling, exchange=exchange) for m, model in models.items()}
         for measured, model in models.items():
             print(
                 f"{measured.units} units, windows of {measured.length}: {1e3 * model.begin:.1f} ms and "
                 f"{1e3 * model.window:.2f} ms a window; {model.size / 1e6:.1f} MB of gradients"
             )
-        print(f"an exchange: {1e3 * exchange:.1f} ms and {1e9 * handling:.2f} ms a megabyte\n")
-        print("| measured | ms a step | by the model | difference |\n| --- | ---: | ---: | ---: |")
-        for measured, model in models.items():
-            for count in (1, 2):
-                time = measured.together(64, {**one, "worker": [0] * count})
-                name = f"{measured.units} units, {count} worker{'s' * (count > 1)}, one machine"
-                _row(name, time, model.seconds(count, 64 // count, here))
+        print(f"an exchange: {1e3 * exchange:.1f} ms and {1e9 * handling:.2f} ms a megabyte", flush=True)
         if networks:
-            model = models[large]
-            layouts = {
-                "a server beside one worker": ({**one, "worker": [0, 1]}, 1, False),
-                "a server apart": ({**one, "worker": [1, 1]}, 1, True),
-                "a server beside each worker": ({**one, "server": [0, 1], "worker": [0, 1]}, 2, False),
-            }
-            with _connected():
-                for megabits in (1000, 300, 100):
-                    _limit(megabits)
-                    for name, (places, servers, apart) in layouts.items():
-                        network = Network(megabits * MEGABIT, servers, apart)
-                        predicted = model.seconds(2, 32, network)
-                        _row(f"{megabits} Mbit/s, {name}", large.together(64, places, networked=True), predicted)
+            _check(large, models[large])
         _print_predictions(models[small], models[large])
 
 

@@ -33,10 +33,16 @@ def training_options(text: Path, units: int, windows: int, length: int, steps: i
 
 
 def time_of_steps(run: Path) -> float:
-    """Return the mean time of a step in seconds, from the times at which the losses were known."""
+    """Return the mean time of a step in seconds, from the times at which the losses were known.
+
+    The losses of some steps are fetched together, when that of the last one is computed. So that one's time counts.
+    """
     records = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
-    times = [record["seconds"] for record in records if record["kind"] == "report"][WARM_UP:]
-    return float(times[-1] - times[0]) / (len(times) - 1)
+    times = [(record["step"], record["seconds"]) for record in records if record["kind"] == "report"][WARM_UP:]
+    mean = (times[-1][1] - times[0][1]) / len(times)
+    ends = [earlier for earlier, later in zip(times, times[1:]) if later[1] - earlier[1] > mean / 3]
+    (first, begin), (last, end) = ends[0], ends[-1]
+    return float(end - begin) / (last - first)
 
 
 def seconds_a_step(text: Path, workers: int, units: int, steps: int, out: Path) -> float:
