@@ -126,10 +126,10 @@ def test_a_file_of_others_is_not_said_to_be_one_that_cannot_be_written(short_tex
 
 
 def test_a_checkpoint_is_not_said_to_be_whole_where_there_is_none(short_text, tmp_path, monkeypatch):
-    def no_room(path, data):
+    def no_room(path):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr("seqlm_core.storage.checkpoint.write_atomically", no_room)
+    monkeypatch.setattr("seqlm_core.storage.checkpoint.replacing", no_room)
     out = tmp_path / "run"
     told = r"last\.safetensors cannot be written: No space left on device; nothing of the run was saved$"
     with pytest.raises(seqlm.RunError, match=told):

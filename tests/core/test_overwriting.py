@@ -15,7 +15,7 @@ import seqlm_core as seqlm
 from seqlm_core.runs import replacement
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.runs.new_run import check_destination
-from seqlm_core.storage.files import write_atomically
+from seqlm_core.storage.files import replacing
 from seqlm_core.training.tasks.language import LanguageModelling
 
 HOLDS_ANOTHER = r"^`out` .* holds another run, which `overwrite` would replace; go on with: seqlm_core\.resume\('.*'\)$"
@@ -66,7 +66,7 @@ def test_a_reader_has_the_old_run_until_the_new_one_has_a_checkpoint(old, short_
     assert (old / "notes.txt").read_text() == "mine"
 
 
-def nothing_can_be_written(path, data):
+def nothing_can_be_written(path, *data):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
@@ -89,10 +89,10 @@ def test_a_training_that_fails_before_its_first_checkpoint_leaves_the_old_run_an
     at_step(monkeypatch, steps.get(fault, {}))
     if fault == "disk full":
 
-        def save(path, data):
-            (nothing_can_be_written if path.name == "best.safetensors" else write_atomically)(path, data)
+        def save(path):
+            return nothing_can_be_written(path) if path.name == "best.safetensors" else replacing(path)
 
-        monkeypatch.setattr("seqlm_core.storage.checkpoint.write_atomically", save)
+        monkeypatch.setattr("seqlm_core.storage.checkpoint.replacing", save)
     elif fault == "disk full at first":
         monkeypatch.setattr("seqlm_core.storage.files.write_atomically", nothing_can_be_written)
     with pytest.raises(errors.get(fault, (seqlm.SeqlmError, OSError))) as caught:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqlm_core.evaluation.scores import Score, accuracy, are_chunk_labels, chunk_scores, label_scores
+from seqlm_core.evaluation.scores import Score, accuracy, chunk_scores, label_scores
+from seqlm_core.sequences.chunk_schemes import are_chunk_labels
 
 # True and predicted labels with ` | ` between sequences; for each type of chunk how many predicted ones are correct,
 # how many are predicted, and how many are true. Counted by seqeval 1.2.2.

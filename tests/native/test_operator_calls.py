@@ -110,11 +110,21 @@ def some_projected():
     return Call("seqlm_some_softmax_loss", call.inputs, [(TIME, BATCH)])
 
 
+def chain():
+    random = np.random.default_rng(4)
+    shapes = {"scores": (TIME, BATCH, CLASSES), "first": CLASSES, "transitions": (CLASSES, CLASSES), "last": CLASSES}
+    inputs = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    inputs["targets"] = random.integers(-1, CLASSES, (TIME, BATCH), dtype=np.int32)
+    inputs["lengths"] = random.integers(1, TIME + 1, BATCH, dtype=np.int32)
+    return Call("seqlm_chain_loss", inputs, [(BATCH,)])
+
+
 CALLS = {
     **{cell: lambda cell=cell: layer(cell) for cell in GATES},
     "projection": lambda: projected(False),
     "softmax": lambda: projected(True),
     "softmax of some": some_projected,
+    "chain": chain,
 }
 
 
@@ -137,6 +147,8 @@ BAD = [
         *[(cell, "lengths", (0, TIME + 1, -5, 2**31 - 1), "the length of a sequence") for cell in GATES],
         *[(cell, "resets", (2, -1, 2**31 - 1), "a state is reset") for cell in GATES],
         ("softmax", "targets", (CLASSES, -1, 2**31 - 1, -(2**31)), "a target is not one of the classes"),
+        ("chain", "targets", (CLASSES, -2, 2**31 - 1, -(2**31)), "a target is neither one of the labels"),
+        ("chain", "lengths", (0, TIME + 1, -5, 2**31 - 1), "the length of a sequence"),
         ("softmax of some", "targets", (CLASSES, -2, 2**31 - 1, -(2**31)), "a target is neither one of the classes"),
     ]
     for value in values

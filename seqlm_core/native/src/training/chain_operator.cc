@@ -32,6 +32,19 @@ MXReturnValue chain_shapes(const Attributes&, std::vector<Shape>* inputs, std::v
     return fits ? MX_SUCCESS : fail("seqlm_chain_loss: the shapes of the inputs do not fit together");
 }
 
+ChainForward describe_chain(MXTensor* in, const ChainSizes& sizes) {
+    const auto labels = static_cast<std::int64_t>(sizes.labels), time = static_cast<std::int64_t>(sizes.time);
+    return {
+        sizes,
+        floats(in[scores], sizes.time * sizes.batch * sizes.labels),
+        floats(in[first], sizes.labels),
+        floats(in[transitions], sizes.labels * sizes.labels),
+        floats(in[last], sizes.labels),
+        integers(in[targets], sizes.time * sizes.batch, -1, labels, "a target is neither one of the labels nor -1"),
+        integers(in[lengths], sizes.batch, 1, time + 1, "the length of a sequence is not one from 1 to the time steps"),
+    };
+}
+
 class ChainOperator : public Operator<ChainSizes> {
 public:
     ChainOperator() : Operator("seqlm_chain_loss") {}
@@ -40,16 +53,7 @@ private:
     ChainSizes forward(MXTensor* in, MXTensor* out, const Computing& by) override {
         const ChainSizes sizes{extent(in[scores], 0), extent(in[scores], 1), extent(in[scores], 2)};
         demand(sizes.time && sizes.batch && sizes.labels, "an input is empty");
-        const auto labels = static_cast<std::int64_t>(sizes.labels), time = static_cast<std::int64_t>(sizes.time);
-        const ChainForward work{
-            sizes,
-            floats(in[scores], sizes.time * sizes.batch * sizes.labels),
-            floats(in[first], sizes.labels),
-            floats(in[transitions], sizes.labels * sizes.labels),
-            floats(in[last], sizes.labels),
-            integers(in[targets], sizes.time * sizes.batch, -1, labels, "a target is neither one of the labels nor -1"),
-            integers(in[lengths], sizes.batch, 1, time + 1, "a length is not one from 1 to the number of time steps"),
-        };
+        const ChainForward work = describe_chain(in, sizes);
         lengths_.assign(work.lengths, work.lengths + sizes.batch);
         by.kernels->chain_forward(work, floats(out[0], sizes.batch), state_, by.members);
         return sizes;
@@ -57,6 +61,7 @@ private:
 
     void backward(MXTensor* in, MXTensor* out, const ChainSizes& sizes, const Computing&) override {
         const float* const losses = floats(in[0], sizes.batch);
+        describe_chain(in + 1, sizes);  // only checked: what the gradients are made of is from the forward pass
         float* const of_scores = floats(out[scores], sizes.time * sizes.batch * sizes.labels);
         float* const of_first = floats(out[first], sizes.labels);
         float* const of_transitions = floats(out[transitions], sizes.labels * sizes.labels);
