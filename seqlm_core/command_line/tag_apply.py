@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
-from collections.abc import Iterator, Sequence
-from typing import Any, Optional
+from collections.abc import Sequence
+from typing import Any
 
 import click
 import numpy as np
@@ -17,10 +18,6 @@ from seqlm_core.command_line.tagger import open_tagger
 SEQUENCES_AT_A_TIME = 1000
 LEAST_MARGINAL = 0.0005
 """Labels that are less probable are not among the marginals, since they are many."""
-
-BestLabels = list[tuple[list[str], float]]
-Labelled = tuple[Any, list[str], Optional[np.ndarray], Optional[BestLabels]]
-"""A sequence, its labels, the probability of each label at each place, and the best sequences of labels."""
 
 
 @click.command("apply")
@@ -57,74 +54,69 @@ def apply_command(
     load_plugin_files(plugin_files)
     tagger = open_tagger(run)
     columns = Columns(token=token_column)
+    answers = Answers(tagger.labels, n_best, probabilities, marginals)
     with open_texts(files) as opened:
         sequences = itertools.chain.from_iterable(read_sequences(path, encoding) for path in opened)
         first = True
-        for labelled in _labelled(tagger, sequences, columns, probabilities or marginals, n_best):
-            sequence, labels, shares, best = labelled
-            tokens = columns.tokens(sequence)
-            if as_json:
-                values = _as_json(tagger.labels, tokens, labels, shares, best, probabilities, marginals)
-                click.echo(json.dumps(values, ensure_ascii=False))
-                continue
-            if not first:
-                click.echo()
-            first = False
-            # A token alone goes without the spaces around it, which a tab would make a part of it.
-            lines = tokens if sequence.width == 1 else sequence.lines
-            separator = "\t" if sequence.width == 1 or "\t" in lines[0] else " "
-            added = _columns(tagger.labels, labels, shares, best, probabilities, marginals)
-            click.echo("\n".join(separator.join([line, *more]) for line, more in zip(lines, added)))
+        while some := list(itertools.islice(sequences, SEQUENCES_AT_A_TIME)):
+            tokens_of_each = [columns.tokens(sequence) for sequence in some]
+            found = tagger.label(tokens_of_each, n_best or 1, probabilities=probabilities or marginals)
+            for sequence, tokens, labelling in zip(some, tokens_of_each, found):
+                if as_json:
+                    values = {"tokens": tokens, **answers.as_json(labelling)}
+                    click.echo(json.dumps(values, ensure_ascii=False))
+                    continue
+                if not first:
+                    click.echo()
+                first = False
+                # A token alone goes without the spaces around it, which a tab would make a part of it.
+                lines = tokens if sequence.width == 1 else sequence.lines
+                separator = "\t" if sequence.width == 1 or "\t" in lines[0] else " "
+                added = answers.columns(labelling)
+                click.echo("\n".join(separator.join([line, *more]) for line, more in zip(lines, added)))
 
 
-def _labelled(
-    tagger: Any, sequences: Iterator[Any], columns: Any, with_shares: bool, n_best: int | None
-) -> Iterator[Labelled]:
-    while some := list(itertools.islice(sequences, SEQUENCES_AT_A_TIME)):
-        tokens = [columns.tokens(sequence) for sequence in some]
-        best: list[BestLabels | None] = tagger.n_best(tokens, n_best) if n_best else [None] * len(some)
-        labels = tagger.predict(tokens) if not n_best else [each[0][0] for each in best if each]
-        shares = tagger.probabilities(tokens) if with_shares else [None] * len(some)
-        yield from zip(some, labels, shares, best)
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """What is printed of how a sequence is labelled.
 
+    Attributes:
+        labels: the labels that the model knows.
+        n_best: the number of label sequences that were asked for; None if none were.
+        probabilities: whether the probability of each label that is predicted is printed.
+        marginals: whether those of all labels are.
+    """
 
-def _columns(
-    names: Sequence[str],
-    labels: list[str],
-    shares: np.ndarray | None,
-    best: BestLabels | None,
-    probabilities: bool,
-    marginals: bool,
-) -> Iterator[list[str]]:
-    """Yield what is added to each line."""
-    for place, label in enumerate(labels):
-        added = [str(each[place]) for each, _ in best] if best is not None else [str(label)]
-        if shares is not None and probabilities:
-            added.append(f"{shares[place, names.index(label)]:.4f}")
-        if shares is not None and marginals:
-            added += [f"{name}:{share:.4f}" for name, share in _most_probable(names, shares[place])]
-        yield added
+    labels: Sequence[Any]
+    n_best: int | None
+    probabilities: bool
+    marginals: bool
 
+    def columns(self, labelling: Any) -> list[list[str]]:
+        """Return what is added to each line."""
+        added = [[str(label) for label in labels] for labels in zip(*(found.labels for found in labelling.best))]
+        for place, cells in enumerate(added):
+            if self.probabilities:
+                cells.append(f"{self._predicted(labelling)[place]:.4f}")
+            if self.marginals:
+                cells += [f"{name}:{p:.4f}" for name, p in self._most_probable(labelling.probabilities[place]).items()]
+        return added
 
-def _most_probable(names: Sequence[str], shares: np.ndarray) -> list[tuple[str, float]]:
-    order = np.argsort(-shares, kind="stable")
-    return [(str(names[i]), float(shares[i])) for i in order if shares[i] >= LEAST_MARGINAL]
+    def as_json(self, labelling: Any) -> dict[str, Any]:
+        """Return the values of a line of JSON."""
+        values: dict[str, Any] = {"labels": labelling.best[0].labels}
+        if self.probabilities:
+            values["probabilities"] = self._predicted(labelling)
+        if self.marginals:
+            values["marginals"] = [self._most_probable(row) for row in labelling.probabilities]
+        if self.n_best is not None:
+            values["best"] = [found._asdict() for found in labelling.best]
+        return values
 
+    def _predicted(self, labelling: Any) -> list[float]:
+        rows = zip(labelling.probabilities, labelling.best[0].labels)
+        return [float(row[self.labels.index(label)]) for row, label in rows]
 
-def _as_json(
-    names: Sequence[str],
-    tokens: list[str],
-    labels: list[str],
-    shares: np.ndarray | None,
-    best: BestLabels | None,
-    probabilities: bool,
-    marginals: bool,
-) -> dict[str, Any]:
-    values: dict[str, Any] = {"tokens": tokens, "labels": labels}
-    if shares is not None and probabilities:
-        values["probabilities"] = [float(row[names.index(label)]) for row, label in zip(shares, labels)]
-    if shares is not None and marginals:
-        values["marginals"] = [dict(_most_probable(names, row)) for row in shares]
-    if best is not None:
-        values["best"] = [{"labels": each, "log_probability": share} for each, share in best]
-    return values
+    def _most_probable(self, row: np.ndarray) -> dict[str, float]:
+        order = np.argsort(-row, kind="stable")
+        return {str(self.labels[i]): float(row[i]) for i in order if row[i] >= LEAST_MARGINAL}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import logging
 import reprlib
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,31 @@ if TYPE_CHECKING:
     from seqlm_core.model.sequence_network import SequenceNetwork
 
 logger = logging.getLogger("seqlm")
+
+
+class LabelSequence(NamedTuple):
+    """A sequence of labels.
+
+    Attributes:
+        labels: a label for each time step.
+        log_probability: the logarithm of the probability of all of them together, in nats.
+    """
+
+    labels: list[Label]
+    log_probability: float
+
+
+class Labelling(NamedTuple):
+    """How a sequence is labelled.
+
+    Attributes:
+        best: the most probable sequences of labels, the best first.
+        probabilities: the probability of each of the model's labels at each time step, ``(time, labels)``; None if they
+            were not asked for.
+    """
+
+    best: list[LabelSequence]
+    probabilities: np.ndarray | None
 
 
 class SequenceRun(Run[SequenceSettings]):
@@ -143,15 +168,13 @@ class SequenceRun(Run[SequenceSettings]):
             return [np.exp(array) for array in outputs]
         return self._predictor.label_probabilities(outputs)
 
-    def n_best(self, sequences: Iterable[Any], count: int) -> list[list[tuple[list[Label], float]]]:
-        """Return the most probable sequences of labels for each sequence, the most probable first.
+    def label(self, sequences: Iterable[Any], n_best: int = 1, *, probabilities: bool = False) -> list[Labelling]:
+        """Return the most probable sequences of labels for each sequence, and the probability of each label.
 
         Args:
             sequences: as in :meth:`predict`.
-            count: how many sequences of labels, at least 1; there are fewer where so few are possible.
-
-        Returns:
-            For each sequence pairs of its labels and the logarithm of their probability in nats.
+            n_best: how many sequences of labels, at least 1; there are fewer where so few are possible.
+            probabilities: whether the probabilities of labels are wanted, as :meth:`probabilities` returns them.
 
         Raises:
             UsageError: the model does not predict a label for each time step, or a sequence cannot be used.
@@ -159,10 +182,16 @@ class SequenceRun(Run[SequenceSettings]):
         codec = self._label_codec
         if self.architecture.outputs == "label":
             raise UsageError(f"{self.path} predicts one label for a sequence; `probabilities` has that of each")
-        if count < 1:
-            raise UsageError(f"`count` must be at least 1, not {count}")
-        found = self._predictor.n_best_labels(self._outputs(sequences), count)
-        return [[(codec.decode(best.ids), best.log_probability) for best in each] for each in found]
+        if n_best < 1:
+            raise UsageError(f"`n_best` must be at least 1, not {n_best}")
+        scores = self._outputs(sequences)
+        shares: Sequence[np.ndarray | None] = [None] * len(scores)
+        if probabilities:
+            shares = self._predictor.label_probabilities(scores)
+        return [
+            Labelling([LabelSequence(codec.decode(found.ids), found.log_probability) for found in best], own)
+            for best, own in zip(self._predictor.n_best_labels(scores, n_best), shares)
+        ]
 
     def evaluate(self, examples: Iterable[Any]) -> LabelEvaluation | ValueEvaluation:
         """Return the model's figures on examples.

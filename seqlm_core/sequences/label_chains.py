@@ -88,7 +88,8 @@ class LabelChain:
             np.where((row[:, None] == -1) | (row[:, None] == np.arange(len(self.first))), s, -np.inf)
             for s, row in zip(scores, ids)
         ]
-        return self.log_normalizers(allowed) - self.log_normalizers(scores)
+        fitting = self.log_normalizers(allowed)
+        return np.subtract(fitting, self.log_normalizers(scores), out=fitting, where=fitting > -np.inf)
 
     def marginals(self, scores: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return the probability of each label at each place, ``(time, labels)``, for each sequence.
@@ -137,6 +138,10 @@ class LabelChain:
             scores: as for :meth:`log_normalizers`.
             count: how many; there are fewer where so few are possible.
         """
+        if count == 1:  # side by side, which is faster
+            best = self.best(scores)
+            found = zip(best, self.log_probabilities(scores, best).tolist())
+            return [[ScoredLabels(ids, p)] if p > -np.inf else [] for ids, p in found]
         normalizers = self.log_normalizers(scores)
         return [self._n_best(s, count, float(normalizer)) for s, normalizer in zip(scores, normalizers)]
 
@@ -223,11 +228,11 @@ def _log_product(logs: np.ndarray, log_factors: np.ndarray) -> np.ndarray:
     product = np.exp(logs - highest) @ np.exp(log_factors - largest)
     with np.errstate(divide="ignore"):
         found = np.log(product) + highest + largest
-    # Where all parts of a sum are too small for a double, it is computed once more, in another way.
-    for row, column in np.argwhere(product < TOO_SMALL):
+    # Where all parts of a sum that are not 0 are too small for a double, it is computed once more, in another way.
+    has_parts = (logs > -np.inf).astype(float) @ (log_factors > -np.inf).astype(float) > 0
+    for row, column in np.argwhere(has_parts & (product < TOO_SMALL)):
         parts = logs[row] + log_factors[:, column]
-        most = parts.max()
-        found[row, column] = np.log(np.exp(parts - most).sum()) + most if most > -np.inf else -np.inf
+        found[row, column] = np.log(np.exp(parts - parts.max()).sum()) + parts.max()
     return found
 
 

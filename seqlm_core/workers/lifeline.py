@@ -29,7 +29,7 @@ class Lifeline:
 
 def follow_lifeline() -> None:
     """Kill this process as soon as the one that gave it a lifeline has ended; without one, do nothing."""
-    reader = os.environ.get(VARIABLE)
+    reader = os.environ.pop(VARIABLE, None)  # processes that this one starts do not have the pipe
     if reader is not None:
         threading.Thread(target=_wait_for_end, args=(int(reader),), daemon=True, name="lifeline").start()
 

@@ -249,7 +249,7 @@ def test_apply_adds_probabilities_and_the_best_sequences(capsys, files, tagger):
     assert len(blocks) == len(NEW)
     lines_of_json, _ = done(capsys, "tag", "apply", tagger.path, files / "new.tsv", *options, "--json")
     tokens = tokens_of(NEW)
-    shares, best = tagger.probabilities(tokens), tagger.n_best(tokens, 2)
+    shares, best = tagger.probabilities(tokens), [found.best for found in tagger.label(tokens, 2)]
     for number, (block, line) in enumerate(zip(blocks, lines_of_json.splitlines())):
         values = json.loads(line)
         assert values["tokens"] == tokens[number]

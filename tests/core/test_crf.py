@@ -8,12 +8,11 @@ from sequence_runs import SMALL
 from tagging import as_text, done, run_cli, toy_sequences, write
 
 import seqlm_core as seqlm
-from seqlm_core.engine.mxnet import autograd, mx, nd
+from seqlm_core.engine.mxnet import autograd, nd
 from seqlm_core.evaluation.scores import chunk_scores
 from seqlm_core.model.crf_head import CRFHead
 from seqlm_core.native.training import MXNET, available_backends, chosen_backend
 from seqlm_core.sequences.chunk_schemes import chunks_only
-from seqlm_core.sequences.label_chains import LabelChain
 
 LENGTHS = [5, 1, 3, 5]
 TIME, BATCH, LABELS, HIDDEN = 5, 4, 3, 6
@@ -112,7 +111,7 @@ def test_it_learns_what_labels_follow_each_other(tmp_path):
         predicted = run.predict([tokens for tokens, _ in ALTERNATING])
         good = [all(a != b for a, b in zip(labels, labels[1:])) for labels in predicted]
         assert np.mean(good) >= share
-        best = run.n_best([["x"] * 4], 2)[0]
+        best = run.label([["x"] * 4], 2)[0].best
         if output_layer == "crf":
             assert {tuple(labels) for labels, _ in best} == {("0", "1", "0", "1"), ("1", "0", "1", "0")}
             assert np.exp([p for _, p in best]).sum() == pytest.approx(1, abs=0.1)
@@ -122,7 +121,7 @@ def test_probabilities_are_marginals_of_the_best_sequences(tmp_path):
     run = train(TAGGED, tmp_path / "run", epochs=4)
     tokens = TAGGED[0][0][:3]
     (marginals,) = run.probabilities([tokens])
-    every = run.n_best([tokens], len(run.labels) ** len(tokens))[0]
+    every = run.label([tokens], len(run.labels) ** len(tokens))[0].best
     assert len(every) == len(run.labels) ** len(tokens)
     expected = np.zeros(marginals.shape)
     for labels, log_probability in every:
@@ -142,11 +141,14 @@ def test_a_run_is_resumed_and_its_figures_are_those_of_its_predictions(cell, tmp
     evaluation = whole.evaluate(TAGGED)
     predicted = whole.predict([tokens for tokens, _ in TAGGED])
     assert evaluation.chunks == chunk_scores([labels for _, labels in TAGGED], predicted)
+    short = [example for example in TAGGED if len(example[0]) <= 3]
+    assert short
     total = 0.0
-    for tokens, labels in TAGGED:
-        best = {tuple(ids): p for ids, p in whole.n_best([tokens], 4000)[0]} if len(tokens) < 4 else {}
-        total += best.get(tuple(labels), 0.0)
-    assert evaluation.nats_per_label > 0 > total
+    for tokens, labels in short:
+        every = whole.label([tokens], len(whole.labels) ** len(tokens))[0].best
+        total += next(found.log_probability for found in every if found.labels == labels)
+    expected = -total / sum(len(labels) for _, labels in short)
+    assert whole.evaluate(short).nats_per_label == pytest.approx(expected, rel=1e-5)
 
 
 def test_forbidden_labels_are_not_predicted(tmp_path):
@@ -226,11 +228,3 @@ def test_the_command_line_trains_and_applies_it(tmp_path, capsys):
     code, _, err = run_cli(capsys, "train", text, "--output-layer", "crf")
     assert code == 2
     assert "crf" in err
-
-
-def test_a_chain_of_the_network_has_its_weights():
-    case = Case()
-    chain = case.head.label_chain()
-    assert isinstance(chain, LabelChain)
-    np.testing.assert_array_equal(chain.transitions, case.head.chain.transitions.data().asnumpy())
-    assert mx is not None

@@ -92,18 +92,11 @@ private:
     std::vector<std::int32_t> lengths_;
 };
 
-MXReturnValue create(
-    const Attributes&, const MXContext&, const std::vector<Shape>&, const std::vector<int>, CustomStatefulOp** created
-) {
-    *created = CustomStatefulOp::create<ChainOperator>();
-    return MX_SUCCESS;
-}
-
 REGISTER_OP(seqlm_chain_loss)
     .setParseAttrs(chain_attributes)
     .setInferType(chain_types)
     .setInferShape(chain_shapes)
-    .setCreateOpState(create, "cpu");
+    .setCreateOpState(create<ChainOperator>, "cpu");
 
 }  // namespace
 }  // namespace seqlm

@@ -124,6 +124,15 @@ private:
     Sizes filled_{};
 };
 
+// Makes an operator that no attribute concerns.
+template <class Made>
+MXReturnValue create(
+    const Attributes&, const MXContext&, const std::vector<Shape>&, const std::vector<int>, CustomStatefulOp** created
+) {
+    *created = CustomStatefulOp::create<Made>();
+    return MX_SUCCESS;
+}
+
 // Inputs are of float32, but for those whose numbers are in `integers`, and so are outputs.
 inline MXReturnValue set_types(
     std::vector<int>* inputs, std::vector<int>* outputs, const std::vector<std::size_t>& integer_inputs

@@ -33,15 +33,6 @@ ProjectionBackward describe_gradients(MXTensor* out, const ProjectionSizes& size
     };
 }
 
-// Makes an operator that no attribute concerns.
-template <class Made>
-MXReturnValue create(
-    const Attributes&, const MXContext&, const std::vector<Shape>&, const std::vector<int>, CustomStatefulOp** created
-) {
-    *created = CustomStatefulOp::create<Made>();
-    return MX_SUCCESS;
-}
-
 // The projection, (..., outputs).
 MXReturnValue projection_attributes(const Attributes&, int* inputs, int* outputs) {
     *inputs = 3;
