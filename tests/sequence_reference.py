@@ -6,6 +6,8 @@ inputs. Arrays may be complex; see ``reference_model``.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from reference_model import STEP, gru_step, lstm_step, rnn_step
 
@@ -17,21 +19,44 @@ from seqlm_core.model.initialization import unique_parameters
 from seqlm_core.model.prediction import NetworkInputs
 from seqlm_core.model.sequence_network import SequenceLoss, SequenceOutputs
 from seqlm_core.plugins.components import Components
-from seqlm_core.sequences.batches import Batch, EncodedSequences
+from seqlm_core.sequences.batches import Batch
 from seqlm_core.sequences.codecs import Codecs
+from seqlm_core.sequences.encoded_sequences import EncodedSequences
 from seqlm_core.sequences.examples import check_examples
+from seqlm_core.sequences.given_vectors import GivenVectors
 
 CELLS = ["rnn", "gru", "lstm", "birnn", "bigru", "bilstm"]
 INPUTS = {
     "one-hot": {"embedding_size": 0},
     "embedded": {"embedding_size": 3},
     "spelt": {"embedding_size": 2, "char_hidden_size": 2, "char_cell": "bigru"},
+    "joined": {
+        "embedding_size": 2, "char_hidden_size": 2, "char_cell": "birnn", "column_embedding_size": 2, "shapes": True,
+        "lowercase": True,
+    },
+    "tuned": {"tune_vectors": True, "column_embedding_size": 2},
     "values": {},
-}
+}  # fmt: skip
+SPELT = ("spelt", "joined")
+WITH_VECTORS = ("joined", "tuned")
 OUTPUTS = ["labels", "label", "values"]
 HIDDEN, CHANNELS = 3, 2
 LENGTHS = (3, 1, 5, 2)
 WORDS = ["a", "ba", "cab", "abc" * 7, "b", "abba"]
+
+
+class WordVectors:
+    """Vectors of words, which are functions of their letters; ``b`` has none."""
+
+    described: ClassVar[dict] = {}
+
+    def __init__(self, size):
+        self.size = size
+
+    def of(self, sequences):
+        table = np.random.default_rng(self.size).normal(0, 0.5, (len(WORDS), self.size)).astype(np.float32)
+        rows = {word: row for row, word in enumerate(WORDS) if word != "b"}
+        return GivenVectors(table, [np.array([rows.get(word, -1) for word in words], int) for words in sequences])
 
 
 def make_examples(inputs, outputs, lengths=LENGTHS, seed=0):
@@ -47,6 +72,8 @@ def make_examples(inputs, outputs, lengths=LENGTHS, seed=0):
     examples = []
     for length in lengths:
         read = values(length) if inputs == "values" else random.choice(WORDS, length).tolist()
+        if inputs in WITH_VECTORS:
+            read = list(zip(read, random.choice(["N", "V"], length).tolist()))
         target = values(length) if outputs == "values" else labels(length)
         if length > 1:
             target[1] = np.nan if outputs == "values" else None
@@ -57,7 +84,9 @@ def make_examples(inputs, outputs, lengths=LENGTHS, seed=0):
 def make_codecs(inputs, outputs):
     kind = "values" if inputs == "values" else "tokens"
     examples = make_examples(inputs, outputs, lengths=[9] * 9, seed=99)
-    return Codecs.from_examples(examples, kind, outputs, by_characters=inputs == "spelt")
+    sources = (WordVectors(4), WordVectors(3)) if inputs in WITH_VECTORS else ()
+    of_tokens = {name: INPUTS[inputs].get(name, False) for name in ("shapes", "lowercase")}
+    return Codecs.from_examples(examples, kind, outputs, by_characters=inputs in SPELT, sources=sources, **of_tokens)
 
 
 def encoded(inputs, outputs, lengths=LENGTHS, seed=0):
@@ -74,12 +103,9 @@ def make_network(cell, inputs="embedded", outputs="labels", layers=1, dtype="flo
     char_cell = components.char_cell
     architecture = SequenceArchitecture.choose(
         wanted,
-        inputs="values" if inputs == "values" else "tokens",
         outputs=outputs,
-        input_size=codecs.inputs.size,
-        output_size=codecs.outputs.size,
         bidirectional=components.cell.spec.bidirectional,
-        characters=len(codecs.inputs.characters) if inputs == "spelt" else 0,
+        **codecs.sizes,
         char_bidirectional=char_cell is not None and char_cell.spec.bidirectional,
     )
     network = build_sequence_network(architecture, components.cell, char_cell)
@@ -165,13 +191,16 @@ class ReferenceNetwork:
         if self.a.inputs == "values":
             return batch.inputs[0][:, 0].astype(float)
         ids = batch.inputs[0][:, 0]
-        table = "input.tokens.weight" if self.a.characters else "input.weight"
+        table = "input.weight" if self.a.reads_tokens_only else "input.tokens.weight"
         rows = self.weights[table][ids] if self.a.embedding_size else np.eye(self.a.input_size)[ids]
-        if not self.a.characters:
-            return rows
-        _, characters, counts = batch.inputs
-        spelt = [self.spell(characters[:count, token]) for token, count in enumerate(counts)]
-        return np.concatenate([rows, np.stack(spelt)], axis=1)
+        rest = [part[:, 0] for part in batch.inputs[1:]]
+        columns, vectors = rest[: len(self.a.columns)], rest[len(self.a.columns) :][: len(self.a.vectors)]
+        parts = [rows, *(self.weights[f"input.columns.{i}.weight"][ids] for i, ids in enumerate(columns)), *vectors]
+        if self.a.tuned_vectors:
+            parts = [rows + vectors[0], *(part for part in parts[1:] if part is not vectors[0])]
+        if self.a.characters:
+            parts.append(np.stack([self.spell(letters[:count]) for letters, count in zip(*rest[-2:])]))
+        return np.concatenate(parts, axis=1)
 
     def spell(self, characters):
         rows = self.weights["input.characters.weight"][characters]

@@ -15,6 +15,16 @@ def column_options(*kinds: str) -> Callable[[Callable[..., Any]], Callable[..., 
     """Return a decorator that adds options for the columns of ``kinds`` and for the encoding of files."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        function = click.option(
+            "--column",
+            "columns",
+            type=int,
+            multiple=True,
+            metavar="N",
+            cls=GroupedOption,
+            group="text",
+            help="A further column that the model reads, such as that of parts of speech. May be given several times.",
+        )(function)
         function = _option("--encoding", default="utf-8", metavar="TEXT", help="Encoding of the files.")(function)
         for kind in reversed(kinds):
             function = _option(

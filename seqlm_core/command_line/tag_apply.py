@@ -37,6 +37,7 @@ def apply_command(
     run: str,
     files: tuple[str, ...],
     token_column: int,
+    columns: tuple[int, ...],
     encoding: str,
     plugin_files: tuple[str, ...],
     probabilities: bool,
@@ -50,18 +51,19 @@ def apply_command(
     """
     from seqlm_core.reading.sources import open_texts
     from seqlm_core.sequences.columns import Columns, read_sequences
+    from seqlm_core.sequences.tokens import texts_of
 
     load_plugin_files(plugin_files)
     tagger = open_tagger(run)
-    columns = Columns(token=token_column)
+    read = Columns(token=token_column, further=columns)
     answers = Answers(tagger.labels, n_best, probabilities, marginals)
     with open_texts(files) as opened:
         sequences = itertools.chain.from_iterable(read_sequences(path, encoding) for path in opened)
         first = True
         while some := list(itertools.islice(sequences, SEQUENCES_AT_A_TIME)):
-            tokens_of_each = [columns.tokens(sequence) for sequence in some]
+            tokens_of_each = [read.tokens(sequence) for sequence in some]
             found = tagger.label(tokens_of_each, n_best or 1, probabilities=probabilities or marginals)
-            for sequence, tokens, labelling in zip(some, tokens_of_each, found):
+            for sequence, tokens, labelling in zip(some, map(texts_of, tokens_of_each), found):
                 if as_json:
                     values = {"tokens": tokens, **answers.as_json(labelling)}
                     click.echo(json.dumps(values, ensure_ascii=False))

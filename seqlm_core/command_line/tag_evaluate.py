@@ -23,6 +23,7 @@ def evaluate_command(
     files: tuple[str, ...],
     token_column: int,
     label_column: int,
+    columns: tuple[int, ...],
     encoding: str,
     plugin_files: tuple[str, ...],
     as_json: bool,
@@ -38,7 +39,9 @@ def evaluate_command(
     tagger = open_tagger(run)
     with open_texts(files) as opened:
         examples = [
-            example for path in opened for example in seqlm.read_columns(path, token_column, label_column, encoding)
+            example
+            for path in opened
+            for example in seqlm.read_columns(path, token_column, label_column, encoding, columns)
         ]
     evaluation = tagger.evaluate(examples)
     if as_json:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from seqlm_core.command_line.column_options import column_options
-from seqlm_core.command_line.help import GroupedCommand
+from seqlm_core.command_line.help import GroupedCommand, GroupedOption
 from seqlm_core.command_line.notices import be_quiet
 from seqlm_core.command_line.plugin_files import load_plugin_files
 from seqlm_core.command_line.report import print_best_epoch, printed_if_possible
@@ -23,6 +23,20 @@ from seqlm_core.settings.settings import SequenceSettings
 @click.command("train", cls=GroupedCommand)
 @click.argument("files", metavar="[FILE]...", nargs=-1)
 @column_options("token", "label")
+@click.option(
+    "--vectors",
+    metavar="FILE",
+    cls=GroupedOption,
+    group="model",
+    help="Pre-trained vectors of tokens, in the text format of word2vec and GloVe, which the model reads too.",
+)
+@click.option(
+    "--language-model",
+    metavar="RUN",
+    cls=GroupedOption,
+    group="model",
+    help="A language model over characters, whose states at the borders of each token the model reads too.",
+)
 @training_options(SequenceSettings)
 @click.pass_context
 def train_command(
@@ -30,6 +44,7 @@ def train_command(
     files: tuple[str, ...],
     token_column: int,
     label_column: int,
+    columns: tuple[int, ...],
     encoding: str,
     validation: str | None,
     out: str | None,
@@ -41,6 +56,8 @@ def train_command(
     workers: int,
     restarts: int,
     kvstore: str | None,
+    vectors: str | None,
+    language_model: str | None,
     **settings: Any,
 ) -> None:
     """Train a model that labels each token of a sequence.
@@ -58,7 +75,7 @@ def train_command(
     load_plugin_files(plugin_files)
     given = given_settings(settings)
     if resume is not None:
-        check_nothing_new(context, ("token_column", "label_column", "encoding"))
+        check_nothing_new(context, ("token_column", "label_column", "columns", "encoding", "vectors", "language_model"))
         seqlm.SequenceRun(resume)  # raises where the run is of another kind
         run = seqlm.resume(resume, quiet=quiet, kvstore=kvstore, **given)
     elif not files:
@@ -73,7 +90,7 @@ def train_command(
                 [
                     example
                     for path in paths
-                    for example in seqlm.read_columns(path, token_column, label_column, encoding)
+                    for example in seqlm.read_columns(path, token_column, label_column, encoding, columns)
                 ]
                 for paths in groups
             )
@@ -87,6 +104,8 @@ def train_command(
             init_from=init_from,
             quiet=quiet,
             kvstore=kvstore,
+            vectors=vectors,
+            language_model=language_model,
         )
     with printed_if_possible():
         use = f"apply it     seqlm tag apply {shlex.quote(str(run.path))} FILE"

@@ -11,9 +11,9 @@ import numpy as np
 
 from seqlm_core.evaluation.scores import ChunkScores, Score, accuracy, chunk_scores, label_scores
 from seqlm_core.model.prediction import Predictor
-from seqlm_core.sequences.batches import EncodedSequences
 from seqlm_core.sequences.chunk_schemes import are_chunk_labels
 from seqlm_core.sequences.codecs import Codecs, LabelCodec, ValueCodec
+from seqlm_core.sequences.encoded_sequences import EncodedSequences
 from seqlm_core.sequences.examples import NOT_COUNTED, Example, Label
 
 

@@ -15,7 +15,11 @@ from seqlm_core.settings.training_settings import LARGEST_SIZE, TrainingSettings
 # nats with embeddings and 1.64 with one-hot vectors.
 LARGEST_ONE_HOT_VOCABULARY = 32
 
+LISTS = ("hidden_size", "cutoffs", "columns", "vectors")
+"""What JSON holds as lists."""
+
 ArchitectureT = TypeVar("ArchitectureT")
+Lengths = tuple[int, ...]
 
 
 class Layered:
@@ -113,6 +117,10 @@ class SequenceArchitecture(Layered):
             characters' embeddings.
         char_bidirectional: whether characters are read from both ends of a token.
         crf: whether the labels of a sequence are predicted together, by a conditional random field.
+        columns: number of entries of each further column of the tokens, the unknown one included.
+        column_embedding_size: length of the embeddings of these entries.
+        vectors: lengths of the vectors that tokens are given, one for each source.
+        tuned_vectors: whether the first of these are changed in training, and are of the length of the embeddings.
     """
 
     inputs: str
@@ -127,6 +135,15 @@ class SequenceArchitecture(Layered):
     char_hidden_size: int
     char_bidirectional: bool
     crf: bool = False
+    columns: Lengths = ()
+    column_embedding_size: int = 0
+    vectors: Lengths = ()
+    tuned_vectors: bool = False
+
+    @property
+    def reads_tokens_only(self) -> bool:
+        """Whether nothing is read of tokens but their ids."""
+        return self.inputs == "tokens" and not (self.characters or self.columns or self.vectors)
 
     @classmethod
     def choose(
@@ -140,10 +157,14 @@ class SequenceArchitecture(Layered):
         bidirectional: bool,
         characters: int = 0,
         char_bidirectional: bool = False,
+        columns: Lengths = (),
+        vectors: Lengths = (),
     ) -> SequenceArchitecture:
         """Return the sizes for the data; an embedding size that the settings leave open gets its default."""
         embedding_size = 0
-        if inputs == "tokens":
+        if settings.tune_vectors:
+            embedding_size = vectors[0]
+        elif inputs == "tokens":
             embedding_size = _embedding_size(settings.embedding_size, settings.hidden_sizes[0], input_size)
         return cls(
             inputs=inputs,
@@ -158,6 +179,10 @@ class SequenceArchitecture(Layered):
             char_hidden_size=settings.char_hidden_size if characters else 0,
             char_bidirectional=char_bidirectional,
             crf=settings.output_layer == CRF,
+            columns=columns,
+            column_embedding_size=settings.column_embedding_size if columns else 0,
+            vectors=vectors,
+            tuned_vectors=settings.tune_vectors,
         )
 
 
@@ -167,9 +192,9 @@ def architecture_from_json(kind: type[ArchitectureT], values: Any) -> Architectu
     Raises:
         ValueError: the values are no architecture of this kind.
     """
-    may_be_zero = ("embedding_size", "characters", "char_hidden_size")
+    may_be_zero = ("embedding_size", "characters", "char_hidden_size", "column_embedding_size")
     try:
-        lists = {name: tuple(values[name]) for name in ("hidden_size", "cutoffs") if isinstance(values.get(name), list)}
+        lists = {name: tuple(values[name]) for name in LISTS if isinstance(values.get(name), list)}
         values = {**values, **lists}
         architecture = kind(**values)
     except (TypeError, KeyError, AttributeError) as error:
@@ -184,6 +209,8 @@ def architecture_from_json(kind: type[ArchitectureT], values: Any) -> Architectu
 def _fits(value: Any, kind: str, smallest: int) -> bool:
     if kind == "Sizes":
         return all(_fits(size, "int", smallest) for size in (value if isinstance(value, tuple) else [value]))
+    if kind == "Lengths":
+        return isinstance(value, tuple) and all(_fits(length, "int", 1) for length in value)
     if kind == "Cutoffs":
         are_whole = isinstance(value, tuple) and all(_fits(cutoff, "int", 1) for cutoff in value)
         return are_whole and list(value) == sorted(set(value))

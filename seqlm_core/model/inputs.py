@@ -41,19 +41,17 @@ class EmbeddingInput(gluon.HybridBlock):
     Args:
         vocabulary_size: number of tokens.
         embedding_size: length of the vectors.
-        is_scored: whether the vectors are the output weights too, and are multiplied by hidden vectors as they are.
+        init: the initializer of the vectors.
     """
 
     is_learnt = True
 
-    def __init__(self, vocabulary_size: int, embedding_size: int, is_scored: bool = False) -> None:
+    def __init__(self, vocabulary_size: int, embedding_size: int, init: mx.init.Initializer | str = EMBEDDINGS) -> None:
         super().__init__()
         self.size = self.token_size = embedding_size
         self.vocabulary_size = vocabulary_size
         with self.name_scope():
-            self.weight = self.params.get(
-                "weight", shape=(vocabulary_size, embedding_size), init=TIED_WEIGHTS if is_scored else EMBEDDINGS
-            )
+            self.weight = self.params.get("weight", shape=(vocabulary_size, embedding_size), init=init)
 
     def vectors(self, tokens: Any) -> Any:
         """Return the embeddings of all tokens ``(vocabulary, embedding)``.
@@ -82,7 +80,18 @@ class ValueInput(gluon.HybridBlock):
 
 
 def token_input(vocabulary_size: int, embedding_size: int, is_scored: bool = False) -> OneHotInput | EmbeddingInput:
-    """Return an input for token ids: embeddings of the given size, or one-hot vectors if the size is 0."""
+    """Return an input for token ids: embeddings of the given size, or one-hot vectors if the size is 0.
+
+    Args:
+        vocabulary_size: number of tokens.
+        embedding_size: length of the embeddings.
+        is_scored: whether the embeddings are the output weights too, and are multiplied by hidden vectors as they are.
+    """
     if not embedding_size:
         return OneHotInput(vocabulary_size)
-    return EmbeddingInput(vocabulary_size, embedding_size, is_scored)
+    return EmbeddingInput(vocabulary_size, embedding_size, TIED_WEIGHTS if is_scored else EMBEDDINGS)
+
+
+def tuning_input(vocabulary_size: int, vector_size: int) -> EmbeddingInput:
+    """Return an input for what is added to the vectors that tokens are given, which is nothing at first."""
+    return EmbeddingInput(vocabulary_size, vector_size, "zeros")

@@ -10,7 +10,8 @@ import numpy as np
 from seqlm_core.engine.arrays import array_of
 from seqlm_core.engine.mxnet import nd
 from seqlm_core.model.sequence_network import SequenceNetwork, SequenceOutputs
-from seqlm_core.sequences.batches import Batch, EncodedSequences, batches_in_order
+from seqlm_core.sequences.batches import Batch, batches_in_order
+from seqlm_core.sequences.encoded_sequences import EncodedSequences
 from seqlm_core.sequences.label_chains import LabelChain, ScoredLabels
 from seqlm_core.workers.workers import ALONE, Workers
 

@@ -8,13 +8,13 @@ from seqlm_core.engine.mxnet import gluon
 from seqlm_core.model.architecture import SequenceArchitecture
 from seqlm_core.model.crf_head import CRFHead
 from seqlm_core.model.heads import SoftmaxHead, ValueHead
-from seqlm_core.model.inputs import EmbeddingInput, ValueInput, token_input
+from seqlm_core.model.inputs import EmbeddingInput, ValueInput, token_input, tuning_input
+from seqlm_core.model.joined_input import JoinedInput
 from seqlm_core.model.penalties import NO_PENALTIES, Penalties
 from seqlm_core.model.recurrent_network import RecurrentNetwork
 from seqlm_core.model.sequence_stack import SequenceStack
-from seqlm_core.model.spelling import SpelledInput
 from seqlm_core.model.stack import RecurrentStack
-from seqlm_core.sequences.batches import LONGEST_SPELLING
+from seqlm_core.sequences.encoded_sequences import LONGEST_SPELLING
 
 LayerBuilder = Callable[[int, int], gluon.HybridBlock]
 
@@ -25,8 +25,7 @@ class SequenceNetwork(RecurrentNetwork):
     Its parts are called by the blocks below, each of which is one hybridized graph for one number of time steps. They
     take, in this order,
 
-    - ``inputs``: ``[tokens (time, batch)]`` or ``[values (time, batch, channels)]``; if characters are read,
-      ``[tokens, characters (LONGEST_SPELLING, time * batch), character counts (time * batch,)]``;
+    - ``inputs``: those of a :class:`~seqlm_core.sequences.batches.Batch`;
     - ``lengths (batch,)`` of the sequences, at least 1; None if not :attr:`reads_lengths`;
     - ``states``: from :meth:`begin_state`;
     - ``masks``: dropout masks ``(time, batch, size)`` of the sizes in :attr:`mask_sizes`, each of which may be None;
@@ -49,14 +48,10 @@ class SequenceNetwork(RecurrentNetwork):
         with self.name_scope():
             if a.inputs == "values":
                 self.input = ValueInput(a.input_size)
-            elif a.characters and build_char_layer is not None:
-                self.input = SpelledInput(
-                    token_input(a.input_size, a.embedding_size),
-                    EmbeddingInput(a.characters, a.char_hidden_size),
-                    SequenceStack(build_char_layer, a.char_hidden_size, [a.char_hidden_size], a.char_bidirectional),
-                )
-            else:
+            elif a.reads_tokens_only:
                 self.input = token_input(a.input_size, a.embedding_size)
+            else:
+                self.input = _joined_input(a, build_char_layer)
             # The attribute is called `encoder` since checkpoints name the parameters so.
             self.encoder = SequenceStack(build_layer, self.input.size, a.hidden_sizes, a.bidirectional)
             head = ValueHead if a.outputs == "values" else CRFHead if a.crf else SoftmaxHead
@@ -91,9 +86,9 @@ class SequenceNetwork(RecurrentNetwork):
 
     def embed(self, F: Any, inputs: list[Any], states: list[Any], time: int) -> Any:
         """Return the vectors that the lowest layer reads, ``(time, batch, channels)``."""
-        if self.architecture.characters:
-            return self.input.read(F, *inputs, states[1], time, LONGEST_SPELLING)
-        return self.input(inputs[0])
+        if not isinstance(self.input, JoinedInput):
+            return self.input(inputs[0])
+        return self.input.read(F, inputs, states[1] if self.architecture.characters else None, time, LONGEST_SPELLING)
 
     def hidden(
         self, F: Any, inputs: list[Any], lengths: Any, states: list[Any], masks: list[Any] | None, time: int
@@ -104,6 +99,17 @@ class SequenceNetwork(RecurrentNetwork):
             embedded = embedded * masks[0]
         outputs = self.encoder.unroll(F, embedded, lengths, states[0], time, masks and masks[1:])
         return self.encoder.summary(F, outputs, lengths) if self.architecture.outputs == "label" else outputs
+
+
+def _joined_input(a: SequenceArchitecture, build_char_layer: LayerBuilder | None) -> JoinedInput:
+    tokens = tuning_input(a.input_size, a.embedding_size) if a.tuned_vectors else None
+    tokens = tokens or token_input(a.input_size, a.embedding_size)
+    columns = [EmbeddingInput(entries, a.column_embedding_size) for entries in a.columns]
+    if not a.characters or build_char_layer is None:
+        return JoinedInput(tokens, columns, a.vectors, a.tuned_vectors)
+    encoder = SequenceStack(build_char_layer, a.char_hidden_size, [a.char_hidden_size], a.char_bidirectional)
+    characters = EmbeddingInput(a.characters, a.char_hidden_size)
+    return JoinedInput(tokens, columns, a.vectors, a.tuned_vectors, characters, encoder)
 
 
 class SequenceLoss(gluon.HybridBlock):

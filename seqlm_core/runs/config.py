@@ -37,7 +37,10 @@ _CONFIG_OF_TASK: dict[str, dict[Any, Any]] = {
         "validation_tokens": COUNT,
         "validation_unknown_tokens?": COUNT,
     },
-    SEQUENCE_MODEL: {},
+    SEQUENCE_MODEL: {
+        "vectors?": {"source": TEXT, "digest": TEXT},
+        "language_model?": {"path": TEXT, "digest": TEXT},
+    },
 }
 
 

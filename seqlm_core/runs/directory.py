@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 TRAINING_EXAMPLES_FILE = "training-examples.jsonl"
 VALIDATION_EXAMPLES_FILE = "validation-examples.jsonl"
+VECTORS_FILE = "vectors.safetensors"
 
 _CHECKPOINT_STATE = {"file": TEXT, "model": TEXT, "run_id?": TEXT}
 
@@ -110,9 +111,9 @@ class RunDirectory:
         return self.path / "encoders.json"
 
     @property
-    def kept_texts(self) -> tuple[Path, ...]:
-        """The files of texts and examples that came on standard input or from memory; there may be no other copy."""
-        names = (STANDARD_INPUT_FILE, TRAINING_EXAMPLES_FILE, VALIDATION_EXAMPLES_FILE)
+    def kept_files(self) -> tuple[Path, ...]:
+        """What a run keeps of what it was made from: texts and examples of which there may be no copy, and vectors."""
+        names = (STANDARD_INPUT_FILE, TRAINING_EXAMPLES_FILE, VALIDATION_EXAMPLES_FILE, VECTORS_FILE)
         return tuple(self.path / name for name in names)
 
     @property
@@ -127,7 +128,7 @@ class RunDirectory:
             self.last,
             self.history,
             self.picture,
-            *self.kept_texts,
+            *self.kept_files,
         )
 
     @property

@@ -17,9 +17,10 @@ from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.plugins.specs import CellSpec
 from seqlm_core.runs.config import SEQUENCE_MODEL
 from seqlm_core.runs.run import Run
-from seqlm_core.sequences.batches import EncodedSequences
+from seqlm_core.runs.token_vectors import sources_of_run
 from seqlm_core.sequences.chunk_schemes import chunks_only
 from seqlm_core.sequences.codecs import Codecs, LabelCodec, ValueCodec
+from seqlm_core.sequences.encoded_sequences import EncodedSequences
 from seqlm_core.sequences.examples import INPUTS, OUTPUTS, Label, check_examples, check_inputs
 from seqlm_core.settings.settings import SequenceSettings
 
@@ -87,6 +88,8 @@ class SequenceRun(Run[SequenceSettings]):
             bidirectional=self.cell.spec.bidirectional,
             characters=recorded.characters,
             char_bidirectional=char_cell is not None and char_cell.spec.bidirectional,
+            columns=recorded.columns,
+            vectors=recorded.vectors,
         )
         check_same_architecture(recorded, chosen, self._recorded_settings)
         return recorded
@@ -99,6 +102,9 @@ class SequenceRun(Run[SequenceSettings]):
     def codecs(self) -> Codecs:
         """The codecs of the model's inputs and outputs, which give them their meaning."""
         codecs = self.directory.read_codecs()
+        sources = sources_of_run(self.directory, self.config)
+        if sources:
+            codecs = codecs.with_sources(sources)
         of_values = isinstance(codecs.outputs, ValueCodec)
         found = {**codecs.sizes, "outputs": "values"} if of_values else codecs.sizes
         self._check_against_architecture(self.directory.codecs, found)

@@ -88,7 +88,7 @@ class TrainingFiles:
         def find(text: dict[str, Any]) -> TextFile:
             path = Path(text["path"])
             if not path.is_absolute():
-                kept = {file.name: file for file in directory.kept_texts}
+                kept = {file.name: file for file in directory.kept_files}
                 if text["path"] not in kept:
                     raise RunError(f"{directory.config} is damaged: a run keeps no text {text['path']!r}")
                 path = kept[text["path"]]

@@ -3,120 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
 from seqlm_core.engine.randomness import generator
-from seqlm_core.reading.vocabulary import UNKNOWN_ID
-from seqlm_core.sequences.codecs import UNKNOWN_LABEL, Codecs, TokenCodec, ValueCodec
-from seqlm_core.sequences.examples import Example
+from seqlm_core.sequences.encoded_sequences import EncodedSequences
 
 SHORTEST_GROUP = 8
 GROWTH = 1.25
-# The most characters of a token that are read. Of a longer token its beginning and its end are read, half of this each.
-LONGEST_SPELLING = 16
-
-
-@dataclasses.dataclass(frozen=True)
-class Spellings:
-    """The characters of the distinct tokens of some sequences.
-
-    Attributes:
-        characters: ids, int32 ``(distinct tokens, LONGEST_SPELLING)``. Of a longer token, the first and the last
-            characters are here.
-        counts: for each distinct token, the number of its characters that are here, at least 1.
-        tokens: for each sequence, the row of each of its tokens in ``characters``, int32 ``(time,)``.
-    """
-
-    characters: np.ndarray
-    counts: np.ndarray
-    tokens: list[np.ndarray]
-
-    @classmethod
-    def of(cls, sequences: Sequence[Sequence[str]], codec: TokenCodec) -> Spellings:
-        """Return the spellings of the tokens of sequences."""
-        if codec.characters is None:
-            raise TypeError("the codec has no characters")
-        numbers: dict[str, int] = {}
-        tokens = [
-            np.array([numbers.setdefault(token, len(numbers)) for token in sequence], dtype=np.int32)
-            for sequence in sequences
-        ]
-        beginning = LONGEST_SPELLING // 2
-        characters = np.zeros((len(numbers), LONGEST_SPELLING), dtype=np.int32)
-        counts = np.ones(len(numbers), dtype=np.int32)
-        for row, token in enumerate(numbers):
-            read = token
-            if len(token) > LONGEST_SPELLING:
-                read = token[:beginning] + token[beginning - LONGEST_SPELLING :]
-            characters[row, : len(read)] = codec.characters.ids(read)
-            counts[row] = max(1, len(read))
-        return cls(characters, counts, tokens)
-
-
-@dataclasses.dataclass(frozen=True)
-class EncodedSequences:
-    """Sequences as arrays for the network, with their targets if there are any.
-
-    Attributes:
-        inputs: ids of tokens, int32 ``(time,)``; or values, float32 ``(time, channels)``.
-        targets: labels, int32 ``(time,)``; values, float32 ``(time, channels)``; or one label for the sequence, int32
-            ``()``. None if the sequences are only to be predicted.
-        counted: which targets count, bool ``(time,)`` or ``()``; None without targets.
-        spellings: the characters of the tokens; None if the model does not read them.
-    """
-
-    inputs: list[np.ndarray]
-    targets: list[np.ndarray] | None = None
-    counted: list[np.ndarray] | None = None
-    spellings: Spellings | None = None
-
-    @classmethod
-    def of_inputs(cls, inputs: Sequence[Any], codecs: Codecs) -> EncodedSequences:
-        """Encode inputs that have been checked."""
-        codec = codecs.inputs
-        spellings = None
-        if isinstance(codec, TokenCodec) and codec.characters is not None:
-            spellings = Spellings.of(inputs, codec)
-        return cls([codec.encode(sequence) for sequence in inputs], spellings=spellings)
-
-    @classmethod
-    def of_examples(cls, examples: Sequence[Example], outputs: str, codecs: Codecs) -> EncodedSequences:
-        """Encode examples that have been checked. Targets that the model does not know are not counted."""
-        read = cls.of_inputs([sequence for sequence, _ in examples], codecs)
-        codec = codecs.outputs
-        targets, counted = [], []
-        for _, target in examples:
-            if isinstance(codec, ValueCodec):
-                values = codec.encode(target)
-                known = ~np.isnan(values).any(axis=1)
-                targets.append(np.where(known[:, None], values, np.float32(0)))
-            else:
-                ids = codec.encode([target])[0] if outputs == "label" else codec.encode(target)
-                known = ids != UNKNOWN_LABEL
-                targets.append(np.where(known, ids, 0).astype(np.int32))
-            counted.append(np.asarray(known))
-        return dataclasses.replace(read, targets=targets, counted=counted)
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """The number of time steps of each sequence."""
-        return np.array([len(sequence) for sequence in self.inputs], dtype=np.int64)
-
-    @property
-    def unknown_tokens(self) -> int:
-        """The number of tokens that are not in the vocabulary; 0 if the inputs are values."""
-        return sum(int((ids == UNKNOWN_ID).sum()) for ids in self.inputs if ids.dtype == np.int32)
-
-    @property
-    def predictions(self) -> int:
-        """The number of targets that count."""
-        return sum(int(known.sum()) for known in self.counted or ())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,8 +20,9 @@ class Batch:
 
     Attributes:
         indices: the indices of the sequences. There may be more columns than sequences; nothing in such columns counts.
-        inputs: ``[tokens (time, columns)]`` or ``[values (time, columns, channels)]``. If characters are read,
-            ``[tokens, characters (LONGEST_SPELLING, time * columns), character counts (time * columns,)]``.
+        inputs: ``[values (time, columns, channels)]``; or ``[tokens (time, columns)]``, followed by the ids of each
+            further column of the tokens, of the same shape; by the vectors of each source, ``(time, columns, size)``;
+            and, if characters are read, by ``(time, columns, LONGEST_SPELLING)`` and their counts ``(time, columns)``.
         lengths: the number of time steps of each column, at least 1, int32 ``(columns,)``.
         targets: ``(time, columns, ...)`` or ``(columns,)``; None without targets.
         counted: 1 where a target counts and 0 elsewhere, float32 ``(time, columns)`` or ``(columns,)``; None without
@@ -155,12 +51,7 @@ class Batch:
         if columns.start == columns.stop:
             first = self.part(slice(0, 1))
             return dataclasses.replace(first, counted=None if first.counted is None else np.zeros_like(first.counted))
-        time, count = self.shape
-        tokens, *spelled = self.inputs
-        inputs = [tokens[:, columns]]
-        for array in spelled:  # whose last axis is that of all time steps and columns
-            by_place = array.reshape(*array.shape[:-1], time, count)[..., columns]
-            inputs.append(np.ascontiguousarray(by_place.reshape(*array.shape[:-1], -1)))
+        inputs = [array[:, columns] for array in self.inputs]
         targets, counted = (
             None if array is None else array[..., columns] if array.ndim == 1 else array[:, columns]
             for array in (self.targets, self.counted)
@@ -184,11 +75,12 @@ class Batch:
                 padded[: len(part), column] = part
             return padded
 
-        inputs = [beside([sequences.inputs[i] for i in indices])]
+        inputs = [beside([arrays[i] for i in indices]) for arrays in (sequences.inputs, *sequences.columns)]
+        inputs += [vectors.beside(indices, time, columns) for vectors in sequences.vectors]
         if sequences.spellings is not None:
             spellings = sequences.spellings
-            tokens = beside([spellings.tokens[i] for i in indices]).ravel()
-            inputs += [np.ascontiguousarray(spellings.characters[tokens].T), spellings.counts[tokens]]
+            tokens = beside([spellings.tokens[i] for i in indices])
+            inputs += [spellings.characters[tokens], spellings.counts[tokens]]
         lengths = np.ones(columns, dtype=np.int32)
         lengths[: len(indices)] = [len(sequences.inputs[i]) for i in indices]
         targets = counted = None

@@ -10,72 +10,12 @@ from typing import Any
 import numpy as np
 
 from seqlm_core.errors import UsageError
-from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.sequences.examples import NOT_COUNTED, Example, Label
-from seqlm_core.storage.schema import LABEL, NUMBER, OBJECT, check, one_of, optional
+from seqlm_core.sequences.given_vectors import VectorSource
+from seqlm_core.sequences.token_codec import TokenCodec
+from seqlm_core.storage.schema import LABEL, NUMBER, check, one_of
 
 UNKNOWN_LABEL = -1
-
-
-@dataclasses.dataclass(frozen=True)
-class TokenCodec:
-    """Turns tokens into ids, and into ids of their characters.
-
-    Attributes:
-        vocabulary: the vocabulary of the tokens.
-        characters: the vocabulary of their characters; None if the model does not read characters.
-    """
-
-    vocabulary: Vocabulary
-    characters: Vocabulary | None = None
-
-    @classmethod
-    def from_sequences(
-        cls, sequences: Iterable[Sequence[str]], min_count: int, max_vocabulary: int, by_characters: bool
-    ) -> TokenCodec:
-        """Return the codec for the tokens of the training part.
-
-        Args:
-            sequences: sequences of tokens.
-            min_count: the fewest occurrences of a token in the vocabulary. If no token occurs so often, all are kept.
-            max_vocabulary: the most tokens to keep; 0 keeps all.
-            by_characters: whether the model reads the characters of tokens too.
-        """
-        counts = collections.Counter(token for sequence in sequences for token in sequence)
-        if max(counts.values()) < min_count:
-            min_count = 1
-        characters: collections.Counter[str] = collections.Counter()
-        for token, count in counts.items() if by_characters else ():
-            for character in token:
-                characters[character] += count
-        return cls(
-            Vocabulary.from_counts(counts, min_count, max_vocabulary),
-            Vocabulary.from_counts(characters) if characters else None,
-        )
-
-    @property
-    def size(self) -> int:
-        """The number of tokens, including ``<unk>``."""
-        return len(self.vocabulary)
-
-    def encode(self, tokens: Sequence[str]) -> np.ndarray:
-        """Return the ids of tokens, int32 ``(time,)``. Tokens that are not in the vocabulary have the id 0."""
-        return self.vocabulary.ids(tokens)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values from which :meth:`from_json` makes the same codec."""
-        characters = None if self.characters is None else self.characters.to_json()
-        return {"vocabulary": self.vocabulary.to_json(), "characters": characters}
-
-    @classmethod
-    def from_json(cls, values: Any) -> TokenCodec:
-        """Make the codec from what :meth:`to_json` returned. Anything else raises ``ValueError``."""
-        check(values, {"vocabulary": OBJECT, "characters": optional(OBJECT)}, "the codec of tokens")
-        characters = values["characters"]
-        return cls(
-            Vocabulary.from_json(values["vocabulary"]),
-            None if characters is None else Vocabulary.from_json(characters),
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,8 +154,9 @@ class Codecs:
         min_count: int = 1,
         max_vocabulary: int = 0,
         by_characters: bool = False,
+        **of_tokens: Any,
     ) -> Codecs:
-        """Return the codecs for the examples of the training part.
+        """Return the codecs for the examples of the training part; see :meth:`TokenCodec.from_sequences`.
 
         Raises:
             UsageError: there is nothing to learn in the examples.
@@ -226,7 +167,7 @@ class Codecs:
             raise UsageError("there are no examples to train on, or their sequences are empty")
         codec: TokenCodec | ValueCodec
         if inputs == "tokens":
-            codec = TokenCodec.from_sequences(read, min_count, max_vocabulary, by_characters)
+            codec = TokenCodec.from_sequences(read, min_count, max_vocabulary, by_characters, **of_tokens)
         else:
             codec = ValueCodec.from_sequences(read)
         if outputs == "values":
@@ -242,15 +183,30 @@ class Codecs:
             )
         return cls(codec, labels)
 
+    def with_sources(self, sources: Sequence[VectorSource]) -> Codecs:
+        """Return the same codecs, with what gives vectors to tokens."""
+        if not isinstance(self.inputs, TokenCodec):
+            raise TypeError("only tokens have vectors")
+        return dataclasses.replace(self, inputs=dataclasses.replace(self.inputs, sources=tuple(sources)))
+
+    @property
+    def described_sources(self) -> dict[str, dict[str, str]]:
+        """What a run records of what gives vectors to tokens."""
+        sources = self.inputs.sources if isinstance(self.inputs, TokenCodec) else ()
+        return {name: values for source in sources for name, values in source.described.items()}
+
     @property
     def sizes(self) -> dict[str, Any]:
         """The kinds and sizes in a model's architecture that follow from the codecs."""
-        characters = self.inputs.characters if isinstance(self.inputs, TokenCodec) else None
+        codec = self.inputs
+        sizes = {"inputs": _KINDS[type(codec)], "input_size": codec.size, "output_size": self.outputs.size}
+        if not isinstance(codec, TokenCodec):
+            return {**sizes, "characters": 0, "columns": (), "vectors": ()}
         return {
-            "inputs": _KINDS[type(self.inputs)],
-            "input_size": self.inputs.size,
-            "output_size": self.outputs.size,
-            "characters": 0 if characters is None else len(characters),
+            **sizes,
+            "characters": 0 if codec.characters is None else len(codec.characters),
+            "columns": codec.column_sizes,
+            "vectors": tuple(source.size for source in codec.sources),
         }
 
     def to_json(self) -> dict[str, Any]:

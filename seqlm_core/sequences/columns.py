@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from seqlm_core.errors import SettingError, TextError
-from seqlm_core.reading.text import check_readable, read_blocks
+from seqlm_core.reading.lines import read_lines
+from seqlm_core.reading.text import check_readable
+from seqlm_core.sequences.tokens import Token
 from seqlm_core.settings.arguments import PathLike, check_argument, check_encoding, checked_path
 
 
@@ -41,7 +43,9 @@ class ColumnSequence:
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """The numbers of the columns with tokens and labels. 1 is the first column, and -1 the last.
+    """The numbers of the columns with tokens, labels, and what else is read of each token.
+
+    1 is the first column, and -1 the last.
 
     Raises:
         SettingError: a number is 0.
@@ -49,30 +53,36 @@ class Columns:
 
     token: int = 1
     label: int = -1
+    further: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            if getattr(self, field.name) == 0:
-                raise SettingError(
-                    f"{field.name}_column", "must not be 0: columns count from 1, or from the end with -1"
-                )
+        named = {"token_column": [self.token], "label_column": [self.label], "columns": self.further}
+        for setting, numbers in named.items():
+            if 0 in numbers:
+                raise SettingError(setting, "must not be 0: columns count from 1, or from the end with -1")
 
-    def tokens(self, sequence: ColumnSequence) -> list[str]:
-        """Return the tokens of a sequence.
+    def tokens(self, sequence: ColumnSequence) -> list[Token]:
+        """Return the tokens of a sequence, each a tuple if there are further columns.
 
         Raises:
             SettingError: the file has no such column.
         """
         index = _index(self.token, "token_column", sequence)
-        return [fields[index] for fields in sequence.fields]
+        if not self.further:
+            return [fields[index] for fields in sequence.fields]
+        indices = [index, *(_index(number, "columns", sequence) for number in self.further)]
+        return [tuple(fields[i] for i in indices) for fields in sequence.fields]
 
     def labels(self, sequence: ColumnSequence) -> list[str]:
         """Return the labels of a sequence, one for each token.
 
         Raises:
-            SettingError: the file has no such column, or it is the column of the tokens.
+            SettingError: the file has no such column, or the model is to read it.
         """
         index = _index(self.label, "label_column", sequence)
+        for number in self.further:
+            if index == _index(number, "columns", sequence):
+                raise SettingError("columns", f"has {number}, which is the column of the labels")
         if index == _index(self.token, "token_column", sequence):
             raise SettingError(
                 "label_column",
@@ -111,8 +121,12 @@ def read_sequences(path: PathLike, encoding: str = "utf-8") -> Iterator[ColumnSe
 
 
 def read_columns(
-    path: PathLike, token_column: int = 1, label_column: int = -1, encoding: str = "utf-8"
-) -> list[tuple[list[str], list[str]]]:
+    path: PathLike,
+    token_column: int = 1,
+    label_column: int = -1,
+    encoding: str = "utf-8",
+    columns: Sequence[int] = (),
+) -> list[tuple[list[Token], list[str]]]:
     """Return the examples of a column file: the tokens and the labels of each sequence.
 
     Args:
@@ -120,6 +134,8 @@ def read_columns(
         token_column: the number of the column with the tokens. 1 is the first column, and -1 the last.
         label_column: the number of the column with the labels.
         encoding: the encoding of the file.
+        columns: the numbers of further columns to read, such as that of the parts of speech. With any, each token is a
+            tuple of its text and these.
 
     Raises:
         TextError: the file cannot be read or holds no sequences, its lines differ in their number of columns, or a
@@ -129,14 +145,16 @@ def read_columns(
     path = checked_path("path", path)
     check_argument("token_column", token_column, int)
     check_argument("label_column", label_column, int)
-    columns = Columns(token_column, label_column)
+    for number in columns:
+        check_argument("columns", number, int)
+    read = Columns(token_column, label_column, tuple(columns))
 
     # Tokens and labels occur many times. Interning keeps one string of each, which takes far less memory.
-    def interned(strings: list[str]) -> list[str]:
-        return [sys.intern(string) for string in strings]
+    def interned(token: Token) -> Token:
+        return sys.intern(token) if isinstance(token, str) else tuple(map(sys.intern, token))
 
     return [
-        (interned(columns.tokens(sequence)), interned(columns.labels(sequence)))
+        (list(map(interned, read.tokens(sequence))), list(map(sys.intern, read.labels(sequence))))
         for sequence in read_sequences(path, encoding)
     ]
 
@@ -152,7 +170,7 @@ class _Row(NamedTuple):
 def _read_rows(path: Path, encoding: str) -> Iterator[_Row]:
     """Yield all lines of a file, and check that those that are not blank have as many columns as the first one."""
     first: _Row | None = None
-    for number, line in enumerate(_read_lines(path, encoding), start=1):
+    for number, line in enumerate(read_lines(path, encoding), start=1):
         at_tabs = "\t" in (line if first is None else first.line)
         row = _Row(number, line, _split(line, at_tabs))
         if row.fields:
@@ -171,27 +189,6 @@ def _read_rows(path: Path, encoding: str) -> Iterator[_Row]:
                     "or all by spaces"
                 )
         yield row
-
-
-def _read_lines(path: Path, encoding: str) -> Iterator[str]:
-    """Yield the lines of a file without their ends.
-
-    Only a line feed ends a line: a token may hold other characters that Unicode counts as line separators.
-    """
-    pieces: list[str] = []
-    for block in read_blocks(path, encoding):
-        end_of_line, *lines = block.split("\n")
-        pieces.append(end_of_line)
-        if lines:
-            *whole, rest = lines
-            yield _without_return("".join(pieces))
-            yield from map(_without_return, whole)
-            pieces = [rest]
-    yield _without_return("".join(pieces))
-
-
-def _without_return(line: str) -> str:
-    return line[:-1] if line.endswith("\r") else line
 
 
 def _split(line: str, at_tabs: bool) -> list[str]:

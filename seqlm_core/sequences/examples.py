@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import numbers
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Union
@@ -13,13 +12,12 @@ import numpy as np
 
 from seqlm_core.errors import RunError, UsageError
 from seqlm_core.reading.text import Fingerprint, TextFile, new_digest
+from seqlm_core.sequences.tokens import WHOLE_NUMBERS, check_columns, checked_tokens
 from seqlm_core.settings.arguments import PathLike
 
 Label = Union[str, int]
 Example = tuple[Any, Any]
 """A pair ``(inputs, outputs)`` of the kinds below."""
-
-WHOLE_NUMBERS = (numbers.Integral, np.bool_)
 
 INPUTS = ("tokens", "values")
 OUTPUTS = ("labels", "label", "values")
@@ -32,8 +30,9 @@ def check_inputs(inputs: Iterable[Any], kind: str) -> list[Any]:
     """Return sequences in a single form: tokens as lists of texts, values as arrays ``(time, channels)``.
 
     Args:
-        inputs: sequences of tokens (texts; a whole number is read as its digits), or of values (arrays ``(time,
-            channels)`` or ``(time,)`` of finite numbers).
+        inputs: sequences of tokens (texts; a whole number is read as its digits; a tuple holds a token and its further
+            columns, such as a part of speech), or of values (arrays ``(time, channels)`` or ``(time,)`` of finite
+            numbers).
         kind: ``tokens`` or ``values``.
 
     Raises:
@@ -47,7 +46,9 @@ def check_inputs(inputs: Iterable[Any], kind: str) -> list[Any]:
         raise UsageError(f"a list of sequences is needed, not {inputs!r}") from error
     named = [(sequence, f"sequence {number}") for number, sequence in enumerate(listed, 1)]
     if kind == "tokens":
-        return [_tokens(sequence, where) for sequence, where in named]
+        sequences = [checked_tokens(sequence, where) for sequence, where in named]
+        check_columns(sequences)
+        return sequences
     arrays = [_finite_values(sequence, where) for sequence, where in named]
     _check_channels(arrays, "sequence")
     return arrays
@@ -135,21 +136,6 @@ def read_examples(path: PathLike, inputs: str, outputs: str) -> list[Example]:
     except (ValueError, TypeError) as error:
         raise RunError(f"{file} is damaged: line {len(examples) + 1} is not an example") from error
     return check_examples(examples, inputs, outputs)
-
-
-def _tokens(sequence: Any, where: str) -> list[str]:
-    if isinstance(sequence, np.ndarray):
-        sequence = sequence.tolist()
-    if isinstance(sequence, (str, bytes)):
-        raise UsageError(f"{where} is a text, {sequence[:20]!r}; a list of tokens is needed, such as list(text)")
-    try:
-        tokens = [str(int(token)) if isinstance(token, WHOLE_NUMBERS) else token for token in sequence]
-    except TypeError as error:
-        raise UsageError(f"{where} is not a sequence of tokens but {sequence!r}") from error
-    for step, token in enumerate(tokens, 1):
-        if not isinstance(token, str):
-            raise UsageError(f"{where} has {token!r} at time step {step}; a token is a text or a whole number")
-    return tokens
 
 
 def _values(sequence: Any, where: str) -> np.ndarray:

@@ -17,8 +17,9 @@ from seqlm_core.runs.language_run import LanguageRun
 from seqlm_core.runs.run import Run
 from seqlm_core.runs.sequence_run import SequenceRun
 from seqlm_core.runs.training_files import TrainingFiles
-from seqlm_core.sequences.codecs import Codecs, TokenCodec
+from seqlm_core.sequences.codecs import Codecs
 from seqlm_core.sequences.examples import Example, read_examples
+from seqlm_core.sequences.given_vectors import VectorSource
 from seqlm_core.sessions.training_corpus import read_training_corpus
 from seqlm_core.sessions.user_code import UserCode
 from seqlm_core.settings.settings import READ_ROWS, LanguageSettings, SequenceSettings
@@ -143,6 +144,7 @@ def sequence_job(
     user_code: UserCode,
     run: SequenceRun | None = None,
     workers: Workers = ALONE,
+    sources: Sequence[VectorSource] = (),
 ) -> TrainingJob:
     """Prepare the training of a sequence model.
 
@@ -155,6 +157,7 @@ def sequence_job(
         user_code: the user's own extensions and schedule.
         run: a run whose codecs and sizes to take; None means that they are made from the examples.
         workers: those who train together.
+        sources: what gives vectors to tokens, unless it is the run.
 
     Raises:
         PluginError: a cell does not work.
@@ -168,6 +171,9 @@ def sequence_job(
             min_count=settings.min_count,
             max_vocabulary=settings.max_vocabulary,
             by_characters=components.char_cell is not None,
+            shapes=settings.shapes,
+            lowercase=settings.lowercase,
+            sources=tuple(sources),
         )
         architecture = _sequence_architecture(kinds, components, settings, codecs)
     else:
@@ -214,14 +220,10 @@ def job_of_run(
 def _sequence_architecture(
     kinds: tuple[str, str], components: Components, settings: SequenceSettings, codecs: Codecs
 ) -> SequenceArchitecture:
-    characters = codecs.inputs.characters if isinstance(codecs.inputs, TokenCodec) else None
     return SequenceArchitecture.choose(
         settings,
-        inputs=kinds[0],
         outputs=kinds[1],
-        input_size=codecs.inputs.size,
-        output_size=codecs.outputs.size,
         bidirectional=components.cell.spec.bidirectional,
-        characters=0 if characters is None else len(characters),
+        **codecs.sizes,
         char_bidirectional=components.char_cell is not None and components.char_cell.spec.bidirectional,
     )

@@ -27,6 +27,7 @@ def described(job: TrainingJob, files: TrainingFiles, step: int = 0) -> dict[str
         files: the files of texts or examples, as they were read.
         step: the number of steps done.
     """
+    description = job.task.describe()
     digests = [file.fingerprint.digest for file in (*files.training, *files.validation)]
     return {
         "the version of seqlm": __version__,
@@ -36,6 +37,7 @@ def described(job: TrainingJob, files: TrainingFiles, step: int = 0) -> dict[str
         "plugins": _short(job.components.to_json()),
         "settings": _short(dataclasses.asdict(job.settings)),
         "texts or examples": _short(digests),
+        "vectors and language model": _short([description.get(name) for name in ("vectors", "language_model")]),
         "steps done": str(step),
         "the kernels that compute": backend_in_use(job.device),
         "OMP_NUM_THREADS": os.environ["OMP_NUM_THREADS"],

@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from seqlm_core.engine.randomness import generator
-from seqlm_core.errors import SettingError, UsageError
+from seqlm_core.errors import SettingError, TextError, UsageError
 from seqlm_core.plugins.components import Components
 from seqlm_core.plugins.loading import installed_plugins
-from seqlm_core.runs.directory import TRAINING_EXAMPLES_FILE, VALIDATION_EXAMPLES_FILE
+from seqlm_core.reading.text import Fingerprint, TextFile
+from seqlm_core.runs.directory import TRAINING_EXAMPLES_FILE, VALIDATION_EXAMPLES_FILE, VECTORS_FILE
 from seqlm_core.runs.new_run import check_destination
 from seqlm_core.runs.sequence_run import SequenceRun
 from seqlm_core.runs.settings_of_run import plugins_of_model, settings_to_begin_from
+from seqlm_core.runs.token_vectors import language_states
 from seqlm_core.runs.training_files import TrainingFiles
 from seqlm_core.sequences.examples import INPUTS, OUTPUTS, Example, check_examples, write_examples
+from seqlm_core.sequences.given_vectors import VectorSource
+from seqlm_core.sequences.pretrained_vectors import PretrainedVectors
+from seqlm_core.sequences.tokens import texts_of
 from seqlm_core.sessions.user_code import split_user_code
-from seqlm_core.settings.arguments import PathLike
+from seqlm_core.settings.arguments import PathLike, checked_path
 from seqlm_core.settings.fields import facts, make_settings, names_of
 from seqlm_core.settings.settings import CRF, SequenceSettings
+from seqlm_core.storage.checkpoint import digest_in
 from seqlm_core.storage.temporary import readable_file_errors
 from seqlm_core.training.extension import Extension, check_extensions
 from seqlm_core.workers.joining import joined
+
+logger = logging.getLogger("seqlm")
 
 
 class SequenceModel:
@@ -71,6 +81,8 @@ class SequenceModel:
         quiet: bool = False,
         extensions: Sequence[Extension] = (),
         kvstore: str | None = None,
+        vectors: PathLike | None = None,
+        language_model: PathLike | None = None,
     ) -> SequenceRun:
         """Train on examples, and return the run.
 
@@ -86,6 +98,11 @@ class SequenceModel:
             quiet: whether to show no progress.
             extensions: extensions of the training. Those that have a state must be given again on resuming.
             kvstore: ``dist_sync`` trains together with the other workers of a job, as :func:`seqlm.train` does.
+            vectors: pre-trained vectors of tokens, a file in the text format of word2vec and GloVe. The model reads
+                them beside what it learns of each token, or changes them if the setting ``tune_vectors`` says so. The
+                run keeps them, also those of tokens that are not in the examples.
+            language_model: the run of a language model over characters, whose states at the borders of each token the
+                model reads. It is not copied: it has to be there, unchanged, wherever the new run is used.
 
         Raises:
             UsageError: an example, a setting, or ``out`` cannot be used.
@@ -96,6 +113,8 @@ class SequenceModel:
         check_destination(out, overwrite)
         training = check_examples(examples, self.inputs, self.outputs)
         held_out = check_examples([] if validation is None else validation, self.inputs, self.outputs)
+        given = {"vectors": vectors, "language_model": language_model}
+        self._check_sources(given, init_from)
         earlier = None if init_from is None else SequenceRun(init_from)
         wanted = self.settings if earlier is None else self._settings_to_begin_from(earlier)
         self._check_needs(wanted)
@@ -114,10 +133,13 @@ class SequenceModel:
                 if earlier is not None:
                     earlier.check_weights()
                 kinds = self.inputs, self.outputs
-                job = sequence_job(training, held_out, kinds, components, settings, user_code, earlier, workers)
+                sources, kept = _sources(Path(folder), training, earlier, **given)
+                job = sequence_job(
+                    training, held_out, kinds, components, settings, user_code, earlier, workers, sources
+                )
                 if earlier is not None:
                     job = job.beginning_with(earlier)
-                files = _write_files(Path(folder), training, held_out, name)
+                files = _write_files(Path(folder), training, held_out, name, kept)
                 directory = train_new_run(job, files, out, overwrite, quiet)
         return SequenceRun(directory.path)
 
@@ -145,6 +167,18 @@ class SequenceModel:
                         setting, f"is for models with a label at each time step, and this one predicts {predicts}"
                     )
 
+    def _check_sources(self, given: Mapping[str, Any], init_from: PathLike | None) -> None:
+        """Check that vectors can be used, if any are given, and that there are those that a setting is about."""
+        for name, source in given.items():
+            if source is not None and self.inputs == "values":
+                raise SettingError(name, "is for tokens, and this model reads values")
+            if source is not None and init_from is not None:
+                raise SettingError(name, "is of no use with `init_from`: a model that begins with a run reads its own")
+        if self.settings.tune_vectors and given["vectors"] is None and init_from is None:
+            raise SettingError("tune_vectors", "needs `vectors`, and none are given")
+        if self.settings.tune_vectors and self.settings.embedding_size is not None:
+            raise SettingError("embedding_size", "is that of the vectors with `tune_vectors`; leave it out")
+
     def _check_needs(self, settings: SequenceSettings) -> None:
         for setting, needed in facts(SequenceSettings, "needs").items():
             if self.given.get(setting) and getattr(settings, needed) is None:
@@ -169,10 +203,51 @@ class SequenceModel:
         return training, [examples[i] for i in sorted(held_out)]
 
 
-def _write_files(folder: Path, training: Sequence[Example], validation: Sequence[Example], name: str) -> TrainingFiles:
+def _sources(
+    folder: Path,
+    training: Sequence[Example],
+    earlier: SequenceRun | None,
+    vectors: PathLike | None,
+    language_model: PathLike | None,
+) -> tuple[list[VectorSource], dict[str, TextFile]]:
+    """Return what gives vectors to tokens, and the file of vectors that the run will keep, by its name in the run."""
+    sources: list[VectorSource] = []
+    kept = folder / VECTORS_FILE
+    with readable_file_errors():
+        if vectors is not None:
+            sources.append(_read_vectors(checked_path("vectors", vectors), kept, training))
+        elif earlier is not None and "vectors" in earlier.config:
+            shutil.copyfile(earlier.path / VECTORS_FILE, kept)
+    if language_model is not None:
+        logger.info("reading the tokens with the language model %s", language_model)
+        sources.append(language_states(language_model))
+    if not kept.exists():
+        return sources, {}
+    return sources, {VECTORS_FILE: TextFile(kept, Fingerprint(kept.stat().st_size, digest_in(kept)))}
+
+
+def _read_vectors(path: Path, kept: Path, training: Sequence[Example]) -> PretrainedVectors:
+    read = PretrainedVectors.convert(path, kept)
+    known, tokens, share = read.coverage([texts_of(sequence) for sequence, _ in training])
+    if not known:
+        raise TextError(f"{path} has a vector of none of the {tokens:,} different tokens of the training examples")
+    logger.info(
+        "%s tokens have vectors of %d numbers, among them %s of the %s different ones of the training (%.1f %% of all)",
+        *(f"{len(read):,}", read.size, f"{known:,}", f"{tokens:,}", 100 * share),
+    )
+    return read
+
+
+def _write_files(
+    folder: Path,
+    training: Sequence[Example],
+    validation: Sequence[Example],
+    name: str,
+    vectors: Mapping[str, TextFile],
+) -> TrainingFiles:
     """Write the examples to files that the run will keep, and return these."""
     kept = {TRAINING_EXAMPLES_FILE: training, VALIDATION_EXAMPLES_FILE: validation}
     with readable_file_errors():
         files = {file: write_examples(folder / file, examples) for file, examples in kept.items() if examples}
     held_out = (files[VALIDATION_EXAMPLES_FILE],) if validation else ()
-    return TrainingFiles((files[TRAINING_EXAMPLES_FILE],), held_out, kept=files, name=name)
+    return TrainingFiles((files[TRAINING_EXAMPLES_FILE],), held_out, kept={**files, **vectors}, name=name)

@@ -188,6 +188,36 @@ class SequenceSettings(TrainingSettings):
         minimum=0,
         below=1,
     )
+    lowercase: bool = setting(
+        False,
+        "Read tokens as a whole in small letters. Their characters and shapes are read as they are.",
+        group="text",
+        shapes_model=True,
+        tokens_only=True,
+    )
+    shapes: bool = setting(
+        False,
+        "Also read how each token is written: Xxx for London, XX for IBM, dd for 1984.",
+        group="model",
+        shapes_model=True,
+        tokens_only=True,
+    )
+    column_embedding_size: int = setting(
+        32,
+        "Size of the embeddings of further columns, and of shapes.",
+        group="model",
+        minimum=1,
+        maximum=LARGEST_SIZE,
+        shapes_model=True,
+        tokens_only=True,
+    )
+    tune_vectors: bool = setting(
+        False,
+        "Change the vectors of --vectors in training, as far as their tokens are in the vocabulary.",
+        group="model",
+        shapes_model=True,
+        tokens_only=True,
+    )
     char_cell: str | None = setting(
         None,
         "Name of a recurrent cell that also reads the characters of each token.  [default: none; tokens are read as a "

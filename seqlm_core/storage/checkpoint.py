@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Callable
@@ -18,6 +19,9 @@ Checkpoint = tuple[dict[str, np.ndarray], dict[str, Any]]
 """Arrays by name, and plain values."""
 
 FORMAT = "seqlm-checkpoint-1"
+
+LONGEST_HEADER = 100_000_000
+"""As of the safetensors library."""
 
 TYPE_LETTERS = {"f": "F", "i": "I", "u": "U"}
 """How safetensors writes NumPy's kinds of numbers."""
@@ -82,6 +86,50 @@ def load_state(path: Path, arrays: dict[str, np.ndarray] | None = None) -> dict[
             return dict(json.loads(text))
     except (SafetensorError, KeyError, ValueError, TypeError, OSError, RecursionError) as error:
         raise RunError(f"{path} is damaged: {error}") from error
+
+
+def load_mapped(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], str]:
+    """Return arrays that are mapped into memory, plain values, and the digest of both.
+
+    Raises:
+        RunError: as by :func:`load_checkpoint`.
+    """
+    try:
+        with open_regular(path) as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(length, LONGEST_HEADER)))
+            metadata = header.pop("__metadata__")
+            if metadata["format"] != FORMAT:
+                raise ValueError(f"its format is {metadata['format']!r}")
+            mapped = {name: _mapped(file, 8 + length, **described) for name, described in header.items()}
+            text, digest = metadata["state"], metadata["digest"]
+            if digest != _digest(mapped, mapped.__getitem__, text):
+                raise RunError(f"{path} is damaged or was altered: its digest does not match")
+            return mapped, dict(json.loads(text)), digest
+    except (KeyError, ValueError, TypeError, OSError, RecursionError) as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+
+
+def digest_in(path: Path) -> str:
+    """Return the digest that a checkpoint names, which says what it holds if it is whole.
+
+    Raises:
+        RunError: the file is missing, or is not a checkpoint.
+    """
+    try:
+        with open_regular(path) as regular, safe_open(f"/dev/fd/{regular.fileno()}", framework="np") as file:
+            return str((file.metadata() or {})["digest"])
+    except (SafetensorError, KeyError, OSError) as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+
+
+def _mapped(file: BinaryIO, start: int, dtype: str, shape: list[int], data_offsets: list[int]) -> np.ndarray:
+    kinds = {letter: kind for kind, letter in TYPE_LETTERS.items()}
+    kind = np.dtype(f"{kinds[dtype[0]]}{int(dtype[1:]) // 8}")
+    begin, end = data_offsets
+    if end - begin != kind.itemsize * math.prod(shape) or begin < 0:
+        raise ValueError("an array has another size than its shape")
+    return np.memmap(file, kind, "r", start + begin, tuple(shape))
 
 
 def _array_of(file: Any, path: Path, name: str, arrays: dict[str, np.ndarray] | None) -> np.ndarray:

@@ -12,15 +12,13 @@ from sequence_reference import encoded
 
 from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.sequences.batches import (
-    LONGEST_SPELLING,
     Batch,
-    EncodedSequences,
-    Spellings,
     TrainingBatches,
     batches_in_order,
     group_by_length,
 )
-from seqlm_core.sequences.codecs import TokenCodec
+from seqlm_core.sequences.encoded_sequences import LONGEST_SPELLING, EncodedSequences, Spellings
+from seqlm_core.sequences.token_codec import TokenCodec
 
 LENGTHS = st.lists(st.integers(0, 12) | st.integers(0, 300), max_size=60)
 BATCH_SIZES = st.integers(1, 9)
@@ -146,12 +144,11 @@ def test_a_batch_is_padded_with_zeros_that_do_not_count(inputs, outputs):
     assert [row.sum() for row in counted] == ([1, 1, 0, 0] if outputs == "label" else [4, 2, 0, 0])
     if inputs == "spelt":
         _, characters, counts = batch.inputs
-        assert characters.shape == (LONGEST_SPELLING, 24)
+        assert characters.shape == (6, 4, LONGEST_SPELLING)
         for column, index in enumerate(batch.indices):
             spelt = sequences.spellings.tokens[index]
-            places = np.arange(len(spelt)) * 4 + column
-            np.testing.assert_array_equal(characters[:, places].T, sequences.spellings.characters[spelt])
-            np.testing.assert_array_equal(counts[places], sequences.spellings.counts[spelt])
+            np.testing.assert_array_equal(characters[: len(spelt), column], sequences.spellings.characters[spelt])
+            np.testing.assert_array_equal(counts[: len(spelt), column], sequences.spellings.counts[spelt])
 
 
 def test_of_a_long_token_the_beginning_and_the_end_are_read():

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import seqlm_core as seqlm
-from seqlm_core.sequences.batches import EncodedSequences
-from seqlm_core.sequences.codecs import UNKNOWN_LABEL, Codecs, LabelCodec, TokenCodec, ValueCodec
+from seqlm_core.sequences.codecs import UNKNOWN_LABEL, Codecs, LabelCodec, ValueCodec
+from seqlm_core.sequences.encoded_sequences import EncodedSequences
 from seqlm_core.sequences.examples import check_examples, check_inputs, read_examples, write_examples
+from seqlm_core.sequences.token_codec import TokenCodec
 
 # Lone surrogates too, which come of undecodable bytes; but no pair of them, which JSON does not tell from a character.
 TEXTS = st.text(st.characters(blacklist_categories=[]), max_size=4).filter(

@@ -11,6 +11,7 @@ from sequence_reference import (
     INPUTS,
     LENGTHS,
     OUTPUTS,
+    SPELT,
     ReferenceNetwork,
     alone,
     derivatives,
@@ -26,14 +27,22 @@ from test_own_cells import LeakyCell, plugin, register  # noqa: F401 - a fixture
 from seqlm_core.engine.mxnet import gluon, nd
 from seqlm_core.model.build import weights_of
 from seqlm_core.model.prediction import Predictor
-from seqlm_core.sequences.batches import EncodedSequences
+from seqlm_core.sequences.encoded_sequences import LONGEST_SPELLING, EncodedSequences
 
 PADDED = {"time": 7, "columns": 6}  # of four sequences, the longest of five time steps
 HUGE = 1e30
 every_cell = pytest.mark.parametrize("cell", CELLS)
 every_kind = pytest.mark.parametrize(("inputs", "outputs"), [(i, o) for i in INPUTS for o in OUTPUTS])
 each_kind_once = pytest.mark.parametrize(
-    ("inputs", "outputs"), [("one-hot", "label"), ("embedded", "values"), ("spelt", "labels"), ("values", "label")]
+    ("inputs", "outputs"),
+    [
+        ("one-hot", "label"),
+        ("embedded", "values"),
+        ("spelt", "labels"),
+        ("values", "label"),
+        ("joined", "labels"),
+        ("tuned", "label"),
+    ],
 )
 
 
@@ -126,17 +135,18 @@ def with_other_padding(batch, states, masks):
     lengths, empty = batch.lengths.copy(), np.arange(columns) >= len(batch.indices)
     padding = empty | (np.arange(time)[:, None] >= lengths)
     lengths[empty] = random.integers(1, time + 1, empty.sum())
-    read, *spelling = (part.copy() for part in batch.inputs)
-    read[padding] = HUGE if read.ndim == 3 else random.integers(0, 3, padding.sum())
-    if spelling:
-        characters, counts = spelling
-        counts[padding.ravel()] = random.integers(1, len(characters) + 1, padding.sum())
-        beyond = padding.ravel() | (np.arange(len(characters))[:, None] >= counts)
+    inputs = [part.copy() for part in batch.inputs]
+    for part in inputs:
+        part[padding] = HUGE if part.dtype == np.float32 else random.integers(0, 3, part[padding].shape)
+    if batch.inputs[-1].shape == batch.shape and len(batch.inputs) > 1:
+        characters, counts = inputs[-2:]
+        counts[padding] = random.integers(1, LONGEST_SPELLING + 1, padding.sum())
+        beyond = padding[:, :, None] | (np.arange(LONGEST_SPELLING) >= counts[:, :, None])
         characters[beyond] = random.integers(0, 3, beyond.sum())
     targets = batch.targets.copy()
     unwanted = padding if batch.counted.ndim == 2 else empty
     targets[unwanted] = HUGE**0.5 if targets.dtype == np.float32 else 2
-    other = dataclasses.replace(batch, inputs=[read, *spelling], lengths=lengths, targets=targets)
+    other = dataclasses.replace(batch, inputs=inputs, lengths=lengths, targets=targets)
 
     def filled(state, where):
         return nd.array(np.where(where[:, None], HUGE**0.5, state.asnumpy()), dtype=state.dtype)
@@ -225,9 +235,9 @@ def test_layers_of_unequal_sizes_agree_with_the_reference(cell, inputs, outputs)
 
 def assert_as_reference(cell, inputs, outputs, **settings):
     char_cell = CELLS[CELLS.index(cell) - 1]
-    given = {**settings, **({"char_cell": char_cell} if inputs == "spelt" else {})}
+    given = {**settings, **({"char_cell": char_cell} if inputs in SPELT else {})}
     network = make_network(cell, inputs, outputs, 2, **given)
-    sequences = encoded(inputs, outputs, lengths=(2, 1) if inputs == "spelt" else LENGTHS)
+    sequences = encoded(inputs, outputs, lengths=(2, 1) if inputs in SPELT else LENGTHS)
     losses, gradients = losses_and_gradients(network, whole_batch(sequences, **PADDED))
 
     def reference_losses(weights):

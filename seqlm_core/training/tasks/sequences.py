@@ -21,9 +21,10 @@ from seqlm_core.model.sequence_network import SequenceLoss, SequenceNetwork
 from seqlm_core.plugins.components import Components
 from seqlm_core.runs.config import SEQUENCE_MODEL
 from seqlm_core.runs.directory import RunDirectory
-from seqlm_core.sequences.batches import Batch, EncodedSequences, TrainingBatches
+from seqlm_core.sequences.batches import Batch, TrainingBatches
 from seqlm_core.sequences.chunk_schemes import chunks_only
 from seqlm_core.sequences.codecs import Codecs, LabelCodec
+from seqlm_core.sequences.encoded_sequences import EncodedSequences
 from seqlm_core.sequences.examples import Example
 from seqlm_core.sequences.label_chains import LabelChain
 from seqlm_core.settings.settings import SequenceSettings
@@ -144,6 +145,7 @@ class SequenceLearning:
             "architecture": dataclasses.asdict(self.network.architecture),
             "training_sequences": len(self._training),
             "validation_sequences": self._validation_sequences,
+            **self.codecs.described_sources,
         }
 
     def write_files(self, directory: RunDirectory) -> None:

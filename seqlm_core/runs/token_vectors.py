@@ -1,0 +1,77 @@
+"""Where a run's tokens get vectors from: pre-trained ones that it keeps, and the states of a language model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from seqlm_core.errors import RunError, SettingError, UsageError
+from seqlm_core.runs.directory import VECTORS_FILE, RunDirectory
+from seqlm_core.runs.language_run import LanguageRun
+from seqlm_core.sequences.given_vectors import VectorSource
+from seqlm_core.sequences.pretrained_vectors import PretrainedVectors
+from seqlm_core.settings.arguments import PathLike, checked_path
+from seqlm_core.storage.checkpoint import digest_in
+
+CHARACTERS = "char"
+
+
+def language_states(path: PathLike) -> VectorSource:
+    """Return the source of the states of the language model in a run directory.
+
+    Raises:
+        RunError: the directory holds no run of a language model, or is damaged.
+        SettingError: its tokens are not characters.
+    """
+    return _states_of(LanguageRun(checked_path("language_model", path)))
+
+
+def sources_of_run(directory: RunDirectory, config: Mapping[str, Any]) -> list[VectorSource]:
+    """Return what gives vectors to the tokens of a run.
+
+    Raises:
+        RunError: the vectors that the run keeps are missing or damaged; or its language model is missing, damaged, or
+            not the one that it was trained with.
+    """
+    sources: list[VectorSource] = []
+    if "vectors" in config:
+        path = directory.path / VECTORS_FILE
+        vectors = PretrainedVectors(path)
+        if vectors.digest != config["vectors"]["digest"]:
+            raise RunError(f"{path} holds other vectors than those that the run was trained with")
+        sources.append(vectors)
+    if "language_model" in config:
+        sources.append(_recorded_states(directory, config["language_model"]))
+    return sources
+
+
+def _recorded_states(directory: RunDirectory, recorded: Mapping[str, str]) -> VectorSource:
+    path = Path(recorded["path"])
+    try:
+        run = LanguageRun(path)
+        digest = digest_in(_checkpoint(run))
+    except UsageError as error:
+        raise RunError(f"{directory.path} needs the language model {path}: {error}") from error
+    except RunError as error:
+        raise RunError(f"{directory.path} needs the language model {path}, which cannot be used: {error}") from error
+    if digest != recorded["digest"]:
+        raise RunError(
+            f"{directory.path} needs the language model {path} as it was, and it has changed: its weights are others"
+        )
+    return _states_of(run)
+
+
+def _states_of(run: LanguageRun) -> VectorSource:
+    tokenizer = run.config["plugins"]["tokenizer"]["name"]
+    if tokenizer != CHARACTERS:
+        raise SettingError(
+            "language_model", f"must be a model of characters, and {run.path} has the tokenizer {tokenizer!r}"
+        )
+    from seqlm_core.model.language_states import LanguageStates
+
+    return LanguageStates(run.model, run.vocabulary, str(run.path.resolve()), digest_in(_checkpoint(run)))
+
+
+def _checkpoint(run: LanguageRun) -> Path:
+    return run.directory.best if run.directory.best.exists() else run.directory.last
