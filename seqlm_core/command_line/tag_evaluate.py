@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,6 +18,8 @@ from seqlm_core.command_line.tagger import open_tagger
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @column_options("token", "label")
 @plugin_option
+@click.option("--confusion", is_flag=True, help="Print how often each label is predicted for each true one.")
+@click.option("--confusion-picture", metavar="FILE", help="Write the same as a picture, a PNG file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def evaluate_command(
     run: str,
@@ -26,6 +29,8 @@ def evaluate_command(
     columns: tuple[int, ...],
     encoding: str,
     plugin_files: tuple[str, ...],
+    confusion: bool,
+    confusion_picture: str | None,
     as_json: bool,
 ) -> None:
     """Print how well a model labels the tokens of files.
@@ -44,6 +49,10 @@ def evaluate_command(
             for example in seqlm.read_columns(path, token_column, label_column, encoding, columns)
         ]
     evaluation = tagger.evaluate(examples)
+    if confusion_picture is not None:
+        from seqlm_core.evaluation.confusion_picture import draw_confusion
+
+        draw_confusion(evaluation.confusion, Path(confusion_picture))
     if as_json:
         click.echo(json.dumps(evaluation.to_json(), indent=2))
         return
@@ -57,6 +66,33 @@ def evaluate_command(
     if evaluation.chunks is not None:
         click.echo()
         _print_scores("chunk", {**evaluation.chunks.types, "all chunks": evaluation.chunks})
+    if evaluation.scheme_breaks is not None:
+        click.echo()
+        _print_breaks(evaluation.scheme_breaks)
+    if confusion:
+        click.echo()
+        _print_confusion(evaluation.confusion)
+
+
+def _print_breaks(breaks: dict[str, int]) -> None:
+    total = sum(breaks.values())
+    click.echo(f"{total:,} places where the predicted labels break the scheme of chunks" + (":" if breaks else ""))
+    for name, count in breaks.items():
+        click.echo(f"{count:>7,}  {name}")
+
+
+def _print_confusion(confusion: dict[Any, dict[Any, int]]) -> None:
+    """Print a row for each true label, and a column for each label that is predicted."""
+    predicted = {str(label) for row in confusion.values() for label in row}
+    columns = [str(label) for label in confusion if str(label) in predicted]
+    columns += sorted(predicted - set(columns))
+    rows = [["true \\ predicted", *columns]]
+    for true, row in confusion.items():
+        counts = {str(label): count for label, count in row.items()}
+        rows.append([str(true), *(f"{counts[name]:,}" if name in counts else "." for name in columns)])
+    widths = [max(map(len, cells)) for cells in zip(*rows)]
+    for first, *cells in rows:
+        click.echo("  ".join([f"{first:<{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(cells, widths[1:]))]))
 
 
 def _print_scores(kind: str, scores: dict[str, Any]) -> None:

@@ -14,6 +14,8 @@ Name = TypeVar("Name", bound=Label)
 TrueLabels = Sequence[Sequence[Optional[Label]]]
 """The true labels of each sequence; None stands for a label that is not counted."""
 PredictedLabels = Sequence[Sequence[Label]]
+Confusion = dict[Label, dict[Label, int]]
+"""For each true label how often each label is predicted for it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +96,23 @@ def label_scores(true: TrueLabels, predicted: PredictedLabels) -> dict[Label, Sc
         predicted=Counter(label for _, label in pairs),
         true=Counter(true_label for true_label, _ in pairs),
     )
+
+
+def confusion(true: TrueLabels, predicted: PredictedLabels) -> Confusion:
+    """Return how often each label is predicted for each true one, the most frequent first, without what never occurs.
+
+    Args:
+        true: the true labels of each sequence; None stands for a label that is not counted.
+        predicted: the predicted labels, one for each true label.
+
+    Raises:
+        ValueError: the numbers of predicted and true labels differ.
+    """
+    counts: dict[Label, Counter[Label]] = {}
+    for true_label, label in _counted_pairs(true, predicted):
+        counts.setdefault(true_label, Counter())[label] += 1
+    order = sorted(counts, key=lambda label: (-sum(counts[label].values()), str(label)))
+    return {label: dict(sorted(counts[label].items(), key=lambda item: (-item[1], str(item[0])))) for label in order}
 
 
 def chunk_scores(true: TrueLabels, predicted: PredictedLabels) -> ChunkScores:

@@ -9,9 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from seqlm_core.evaluation.scores import ChunkScores, Score, accuracy, chunk_scores, label_scores
+from seqlm_core.evaluation.scores import (
+    ChunkScores,
+    Confusion,
+    Score,
+    accuracy,
+    chunk_scores,
+    confusion,
+    label_scores,
+)
 from seqlm_core.model.prediction import Predictor
-from seqlm_core.sequences.chunk_schemes import are_chunk_labels
+from seqlm_core.sequences.chunk_schemes import are_chunk_labels, scheme_breaks
 from seqlm_core.sequences.codecs import Codecs, LabelCodec, ValueCodec
 from seqlm_core.sequences.encoded_sequences import EncodedSequences
 from seqlm_core.sequences.examples import NOT_COUNTED, Example, Label
@@ -28,6 +36,9 @@ class LabelEvaluation:
             count as wrong.
         labels: precision, recall, F1 and support of each label.
         chunks: the same figures for chunks, if the labels are in a chunk scheme such as BIO; else None.
+        confusion: for each true label how often each label is predicted for it.
+        scheme_breaks: how often the predicted labels break the scheme of chunks, by how they do it, such as
+            ``I-PER after O``; None unless the labels are in such a scheme.
         predictions: number of labels that were predicted.
         unknown_labels: number of these labels that were not in the training.
         unknown_tokens: number of tokens that are not in the vocabulary; 0 for a model that reads values.
@@ -37,6 +48,8 @@ class LabelEvaluation:
     accuracy: float
     labels: dict[Label, Score]
     chunks: ChunkScores | None
+    confusion: Confusion
+    scheme_breaks: dict[str, int] | None
     predictions: int
     unknown_labels: int
     unknown_tokens: int
@@ -57,6 +70,9 @@ class LabelEvaluation:
         """Return the figures as values that JSON can hold."""
         values = dataclasses.asdict(self)
         values["labels"] = {str(label): score for label, score in values["labels"].items()}
+        values["confusion"] = {
+            str(true): {str(label): count for label, count in row.items()} for true, row in self.confusion.items()
+        }
         return values
 
 
@@ -148,13 +164,16 @@ class SequenceEvaluator:
         ]
         total = -float(self.predictor.label_chain.log_probabilities(scores, targets).sum())
         true = [list(wanted) if isinstance(wanted, list) else [wanted] for _, wanted in self.examples]
-        predicted = [codec.decode(ids) for ids in self.predictor.best_labels(scores)]
+        best = self.predictor.best_labels(scores)
+        predicted = [codec.decode(ids) for ids in best]
         return LabelEvaluation(
             # With rounding, the log-probability of an almost certain label can be above 0.
             nats_per_label=max(0.0, total / max(1, self.encoded.predictions)),
             accuracy=accuracy(true, predicted),
             labels=label_scores(true, predicted),
             chunks=chunk_scores(true, predicted) if self._has_chunks(codec) else None,
+            confusion=confusion(true, predicted),
+            scheme_breaks=scheme_breaks(codec.labels, best) if self._has_chunks(codec) else None,
             predictions=self.predictions,
             unknown_labels=self.predictions - self.encoded.predictions,
             unknown_tokens=self.encoded.unknown_tokens,

@@ -4,6 +4,7 @@ ends it, ``S-`` is a chunk of one token, and ``O`` is outside of chunks.
 
 from __future__ import annotations
 
+import collections
 import re
 from collections.abc import Iterable, Sequence
 
@@ -35,13 +36,20 @@ def chunks_only(labels: Sequence[Label]) -> LabelChain:
     """
     if not are_chunk_labels(labels):
         raise ValueError("the labels are not those of the schemes BIO and BIOES, such as B-X, I-X and O")
-    parts = [CHUNK_LABEL.fullmatch(str(label)) for label in labels]
-    marks = [part.group(1) if part else OUTSIDE for part in parts]
-    types = [part.group(2) if part else "" for part in parts]
-    has_ends = "E" in marks or "S" in marks
-    for mark, kind in zip(marks, types):
+    for mark, kind in zip(*_marks_and_types(labels)):
         if mark in "IE" and f"B-{kind}" not in labels:
             raise ValueError(f"there is {mark}-{kind} and no B-{kind} among the labels, so it could never occur")
+    return _scheme(labels)
+
+
+def _marks_and_types(labels: Sequence[Label]) -> tuple[list[str], list[str]]:
+    parts = [CHUNK_LABEL.fullmatch(str(label)) for label in labels]
+    return [part.group(1) if part else OUTSIDE for part in parts], [part.group(2) if part else "" for part in parts]
+
+
+def _scheme(labels: Sequence[Label]) -> LabelChain:
+    marks, types = _marks_and_types(labels)
+    has_ends = "E" in marks or "S" in marks
     goes_on = np.isin(marks, ["I", "E"])
     is_open = np.isin(marks, ["B", "I"])
     same = np.array(types)[:, None] == np.array(types)
@@ -51,6 +59,30 @@ def chunks_only(labels: Sequence[Label]) -> LabelChain:
     return LabelChain(
         _forbidding(~goes_on), _forbidding(allowed), _forbidding(~is_open if has_ends else np.ones(len(labels), bool))
     )
+
+
+def scheme_breaks(labels: Sequence[Label], sequences: Iterable[np.ndarray]) -> dict[str, int]:
+    """Return how often sequences of labels break the scheme, by how they do it, the most frequent first.
+
+    A continuing label whose chunk has never a beginning among the labels, as in IOB1, breaks it wherever it stands.
+
+    Args:
+        labels: the labels, in the order of their ids.
+        sequences: ids of labels, ``(time,)`` each.
+    """
+    chain = _scheme(labels)
+    counts: collections.Counter[str] = collections.Counter()
+    for ids in sequences:
+        if not len(ids):
+            continue
+        names = [str(labels[i]) for i in ids]
+        if chain.first[ids[0]]:
+            counts[f"{names[0]} at the beginning"] += 1
+        for place in np.flatnonzero(chain.transitions[ids[:-1], ids[1:]]):
+            counts[f"{names[place + 1]} after {names[place]}"] += 1
+        if chain.last[ids[-1]]:
+            counts[f"{names[-1]} at the end"] += 1
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _forbidding(allowed: np.ndarray) -> np.ndarray:
