@@ -56,8 +56,13 @@ class LabelEvaluation:
 
     @property
     def selection_loss(self) -> float:
-        """The best epoch has the lowest of these."""
+        """The loss, by which epochs can be compared."""
         return self.nats_per_label
+
+    @property
+    def score(self) -> float:
+        """F1 of chunks if the labels mark chunks, else the accuracy, from 0 to 1."""
+        return self.accuracy if self.chunks is None else self.chunks.f1
 
     def to_record(self) -> dict[str, float]:
         """Return the figures of a validation that the history keeps, by their names there."""
@@ -95,7 +100,7 @@ class ValueEvaluation:
 
     @property
     def selection_loss(self) -> float:
-        """The best epoch has the lowest of these."""
+        """The loss, by which epochs can be compared."""
         return self.normalized_squared_error
 
     def to_record(self) -> dict[str, float]:

@@ -64,12 +64,10 @@ def check_columns(sequences: Sequence[Sequence[Token]]) -> None:
 
 
 def _token(token: Any, where: str, step: int) -> Token:
-    if isinstance(token, WHOLE_NUMBERS):
-        return str(int(token))
-    if isinstance(token, (tuple, list)) and token:
-        parts = [part if isinstance(part, str) else _token(part, where, step) for part in token]
-        if all(isinstance(part, str) for part in parts):
-            return tuple(map(str, parts)) if len(parts) > 1 else str(parts[0])
+    parts = token if isinstance(token, (tuple, list)) else [token]
+    if parts and all(isinstance(part, (str, *WHOLE_NUMBERS)) for part in parts):
+        texts = [part if isinstance(part, str) else str(int(part)) for part in parts]
+        return tuple(texts) if len(texts) > 1 else texts[0]
     raise UsageError(
         f"{where} has {token!r} at time step {step}; a token is a text or a whole number, or a tuple of such with its "
         "further columns"

@@ -28,7 +28,7 @@ from seqlm_core.sequences.tokens import texts_of
 from seqlm_core.sessions.user_code import split_user_code
 from seqlm_core.settings.arguments import PathLike, checked_path
 from seqlm_core.settings.fields import facts, make_settings, names_of
-from seqlm_core.settings.settings import CRF, SequenceSettings
+from seqlm_core.settings.settings import BY_LOSS, BY_SCORE, CRF, SequenceSettings
 from seqlm_core.storage.checkpoint import digest_in
 from seqlm_core.storage.temporary import readable_file_errors
 from seqlm_core.training.extension import Extension, check_extensions
@@ -147,7 +147,11 @@ class SequenceModel:
         values = self.outputs == "values"
         # A forecast must not read what it predicts, so values are predicted in one direction unless the user decides
         # otherwise.
-        defaults = {"cell": "lstm" if values else "bilstm", "dropout": 0.0 if values else 0.3}
+        defaults = {
+            "cell": "lstm" if values else "bilstm",
+            "dropout": 0.0 if values else 0.3,
+            "best_by": BY_LOSS if values else BY_SCORE,
+        }
         return {**defaults, **{name: value for name, value in given.items() if value is not None}}
 
     def _check_settings(self, given: dict[str, Any]) -> None:
@@ -156,6 +160,8 @@ class SequenceModel:
                 if given.get(setting):
                     raise SettingError(setting, "is for tokens, and this model reads values")
 
+        if self.outputs == "values" and self.settings.best_by == BY_SCORE:
+            raise SettingError("best_by", f"cannot be {BY_SCORE}: values have no score, only a loss")
         if self.outputs != "labels":
             predicts = "values" if self.outputs == "values" else "one label"
             for setting, is_chosen in (

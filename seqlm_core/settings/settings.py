@@ -28,6 +28,7 @@ from seqlm_core.settings.training_settings import (
 NO_DOCUMENTS, FILE_DOCUMENTS, LINE_DOCUMENTS = "none", "file", "line"
 SOFTMAX, ADAPTIVE, CRF = "softmax", "adaptive", "crf"
 ALL_ROWS, READ_ROWS = "all", "read"
+BY_LOSS, BY_SCORE = "loss", "score"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,6 +188,14 @@ class SequenceSettings(TrainingSettings):
         group="text",
         minimum=0,
         below=1,
+    )
+    best_by: str | None = setting(
+        None,
+        "What tells on the validation part which epoch is the best: the lowest loss, or the highest score, which is F1 "
+        "of chunks if the labels mark chunks, and accuracy otherwise.  [default: score; loss if values are predicted]",
+        group="training",
+        choices=(BY_LOSS, BY_SCORE),
+        of_older_runs=BY_LOSS,
     )
     lowercase: bool = setting(
         False,

@@ -68,6 +68,9 @@ class Task(Protocol):
     def evaluate(self) -> Figures | None:
         """Return the figures on the validation part; None if there is none."""
 
+    def badness(self, figures: Any) -> float:
+        """Return what is lowest with the best figures."""
+
     def first_non_finite_part(self, batch: Any) -> str | None:
         """Return the name of the first part of the network with outputs that are not finite; None if all are finite."""
 

@@ -123,7 +123,7 @@ def test_the_order_is_by_count_then_by_text_and_not_by_hash():
     program = (
         "from seqlm_core.sequences.codecs import *;"
         "print(LabelCodec.from_labels({'b', 'a', 1, '1', 'x', 'yy'}).to_json(),"
-        "TokenCodec.from_sequences([{'b', 'a', '1', 'x', 'yy'}], 1, 0, True).to_json())"
+        "TokenCodec.from_sequences([list({'b', 'a', '1', 'x', 'yy'})], 1, 0, True).to_json())"
     )
     told = {
         subprocess.run(

@@ -42,7 +42,8 @@ NOT_TOKENS = {
     "a decimal number": ([["a", 1.0]], r"sequence 1 has 1\.0 at time step 2"),
     "decimal numbers": ([np.array([1.0])], r"sequence 1 has 1\.0 at time step 1"),
     "bytes as tokens": ([[b"a"]], "sequence 1 has b'a' at time step 1"),
-    "too deep": ([np.array([["a", "b"]])], r"sequence 1 has \['a', 'b'\] at time step 1"),
+    "too deep": ([np.array([[["a"], ["b"]]])], r"sequence 1 has \[\['a'\], \['b'\]\] at time step 1"),
+    "columns of unequal number": ([["a"], ["b", ("c", "d")]], "token 2 of sequence 2 has 2 columns, and token 1 of"),
 }
 NOT_VALUES = {
     "nan": ([MISSING], "sequence 1 has nan at time step 1"),
@@ -72,6 +73,13 @@ def test_what_is_no_tokens_is_named(kind, tagger, tmp_path):
             with pytest.raises(seqlm.UsageError, match=problem):
                 use([(sequence, ["X"]) for sequence in sequences])
     assert not (tmp_path / "out").exists()
+
+
+def test_columns_that_the_model_does_not_read_are_named(tagger):
+    problem = "reads no further column of each token, and 1 is given: set `columns`"
+    for use in (tagger.predict, lambda sequences: tagger.evaluate([(sequence, ["X"]) for sequence in sequences])):
+        with pytest.raises(seqlm.UsageError, match=problem):
+            use([[("a", "b")]])
 
 
 @pytest.mark.parametrize("kind", {**NOT_VALUES, **NO_LIST})

@@ -17,8 +17,9 @@ class Validation(Extension):
 
     Figures of averaged weights are marked with ``averaged``.
 
-    The best epoch has the lowest validation loss, or, without a validation part, the lowest training loss of a whole
-    epoch. All epochs are evaluated on the same text with the same vocabulary, so unknown tokens favour none of them.
+    The best epoch is that whose figures on the validation part are the best by what the task says. Without a validation
+    part it has the lowest training loss of a whole epoch. All epochs are evaluated on the same text with the same
+    vocabulary, so unknown tokens favour none of them.
 
     Args:
         average: the average of the weights, which is evaluated once there is one.
@@ -46,7 +47,8 @@ class Validation(Extension):
             record.update(evaluation.to_record())
             if self.average.steps:
                 record["averaged"] = True
-            loss = self.loss = evaluation.selection_loss
+            self.loss = evaluation.selection_loss
+            loss = training.task.badness(evaluation)
         if not math.isfinite(loss):
             raise NonFiniteLossError(
                 f"the validation loss is {loss} after step {record['step']}; try a lower `learning_rate`"

@@ -27,12 +27,15 @@ from seqlm_core.sequences.codecs import Codecs, LabelCodec
 from seqlm_core.sequences.encoded_sequences import EncodedSequences
 from seqlm_core.sequences.examples import Example
 from seqlm_core.sequences.label_chains import LabelChain
-from seqlm_core.settings.settings import SequenceSettings
+from seqlm_core.settings.settings import BY_SCORE, SequenceSettings
 from seqlm_core.training.dropout import DropoutMasks, with_rates_for
 from seqlm_core.training.embedding_rows import EmbeddingRows
 from seqlm_core.training.extensions.anomalies import is_finite
 from seqlm_core.training.weight_dropping import WeightDropping, WeightMasks
 from seqlm_core.workers.workers import ALONE, Workers
+
+LESS_THAN_ANY_SCORE = 1e-10
+"""A loss times this is less than any two scores of the same labels differ."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,6 +187,12 @@ class SequenceLearning:
     def evaluate(self) -> LabelEvaluation | ValueEvaluation | None:
         """Return the figures on the validation part; None if there is none."""
         return self._evaluator.evaluate() if self._evaluator else None
+
+    def badness(self, figures: LabelEvaluation | ValueEvaluation) -> float:
+        """Return what is lowest with the best figures: the loss, or 1 less the score and, of equal ones, the loss."""
+        if self.settings.best_by == BY_SCORE and isinstance(figures, LabelEvaluation):
+            return 1 - figures.score + figures.selection_loss * LESS_THAN_ANY_SCORE
+        return figures.selection_loss
 
     def first_non_finite_part(self, prepared: PreparedBatch) -> str | None:
         """Return the name of the first part of the network with outputs that are not finite; None if all are finite.
