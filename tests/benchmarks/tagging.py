@@ -1,0 +1,195 @@
+"""Trains taggers on a corpus of the literature, and prints their figures beside those that were published.
+
+python tests/benchmarks/tagging.py ROW --data FOLDER
+
+FOLDER holds the corpora; docs/benchmarks.md says which files. A row is trained with several seeds. Its settings, in
+tagging_rows.py, are chosen on the last tenth of the training sentences. So the test part is only read with --test. A
+row with a language model trains that one first, unless it is there; its time is told apart. What is trained is kept
+under --out, and the same command goes on with it.
+"""
+
+from __future__ import annotations
+
+import collections
+import random
+import re
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from tagging_rows import ACCURACY, CORPORA, LANGUAGE_MODEL, ROWS, Corpus, Row
+
+import seqlm_core as seqlm
+
+VALIDATION_LINES = 80
+OWN_TEXT_TIMES = 3
+"""How often a tagger's own sentences are in the text of its language model, which is mostly of another kind."""
+
+Examples = list[tuple[list[Any], list[str]]]
+
+
+def read(corpus: Corpus, path: Path, parts_of_speech: bool) -> Examples:
+    """Return the examples of a file, each token a tuple if its part of speech is read too."""
+    if not path.exists():
+        raise click.ClickException(f"{path} is missing; this row needs {corpus.training} and {corpus.test} in --data")
+    token, label, part = corpus.columns
+    if path.suffix == ".conllu":
+        return conllu_examples(path, token, label)
+    return seqlm.read_columns(path, token, label, columns=(part,) if parts_of_speech else ())
+
+
+def conllu_examples(path: Path, token: int, label: int) -> Examples:
+    """Return the examples of a file of Universal Dependencies, without ranges and words that are not written."""
+    examples = []
+    for block in path.read_text(encoding="utf-8").split("\n\n"):
+        rows = [line.split("\t") for line in block.split("\n") if line and not line.startswith("#")]
+        rows = [row for row in rows if row[0].isdigit()]
+        if rows:
+            examples.append(([row[token - 1] for row in rows], [row[label - 1] for row in rows]))
+    return examples
+
+
+def checked(corpus: Corpus, folder: Path, parts_of_speech: bool, number: int) -> Examples:
+    """Return the training examples (0) or those of the test (1), after checking that it is the right edition."""
+    path = folder / (corpus.training, corpus.test)[number]
+    examples = read(corpus, path, parts_of_speech)
+    found = sum(len(tokens) for tokens, _ in examples)
+    if found != corpus.tokens[number]:
+        raise click.ClickException(f"{path} has {found:,} tokens, not {corpus.tokens[number]:,}: it is another edition")
+    return examples
+
+
+def divided(examples: Examples) -> tuple[Examples, Examples]:
+    """Return the sentences to train on, and the last tenth, to validate on."""
+    count = len(examples) - len(examples) // 10
+    return examples[:count], examples[count:]
+
+
+def texts(examples: Examples) -> list[str]:
+    return [" ".join(token if isinstance(token, str) else token[0] for token in tokens) for tokens, _ in examples]
+
+
+def language_model(corpus: Corpus, folder: Path, out: Path) -> seqlm.LanguageRun:
+    """Return a language model of the training sentences of a corpus and WikiText-2, trained if it is not there yet."""
+    run = out / "language-model"
+    if run.exists():
+        return seqlm.resume(run, quiet=True)
+    own, held_out = map(texts, divided(checked(corpus, folder, False, 0)))
+    lines = OWN_TEXT_TIMES * own + wikitext_sentences(folder / "wiki.train.tokens")
+    random.Random(1).shuffle(lines)
+    for name, part in {"training": lines, "validation": held_out[:VALIDATION_LINES]}.items():
+        (out / f"{name}.txt").write_text("\n".join(part) + "\n", encoding="utf-8")
+    return seqlm.train(out / "training.txt", validation=out / "validation.txt", out=run, quiet=True, **LANGUAGE_MODEL)
+
+
+def wikitext_sentences(path: Path) -> list[str]:
+    """Return the sentences of WikiText-2, without its headings, and with its numbers and hyphens as in other texts."""
+    if not path.exists():
+        raise click.ClickException(f"{path} is missing; a row with a language model needs it")
+    sentences = []
+    for line in path.read_text(encoding="utf-8").split("\n"):
+        line = line.strip()
+        if line and not line.startswith("="):
+            sentences += re.split("(?<= [.?!]) (?=[A-Z])", re.sub(r" @(.)@ ", r"\1", line))
+    return sentences
+
+
+def trained(row: Row, examples: Examples, out: Path, seed: int, model: Path | None) -> seqlm.SequenceRun:
+    """Return the run of a seed, trained or gone on with if it is there."""
+    if out.exists():
+        return seqlm.resume(out, quiet=True)
+    training, validation = divided(examples)
+    described = seqlm.SequenceModel("tokens", "labels", seed=seed, log_every=0, **row.settings)
+    return described.train(training, validation, out=out, quiet=True, language_model=model)
+
+
+def figure_of(corpus: Corpus, figures: Any) -> float:
+    """Return the figure that the literature gives, in percent, of an evaluation or of a record of the history."""
+    if isinstance(figures, dict):
+        return 100 * figures["validation_accuracy" if corpus.figure == ACCURACY else "validation_chunk_f1"]
+    return 100 * figures.score
+
+
+def in_words(values: list[float]) -> str:
+    """Return the mean and the standard deviation of some figures."""
+    spread = f" +- {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.2f}{spread}  ({', '.join(f'{value:.2f}' for value in values)})"
+
+
+def majority(training: Examples, examples: Examples) -> float:
+    """Return the accuracy in percent of the most frequent label of each token, and of all of them for new tokens."""
+    counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    everything: collections.Counter[str] = collections.Counter()
+    for tokens, labels in training:
+        for token, label in zip(tokens, labels):
+            counts[token][label] += 1
+            everything[label] += 1
+    usual = everything.most_common(1)[0][0]
+    best = {token: counter.most_common(1)[0][0] for token, counter in counts.items()}
+    right = [best.get(token, usual) == label for tokens, labels in examples for token, label in zip(tokens, labels)]
+    return 100 * sum(right) / len(right)
+
+
+@click.command(help=__doc__)
+@click.argument("name", metavar="ROW", type=click.Choice(list(ROWS)))
+@click.option("--data", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Train with so many seeds.")
+@click.option("--test", "on_test", is_flag=True, help="Evaluate on the test part, too.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("data", "models", "tagging"),
+    show_default=True,
+    help="Folder for the runs.",
+)
+def main(name: str, data: Path, seeds: int, on_test: bool, out: Path) -> None:
+    row = ROWS[name]
+    corpus = CORPORA[row.corpus]
+    folder = out / name
+    folder.mkdir(parents=True, exist_ok=True)
+    examples = checked(corpus, data, row.parts_of_speech, 0)
+    print(f"row          {name}")
+    print(f"corpus       {corpus.title}")
+    print(f"settings     {', '.join(f'{key} {value}' for key, value in row.settings.items())}")
+    print(f"reads        tokens{', parts of speech' if row.parts_of_speech else ''}", end="")
+    print(f"{', the states of a language model' if row.language_model else ''}")
+    model = None
+    if row.language_model:
+        read_model = language_model(corpus, data, out)
+        model = read_model.path
+        epochs = [record for record in read_model.history() if record["kind"] == "epoch"]
+        best = min(epochs, key=lambda record: record["validation_nats_per_token"])
+        print(
+            f"its model    {read_model.settings.cell}, {read_model.settings.units} units, trained for "
+            f"{epochs[-1]['seconds'] / 60:.1f} minutes, {best['validation_bits_per_character']:.3f} bits per character"
+        )
+    runs, seconds = [], []
+    for seed in range(1, seeds + 1):
+        started = time.perf_counter()
+        run = trained(row, examples, folder / f"seed-{seed}", seed, model)
+        seconds.append(time.perf_counter() - started)
+        runs.append(run)
+        print(f"seed {seed}       {figure_of(corpus, best_epoch(run)):.2f} {corpus.figure}, validation", flush=True)
+    for published, figure in row.published:
+        print(f"published    {figure:g}  {published}")
+    print(f"parameters   {sum(weights.size for weights in runs[0].weights.values()):,}")
+    print(f"validation   {in_words([figure_of(corpus, best_epoch(run)) for run in runs])} {corpus.figure}")
+    if on_test:
+        test = checked(corpus, data, row.parts_of_speech, 1)
+        print(f"test         {in_words([figure_of(corpus, run.evaluate(test)) for run in runs])} {corpus.figure}")
+        if corpus.figure == ACCURACY:
+            print(f"majority     {majority(examples, test):.2f}, test")
+    else:
+        print("test         not looked at; --test does")
+    minutes = [run.history()[-1]["seconds"] / 60 for run in runs]
+    print(f"time         {in_words(minutes)} minutes of training, {max(seconds) / 60:.1f} with all before and after it")
+
+
+def best_epoch(run: seqlm.SequenceRun) -> dict[str, Any]:
+    return [record for record in run.history() if record.get("best")][-1]
+
+
+if __name__ == "__main__":
+    main()
