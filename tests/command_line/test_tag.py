@@ -349,3 +349,67 @@ def test_every_setting_is_an_option_with_a_help_text(capsys):
     for field in dataclasses.fields(seqlm.SequenceSettings):
         flag = "--" + field.name.replace("_", "-").replace("-options", "-option")
         assert re.search(rf"^\s+{flag}\b", printed, re.MULTILINE), flag
+
+
+def test_further_columns_are_read_and_have_to_be_named_again(files, tmp_path, capsys):
+    """The labels follow from the second column alone, the token being the same everywhere."""
+    rows = [[("w", "AB"[i % 2], "XY"[i % 2]) for i in range(n)] for n in range(1, 30)]
+    path = write(tmp_path / "columns.tsv", as_text(rows, columns=(0, 1, 2)))
+    out = tmp_path / "run"
+    done(capsys, "tag", "train", path, "--column", 2, "--out", out, *LEARNS)
+    printed, _ = done(capsys, "tag", "apply", out, path, "--column", "2")
+    assert [line.split("\t")[-2:] for line in printed.split("\n") if line] == [
+        [label, label] for row in rows for *_, label in row
+    ]
+    figures = json.loads(done(capsys, "tag", "evaluate", out, path, "--column", "-2", "--json")[0])
+    assert figures["accuracy"] == 1
+    line = json.loads(done(capsys, "tag", "apply", out, path, "--column", "2", "--json")[0].split("\n")[0])
+    assert line["tokens"] == ["w"]
+    for command in (("apply", out, path), ("evaluate", out, path), ("apply", out, path, "--column", 2, "--column", 3)):
+        code, _, err = run_cli(capsys, "tag", *command)
+        given = "2 are" if "--column" in command else "none is"
+        assert (code, err) == (
+            2, f"seqlm: error: the model reads 1 further column of each token, and {given} given: set --column as in "
+            "the training\n",
+        )  # fmt: skip
+
+
+def test_confusions_are_printed_and_drawn(tagger, files, tmp_path, capsys):
+    picture = tmp_path / "confusion.png"
+    printed, _ = done(
+        capsys, "tag", "evaluate", tagger.path, files / "new.tsv", "--confusion", "--confusion-picture", picture
+    )
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    figures = json.loads(done(capsys, "tag", "evaluate", tagger.path, files / "new.tsv", "--json")[0])
+    table = [line.split() for line in printed.split("true \\ predicted", 1)[1].split("\n") if line]
+    columns = table[0]
+    for true, *counts in table[1:]:
+        told = {name: int(count) for name, count in zip(columns, counts) if count != "."}
+        assert told == figures["confusion"][true]
+    assert sum(sum(row.values()) for row in figures["confusion"].values()) == figures["predictions"]
+    assert "places where the predicted labels break the scheme of chunks" in printed
+    code, _, err = run_cli(
+        capsys, "tag", "evaluate", tagger.path, files / "new.tsv", "--confusion-picture", tmp_path / "no" / "c.png"
+    )
+    assert code == 1
+    assert "c.png cannot be written" in err
+
+
+def test_vectors_and_a_language_model_are_read(files, tmp_path, capsys):
+    words = sorted({row[0] for rows in TRAINING for row in rows})
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("".join(f"{word} {len(word)} {i}\n" for i, word in enumerate(words)))
+    text = write(tmp_path / "text.txt", "the cat sat on a mat\n" * 50)
+    model, out = tmp_path / "model", tmp_path / "run"
+    done(capsys, "train", text, "--cell", "bigru", "--hidden-size", 4, "--max-steps", 2, "--out", model, "--quiet")
+    done(
+        capsys, "tag", "train", files / "train.tsv", "--vectors", vectors, "--tune-vectors", "--language-model", model,
+        "--out", out, *TINY,
+    )  # fmt: skip
+    assert done(capsys, "tag", "apply", out, files / "new.txt")[0].count("\t") == sum(map(len, NEW))
+    code, _, err = run_cli(capsys, "tag", "train", "--resume", out, "--vectors", vectors)
+    assert (code, err) == (
+        2, "seqlm: error: --resume continues a run with its own data, in its own directory; name no others\n"
+    )  # fmt: skip
+    code, _, err = run_cli(capsys, "tag", "train", files / "train.tsv", "--tune-vectors")
+    assert (code, err) == (2, "seqlm: error: --tune-vectors needs --vectors, and none are given\n")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import collections
+import re
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqlm_core.evaluation.scores import Score, accuracy, chunk_scores, label_scores
-from seqlm_core.sequences.chunk_schemes import are_chunk_labels
+from seqlm_core.evaluation.scores import Score, accuracy, chunk_scores, confusion, label_scores
+from seqlm_core.sequences.chunk_schemes import are_chunk_labels, scheme_breaks
 
 # True and predicted labels with ` | ` between sequences; for each type of chunk how many predicted ones are correct,
 # how many are predicted, and how many are true. Counted by seqeval 1.2.2.
@@ -199,3 +203,40 @@ def test_true_and_predicted_labels_have_to_be_as_many(score):
         score([["O"], ["O"]], [["O"]])
     with pytest.raises(ValueError, match="sequence 1 has 1 true labels and 2 predicted ones"):
         score([["O"], ["O"]], [["O"], ["O", "O"]])
+
+
+@settings(max_examples=100, deadline=None)
+@given(pairs_of(st.none() | LABELS, LABELS))
+def test_confusions_count_each_pair_of_labels(both):
+    true, predicted = both
+    found = confusion(true, predicted)
+    flat = [(a, b) for row in zip(true, predicted) for a, b in zip(*row) if a is not None]
+    assert {(a, b): n for a, row in found.items() for b, n in row.items()} == dict(collections.Counter(flat))
+    totals = [sum(row.values()) for row in found.values()]
+    assert totals == sorted(totals, reverse=True)
+
+
+VALID = {
+    "BIO": r"(O |(B-PER (I-PER )*)|(B-LOC (I-LOC )*))*",
+    "IOBES": r"(O |(S-\S+ )|(B-PER (I-PER )*E-PER )|(B-LOC (I-LOC )*E-LOC )|(B-X-Y (I-X-Y )*E-X-Y ))*",
+}
+
+
+@pytest.mark.parametrize("scheme", VALID)
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_a_scheme_is_broken_where_a_grammar_of_it_does_not_match(scheme, data):
+    labels = CHUNK_LABELS[scheme]
+    ids = data.draw(st.lists(st.integers(0, len(labels) - 1), max_size=8))
+    breaks = scheme_breaks(labels, [np.array(ids, int)])
+    text = "".join(f"{labels[i]} " for i in ids)
+    assert (not breaks) == (re.fullmatch(VALID[scheme], text) is not None)
+
+
+def test_breaks_of_a_scheme_are_named_and_counted():
+    labels = ["O", "B-X", "I-X", "I-Y"]
+    sequences = [np.array([2, 0, 2, 2]), np.array([1, 3, 3]), np.array([0, 2]), np.array([], int)]
+    assert scheme_breaks(labels, sequences) == {
+        "I-X after O": 2, "I-X at the beginning": 1, "I-Y after B-X": 1,
+    }  # fmt: skip
+    assert scheme_breaks(["O", "B-X", "E-X"], [np.array([1, 0, 1])]) == {"B-X at the end": 1, "O after B-X": 1}

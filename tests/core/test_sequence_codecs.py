@@ -18,7 +18,7 @@ import seqlm_core as seqlm
 from seqlm_core.sequences.codecs import UNKNOWN_LABEL, Codecs, LabelCodec, ValueCodec
 from seqlm_core.sequences.encoded_sequences import EncodedSequences
 from seqlm_core.sequences.examples import check_examples, check_inputs, read_examples, write_examples
-from seqlm_core.sequences.token_codec import TokenCodec
+from seqlm_core.sequences.token_codec import TokenCodec, shape_of
 
 # Lone surrogates too, which come of undecodable bytes; but no pair of them, which JSON does not tell from a character.
 TEXTS = st.text(st.characters(blacklist_categories=[]), max_size=4).filter(
@@ -198,3 +198,28 @@ def test_values_that_are_not_finite_numbers_are_told():
         check_examples([([1.0, 2.0], [1.0, math.inf])], "values", "values")
     with pytest.raises(seqlm.UsageError, match="all of their values are nan"):
         Codecs.from_examples(check_examples([([1.0], [math.nan])], "values", "values"), "values", "values")
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [("London", "Xxx"), ("IBM", "XX"), ("I", "X"), ("1,250.5", "d,dd.d"), ("U.S.", "X.X."), ("--", "--"), ("", ""),
+     ("Ünal", "Xxx"), ("東京都", "xx"), ("McDonald", "XxXxx"), ("a\nb", "x\nx")],
+)  # fmt: skip
+def test_shapes_tell_capitals_digits_and_the_rest(text, shape):
+    assert shape_of(text) == shape
+
+
+def test_small_letters_are_for_the_whole_token_alone():
+    codec = TokenCodec.from_sequences([["The", "the", "THE", "x"]], 2, 0, True, shapes=True, lowercase=True)
+    assert codec.vocabulary.tokens == ["<unk>", "the"]
+    assert codec.encode(["tHe", "y"]).tolist() == [1, 0]
+    assert set(codec.characters.tokens[1:]) == set("TheTHEthex")
+    assert codec.encode_columns(["The", "the", "tHe"])[0].tolist()[2] == 0
+    assert TokenCodec.from_json(json.loads(json.dumps(codec.to_json()))).to_json() == codec.to_json()
+
+
+def test_each_column_has_its_own_entries_and_unknown_ones_are_0():
+    codec = TokenCodec.from_sequences([[("a", "N", "1"), ("b", "N", "2")], []], 1, 0, False)
+    assert codec.column_sizes == (2, 3)
+    assert [ids.tolist() for ids in codec.encode_columns([("a", "N", "2"), ("?", "V", "3")])] == [[1, 0], [2, 0]]
+    assert [ids.tolist() for ids in codec.encode_columns([])] == [[], []]

@@ -241,3 +241,27 @@ def test_a_one_step_cell_of_others_trains_and_resumes(bidirectional, register, t
         with pytest.raises(seqlm.TrainingInterrupted):
             train(learnable(), tmp_path / "part", **settings)
     assert_same_runs(whole, seqlm.resume(tmp_path / "part", quiet=True))
+
+
+def test_the_best_epoch_is_that_of_the_highest_score_or_of_the_lowest_loss(tmp_path):
+    examples = learnable(count=60)
+    for best_by, better in (("score", max), ("loss", min)):
+        run = train(examples, tmp_path / best_by, best_by=best_by, epochs=9, learning_rate=0.3, seed=4)
+        records = epochs_of(run)
+        key = "validation_accuracy" if best_by == "score" else "validation_nats_per_label"
+        best = better(record[key] for record in records)
+        (kept,) = [record for record in records if record["best"]][-1:]
+        assert kept[key] == best
+        # Of equal scores the lowest loss decides.
+        losses = [record["validation_nats_per_label"] for record in records if record[key] == best]
+        assert kept["validation_nats_per_label"] == min(losses)
+        assert run.evaluate(validation_examples(run)).to_record()[key] == best
+
+
+def validation_examples(run):
+    return read_examples(run.path / "validation-examples.jsonl", "tokens", "labels")
+
+
+def test_values_have_no_score_to_choose_by():
+    with pytest.raises(seqlm.SettingError, match="best_by: cannot be score: values have no score"):
+        seqlm.SequenceModel("values", "values", best_by="score")
