@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import seqlm_core as seqlm
 from seqlm_core.errors import SettingError
 from seqlm_core.reading import text as text_module
-from seqlm_core.sequences.columns import Columns, read_columns, read_sequences
+from seqlm_core.sequences.columns import MOST_TOKENS, Columns, read_columns, read_sequences
 
 # A byte-order mark would be left out at the beginning, and a return at the end of a line.
 CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0\t\n\r\ufeff")
@@ -198,3 +198,12 @@ def test_there_is_no_column_zero():
         Columns(token=0)
     with pytest.raises(SettingError, match="label_column: must not be 0"):
         Columns(label=0)
+
+
+def test_a_sequence_that_is_too_long_is_named_by_its_first_line(tmp_path):
+    path = tmp_path / "long.txt"
+    path.write_text("a X\n\n" + "b X\n" * MOST_TOKENS)
+    assert [len(sequence) for sequence in read_sequences(path)] == [1, MOST_TOKENS]
+    path.write_text("a X\n\n" + "b X\n" * (MOST_TOKENS + 1))
+    with pytest.raises(seqlm.TextError, match=r"long\.txt, line 3 begins a sequence of more than 20,000 tokens"):
+        list(read_sequences(path))
