@@ -108,7 +108,7 @@ class Group:
     time: int
 
 
-def group_by_length(lengths: np.ndarray, batch_size: int) -> list[Group]:
+def group_by_length(lengths: np.ndarray, batch_size: int, *, to_longest: bool = True) -> list[Group]:
     """Group sequences by length, so that there is little padding and there are few shapes.
 
     Each shape needs a graph of its own. The lengths of the groups grow by a quarter from one to the next. A group that
@@ -117,6 +117,7 @@ def group_by_length(lengths: np.ndarray, batch_size: int) -> list[Group]:
     Args:
         lengths: the number of time steps of each sequence.
         batch_size: the most sequences in a batch.
+        to_longest: whether the last group is padded to its longest sequence only, and not to a length that others share.
     """
     longest = int(lengths.max(initial=0))
     groups: list[Group] = []
@@ -127,7 +128,7 @@ def group_by_length(lengths: np.ndarray, batch_size: int) -> list[Group]:
         if sum(map(len, waiting)) >= batch_size or limit >= longest:
             indices = np.sort(np.concatenate(waiting))
             if len(indices):
-                groups.append(Group(indices, min(limit, longest)))
+                groups.append(Group(indices, min(limit, longest) if to_longest else limit))
             waiting = []
         shorter, limit = limit, int(np.ceil(limit * GROWTH))
     return groups
@@ -166,8 +167,8 @@ class TrainingBatches:
 
 def batches_in_order(sequences: EncodedSequences, batch_size: int) -> Iterator[Batch]:
     """Yield batches that hold each sequence once. Empty sequences are left out."""
-    for group in group_by_length(sequences.lengths, batch_size):
-        # A power of two, so that few shapes come up for any number of sequences.
+    for group in group_by_length(sequences.lengths, batch_size, to_longest=False):
+        # Powers of two, and times that do not depend on the longest sequence, so that few shapes come up.
         columns = min(batch_size, 1 << (len(group.indices) - 1).bit_length())
         for start in range(0, len(group.indices), columns):
             yield Batch.of(sequences, group.indices[start : start + columns], group.time, columns)

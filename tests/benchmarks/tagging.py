@@ -5,7 +5,7 @@ python tests/benchmarks/tagging.py ROW --data FOLDER
 FOLDER holds the corpora; docs/benchmarks.md says which files. A row is trained with several seeds. Its settings, in
 tagging_rows.py, are chosen on the last tenth of the training sentences. So the test part is only read with --test. A
 row with a language model trains that one first, unless it is there; its time is told apart. What is trained is kept
-under --out, and the same command goes on with it.
+under --out, and the same command goes on with it. With --peer, PyTorch, which must be installed, trains the same nets.
 """
 
 from __future__ import annotations
@@ -137,6 +137,7 @@ def majority(training: Examples, examples: Examples) -> float:
 @click.option("--data", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Train with so many seeds.")
 @click.option("--test", "on_test", is_flag=True, help="Evaluate on the test part, too.")
+@click.option("--peer", is_flag=True, help="Train the same nets with PyTorch, too; only for labels without chunks.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -144,9 +145,11 @@ def majority(training: Examples, examples: Examples) -> float:
     show_default=True,
     help="Folder for the runs.",
 )
-def main(name: str, data: Path, seeds: int, on_test: bool, out: Path) -> None:
+def main(name: str, data: Path, seeds: int, on_test: bool, peer: bool, out: Path) -> None:
     row = ROWS[name]
     corpus = CORPORA[row.corpus]
+    if peer and (corpus.figure != ACCURACY or row.language_model):
+        raise click.UsageError("--peer is for rows with a softmax and an accuracy")
     folder = out / name
     folder.mkdir(parents=True, exist_ok=True)
     examples = checked(corpus, data, row.parts_of_speech, 0)
@@ -185,6 +188,20 @@ def main(name: str, data: Path, seeds: int, on_test: bool, out: Path) -> None:
         print("test         not looked at; --test does")
     minutes = [run.history()[-1]["seconds"] / 60 for run in runs]
     print(f"time         {in_words(minutes)} minutes of training, {max(seconds) / 60:.1f} with all before and after it")
+    if peer:
+        report_peer(runs, examples, checked(corpus, data, row.parts_of_speech, 1), on_test)
+
+
+def report_peer(runs: list[seqlm.SequenceRun], examples: Examples, test: Examples, on_test: bool) -> None:
+    from tagging_peer import train_peer
+
+    training, validation = divided(examples)
+    found = [train_peer(training, validation, test, run.codecs, run.settings) for run in runs]
+    on_validation, on_the_test, seconds = (list(column) for column in zip(*found))
+    print(f"PyTorch      {in_words(on_validation)} accuracy, validation")
+    if on_test:
+        print(f"             {in_words(on_the_test)} accuracy, test")
+    print(f"             {in_words([second / 60 for second in seconds])} minutes of training")
 
 
 def best_epoch(run: seqlm.SequenceRun) -> dict[str, Any]:

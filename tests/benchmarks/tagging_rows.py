@@ -59,3 +59,7 @@ CORPORA = {
         "UD English EWT, parts of speech", ACCURACY, "ewt/train.conllu", "ewt/test.conllu", (204_577, 25_094), (2, 4, 4)
     ),
 }
+
+HUANG = "Huang et al., Bidirectional LSTM-CRF Models for Sequence Tagging, 2015"
+LAMPLE = "Lample et al., Neural Architectures for Named Entity Recognition, 2016"
+AKBIK = "Akbik et al., Contextual String Embeddings for Sequence Labeling, 2018"
