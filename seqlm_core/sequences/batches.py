@@ -117,7 +117,7 @@ def group_by_length(lengths: np.ndarray, batch_size: int, *, to_longest: bool = 
     Args:
         lengths: the number of time steps of each sequence.
         batch_size: the most sequences in a batch.
-        to_longest: whether the last group is padded to its longest sequence only, and not to a length that others share.
+        to_longest: whether the last group is padded to its longest sequence, and not to a length that others share.
     """
     longest = int(lengths.max(initial=0))
     groups: list[Group] = []

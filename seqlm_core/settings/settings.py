@@ -222,7 +222,7 @@ class SequenceSettings(TrainingSettings):
     )
     tune_vectors: bool = setting(
         False,
-        "Change the vectors of --vectors in training, as far as their tokens are in the vocabulary.",
+        "Change the vectors of `vectors` in training, as far as their tokens are in the vocabulary.",
         group="model",
         shapes_model=True,
         tokens_only=True,

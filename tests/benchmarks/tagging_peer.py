@@ -1,4 +1,4 @@
-"""The same taggers in PyTorch: the same inputs, sizes, batches, dropout, optimizer and schedule, and its own weights."""
+"""The same taggers in PyTorch: the same inputs, sizes, batches, dropout, optimizer and schedule."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Tagger(nn.Module):
 
 
 def train_peer(training: Any, validation: Any, test: Any, codecs: Codecs, settings: Any) -> tuple[float, float, float]:
-    """Train, and return the accuracies on both parts in percent, of the epoch that is best on the first, and seconds."""
+    """Train; return the accuracies on both parts in percent, of the epoch that is best on the first, and seconds."""
     torch.manual_seed(settings.seed)
     encoded = [EncodedSequences.of_examples(part, "labels", codecs) for part in (training, validation, test)]
     model = Tagger(codecs, settings)

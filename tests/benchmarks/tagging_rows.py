@@ -63,3 +63,33 @@ CORPORA = {
 HUANG = "Huang et al., Bidirectional LSTM-CRF Models for Sequence Tagging, 2015"
 LAMPLE = "Lample et al., Neural Architectures for Named Entity Recognition, 2016"
 AKBIK = "Akbik et al., Contextual String Embeddings for Sequence Labeling, 2018"
+
+# How a model of characters is trained whose states taggers read.
+LANGUAGE_MODEL = {
+    "cell": "bilstm", "hidden_size": 512, "documents": "line", "batch_size": 64, "sequence_length": 100,
+    "min_count": 20, "learning_rate": 0.006, "dropout": 0.05, "max_steps": 4000, "epochs": 4, "validate_every": 1000, "sample_every": 0,
+    "precision": "bfloat16",
+}  # fmt: skip
+
+TAGGER = {
+    "output_layer": "crf", "layers": 2, "hidden_size": 200, "embedding_size": 100, "lowercase": True, "shapes": True,
+    "column_embedding_size": 25, "char_cell": "bilstm", "char_hidden_size": 25, "learning_rate": 0.005, "epochs": 12,
+}  # fmt: skip
+WITHOUT_CHARACTERS = {name: value for name, value in TAGGER.items() if not name.startswith("char_")}
+CHUNKS = (
+    (f"BI-LSTM ({HUANG})", 93.64),
+    (f"BI-LSTM-CRF ({HUANG})", 94.13),
+    (f"BI-LSTM-CRF, character models of a billion words ({AKBIK})", 96.72),
+)
+ENTITIES = ((f"LSTM-CRF, pre-trained vectors ({LAMPLE})", 85.75),)
+
+ROWS = {
+    "conll-2000": Row("conll-2000", TAGGER, CHUNKS, parts_of_speech=True),
+    "conll-2000-language-model": Row(
+        "conll-2000", {**TAGGER, "learning_rate": 0.003}, CHUNKS, parts_of_speech=True, language_model=True
+    ),
+    "conll-2000-no-crf": Row("conll-2000", {**TAGGER, "output_layer": "softmax"}, CHUNKS, parts_of_speech=True),
+    "conll-2000-no-characters": Row("conll-2000", WITHOUT_CHARACTERS, CHUNKS, parts_of_speech=True),
+    "conll-2002": Row("conll-2002", TAGGER, ENTITIES),
+    "ewt": Row("ewt", {**TAGGER, "output_layer": "softmax"}),
+}
