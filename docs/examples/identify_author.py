@@ -131,7 +131,8 @@ def main() -> None:
     for cell in arguments.cells:
         start = time.perf_counter()
         sizes = {"hidden_size": arguments.hidden_size, "dropout": arguments.dropout, "epochs": arguments.epochs}
-        model = seqlm.SequenceModel("tokens", "label", cell=cell, seed=arguments.seed, **sizes)
+        # By the loss, since the probabilities of the classes are shown.
+        model = seqlm.SequenceModel("tokens", "label", cell=cell, seed=arguments.seed, best_by="loss", **sizes)
         with tempfile.TemporaryDirectory() as folder:
             run = model.train(learnt, held_out, out=Path(folder) / "run", quiet=True)
             evaluations = {length: run.evaluate(test[length]) for length in LENGTHS}

@@ -80,7 +80,8 @@ def train_and_label(name, training, validation, test, later=0, **settings):
     """Train a model, and label the test part with it."""
     with tempfile.TemporaryDirectory() as folder:
         training, validation, test = (answering_later(part, later) for part in (training, validation, test))
-        model = seqlm.SequenceModel("tokens", "labels", **settings)
+        # By the loss, since three of four labels are `a`, and the accuracy hardly tells whether others are found.
+        model = seqlm.SequenceModel("tokens", "labels", best_by="loss", **settings)
         run = model.train(training, validation, out=Path(folder) / "run", quiet=True)
         predicted = run.predict([words for words, _ in test])
         weights = sum(weight.size for weight in run.weights.values())

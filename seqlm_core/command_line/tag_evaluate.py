@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -37,17 +38,21 @@ def evaluate_command(
 
     RUN is the directory of a training. The figures are those of all FILEs together; - is standard input.
     """
-    import seqlm_core as seqlm
     from seqlm_core.reading.sources import open_texts
+    from seqlm_core.sequences.columns import Columns, read_sequences
 
     load_plugin_files(plugin_files)
     tagger = open_tagger(run)
+    read, known = Columns(token_column, label_column, columns), set(tagger.labels)
+    examples, first_unknown = [], None
     with open_texts(files) as opened:
-        examples = [
-            example
-            for path in opened
-            for example in seqlm.read_columns(path, token_column, label_column, encoding, columns)
-        ]
+        for sequence in itertools.chain.from_iterable(read_sequences(path, encoding) for path in opened):
+            labels = read.labels(sequence)
+            examples.append((read.tokens(sequence), labels))
+            unknown = [place for place, label in enumerate(labels) if label not in known]
+            if unknown and first_unknown is None:
+                line = sequence.first_line + unknown[0]
+                first_unknown = f"{labels[unknown[0]]!r} in {sequence.path}, line {line}"
     evaluation = tagger.evaluate(examples)
     if confusion_picture is not None:
         from seqlm_core.evaluation.confusion_picture import draw_confusion
@@ -61,6 +66,7 @@ def evaluate_command(
     click.echo(f"unknown tokens   {evaluation.unknown_tokens:,}")
     if evaluation.unknown_labels:
         click.echo(f"unknown labels   {evaluation.unknown_labels:,}, counted as wrong; not in the loss")
+        click.echo(f"first of them    {first_unknown}")
     click.echo()
     _print_scores("label", {str(label): score for label, score in evaluation.labels.items()})
     if evaluation.chunks is not None:

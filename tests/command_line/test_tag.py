@@ -309,6 +309,7 @@ def test_unknown_tokens_and_labels_are_counted_and_warned_of(capsys, tmp_path, t
     assert told == "seqlm: warning: 2 of 3 labels were not in the training, so the model cannot predict them\n"
     assert "unknown tokens   2\n" in printed
     assert "unknown labels   2, counted as wrong; not in the loss\n" in printed
+    assert f"first of them    'X' in {path}, line 2\n" in printed
 
 
 def test_labels_without_chunks_have_no_table_of_chunks(capsys, tmp_path):
