@@ -46,7 +46,8 @@ TEXT = (HERE / "text.txt").read_text()
 READ = slice(3200, 3600)
 """The part of the text on which no run is trained."""
 PLUGIN_WHEN_MADE = Path("/tmp/seqlm-formats", PLUGIN.name)
-"""The path that a run records, which is to tell nothing of the machine."""
+VECTORS_WHEN_MADE = PLUGIN_WHEN_MADE.with_name("vectors.txt")
+"""The paths that runs record, which are to tell nothing of the machine."""
 
 SMALL: dict[str, Any] = {"hidden_size": 8, "batch_size": 4, "warmup": 5, "log_every": 5, "learning_rate": 0.03}
 WINDOWS: dict[str, Any] = {**SMALL, "sequence_length": 10, "epochs": 2, "sample_every": 0, "quiet": True}
@@ -81,6 +82,28 @@ def train_tagger(out: Path) -> None:
     model.train(examples[:18], examples[18:], out=out, quiet=True)
 
 
+def train_columns(out: Path) -> None:
+    """Train on short sentences whose words have lengths and vectors, and begin with ``B-`` where they begin a chunk."""
+    sentences = [sentence.split()[:4] for sentence in TEXT[:2000].split(".")]
+    examples = [(with_lengths(words), chunks_of(words)) for words in sentences if words][:20]
+    settings = {**SMALL, "hidden_size": 4, "batch_size": 2, "epochs": 6, "dropout": 0.1, "output_layer": "crf"}
+    model = seqlm.SequenceModel(shapes=True, lowercase=True, column_embedding_size=3, tune_vectors=True, **settings)
+    words = sorted({word.lower() for word in TEXT.split()})
+    VECTORS_WHEN_MADE.parent.mkdir(exist_ok=True)
+    VECTORS_WHEN_MADE.write_text(
+        "".join(f"{word} {len(word)} {ord(word[0]) % 7} {i % 5}\n" for i, word in enumerate(words))
+    )
+    model.train(examples[:18], examples[18:], out=out, quiet=True, vectors=VECTORS_WHEN_MADE)
+
+
+def with_lengths(words: list[str]) -> list[tuple[str, str]]:
+    return [(word, str(len(word))) for word in words]
+
+
+def chunks_of(words: list[str]) -> list[str]:
+    return ["B-X" if word[-1] in "aeiou" else "I-X" if len(word) > 4 else "O" for word in words]
+
+
 def label_of(word: str) -> str:
     return "vowel" if word[-1] in "aeiou" else "consonant" if word[-1].isalpha() else "sign"
 
@@ -106,6 +129,7 @@ KINDS: dict[str, Callable[[Path], None]] = {
     ),
     "letter-pairs": train_letter_pairs,
     "tagger": train_tagger,
+    "columns": train_columns,
     "forecaster": train_forecaster,
     "lines": lambda out: train_text(
         out, 1200, cell="gru", documents="line", hidden_size=[8, 6], layers=2, embedding_size=5, tie_weights=True,
@@ -116,7 +140,7 @@ KINDS: dict[str, Callable[[Path], None]] = {
         embedding_updates="read", **PLAIN
     ),
 }  # fmt: skip
-BEGAN_WITH = {"lines": 4, "rare-words": 4}
+BEGAN_WITH = {"lines": 4, "rare-words": 4, "columns": 4}
 """The number of the first folder with a kind, if it is not the first of all."""
 
 
@@ -156,8 +180,10 @@ def train_interrupted(kind: str, out: Path) -> None:
 
 def use(kind: str, run: Any) -> dict[str, Any]:
     """Return what a run makes: text and figures, or predictions."""
-    if kind == "tagger":
-        sentences = [["the", "bridge", "was", "built,"], ["salt"]]
+    if kind in ("tagger", "columns"):
+        sentences: list[Any] = [["the", "bridge", "was", "built,"], ["salt"]]
+        if kind == "columns":
+            sentences = list(map(with_lengths, sentences))
         return {
             "labels": run.predict(sentences),
             "probabilities": [array.tolist() for array in run.probabilities(sentences)],

@@ -116,7 +116,7 @@ def test_there_are_runs_of_each_kind_of_every_version_which_tell_nothing_of_a_ma
         for kind in kinds_in(folder):
             config = (folder / kind / "run" / "config.json").read_text()
             paths = set(re.findall(r'"(?:file:)?(/[^"]*)"', config))
-            assert paths <= {str(make.PLUGIN_WHEN_MADE)}
+            assert paths <= {str(make.PLUGIN_WHEN_MADE), str(make.VECTORS_WHEN_MADE)}
 
 
 def structure(value, key=""):
@@ -148,6 +148,7 @@ def test_the_present_version_writes_runs_as_the_newest_ones_are(kind, tmp_path, 
     """Who changes the format of a run adds runs of it: see ``make.py``."""
     seqlm.installed_plugins.cache_clear()  # the plugin comes from another place
     monkeypatch.setattr(make, "PLUGIN_WHEN_MADE", tmp_path / "plugin" / make.PLUGIN.name)
+    monkeypatch.setattr(make, "VECTORS_WHEN_MADE", tmp_path / "plugin" / "vectors.txt")
     make.train_interrupted(kind, tmp_path / "run")
     newest = FOLDERS[-1] / kind / "run"
     assert {path.name for path in (tmp_path / "run").iterdir()} == {path.name for path in newest.iterdir()}
