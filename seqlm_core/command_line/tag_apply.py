@@ -13,7 +13,7 @@ import numpy as np
 
 from seqlm_core.command_line.column_options import column_options
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
-from seqlm_core.command_line.tagger import open_tagger
+from seqlm_core.command_line.tagger import language_model_option, open_tagger
 
 SEQUENCES_AT_A_TIME = 1000
 LEAST_MARGINAL = 0.0005
@@ -24,6 +24,7 @@ LEAST_MARGINAL = 0.0005
 @click.argument("run", metavar="RUN")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @column_options("token")
+@language_model_option
 @plugin_option
 @click.option("--probabilities", is_flag=True, help="Add the probability of each label.")
 @click.option(
@@ -39,6 +40,7 @@ def apply_command(
     token_column: int,
     columns: tuple[int, ...],
     encoding: str,
+    language_model: str | None,
     plugin_files: tuple[str, ...],
     probabilities: bool,
     marginals: bool,
@@ -54,7 +56,7 @@ def apply_command(
     from seqlm_core.sequences.tokens import texts_of
 
     load_plugin_files(plugin_files)
-    tagger = open_tagger(run)
+    tagger = open_tagger(run, language_model)
     read = Columns(token=token_column, further=columns)
     answers = Answers(tagger.labels, n_best, probabilities, marginals)
     with open_texts(files) as opened:

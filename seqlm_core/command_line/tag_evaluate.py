@@ -11,13 +11,14 @@ import click
 
 from seqlm_core.command_line.column_options import column_options
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
-from seqlm_core.command_line.tagger import open_tagger
+from seqlm_core.command_line.tagger import language_model_option, open_tagger
 
 
 @click.command("evaluate")
 @click.argument("run", metavar="RUN")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @column_options("token", "label")
+@language_model_option
 @plugin_option
 @click.option("--confusion", is_flag=True, help="Print how often each label is predicted for each true one.")
 @click.option("--confusion-picture", metavar="FILE", help="Write the same as a picture, a PNG file.")
@@ -29,6 +30,7 @@ def evaluate_command(
     label_column: int,
     columns: tuple[int, ...],
     encoding: str,
+    language_model: str | None,
     plugin_files: tuple[str, ...],
     confusion: bool,
     confusion_picture: str | None,
@@ -42,7 +44,7 @@ def evaluate_command(
     from seqlm_core.sequences.columns import Columns, read_sequences
 
     load_plugin_files(plugin_files)
-    tagger = open_tagger(run)
+    tagger = open_tagger(run, language_model)
     read, known = Columns(token_column, label_column, columns), set(tagger.labels)
     examples, first_unknown = [], None
     with open_texts(files) as opened:

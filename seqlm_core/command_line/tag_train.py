@@ -35,7 +35,8 @@ from seqlm_core.settings.settings import SequenceSettings
     metavar="RUN",
     cls=GroupedOption,
     group="model",
-    help="A language model over characters, whose states at the borders of each token the model reads too.",
+    help="A language model over characters, whose states at the borders of each token the model reads too. With "
+    "--resume, where it is now.",
 )
 @training_options(SequenceSettings)
 @click.pass_context
@@ -75,9 +76,9 @@ def train_command(
     load_plugin_files(plugin_files)
     given = given_settings(settings)
     if resume is not None:
-        check_nothing_new(context, ("token_column", "label_column", "columns", "encoding", "vectors", "language_model"))
+        check_nothing_new(context, ("token_column", "label_column", "columns", "encoding", "vectors"))
         seqlm.SequenceRun(resume)  # raises where the run is of another kind
-        run = seqlm.resume(resume, quiet=quiet, kvstore=kvstore, **given)
+        run = seqlm.resume(resume, quiet=quiet, kvstore=kvstore, language_model=language_model, **given)
     elif not files:
         raise UsageError("name a file to train on, with a token and its label on each line, or - for standard input")
     else:

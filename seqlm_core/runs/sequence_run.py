@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from seqlm_core.errors import RunError, UsageError
+from seqlm_core.errors import RunError, SettingError, UsageError
 from seqlm_core.model.architecture import SequenceArchitecture, architecture_from_json, check_same_architecture
 from seqlm_core.plugins.components import Component
 from seqlm_core.plugins.loading import installed_plugins
@@ -22,6 +22,7 @@ from seqlm_core.sequences.chunk_schemes import chunks_only
 from seqlm_core.sequences.codecs import Codecs, LabelCodec, ValueCodec
 from seqlm_core.sequences.encoded_sequences import EncodedSequences
 from seqlm_core.sequences.examples import INPUTS, OUTPUTS, Label, check_examples, check_inputs
+from seqlm_core.settings.arguments import PathLike, checked_path
 from seqlm_core.settings.settings import SequenceSettings
 
 if TYPE_CHECKING:
@@ -62,15 +63,26 @@ class SequenceRun(Run[SequenceSettings]):
 
     Args:
         path: the run directory.
+        language_model: where the language model is now whose states the model reads; None means where it was in the
+            training.
 
     Raises:
         RunError: the directory holds no run of a sequence model, is damaged, or needs a plugin that is missing.
+        SettingError: a language model is named, and the model reads none.
     """
 
     task = SEQUENCE_MODEL
     settings_class = SequenceSettings
 
     architecture: SequenceArchitecture
+
+    def __init__(self, path: PathLike, language_model: PathLike | None = None) -> None:
+        super().__init__(path)
+        if language_model is not None:
+            if "language_model" not in self.config:
+                raise SettingError("language_model", f"is of no use: the model of {self.path} reads none")
+            where = str(checked_path("language_model", language_model).resolve())
+            self.config["language_model"] = {**self.config["language_model"], "path": where}
 
     def _checked_architecture(self) -> SequenceArchitecture:
         recorded = architecture_from_json(SequenceArchitecture, self.config["architecture"])

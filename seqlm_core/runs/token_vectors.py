@@ -54,7 +54,10 @@ def _recorded_states(directory: RunDirectory, recorded: Mapping[str, str]) -> Ve
     except UsageError as error:
         raise RunError(f"{directory.path} needs the language model {path}: {error}") from error
     except RunError as error:
-        raise RunError(f"{directory.path} needs the language model {path}, which cannot be used: {error}") from error
+        raise RunError(
+            f"{directory.path} needs the language model {path}, which cannot be used: {error}; name another place of "
+            "it with `language_model`"
+        ) from error
     if digest != recorded["digest"]:
         raise RunError(
             f"{directory.path} needs the language model {path} as it was, and it has changed: its weights are others"

@@ -34,6 +34,7 @@ def resume(
     quiet: bool = False,
     extensions: Sequence[Extension] = (),
     kvstore: str | None = None,
+    language_model: PathLike | None = None,
     **changes: Any,
 ) -> Any:
     """Resume a training that ended early from its last checkpoint. A finished run is not changed.
@@ -43,6 +44,7 @@ def resume(
         quiet: whether to show neither progress nor samples.
         extensions: the user's extensions. Those of the run that have a state must be given again; others may be added.
         kvstore: as for :func:`~seqlm_core.sessions.train.train`. The number of workers may be another one than before.
+        language_model: where the language model is now whose states a sequence model reads; None means where it was.
         changes: settings that may change without changing the steps done: ``epochs`` and ``max_steps`` (with the
             schedules ``constant`` and ``plateau``), ``checkpoint_every``, ``log_every``, ``sample_every``. A
             ``schedule`` that is a function must be given again.
@@ -60,7 +62,7 @@ def resume(
         TrainingInterrupted: a signal ended the training, which can be resumed.
     """
     user_code, changes = split_user_code(extensions, changes)
-    run = open_run(path)
+    run = open_run(path, language_model)
     settings = resumed_settings(run, changes)
     directory = run.directory
     if directory.best.exists() and not directory.last.exists():

@@ -271,13 +271,32 @@ def test_a_tagger_reads_a_language_model_and_names_it_when_it_is_missing_or_has_
         seqlm.RunError, match=f"needs the language model {model}, which cannot be used: .*does not exist"
     ):
         seqlm.SequenceRun(run.path).predict(sequences)
+    assert seqlm.SequenceRun(run.path, moved).predict(sequences) == before
     other = models("bigru", seed=7).path
+    with pytest.raises(seqlm.RunError, match=f"needs the language model {other} as it was, and it has changed"):
+        seqlm.SequenceRun(run.path, other).predict(sequences)
     shutil.copytree(other, model)
     with pytest.raises(seqlm.RunError, match=f"needs the language model {model} as it was, and it has changed"):
         seqlm.SequenceRun(run.path).predict(sequences)
     shutil.rmtree(model)
     moved.rename(model)
     assert seqlm.SequenceRun(run.path).predict(sequences) == before
+
+
+def test_a_training_goes_on_with_a_language_model_that_was_moved(models, tmp_path, monkeypatch):
+    model = shutil.copytree(models("bigru").path, tmp_path / "model")
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 5)
+        with pytest.raises(seqlm.TrainingInterrupted):
+            trained(tmp_path / "run", language_model=model)
+    moved = model.rename(tmp_path / "moved")
+    with pytest.raises(seqlm.RunError, match="name another place of it with `language_model`"):
+        seqlm.resume(tmp_path / "run", quiet=True)
+    run = seqlm.resume(tmp_path / "run", quiet=True, language_model=moved)
+    assert run.history()[-1]["epoch"] == 3
+    for path, problem in ((trained(tmp_path / "other", max_steps=1).path, "reads none"), (moved, "a language model")):
+        with pytest.raises(seqlm.SettingError, match=f"language_model: is of no use: .*{problem}"):
+            seqlm.resume(path, quiet=True, language_model=moved)
 
 
 def test_a_language_model_of_words_or_a_tagger_is_refused(models, tmp_path):
