@@ -62,7 +62,9 @@ def test_the_options_of_a_training_are_in_groups(command):
     assert [found.pop(flag) for flag in ("--out", "--overwrite", "--quiet")] == ["Output"] * 3
     assert found.pop("--plugin") == "Advanced"
     if command == "tag train":
-        assert [found.pop(flag) for flag in ("--token-column", "--label-column", "--encoding")] == ["Text"] * 3
+        columns = ("--token-column", "--label-column", "--column", "--encoding")
+        assert [found.pop(flag) for flag in columns] == ["Text"] * 4
+        assert [found.pop(flag) for flag in ("--vectors", "--language-model")] == ["Model"] * 2
     assert found == {"--help": "Advanced"}
 
 

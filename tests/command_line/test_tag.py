@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import pytest
-from tagging import TINY, as_text, done, give_standard_input, run_cli, toy_sequences, write
+from tagger_commands import TINY, as_text, done, give_standard_input, run_cli, toy_sequences, write
 
 import seqlm_core as seqlm
 from seqlm_core.command_line import tag_apply

@@ -10,7 +10,7 @@ import shutil
 
 import numpy as np
 import pytest
-from tagging import TINY, as_text, done, give_standard_input, run_cli, toy_sequences, write
+from tagger_commands import TINY, as_text, done, give_standard_input, run_cli, toy_sequences, write
 from test_bad_input import check_told, flag, refused, replaced, resealed, tree
 
 import seqlm_core as seqlm

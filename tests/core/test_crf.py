@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sequence_runs import SMALL
-from tagging import as_text, done, run_cli, toy_sequences, write
+from tagger_commands import as_text, done, run_cli, toy_sequences, write
 
 import seqlm_core as seqlm
 from seqlm_core.engine.mxnet import autograd, nd

@@ -9,7 +9,7 @@ import re
 
 import pytest
 from conftest import SMALL
-from tagging import done
+from tagger_commands import done
 
 import seqlm_core as seqlm
 from seqlm_core.storage.files import read_json, write_json
