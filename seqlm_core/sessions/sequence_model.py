@@ -102,7 +102,8 @@ class SequenceModel:
                 them beside what it learns of each token, or changes them if the setting ``tune_vectors`` says so. The
                 run keeps them, also those of tokens that are not in the examples.
             language_model: the run of a language model over characters, whose states at the borders of each token the
-                model reads. It is not copied: it has to be there, unchanged, wherever the new run is used.
+                model reads. It is not copied: it has to be there, unchanged, wherever the new run is used. With
+                ``init_from``, where the language model of that run is now.
 
         Raises:
             UsageError: an example, a setting, or ``out`` cannot be used.
@@ -113,9 +114,8 @@ class SequenceModel:
         check_destination(out, overwrite)
         training = check_examples(examples, self.inputs, self.outputs)
         held_out = check_examples([] if validation is None else validation, self.inputs, self.outputs)
-        given = {"vectors": vectors, "language_model": language_model}
-        self._check_sources(given, init_from)
-        earlier = None if init_from is None else SequenceRun(init_from)
+        self._check_sources(vectors, language_model, out, init_from)
+        earlier = None if init_from is None else SequenceRun(init_from, language_model)
         wanted = self.settings if earlier is None else self._settings_to_begin_from(earlier)
         self._check_needs(wanted)
         components = Components.choose(
@@ -133,7 +133,7 @@ class SequenceModel:
                 if earlier is not None:
                     earlier.check_weights()
                 kinds = self.inputs, self.outputs
-                sources, kept = _sources(Path(folder), training, earlier, **given)
+                sources, kept = _sources(Path(folder), training, earlier, vectors, language_model)
                 job = sequence_job(
                     training, held_out, kinds, components, settings, user_code, earlier, workers, sources
                 )
@@ -173,14 +173,23 @@ class SequenceModel:
                         setting, f"is for models with a label at each time step, and this one predicts {predicts}"
                     )
 
-    def _check_sources(self, given: Mapping[str, Any], init_from: PathLike | None) -> None:
-        """Check that vectors can be used, if any are given, and that there are those that a setting is about."""
-        for name, source in given.items():
+    def _check_sources(
+        self,
+        vectors: PathLike | None,
+        language_model: PathLike | None,
+        out: PathLike | None,
+        init_from: PathLike | None,
+    ) -> None:
+        """Check that vectors and a language model can be used, if they are given, and that there are those needed."""
+        for name, source in (("vectors", vectors), ("language_model", language_model)):
             if source is not None and self.inputs == "values":
                 raise SettingError(name, "is for tokens, and this model reads values")
-            if source is not None and init_from is not None:
-                raise SettingError(name, "is of no use with `init_from`: a model that begins with a run reads its own")
-        if self.settings.tune_vectors and given["vectors"] is None and init_from is None:
+        if vectors is not None and init_from is not None:
+            raise SettingError("vectors", "is of no use with `init_from`: a model that begins with a run reads its own")
+        if language_model is not None and out is not None:
+            if checked_path("language_model", language_model).resolve() == Path(out).resolve():
+                raise SettingError("language_model", f"is the run in `out` {out}, which would be replaced")
+        if self.settings.tune_vectors and vectors is None and init_from is None:
             raise SettingError("tune_vectors", "needs `vectors`, and none are given")
         if self.settings.tune_vectors and self.settings.embedding_size is not None:
             raise SettingError("embedding_size", "is that of the vectors with `tune_vectors`; leave it out")
@@ -224,7 +233,7 @@ def _sources(
             sources.append(_read_vectors(checked_path("vectors", vectors), kept, training))
         elif earlier is not None and "vectors" in earlier.config:
             shutil.copyfile(earlier.path / VECTORS_FILE, kept)
-    if language_model is not None:
+    if language_model is not None and earlier is None:
         logger.info("reading the tokens with the language model %s", language_model)
         sources.append(language_states(language_model))
     if not kept.exists():

@@ -328,6 +328,23 @@ def test_a_model_can_begin_with_one_that_reads_vectors(models, tmp_path):
     assert seqlm.SequenceRun(run.path).predict([["a", "x"]])
 
 
+def test_a_model_can_begin_with_one_whose_language_model_was_moved(models, tmp_path):
+    model = shutil.copytree(models("bigru").path, tmp_path / "model")
+    earlier = trained(tmp_path / "earlier", language_model=model, max_steps=1)
+    moved = model.rename(tmp_path / "moved")
+    run = trained(tmp_path / "run", init_from=earlier.path, language_model=moved, max_steps=1)
+    assert run.config["language_model"]["path"] == str(moved)
+    assert run.predict([["a", "x"]])
+
+
+def test_a_language_model_is_not_replaced_by_the_run_that_reads_it(models, tmp_path):
+    model = shutil.copytree(models("bigru").path, tmp_path / "model")
+    described = seqlm.SequenceModel("tokens", "labels", max_steps=1)
+    with pytest.raises(seqlm.SettingError, match=r"language_model: is the run in `out` .*, which would be replaced"):
+        described.train(learnable(), out=model, overwrite=True, language_model=model)
+    assert seqlm.LanguageRun(model).weights
+
+
 def test_rows_without_a_vector_and_padding_are_zeros():
     given = GivenVectors(np.ones((2, 3), np.float32), [np.array([0, -1]), np.array([1])])
     side_by_side = given.beside(np.array([1, 0]), 3, 4)
