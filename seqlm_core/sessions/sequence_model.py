@@ -186,9 +186,9 @@ class SequenceModel:
                 raise SettingError(name, "is for tokens, and this model reads values")
         if vectors is not None and init_from is not None:
             raise SettingError("vectors", "is of no use with `init_from`: a model that begins with a run reads its own")
-        if language_model is not None and out is not None:
-            if checked_path("language_model", language_model).resolve() == Path(out).resolve():
-                raise SettingError("language_model", f"is the run in `out` {out}, which would be replaced")
+        read = None if language_model is None else checked_path("language_model", language_model).resolve()
+        if read is not None and out is not None and read == Path(out).resolve():
+            raise SettingError("language_model", f"is the run in `out` {out}, which would be replaced")
         if self.settings.tune_vectors and vectors is None and init_from is None:
             raise SettingError("tune_vectors", "needs `vectors`, and none are given")
         if self.settings.tune_vectors and self.settings.embedding_size is not None:
