@@ -49,12 +49,10 @@ def evaluate_command(
     examples, first_unknown = [], None
     with open_texts(files) as opened:
         for sequence in itertools.chain.from_iterable(read_sequences(path, encoding) for path in opened):
-            labels = read.labels(sequence)
-            examples.append((read.tokens(sequence), labels))
-            unknown = [place for place, label in enumerate(labels) if label not in known]
-            if unknown and first_unknown is None:
-                line = sequence.first_line + unknown[0]
-                first_unknown = f"{labels[unknown[0]]!r} in {sequence.path}, line {line}"
+            examples.append(read.example(sequence))
+            for line, label in enumerate(examples[-1][1], start=sequence.first_line):
+                if first_unknown is None and label not in known:
+                    first_unknown = f"{label!r} in {sequence.path}, line {line}"
     evaluation = tagger.evaluate(examples)
     if confusion_picture is not None:
         from seqlm_core.evaluation.confusion_picture import draw_confusion

@@ -163,6 +163,8 @@ class SequenceArchitecture(Layered):
         """Return the sizes for the data; an embedding size that the settings leave open gets its default."""
         embedding_size = 0
         if settings.tune_vectors:
+            if not vectors:
+                raise ValueError("the settings tune vectors, and there are none")
             embedding_size = vectors[0]
         elif inputs == "tokens":
             embedding_size = _embedding_size(settings.embedding_size, settings.hidden_sizes[0], input_size)

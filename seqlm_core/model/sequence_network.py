@@ -102,8 +102,8 @@ class SequenceNetwork(RecurrentNetwork):
 
 
 def _joined_input(a: SequenceArchitecture, build_char_layer: LayerBuilder | None) -> JoinedInput:
-    tokens = tuning_input(a.input_size, a.embedding_size) if a.tuned_vectors else None
-    tokens = tokens or token_input(a.input_size, a.embedding_size)
+    make_input: Callable[..., Any] = tuning_input if a.tuned_vectors else token_input
+    tokens = make_input(a.input_size, a.embedding_size)
     columns = [EmbeddingInput(entries, a.column_embedding_size) for entries in a.columns]
     if not a.characters or build_char_layer is None:
         return JoinedInput(tokens, columns, a.vectors, a.tuned_vectors)

@@ -91,6 +91,8 @@ class SequenceRun(Run[SequenceSettings]):
         char_cell = self._char_cell
         if recorded.characters and (char_cell is None or recorded.inputs != "tokens"):
             raise ValueError("the architecture has characters, and no cell reads them")
+        if recorded.inputs != "tokens" and (recorded.columns or recorded.vectors or self._records_sources):
+            raise ValueError("its model reads values, which have neither columns nor vectors")
         chosen = SequenceArchitecture.choose(
             self._recorded_settings,
             inputs=recorded.inputs,
@@ -107,6 +109,10 @@ class SequenceRun(Run[SequenceSettings]):
         return recorded
 
     @property
+    def _records_sources(self) -> bool:
+        return "vectors" in self.config or "language_model" in self.config
+
+    @property
     def _token_embedding_size(self) -> int | None:
         return self.architecture.embedding_size if self.architecture.inputs == "tokens" else None
 
@@ -114,9 +120,8 @@ class SequenceRun(Run[SequenceSettings]):
     def codecs(self) -> Codecs:
         """The codecs of the model's inputs and outputs, which give them their meaning."""
         codecs = self.directory.read_codecs()
-        sources = sources_of_run(self.directory, self.config)
-        if sources:
-            codecs = codecs.with_sources(sources)
+        if self._records_sources:
+            codecs = codecs.with_sources(sources_of_run(self.directory, self.config))
         of_values = isinstance(codecs.outputs, ValueCodec)
         found = {**codecs.sizes, "outputs": "values"} if of_values else codecs.sizes
         self._check_against_architecture(self.directory.codecs, found)

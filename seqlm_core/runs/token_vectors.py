@@ -24,7 +24,8 @@ def language_states(path: PathLike) -> VectorSource:
         RunError: the directory holds no run of a language model, or is damaged.
         SettingError: its tokens are not characters.
     """
-    return _states_of(LanguageRun(checked_path("language_model", path)))
+    run = LanguageRun(checked_path("language_model", path))
+    return _states_of(run, digest_in(_checkpoint(run)))
 
 
 def sources_of_run(directory: RunDirectory, config: Mapping[str, Any]) -> list[VectorSource]:
@@ -62,10 +63,10 @@ def _recorded_states(directory: RunDirectory, recorded: Mapping[str, str]) -> Ve
         raise RunError(
             f"{directory.path} needs the language model {path} as it was, and it has changed: its weights are others"
         )
-    return _states_of(run)
+    return _states_of(run, digest)
 
 
-def _states_of(run: LanguageRun) -> VectorSource:
+def _states_of(run: LanguageRun, digest: str) -> VectorSource:
     tokenizer = run.config["plugins"]["tokenizer"]["name"]
     if tokenizer != CHARACTERS:
         raise SettingError(
@@ -73,7 +74,7 @@ def _states_of(run: LanguageRun) -> VectorSource:
         )
     from seqlm_core.model.language_states import LanguageStates
 
-    return LanguageStates(run.model, run.vocabulary, str(run.path.resolve()), digest_in(_checkpoint(run)))
+    return LanguageStates(run.model, run.vocabulary, str(run.path.resolve()), digest)
 
 
 def _checkpoint(run: LanguageRun) -> Path:

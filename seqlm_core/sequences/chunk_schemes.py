@@ -72,16 +72,13 @@ def scheme_breaks(labels: Sequence[Label], sequences: Iterable[np.ndarray]) -> d
     """
     chain = _scheme(labels)
     counts: collections.Counter[str] = collections.Counter()
-    for ids in sequences:
-        if not len(ids):
-            continue
-        names = [str(labels[i]) for i in ids]
+    for ids in filter(len, sequences):
         if chain.first[ids[0]]:
-            counts[f"{names[0]} at the beginning"] += 1
+            counts[f"{labels[ids[0]]} at the beginning"] += 1
         for place in np.flatnonzero(chain.transitions[ids[:-1], ids[1:]]):
-            counts[f"{names[place + 1]} after {names[place]}"] += 1
+            counts[f"{labels[ids[place + 1]]} after {labels[ids[place]]}"] += 1
         if chain.last[ids[-1]]:
-            counts[f"{names[-1]} at the end"] += 1
+            counts[f"{labels[ids[-1]]} at the end"] += 1
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 

@@ -64,6 +64,18 @@ class Columns:
             if 0 in numbers:
                 raise SettingError(setting, "must not be 0: columns count from 1, or from the end with -1")
 
+    def example(self, sequence: ColumnSequence) -> tuple[list[Token], list[str]]:
+        """Return the tokens and the labels of a sequence, which are kept once however often they occur.
+
+        Raises:
+            SettingError: as by :meth:`tokens` and :meth:`labels`.
+        """
+
+        def interned(token: Token) -> Token:
+            return sys.intern(token) if isinstance(token, str) else tuple(map(sys.intern, token))
+
+        return list(map(interned, self.tokens(sequence))), list(map(sys.intern, self.labels(sequence)))
+
     def tokens(self, sequence: ColumnSequence) -> list[Token]:
         """Return the tokens of a sequence, each a tuple if there are further columns.
 
@@ -156,15 +168,7 @@ def read_columns(
     for number in columns:
         check_argument("columns", number, int)
     read = Columns(token_column, label_column, tuple(columns))
-
-    # Tokens and labels occur many times. Interning keeps one string of each, which takes far less memory.
-    def interned(token: Token) -> Token:
-        return sys.intern(token) if isinstance(token, str) else tuple(map(sys.intern, token))
-
-    return [
-        (list(map(interned, read.tokens(sequence))), list(map(sys.intern, read.labels(sequence))))
-        for sequence in read_sequences(path, encoding)
-    ]
+    return [read.example(sequence) for sequence in read_sequences(path, encoding)]
 
 
 class _Row(NamedTuple):

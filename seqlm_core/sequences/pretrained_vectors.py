@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,8 @@ class PretrainedVectors:
             tokens = encoded.tobytes().decode().split("\n")
             if state["kind"] != KIND or self._table.ndim != 2 or len(tokens) != len(self._table):
                 raise ValueError("it holds no vectors of tokens")
+            if self._table.dtype != np.float32 or not all(np.isfinite(part).all() for part in self._parts()):
+                raise ValueError("its vectors have numbers that are not finite, or not of the type float32")
         except (KeyError, ValueError) as error:
             raise RunError(f"{path} is damaged: {error}") from error
         self.path = path
@@ -56,6 +58,10 @@ class PretrainedVectors:
 
     def __len__(self) -> int:
         return len(self._table)
+
+    def _parts(self) -> Iterator[np.ndarray]:
+        """Yield the table in parts, so that little of it is in memory."""
+        return (self._table[first : first + ROWS_AT_A_TIME] for first in range(0, len(self), ROWS_AT_A_TIME))
 
     @classmethod
     def convert(cls, source: PathLike, path: Path) -> PretrainedVectors:
