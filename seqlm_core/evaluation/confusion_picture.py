@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from pathlib import Path
 
 import numpy as np
 
+from seqlm_core.evaluation.pictures import families_for, plain, png_of, quiet_drawing
 from seqlm_core.evaluation.scores import Confusion
 from seqlm_core.storage.files import write_atomically
 
@@ -37,17 +36,13 @@ def draw_confusion(confusion: Confusion, path: Path) -> None:
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, label="share of the true label", shrink=0.8)
-    names = [str(label).replace("$", r"\$") for label in labels]  # a plain $ would begin a formula
-    axes.set_xticks(range(len(labels)), names, rotation=90)
-    axes.set_yticks(range(len(labels)), names)
+    names = [plain(str(label)) for label in labels]
+    families = families_for("".join(names))
+    axes.set_xticks(range(len(labels)), names, rotation=90, family=families)
+    axes.set_yticks(range(len(labels)), names, family=families)
     axes.set(xlabel="predicted label", ylabel="true label")
     for row, column in np.argwhere(counts) if len(labels) <= MOST_WITH_NUMBERS else ():
         colour = "white" if shares[row, column] > 0.5 else "black"
         axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", fontsize=6, color=colour)
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # A box is drawn for a character that no font has; a warning would not help the user.
-        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")
-        warnings.simplefilter("ignore", DeprecationWarning)  # of what matplotlib and its libraries use of each other
-        figure.savefig(buffer, format="png", dpi=120)
-    write_atomically(path, buffer.getvalue())
+    with quiet_drawing():
+        write_atomically(path, png_of(figure))

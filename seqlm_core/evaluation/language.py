@@ -55,8 +55,8 @@ class LanguageEvaluation:
     reading_rules: ReadingRules | None = None
 
     @property
-    def selection_loss(self) -> float:
-        """The best epoch has the lowest of these: the loss, or the mean of a bidirectional model's two losses."""
+    def loss(self) -> float:
+        """The loss, or the mean of the two losses of a bidirectional model; the best epoch has the lowest."""
         both_sides = self.both_sides_nats_per_token
         return self.nats_per_token if both_sides is None else (self.nats_per_token + both_sides) / 2
 

@@ -55,7 +55,7 @@ class LabelEvaluation:
     unknown_tokens: int
 
     @property
-    def selection_loss(self) -> float:
+    def loss(self) -> float:
         """The loss, by which epochs can be compared."""
         return self.nats_per_label
 
@@ -99,7 +99,7 @@ class ValueEvaluation:
     predictions: int
 
     @property
-    def selection_loss(self) -> float:
+    def loss(self) -> float:
         """The loss, by which epochs can be compared."""
         return self.normalized_squared_error
 

@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
-import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from seqlm_core.engine.randomness import generator
-from seqlm_core.errors import SettingError, TextError, UsageError
+from seqlm_core.errors import SettingError, UsageError
 from seqlm_core.plugins.components import Components
 from seqlm_core.plugins.loading import installed_plugins
-from seqlm_core.reading.text import Fingerprint, TextFile
-from seqlm_core.runs.directory import TRAINING_EXAMPLES_FILE, VALIDATION_EXAMPLES_FILE, VECTORS_FILE
+from seqlm_core.reading.text import TextFile
+from seqlm_core.runs.directory import TRAINING_EXAMPLES_FILE, VALIDATION_EXAMPLES_FILE
 from seqlm_core.runs.new_run import check_destination
 from seqlm_core.runs.sequence_run import SequenceRun
 from seqlm_core.runs.settings_of_run import plugins_of_model, settings_to_begin_from
-from seqlm_core.runs.token_vectors import language_states
 from seqlm_core.runs.training_files import TrainingFiles
 from seqlm_core.sequences.examples import INPUTS, OUTPUTS, Example, check_examples, write_examples
-from seqlm_core.sequences.given_vectors import VectorSource
-from seqlm_core.sequences.pretrained_vectors import PretrainedVectors
-from seqlm_core.sequences.tokens import texts_of
 from seqlm_core.sessions.user_code import split_user_code
+from seqlm_core.sessions.vector_sources import vector_sources
 from seqlm_core.settings.arguments import PathLike, checked_path
 from seqlm_core.settings.fields import facts, make_settings, names_of
 from seqlm_core.settings.settings import BY_LOSS, BY_SCORE, CRF, SequenceSettings
-from seqlm_core.storage.checkpoint import digest_in
 from seqlm_core.storage.temporary import readable_file_errors
 from seqlm_core.training.extension import Extension, check_extensions
 from seqlm_core.workers.joining import joined
-
-logger = logging.getLogger("seqlm")
 
 
 class SequenceModel:
@@ -133,7 +125,7 @@ class SequenceModel:
                 if earlier is not None:
                     earlier.check_weights()
                 kinds = self.inputs, self.outputs
-                sources, kept = _sources(Path(folder), training, earlier, vectors, language_model)
+                sources, kept = vector_sources(Path(folder), training, earlier, vectors, language_model)
                 job = sequence_job(
                     training, held_out, kinds, components, settings, user_code, earlier, workers, sources
                 )
@@ -216,41 +208,6 @@ class SequenceModel:
         held_out = set(order[:count].tolist())
         training = [example for i, example in enumerate(examples) if i not in held_out]
         return training, [examples[i] for i in sorted(held_out)]
-
-
-def _sources(
-    folder: Path,
-    training: Sequence[Example],
-    earlier: SequenceRun | None,
-    vectors: PathLike | None,
-    language_model: PathLike | None,
-) -> tuple[list[VectorSource], dict[str, TextFile]]:
-    """Return what gives vectors to tokens, and the file of vectors that the run will keep, by its name in the run."""
-    sources: list[VectorSource] = []
-    kept = folder / VECTORS_FILE
-    with readable_file_errors():
-        if vectors is not None:
-            sources.append(_read_vectors(checked_path("vectors", vectors), kept, training))
-        elif earlier is not None and "vectors" in earlier.config:
-            shutil.copyfile(earlier.path / VECTORS_FILE, kept)
-    if language_model is not None and earlier is None:
-        logger.info("reading the tokens with the language model %s", language_model)
-        sources.append(language_states(language_model))
-    if not kept.exists():
-        return sources, {}
-    return sources, {VECTORS_FILE: TextFile(kept, Fingerprint(kept.stat().st_size, digest_in(kept)))}
-
-
-def _read_vectors(path: Path, kept: Path, training: Sequence[Example]) -> PretrainedVectors:
-    read = PretrainedVectors.convert(path, kept)
-    known, tokens, share = read.coverage([texts_of(sequence) for sequence, _ in training])
-    if not known:
-        raise TextError(f"{path} has a vector of none of the {tokens:,} different tokens of the training examples")
-    logger.info(
-        "%s tokens have vectors of %d numbers, among them %s of the %s different ones of the training (%.1f %% of all)",
-        *(f"{len(read):,}", read.size, f"{known:,}", f"{tokens:,}", 100 * share),
-    )
-    return read
 
 
 def _write_files(

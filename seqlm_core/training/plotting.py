@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from seqlm_core.evaluation.pictures import families_for, plain, png_of, quiet_drawing
 from seqlm_core.reading.unknown import percent
 from seqlm_core.storage.files import write_atomically
 
@@ -22,12 +20,7 @@ def plot_history(records: Sequence[dict[str, Any]], path: Path, title: str, loss
         title: the title of the picture.
         loss_name: the name of the loss in the records, such as ``nats_per_token``.
     """
-    with warnings.catch_warnings():
-        # A box is drawn for a character that no font has; a warning would not help the user.
-        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")
-        # What matplotlib and its own libraries deprecate of each other, which would be errors where a user makes errors
-        # of warnings.
-        warnings.simplefilter("ignore", DeprecationWarning)
+    with quiet_drawing():
         picture = _drawn(records, title, loss_name)
     write_atomically(path, picture)
 
@@ -64,36 +57,8 @@ def _drawn(records: Sequence[dict[str, Any]], title: str, loss_name: str) -> byt
     if best:
         axes.axvline(best[-1]["step"], color="grey", linestyle=":", linewidth=1, label="best epoch")
     axes.set(xlabel="step", ylabel=f"loss ({loss_name.replace('_', ' ')})")
-    axes.set_title(title.replace("$", r"\$"), family=families_for(title))  # a plain $ would begin a formula
+    axes.set_title(plain(title), family=families_for(title))
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
         axes.legend()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return buffer.getvalue()
-
-
-def families_for(text: str) -> list[str]:
-    """Return the font families to draw a text in: the default ones, and one with the characters that they lack.
-
-    The title with the name of a Chinese file needs this. If no installed font has all these characters, only the
-    default families are returned.
-    """
-    from matplotlib import font_manager
-    from matplotlib.ft2font import FT2Font
-
-    def lacks(path: str, characters: set[str]) -> set[str]:
-        font = FT2Font(path)
-        return {character for character in characters if not font.get_char_index(ord(character))}
-
-    usual = font_manager.FontProperties()
-    lacking = lacks(font_manager.findfont(usual), set(filter(str.isprintable, text)))
-    families: list[str] = list(usual.get_family())
-    fonts = font_manager.fontManager.ttflist if lacking else []
-    for font in sorted(fonts, key=lambda font: (font.style != "normal", font.weight not in (400, "normal"), font.name)):
-        if font.name.startswith("Last Resort"):  # this font has only boxes
-            continue
-        with contextlib.suppress(OSError, RuntimeError):
-            if not lacks(font.fname, lacking):
-                return [*families, font.name]
-    return families
+    return png_of(figure)

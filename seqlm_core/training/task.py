@@ -17,7 +17,7 @@ class Figures(Protocol):
     """The figures of an evaluation."""
 
     @property
-    def selection_loss(self) -> float: ...
+    def loss(self) -> float: ...
 
     def to_record(self) -> dict[str, float]: ...
 
@@ -68,7 +68,7 @@ class Task(Protocol):
     def evaluate(self) -> Figures | None:
         """Return the figures on the validation part; None if there is none."""
 
-    def badness(self, figures: Any) -> float:
+    def selection_loss(self, figures: Any) -> float:
         """Return what is lowest with the best figures."""
 
     def first_non_finite_part(self, batch: Any) -> str | None:

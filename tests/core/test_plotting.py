@@ -8,7 +8,8 @@ import pytest
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 
-from seqlm_core.training.plotting import families_for, plot_history
+from seqlm_core.evaluation.pictures import families_for
+from seqlm_core.training.plotting import plot_history
 
 RECORDS = [{"kind": "epoch", "step": 1, "best": True, "training_nats_per_token": 1.0}]
 CHINESE = "全唐詩"

@@ -162,7 +162,7 @@ def test_what_does_not_count_is_not_scored(kinds, run_of):
         nothing = [None] if kinds[1] == "labels" else [math.nan]
         idle = [(sequence, nothing * len(sequence)) for sequence, _ in examples[:3]]
         one, two = run.evaluate(examples), run.evaluate([*idle, *examples])
-        assert one.selection_loss == pytest.approx(two.selection_loss, rel=1e-6)
+        assert one.loss == pytest.approx(two.loss, rel=1e-6)
         assert one.predictions == two.predictions
         with pytest.raises(seqlm.UsageError, match="nothing to evaluate on"):
             run.evaluate(idle)

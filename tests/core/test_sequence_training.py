@@ -151,9 +151,9 @@ def test_the_loss_of_an_epoch_is_the_mean_over_all_predictions(kinds, tmp_path):
     run = train(examples, tmp_path / "run", *kinds, epochs=1, learning_rate=1e-12, validation=examples[:7], layers=2)
     (record,), figures = epochs_of(run), run.evaluate(examples)
     assert record["step"] > 1
-    assert record[f"training_{LOSSES[kinds[1]]}"] == pytest.approx(figures.selection_loss, rel=1e-5)
+    assert record[f"training_{LOSSES[kinds[1]]}"] == pytest.approx(figures.loss, rel=1e-5)
     # Batches are of unequal size, so that the mean of their means would be another.
-    assert figures.selection_loss != pytest.approx(record[f"validation_{LOSSES[kinds[1]]}"], rel=1e-5)
+    assert figures.loss != pytest.approx(record[f"validation_{LOSSES[kinds[1]]}"], rel=1e-5)
 
 
 @pytest.mark.parametrize("kinds", KINDS, ids="-".join)
@@ -164,7 +164,7 @@ def test_validation_finds_what_evaluation_finds(kinds, tmp_path):
     figures = run.evaluate(examples[:5]).to_record()
     assert {name: state["record"][name] for name in figures} == figures
     losses = [record[f"validation_{LOSSES[kinds[1]]}"] for record in epochs_of(run)]
-    assert run.evaluate(examples[:5]).selection_loss == min(losses)
+    assert run.evaluate(examples[:5]).loss == min(losses)
 
 
 @pytest.mark.parametrize("outputs", ["labels", "values"])

@@ -17,7 +17,8 @@ from seqlm_core.generation.network import StepNetwork
 from seqlm_core.model import language_states as module
 from seqlm_core.runs.token_vectors import language_states
 from seqlm_core.sequences.given_vectors import GivenVectors
-from seqlm_core.sequences.pretrained_vectors import PretrainedVectors
+from seqlm_core.sequences.pretrained_vectors import KIND, PretrainedVectors
+from seqlm_core.storage.checkpoint import save_checkpoint
 from seqlm_core.training.extensions.plot import Plot
 
 WORDS = {"the": [1, 2, 3], "Cat": [-1, 0.5, 1e-3], "cat": [4, 4, 4.5], "ß": [0, 0, 1]}
@@ -359,3 +360,52 @@ def test_train_of_sequence_runs_is_the_same_without_sources(tmp_path):
     })  # fmt: skip
     for name, array in one.weights.items():
         np.testing.assert_array_equal(other.weights[name], array)
+
+
+def altered(run, **changes):
+    """Write a configuration with changed values, as someone does who knows how its digest is made."""
+    run.directory.write_config({**run.config, **changes})
+    return run.path
+
+
+def test_a_configuration_whose_vectors_do_not_fit_its_model_is_damaged(tmp_path):
+    values = [(np.arange(4.0), [1, 2, 1, 2])] * 8
+    forecaster = train(values, tmp_path / "values", "values", "labels", epochs=1)
+    source = {"source": "x", "digest": "y"}
+    with pytest.raises(seqlm.RunError, match="values, which have neither columns nor vectors"):
+        seqlm.SequenceRun(altered(forecaster, vectors=source))
+    tagger = trained(tmp_path / "run", max_steps=1)
+    with pytest.raises(seqlm.RunError, match="the settings tune vectors, and there are none"):
+        seqlm.SequenceRun(altered(tagger, settings={**tagger.config["settings"], "tune_vectors": True}))
+    with pytest.raises(seqlm.RunError, match=r"vectors\.safetensors is missing"):
+        seqlm.SequenceRun(altered(tagger, vectors=source)).predict([["a"]])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "problem"),
+    [
+        ({"vectors": np.array([[1.0, np.nan]], np.float32)}, "numbers that are not finite"),
+        ({"vectors": np.ones((1, 2))}, "not of the type float32"),
+        ({"vectors": np.ones((2, 2), np.float32)}, "no vectors of tokens"),
+        ({"tokens": np.array([255], np.uint8)}, "damaged"),
+        ({}, None),
+    ],
+)
+def test_a_file_of_vectors_that_holds_something_else_is_damaged(arrays, problem, tmp_path, monkeypatch):
+    whole = {"vectors": np.ones((1, 2), np.float32), "tokens": np.frombuffer(b"a", np.uint8)}
+    monkeypatch.setattr(np, "isfinite", lambda array: np.ones(1, bool))  # so that it can be written
+    save_checkpoint(tmp_path / "v", {**whole, **arrays}, {"kind": KIND, "source": "x"})
+    monkeypatch.undo()
+    if problem is None:
+        assert PretrainedVectors(tmp_path / "v").size == 2
+        return
+    with pytest.raises(seqlm.RunError, match=problem):
+        PretrainedVectors(tmp_path / "v")
+
+
+@pytest.mark.parametrize("header", [b"", b"[]", b"3", b"{}", b'{"__metadata__": 3}', b"\xff" * 9])
+def test_what_is_no_file_of_vectors_at_all_is_damaged(header, tmp_path):
+    path = tmp_path / "v"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(seqlm.RunError, match="is damaged"):
+        PretrainedVectors(path)

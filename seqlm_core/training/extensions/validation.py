@@ -47,8 +47,8 @@ class Validation(Extension):
             record.update(evaluation.to_record())
             if self.average.steps:
                 record["averaged"] = True
-            self.loss = evaluation.selection_loss
-            loss = training.task.badness(evaluation)
+            self.loss = evaluation.loss
+            loss = training.task.selection_loss(evaluation)
         if not math.isfinite(loss):
             raise NonFiniteLossError(
                 f"the validation loss is {loss} after step {record['step']}; try a lower `learning_rate`"

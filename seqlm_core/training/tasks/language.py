@@ -167,9 +167,9 @@ class LanguageModelling:
         """Return the figures on the validation part; None if there is none."""
         return self._evaluator.evaluate() if self._evaluator else None
 
-    def badness(self, figures: LanguageEvaluation) -> float:
+    def selection_loss(self, figures: LanguageEvaluation) -> float:
         """Return what is lowest with the best figures: the loss."""
-        return figures.selection_loss
+        return figures.loss
 
     def first_non_finite_part(self, window: Window) -> str | None:
         """Return the name of the first part of the network with outputs that are not finite; None if all are finite.

@@ -188,11 +188,11 @@ class SequenceLearning:
         """Return the figures on the validation part; None if there is none."""
         return self._evaluator.evaluate() if self._evaluator else None
 
-    def badness(self, figures: LabelEvaluation | ValueEvaluation) -> float:
+    def selection_loss(self, figures: LabelEvaluation | ValueEvaluation) -> float:
         """Return what is lowest with the best figures: the loss, or 1 less the score and, of equal ones, the loss."""
         if self.settings.best_by == BY_SCORE and isinstance(figures, LabelEvaluation):
-            return 1 - figures.score + figures.selection_loss * LESS_THAN_ANY_SCORE
-        return figures.selection_loss
+            return 1 - figures.score + figures.loss * LESS_THAN_ANY_SCORE
+        return figures.loss
 
     def first_non_finite_part(self, prepared: PreparedBatch) -> str | None:
         """Return the name of the first part of the network with outputs that are not finite; None if all are finite.
