@@ -1,4 +1,4 @@
-"""The figures of a training in ``history.jsonl``, and the check that they are complete and unchanged."""
+"""The figures and samples of a training in ``history.jsonl``, and the check that they are complete and unchanged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ CHECK_LENGTH = 16
 STATE = {"lines": COUNT, "digest": TEXT, "seconds": NUMBER}
 """Description of what a checkpoint records of the history."""
 _RECORD = {"step": COUNT, "epoch": NUMBER, "learning_rate": NUMBER, "seconds": NUMBER, ...: PLAIN}
-_RECORDS = {"report": _RECORD, "epoch": {**_RECORD, "averaged?": FLAG, "best": FLAG}}
+SAMPLE = "sample"
+"""The kind of the records that hold a text that was sampled during the training."""
+_RECORDS = {
+    "report": _RECORD,
+    "epoch": {**_RECORD, "averaged?": FLAG, "best": FLAG},
+    SAMPLE: {"step": COUNT, "epoch": NUMBER, "seconds": NUMBER, "text": TEXT},
+}
 _FIGURES = ("training_", "validation_", "both_sides_")
 
 

@@ -25,6 +25,7 @@ from seqlm_core.reading.sources import check_texts, open_texts
 from seqlm_core.reading.text import read_blocks
 from seqlm_core.reading.tokenized_text import warn_of_unknown_tokens
 from seqlm_core.runs.generating_run import GeneratingRun
+from seqlm_core.runs.history import SAMPLE
 from seqlm_core.settings.arguments import PathLike, check_argument, check_encoding, checked_path
 from seqlm_core.settings.fields import chosen
 from seqlm_core.settings.reading_rules import ReadingRules, reading_rules
@@ -43,6 +44,18 @@ class LanguageRun(GeneratingRun):
     Raises:
         RunError: the directory holds no run of a language model, is damaged, or needs a plugin that is missing.
     """
+
+    def training_samples(self) -> list[dict[str, Any]]:
+        """Return the texts that were sampled during the training, the oldest first, every ``sample_every`` steps.
+
+        Each is a dictionary with ``step``, ``epoch``, ``seconds`` (the training time so far) and ``text``. Runs of
+        earlier versions kept none.
+
+        Raises:
+            RunError: the history is missing or damaged.
+        """
+        samples = (record for record in self._records() if record["kind"] == SAMPLE)
+        return [{name: sample[name] for name in ("step", "epoch", "seconds", "text")} for sample in samples]
 
     def evaluate(
         self, *texts: PathLike | Sequence[PathLike], encoding: str = "utf-8", **rules: Any

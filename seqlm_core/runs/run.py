@@ -18,7 +18,7 @@ from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.plugins.registry import Registry, SpecT
 from seqlm_core.plugins.specs import CellSpec
 from seqlm_core.runs.directory import RunDirectory
-from seqlm_core.runs.history import STATE, read_history
+from seqlm_core.runs.history import SAMPLE, STATE, read_history
 from seqlm_core.settings.arguments import PathLike, checked_path
 from seqlm_core.settings.fields import facts, make_settings
 from seqlm_core.settings.training_settings import SettingsT
@@ -248,11 +248,15 @@ class Run(Generic[SettingsT]):
         self.settings = settings
 
     def history(self) -> list[dict[str, Any]]:
-        """Return the figures of the training; see :mod:`seqlm_core.runs.history`.
+        """Return the figures of the training, the oldest first; see :mod:`seqlm_core.runs.history`.
 
         Raises:
             RunError: they are missing or damaged.
         """
+        return [record for record in self._records() if record["kind"] != SAMPLE]
+
+    def _records(self) -> list[dict[str, Any]]:
+        """Return all records of the history, samples included."""
         directory = self.directory
         state = directory.load_state(directory.last) if directory.last.exists() else None
         try:

@@ -156,12 +156,11 @@ class Session:
             extensions.append(self._averaging)
         leads = job.task.workers.leads
         if leads:
-            extensions.append(History(self.directory))
-        if not quiet and leads:
-            progress = Progress()
-            extensions.append(progress)
+            history, progress = History(self.directory), None if quiet else Progress()
+            extensions += [history] if progress is None else [history, progress]
             if job.sampler is not None and job.sample_every:
-                extensions.append(Samples(job.sample_every, job.sampler, progress.message, self._average))
+                show = None if progress is None else progress.message
+                extensions.append(Samples(job.sample_every, job.sampler, history.add, self._average, show))
         extensions += [
             Checkpoints(
                 self.directory,

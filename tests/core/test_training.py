@@ -37,6 +37,10 @@ def without_times(run):
     return [{k: v for k, v in record.items() if k != "seconds"} for record in run.history()]
 
 
+def samples(run):
+    return [(sample["step"], sample["epoch"], sample["text"]) for sample in run.training_samples()]
+
+
 def assert_same_runs(one, other):
     for name in ("best", "last"):
         arrays, _ = load_checkpoint(getattr(one.directory, name))
@@ -45,18 +49,20 @@ def assert_same_runs(one, other):
         for key in arrays:
             np.testing.assert_array_equal(arrays[key], others[key], err_msg=f"{name} {key}")
     assert without_times(one) == without_times(other)
+    assert samples(one) == samples(other)
 
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("at", [5, 33, 66])  # 33 windows an epoch: mid-epoch, and at the ends of epochs
 def test_a_resumed_run_equals_an_uninterrupted_one(cell, at, short_text, tmp_path, monkeypatch):
-    settings = {"cell": cell, "patience": 5, "warmup": 4, "layers": 2, "embedding_size": 8}
+    settings = {"cell": cell, "patience": 5, "warmup": 4, "layers": 2, "embedding_size": 8, "sample_every": 30}
     whole = train(short_text, tmp_path / "whole", **settings)
     with monkeypatch.context() as patch:
         interrupt_at(patch, at)
         with pytest.raises(seqlm.TrainingInterrupted, match=r"seqlm_core\.resume\('.*/part'\)$") as caught:
             train(short_text, tmp_path / "part", **settings)
     assert caught.value.exit_code == 130
+    assert [step for step, _, _ in samples(whole)] == [30, 60, 90]
     assert_same_runs(whole, seqlm.resume(tmp_path / "part", quiet=True))
 
 

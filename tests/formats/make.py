@@ -134,6 +134,7 @@ KINDS: dict[str, Callable[[Path], None]] = {
     "lines": lambda out: train_text(
         out, 1200, cell="gru", documents="line", hidden_size=[8, 6], layers=2, embedding_size=5, tie_weights=True,
         input_dropout=0.1, embedding_dropout=0.1, recurrent_dropout=0.2, weight_decay=0.01, average="ema",
+        sample_every=7,
     ),
     "rare-words": lambda out: train_text(
         out, 3200, cell="lstm", tokenizer="word", output_layer="adaptive", embedding_size=6,

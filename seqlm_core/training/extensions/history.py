@@ -1,4 +1,4 @@
-"""Writes the figures of a training, line by line, to ``history.jsonl``."""
+"""Writes the figures and samples of a training, line by line, to ``history.jsonl``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from seqlm_core.training.extension import Extension, Record, Training
 
 
 class History(Extension):
-    """Writes one JSON object in each line: reports of the training loss, and the validation figures of epochs.
+    """Writes one JSON object in each line: reports of the training loss, validation figures of epochs, and samples.
 
     It adds ``seconds`` to each record, the training time so far. When a training is resumed, the history is cut back to
     the lines that the checkpoint records.
@@ -54,10 +54,10 @@ class History(Extension):
         write_atomically(path, b"".join(kept))
 
     def on_report(self, training: Training, record: Record) -> None:
-        self._append(record)
+        self.add(record)
 
     def on_epoch(self, training: Training, record: Record) -> None:
-        self._append(record)
+        self.add(record)
 
     def state(self) -> dict[str, Any]:
         return {"lines": self.lines, "digest": self._digest.hexdigest(), "seconds": self.seconds}
@@ -66,7 +66,8 @@ class History(Extension):
         self.lines, self._restored_digest = state["lines"], state["digest"]
         self._seconds_before = state["seconds"]
 
-    def _append(self, record: Record) -> None:
+    def add(self, record: Record) -> None:
+        """Write a record, with the training time so far added to it."""
         record["seconds"] = round(self.seconds, 3)
         text = json.dumps(record)
         self._digest.update(text.encode())

@@ -1,4 +1,4 @@
-"""Shows texts sampled from the model during its training."""
+"""Keeps texts sampled from the model during its training, and shows them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from seqlm_core.plugins.components import Component
 from seqlm_core.plugins.specs import CellSpec
 from seqlm_core.reading.corpus import Corpus
 from seqlm_core.reading.documents import Documents
+from seqlm_core.runs.history import SAMPLE
 from seqlm_core.settings.decoding_rules import DecodingRules
-from seqlm_core.training.extension import Extension, Training
+from seqlm_core.training.extension import Extension, Record, Training
 from seqlm_core.training.weight_average import WeightAverage
 
 logger = logging.getLogger("seqlm")
@@ -34,17 +35,24 @@ class Samples(Extension):
     Args:
         every: number of steps from one sample to the next, at least 1.
         sample: a function of the step that returns a sampled text.
-        show: a function that shows a text.
+        keep: a function that keeps a record of the history.
         average: the average of the weights, from which texts are sampled once there is one.
+        show: a function that shows a text; None if nothing is shown.
     """
 
     def __init__(
-        self, every: int, sample: Callable[[int], str], show: Callable[[str], None], average: WeightAverage
+        self,
+        every: int,
+        sample: Callable[[int], str],
+        keep: Callable[[Record], None],
+        average: WeightAverage,
+        show: Callable[[str], None] | None = None,
     ) -> None:
         self.every = every
         self.sample = sample
-        self.show = show
+        self.keep = keep
         self.average = average
+        self.show = show
 
     def on_step(self, training: Training) -> None:
         if training.step % self.every == 0 and training.stop_reason is None:
@@ -55,7 +63,10 @@ class Samples(Extension):
             except Exception as error:  # a sample that fails must not end the training
                 logger.warning("no text could be sampled at step %d: %s", training.step, one_line(error))
                 return
-            self.show(f"--- sample at step {training.step} ---\n{text}\n---")
+            epoch = round(training.step / training.task.steps_per_epoch, 4)
+            self.keep({"kind": SAMPLE, "step": training.step, "epoch": epoch, "text": text})
+            if self.show is not None:
+                self.show(f"--- sample at step {training.step} ---\n{text}\n---")
 
 
 class ModelSampler:
