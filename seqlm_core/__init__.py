@@ -47,6 +47,9 @@ from seqlm_core.sessions.train import train
 from seqlm_core.settings.settings import LanguageSettings, SequenceSettings
 from seqlm_core.training.extension import Extension
 from seqlm_core.version import __version__
+from seqlm_core.views.inspection_page import inspect_labels, inspect_text
+from seqlm_core.views.loss_picture import plot_runs
+from seqlm_core.views.report_page import write_report
 
 # Earlier names, which programs may still use.
 Run = LanguageRun
@@ -87,15 +90,19 @@ __all__ = [
     "UsageError",
     "__version__",
     "hookimpl",
+    "inspect_labels",
+    "inspect_text",
     "installed_plugins",
     "load_plugin",
     "log_softmax",
     "option",
+    "plot_runs",
     "read_columns",
     "resume",
     "sigmoid",
     "text_cache",
     "train",
+    "write_report",
 ]
 
 _WITH_MXNET = {

@@ -16,6 +16,8 @@ os.environ["SEQLM_CACHE_LIMIT"] = "0"
 
 import seqlm_core as seqlm
 
+pytest_plugins = ["page_fixtures"]
+
 SAMPLE_TEXT = Path(__file__).resolve().parents[1] / "data" / "input.txt"
 SMALL = {"hidden_size": 16, "sequence_length": 20, "batch_size": 8, "dropout": 0.1, "log_every": 10, "sample_every": 0}
 

@@ -9,8 +9,11 @@ from seqlm_core.command_line.check import check_command
 from seqlm_core.command_line.evaluate import evaluate_command
 from seqlm_core.command_line.help import HELP_OPTIONS, GroupOfCommands
 from seqlm_core.command_line.infill import infill_command
+from seqlm_core.command_line.inspect import inspect_command
 from seqlm_core.command_line.new_plugin import new_plugin_command
+from seqlm_core.command_line.plot import plot_command
 from seqlm_core.command_line.plugins import plugins_command
+from seqlm_core.command_line.report import report_command
 from seqlm_core.command_line.sample import sample_command
 from seqlm_core.command_line.score import score_command
 from seqlm_core.command_line.tag import tag_group
@@ -42,6 +45,9 @@ for command in (
     evaluate_command,
     score_command,
     tag_group,
+    plot_command,
+    report_command,
+    inspect_command,
     plugins_command,
     cache_command,
     check_command,

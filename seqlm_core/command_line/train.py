@@ -12,7 +12,7 @@ import click
 from seqlm_core.command_line.help import GroupedCommand
 from seqlm_core.command_line.notices import be_quiet
 from seqlm_core.command_line.plugin_files import load_plugin_files
-from seqlm_core.command_line.report import print_best_epoch, printed_if_possible
+from seqlm_core.command_line.printed_report import print_best_epoch, printed_if_possible
 from seqlm_core.command_line.setting_options import given_settings
 from seqlm_core.command_line.training_options import check_new_run, check_nothing_new, training_options
 from seqlm_core.command_line.workers import check_alone, train_with_workers

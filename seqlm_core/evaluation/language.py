@@ -12,6 +12,7 @@ import numpy as np
 from seqlm_core.engine.arrays import array_of
 from seqlm_core.engine.mxnet import nd
 from seqlm_core.errors import TextError
+from seqlm_core.evaluation.inspection import MOST_RIGHT_CONTEXT
 from seqlm_core.model.graphs import LeftReading, PredictionLoss, RightReading
 from seqlm_core.model.language_network import LanguageNetwork
 from seqlm_core.reading.tokenized_text import TokenizedText
@@ -19,7 +20,6 @@ from seqlm_core.reading.unknown import MOST_UNKNOWN
 from seqlm_core.settings.reading_rules import ReadingRules
 from seqlm_core.workers.workers import ALONE, Workers
 
-MOST_RIGHT_CONTEXT = 16
 RIGHT_CONTEXT_ROWS = 1024
 """The number of right contexts that are read at a time. It limits the memory."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from seqlm_core.errors import SettingError, UsageError
 from seqlm_core.evaluation.continuous_cache import check_memory
+from seqlm_core.evaluation.inspection import MOST_RIGHT_CONTEXT, Inspection, Inspector
 from seqlm_core.evaluation.surprisal import (
     LineSurprisal,
     TokenSurprisal,
@@ -135,6 +137,35 @@ class LanguageRun(GeneratingRun):
         _check_per(per)
         check_argument("text", text, str)
         return self._surprisals(iter([iter([text])]), per, "the text", self._reading_rules(rules))
+
+    def inspect(self, file: PathLike, *, encoding: str = "utf-8", limit: int = 5_000) -> Inspection:
+        """Return what the model makes of each token of a text: surprisal, likely alternatives, states of its units.
+
+        Args:
+            file: the file, or a folder of files, which are read as one text; ``-`` is standard input.
+            encoding: the encoding of the file.
+            limit: how many tokens to read, from the beginning of the text; at least 1.
+
+        Raises:
+            TextError: the file cannot be read.
+            UsageError: the limit is below 1.
+        """
+        path = checked_path("file", file)
+        check_encoding(encoding)
+        check_texts(path, folders=True)
+        check_argument("limit", limit, int, minimum=1)
+        documents = self._documents
+        inspector = Inspector(
+            self.network,
+            self.vocabulary,
+            self.tokenizer,
+            self._start,
+            None if documents is None else documents.ends,
+            max(1, min(self.settings.sequence_length // 2, MOST_RIGHT_CONTEXT)),
+        )
+        files = _files(path, encoding, self.settings.documents)
+        tokens = itertools.islice(tokens_of_documents(files, self.tokenizer, self.settings.documents), limit)
+        return inspector.read([token for token, _ in tokens])
 
     def _surprisals(
         self, files: Iterator[Iterator[str]], per: str, name: str, rules: ReadingRules

@@ -14,7 +14,7 @@ import pytest
 
 import seqlm_core as seqlm
 from seqlm_core.command_line.main import main
-from seqlm_core.command_line.report import epochs_in_words
+from seqlm_core.command_line.printed_report import epochs_in_words
 
 TINY = [
     "--hidden-size", "16", "--sequence-length", "20", "--batch-size", "16", "--sample-every", "0", "--max-steps", "60",

@@ -13,7 +13,7 @@ from tagger_commands import done
 
 import seqlm_core as seqlm
 from seqlm_core.storage.files import read_json, write_json
-from seqlm_core.training.plotting import plot_history
+from seqlm_core.views.loss_picture import History, draw_losses
 
 FAR_TOO_GOOD = "FAR TOO GOOD"
 
@@ -161,13 +161,16 @@ def test_the_picture_tells_the_share(tmp_path, monkeypatch):
     record = {
         "kind": "epoch",
         "step": 1,
+        "epoch": 1,
+        "seconds": 2.0,
         "best": True,
         "training_nats_per_token": 1.0,
         "validation_nats_per_token": 0.3,
     }
     for share, told in ((0.5, ", 50.0 % of its tokens unknown"), (0.0, "")):
         labels.clear()
-        plot_history([{**record, "validation_unknown_share": share}], tmp_path / "loss.png", "title", "nats_per_token")
+        records = [{**record, "validation_unknown_share": share}]
+        draw_losses([History("", records, "nats_per_token")], tmp_path / "loss.png", "title")
         assert labels[1] == f"validation{told}, last 0.300"
 
 

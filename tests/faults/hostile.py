@@ -441,7 +441,7 @@ def preload() -> None:
     from seqlm_core.training.extensions import plot
 
     available_backends()
-    plot.plot_history = lambda *arguments: None  # takes longer than all else, and its failures are warnings
+    plot.draw_losses = lambda *arguments: None  # takes longer than all else, and its failures are warnings
 
 
 def use_libraries(folder: Path) -> None:

@@ -9,7 +9,7 @@ from seqlm_core.errors import NonFiniteLossError, one_line
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.runs.history import read_history
 from seqlm_core.training.extension import Extension, Record, Training
-from seqlm_core.training.plotting import plot_history
+from seqlm_core.views.loss_picture import History, draw_losses
 
 logger = logging.getLogger("seqlm")
 
@@ -46,7 +46,7 @@ class Plot(Extension):
         self._drawn = time.monotonic()
         try:
             records = read_history(self.directory.history, self.directory.run_id)
-            plot_history(records, self.directory.picture, self.title, self.loss_name)
+            draw_losses([History("", records, self.loss_name)], self.directory.picture, self.title)
         except Exception as error:  # a picture that fails must not end the training
             cause = error.strerror if isinstance(error, OSError) and error.strerror else one_line(error)
             logger.warning("%s cannot be drawn: %s", self.directory.picture, cause)

@@ -9,9 +9,10 @@ from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 
 from seqlm_core.evaluation.pictures import families_for
-from seqlm_core.training.plotting import plot_history
+from seqlm_core.views.loss_picture import History, draw_losses
 
-RECORDS = [{"kind": "epoch", "step": 1, "best": True, "training_nats_per_token": 1.0}]
+RECORDS = [{"kind": "epoch", "step": 1, "epoch": 1, "seconds": 2.0, "best": True, "training_nats_per_token": 1.0}]
+HISTORY = [History("", RECORDS, "nats_per_token")]
 CHINESE = "全唐詩"
 
 
@@ -33,7 +34,7 @@ def character_of_another_font():
 def test_a_name_in_any_script_draws_without_a_warning(title, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        plot_history(RECORDS, tmp_path / "loss.png", title, "nats_per_token")
+        draw_losses(HISTORY, tmp_path / "loss.png", title)
     assert (tmp_path / "loss.png").stat().st_size > 1000
 
 
@@ -46,7 +47,7 @@ def test_other_warnings_still_reach_the_user(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Figure, "savefig", warn)
     with pytest.warns(UserWarning, match="something else"):
-        plot_history(RECORDS, tmp_path / "loss.png", CHINESE, "nats_per_token")
+        draw_losses(HISTORY, tmp_path / "loss.png", CHINESE)
 
 
 def test_a_font_that_has_the_characters_is_taken():
@@ -82,5 +83,5 @@ def test_what_matplotlibs_libraries_deprecate_is_no_error_of_the_picture(tmp_pat
     monkeypatch.setattr(Figure, "savefig", warn)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        plot_history(RECORDS, tmp_path / "loss.png", CHINESE, "nats_per_token")
+        draw_losses(HISTORY, tmp_path / "loss.png", CHINESE)
     assert (tmp_path / "loss.png").read_bytes() == b"drawn all the same"

@@ -1,0 +1,1 @@
+"""What people look at: pictures of trainings, and pages that a browser shows without a network."""
