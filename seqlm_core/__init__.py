@@ -47,7 +47,7 @@ from seqlm_core.sessions.train import train
 from seqlm_core.settings.settings import LanguageSettings, SequenceSettings
 from seqlm_core.training.extension import Extension
 from seqlm_core.version import __version__
-from seqlm_core.views.inspection_page import inspect_labels, inspect_text
+from seqlm_core.views.inspection_page import write_inspection, write_label_inspection
 from seqlm_core.views.loss_picture import plot_runs
 from seqlm_core.views.report_page import write_report
 
@@ -90,8 +90,6 @@ __all__ = [
     "UsageError",
     "__version__",
     "hookimpl",
-    "inspect_labels",
-    "inspect_text",
     "installed_plugins",
     "load_plugin",
     "log_softmax",
@@ -102,6 +100,8 @@ __all__ = [
     "sigmoid",
     "text_cache",
     "train",
+    "write_inspection",
+    "write_label_inspection",
     "write_report",
 ]
 

@@ -11,6 +11,7 @@ from seqlm_core.command_line.help import HELP_OPTIONS, GroupOfCommands
 from seqlm_core.command_line.infill import infill_command
 from seqlm_core.command_line.inspect import inspect_command
 from seqlm_core.command_line.new_plugin import new_plugin_command
+from seqlm_core.command_line.play import play_command
 from seqlm_core.command_line.plot import plot_command
 from seqlm_core.command_line.plugins import plugins_command
 from seqlm_core.command_line.report import report_command
@@ -48,6 +49,7 @@ for command in (
     plot_command,
     report_command,
     inspect_command,
+    play_command,
     plugins_command,
     cache_command,
     check_command,

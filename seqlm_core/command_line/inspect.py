@@ -7,7 +7,7 @@ import click
 from seqlm_core.command_line.column_options import column_options
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.command_line.tagger import language_model_option
-from seqlm_core.views.inspection_page import MOST_TOKENS, inspect_labels, inspect_text
+from seqlm_core.views.inspection_page import MOST_TOKENS, write_inspection, write_label_inspection
 
 
 @click.command("inspect")
@@ -49,8 +49,10 @@ def inspect_command(
 
     load_plugin_files(plugin_files)
     if isinstance(open_run(run, language_model), seqlm.LanguageRun):
-        inspect_text(run, file, out, encoding=encoding, limit=limit)
+        write_inspection(run, file, out, encoding=encoding, limit=limit)
     else:
         read = Columns(token_column, label_column, columns)
-        inspect_labels(run, file, out, columns=read, encoding=encoding, limit=limit, language_model=language_model)
+        write_label_inspection(
+            run, file, out, columns=read, encoding=encoding, limit=limit, language_model=language_model
+        )
     click.echo(out)

@@ -153,6 +153,22 @@ class LanguageRun(GeneratingRun):
         path = checked_path("file", file)
         check_encoding(encoding)
         check_texts(path, folders=True)
+        return self._inspection(_files(path, encoding, self.settings.documents), limit)
+
+    def inspect_text(self, text: str, *, limit: int = 5_000) -> Inspection:
+        """Return what the model makes of each token of a text; see :meth:`inspect`.
+
+        Args:
+            text: the text itself.
+            limit: how many tokens to read, from its beginning; at least 1.
+
+        Raises:
+            UsageError: the limit is below 1.
+        """
+        check_argument("text", text, str)
+        return self._inspection(iter([iter([text])]), limit)
+
+    def _inspection(self, files: Iterator[Iterator[str]], limit: int) -> Inspection:
         check_argument("limit", limit, int, minimum=1)
         documents = self._documents
         inspector = Inspector(
@@ -163,7 +179,6 @@ class LanguageRun(GeneratingRun):
             None if documents is None else documents.ends,
             max(1, min(self.settings.sequence_length // 2, MOST_RIGHT_CONTEXT)),
         )
-        files = _files(path, encoding, self.settings.documents)
         tokens = itertools.islice(tokens_of_documents(files, self.tokenizer, self.settings.documents), limit)
         return inspector.read([token for token, _ in tokens])
 

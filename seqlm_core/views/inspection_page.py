@@ -33,7 +33,7 @@ COLOURED_BITS = 8.0
 """The surprisal from which on the colour is the same."""
 
 
-def inspect_text(
+def write_inspection(
     run: PathLike, file: PathLike, out: PathLike, *, encoding: str = "utf-8", limit: int = MOST_TOKENS
 ) -> Inspection:
     """Write a page on which a text is coloured by its surprisal under a language model, or by one of the units.
@@ -79,7 +79,7 @@ def inspect_text(
     return inspection
 
 
-def inspect_labels(
+def write_label_inspection(
     run: PathLike,
     file: PathLike,
     out: PathLike,

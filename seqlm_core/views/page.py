@@ -18,19 +18,28 @@ NOT_IN_A_SCRIPT = {ord(character): f"\\u{ord(character):04x}" for character in "
 
 
 def write_page(path: Path, template: str, title: str, data: Any, scripts: list[str], **values: Any) -> None:
-    """Write a page.
+    """Write a page into a file; the other arguments and errors are those of :func:`page_of`.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    # A lone surrogate, which a text may hold, has no UTF-8.
+    write_atomically(path, page_of(template, title, data, scripts, **values).encode("utf-8", "replace"))
+
+
+def page_of(template: str, title: str, data: Any, scripts: list[str], connect: str = "'none'", **values: Any) -> str:
+    """Return a page.
 
     Args:
-        path: the file to write.
         template: the name of the template of what is in the page.
         title: the title.
         data: values that JSON can hold, which the scripts find in the element ``data``.
         scripts: the texts of the scripts, in order.
+        connect: what the page may connect to, as a content security policy says it.
         values: what the template needs besides.
 
     Raises:
         UsageError: the package jinja2 is not installed.
-        RunError: the file cannot be written.
     """
     try:
         import jinja2
@@ -38,17 +47,16 @@ def write_page(path: Path, template: str, title: str, data: Any, scripts: list[s
         raise missing("jinja2") from error
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-    page = environment.get_template(template).render(
+    page: str = environment.get_template(template).render(
         title=title,
         data=json_for_script(data),
         scripts=scripts,
-        policy=policy(scripts),
+        policy=policy(scripts, connect),
         style=(TEMPLATES / "page.css").read_text(encoding="utf-8"),
         version=__version__,
         **values,
     )
-    # A lone surrogate, which a text may hold, has no UTF-8.
-    write_atomically(path, page.encode("utf-8", "replace"))
+    return page
 
 
 def script(name: str) -> str:
@@ -61,11 +69,14 @@ def json_for_script(value: Any) -> str:
     return json.dumps(value, separators=(",", ":")).translate(NOT_IN_A_SCRIPT)
 
 
-def policy(scripts: list[str]) -> str:
-    """Return a content security policy that allows these scripts alone, and no connection to anywhere."""
+def policy(scripts: list[str], connect: str) -> str:
+    """Return a content security policy that allows these scripts alone, and connections to one place at most."""
     digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
-    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:"
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        f"connect-src {connect}; base-uri 'none'; form-action 'none'"
+    )
 
 
 def missing(package: str) -> UsageError:

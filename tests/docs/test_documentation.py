@@ -232,10 +232,11 @@ def test_defaults_of_other_options_are_documented(name):
         ("## A run", "Run.history"),
         ("## A run", "Run.training_samples"),
         ("## A run", "Run.inspect"),
+        ("## A run", "Run.inspect_text"),
         ("## Pictures and pages", "seqlm.plot_runs"),
         ("## Pictures and pages", "seqlm.write_report"),
-        ("## Pictures and pages", "seqlm.inspect_text"),
-        ("## Pictures and pages", "seqlm.inspect_labels"),
+        ("## Pictures and pages", "seqlm.write_inspection"),
+        ("## Pictures and pages", "seqlm.write_label_inspection"),
         ("### Kinds of models", "seqlm.SequenceModel"),
         ("### Training a sequence model", "SequenceModel.train"),
         ("### The run of a sequence model", "SequenceRun.predict"),
@@ -256,7 +257,7 @@ def test_functions_take_the_documented_parameters(heading, function):
     stated = str(inspect.Signature(parameters)).replace("'", '"')
     called = function if owner == "seqlm" else name
     made = getattr(seqlm, name, None)
-    writes = name in ("plot_runs", "write_report", "inspect_text", "inspect_labels")
+    writes = name in ("plot_runs", "write_report", "write_inspection", "write_label_inspection")
     returns = "`" if inspect.isclass(made) or writes else " -> "
     assert f"`{called}{stated}{returns}" in section(page("python-api.md"), heading)
 

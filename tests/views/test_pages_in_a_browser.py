@@ -26,7 +26,7 @@ def hostile(tmp_path):
 
 @pytest.fixture
 def inspected(two_sided_run, hostile, tmp_path):
-    seqlm.inspect_text(two_sided_run.path, hostile, tmp_path / "page.html")
+    seqlm.write_inspection(two_sided_run.path, hostile, tmp_path / "page.html")
     return tmp_path / "page.html"
 
 
@@ -119,7 +119,7 @@ def test_a_chosen_unit_colours_the_text(two_sided_run, hostile, inspected, open_
 
 
 def test_labels_stand_beside_those_of_the_file(tagger, column_file, open_page, tmp_path):
-    seqlm.inspect_labels(tagger.path, column_file, tmp_path / "labels.html")
+    seqlm.write_label_inspection(tagger.path, column_file, tmp_path / "labels.html")
     page = open_page(tmp_path / "labels.html")
     examples = seqlm.read_columns(column_file)
     gold = [label for _, labels in examples for label in labels]
