@@ -9,9 +9,13 @@ from typing import Any
 from sphinx.application import Sphinx
 
 CONTENTS = Path(__file__).with_name("contents.txt")
-ON_THE_SITE = {"../README.md": "/reference/changing-the-code.md", "../data/README.md": "/reference/sample-text.md"}
+ON_THE_SITE = {
+    "../README.md#changing-the-code": "/reference/changing-the-code.md",
+    "../README.md#requirements": "/reference/installation.md#requirements",
+    "../data/README.md": "/reference/sample-text.md",
+}
 """Where the site has what is outside of ``docs``."""
-OUTWARD_LINK = re.compile(r"\[([^\]]+)\]\((\.\./[^)#]+)(#[^)]*)?\)")
+OUTWARD_LINK = re.compile(r"\[([^\]]+)\]\((\.\./[^)]+)\)")
 
 
 def adapt_page(app: Sphinx, name: str, source: list[str]) -> None:
@@ -24,8 +28,8 @@ def adapt_page(app: Sphinx, name: str, source: list[str]) -> None:
 
 def site_link(link: re.Match[str]) -> str:
     """Return a link to the same on the site, or the bare text if the site does not have it."""
-    text, target, anchor = link.groups()
-    return f"[{text}]({ON_THE_SITE[target]}{anchor or ''})" if target in ON_THE_SITE else text
+    text, target = link.groups()
+    return f"[{text}]({ON_THE_SITE[target]})" if target in ON_THE_SITE else text
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
