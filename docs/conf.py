@@ -23,7 +23,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(np|numpy|mx|mxnet|gluon|pluggy|click|collections|importlib|os|pathlib)\..*"),
     # What is not public, and so has no entry: modules, types of arguments, and parts of a training.
     ("py:(class|mod)", r"seqlm_core\.(generation|model|plugins|reading|runs|sequences|settings|storage)\..*"),
-    ("py:class", r"Label|Path|PathLike|Texts|Token"),
+    ("py:class", r"Label|Path|PathLike|Sizes|Texts|Token"),
     ("py:class", r"LanguageNetwork|RecurrentNetwork|SequenceNetwork|Task|TrainingSettings|Updates"),
 ]
 

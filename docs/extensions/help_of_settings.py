@@ -1,37 +1,45 @@
-"""Documents each setting of a dataclass by its help text, as the command line does, where autodoc documents the class."""
+"""Documents the settings of a dataclass, where autodoc documents the class: each with its type, default and help text.
+
+They are in the groups of the command line, and have no docstrings of their own.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from sphinx.application import Sphinx
 
+from seqlm_core.settings.fields import GROUPS
 
-def add_help(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
-    """Replace the text about an attribute by the help of the setting that it is, if it is one."""
-    owner, _, attribute = name.rpartition(".")
-    kind = class_called(owner) if what == "attribute" else None
-    if kind is None or not dataclasses.is_dataclass(kind):
-        return
-    for field in dataclasses.fields(kind):
-        if field.name == attribute and "help" in field.metadata:
-            lines[:] = [re.sub(r"([\\*`|_<])", r"\\\1", " ".join(field.metadata["help"].split())), ""]
+SPECIAL = re.compile(r"([\\*`|_<])")
 
 
-def class_called(name: str) -> type | None:
-    """Return a class by its full name; None if there is none."""
-    module, _, attribute = name.rpartition(".")
-    try:
-        value = getattr(importlib.import_module(module), attribute, None) if module else None
-    except ImportError:
-        return None
-    return value if isinstance(value, type) else None
+def add_settings(app: Sphinx, what: str, name: str, kind: Any, options: Any, lines: list[str]) -> None:
+    """Add the settings of a class to its docstring."""
+    if what == "class" and dataclasses.is_dataclass(kind):
+        fields = [field for field in dataclasses.fields(kind) if "help" in field.metadata]
+        lines += attributes(fields)
+
+
+def attributes(fields: list[dataclasses.Field[Any]]) -> Iterator[str]:
+    """Yield the lines about settings, in reStructuredText."""
+    grouped: dict[str | None, list[dataclasses.Field[Any]]] = {}
+    for field in fields:
+        grouped.setdefault(field.metadata.get("group"), []).append(field)
+    for group in (*GROUPS, None):
+        if group in grouped and len(grouped) > 1:
+            yield from ("", f".. rubric:: Settings of the group {group}" if group else ".. rubric:: Other settings", "")
+        for field in grouped.get(group, []):
+            default = {} if field.default is dataclasses.MISSING else field.default
+            yield from ("", f".. py:attribute:: {field.name}", f"    :type: {field.type}", f"    :value: {default!r}", "")
+            text = SPECIAL.sub(r"\\\1", " ".join(field.metadata["help"].split()))
+            yield from (f"    {text}", "")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register what is called for each docstring."""
-    app.connect("autodoc-process-docstring", add_help)
+    app.connect("autodoc-process-docstring", add_settings)
     return {"version": "1", "parallel_read_safe": True}
