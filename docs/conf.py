@@ -1,4 +1,4 @@
-"""Settings of Sphinx, which builds the documentation site: ``sphinx-build -W --keep-going -b html docs docs/_build/html``.
+"""Settings of Sphinx, which builds the documentation site; the README names the command.
 
 The pages are plain Markdown, so that a repository browser shows them well. What only the site needs is in the folders
 ``reference`` (pages that are made from the code) and ``extensions``.
@@ -11,20 +11,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "extensions"))
 
-from seqlm_core.version import __version__
+import seqlm_core
 
 project = "seqlm"
-version = release = __version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "click_commands", "help_of_settings", "plain_pages"]
+version = release = seqlm_core.__version__
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions += ["click_commands", "dataclass_fields", "plain_pages"]  # our own
 exclude_patterns = ["_build"]
 nitpicky = True
 nitpick_ignore_regex = [
     # Other packages. Their documentation is not read, so that the site is built without a network.
     ("py:.*", r"(np|numpy|mx|mxnet|gluon|pluggy|click|collections|importlib|os|pathlib)\..*"),
-    # What is not public, and so has no entry: modules, types of arguments, and parts of a training.
+    # What is not public, and so has no entry. Annotations name it with or without its module.
     ("py:(class|mod)", r"seqlm_core\.(generation|model|plugins|reading|runs|sequences|settings|storage)\..*"),
-    ("py:class", r"Label|Path|PathLike|Sizes|Texts|Token"),
-    ("py:class", r"LanguageNetwork|RecurrentNetwork|SequenceNetwork|Task|TrainingSettings|Updates"),
+    ("py:class", rf"(?!({'|'.join(seqlm_core.__all__)})$)\w+"),
 ]
 
 # The pages
@@ -46,5 +46,6 @@ html_theme = "furo"
 html_title = f"seqlm {release}"
 html_copy_source = False
 html_show_sourcelink = False
+html_show_copyright = False
 html_static_path = ["extensions/static"]
 html_css_files = ["seqlm.css"]
