@@ -6,8 +6,10 @@ import dataclasses
 import inspect
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import click
@@ -88,9 +90,10 @@ def test_the_site_is_built_and_complete(tmp_path):
     assert found >= set(options(cli))
     assert {f"seqlm_core.plugins.hookspecs.seqlm_{kind}" for kind in ("cells", "tokenizers", "optimizers")} <= names
 
-    settings = (site / "reference" / "python.html").read_text()
-    help_of_cell = next(f for f in dataclasses.fields(seqlm.LanguageSettings) if f.name == "hide_right_context")
-    assert help_of_cell.metadata["help"].partition(",")[0] in settings
+    texts = {name: (site / "reference" / f"{name}.html").read_text() for name in ("python", "commands")}
+    for text in texts.values():
+        assert "Share of the predictions for which a bidirectional model is trained without the text" in text
+    assert texts["commands"].index("Text options") < texts["commands"].index("Advanced options")
 
 
 @pytest.mark.parametrize(
@@ -128,8 +131,18 @@ def test_what_is_loaded_from_elsewhere_is_noticed(tmp_path, name, text, remote):
     assert bool(remote_resources(tmp_path)) is remote
 
 
-def test_what_is_built_is_left_out_of_git_and_of_what_is_installed():
-    ignored = subprocess.run(["git", "check-ignore", "-q", "docs/_build/html"], cwd=PROJECT).returncode
+def test_what_is_built_is_ignored_by_git_and_left_out_of_the_source_distribution(tmp_path):
     if (PROJECT / ".git").exists():
-        assert ignored == 0
-    assert "docs" not in (PROJECT / "MANIFEST.in").read_text()
+        subprocess.run(["git", "check-ignore", "-q", "docs/_build/html"], cwd=PROJECT, check=True)
+    source = tmp_path / "source"
+    left_out = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "*.so", "build", "tests", "models", "_build")
+    shutil.copytree(PROJECT, source, ignore=left_out)
+    built = source / "docs" / "_build" / "html"
+    built.mkdir(parents=True)
+    (built / "index.html").write_text("built")
+    subprocess.run([sys.executable, "setup.py", "-q", "sdist", "-d", tmp_path], cwd=source, check=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as files:
+        names = files.getnames()
+    assert any(name.endswith("/pyproject.toml") for name in names)
+    assert not [name for name in names if "_build" in name]
