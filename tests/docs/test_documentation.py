@@ -207,6 +207,17 @@ def test_every_reading_rule_is_documented_with_its_default(rule):
     assert re.search(rf"^\| `{rule.name}` \| `{rule.default}` \|", text, re.MULTILINE)
 
 
+@pytest.mark.parametrize(
+    "name", ["coming-from-others.md", "coming-from-theano-recurrence.md", "large-texts.md", "tagging.md"]
+)
+def test_pages_name_only_options_that_there_are(name):
+    text = re.sub(r"^```text\n.*?^```$", "", page(name), flags=re.MULTILINE | re.DOTALL)
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*(?![\w-])", text))  # those of other programs have underscores
+    options = {option for command in COMMANDS.values() for parameter in command.params for option in parameter.opts}
+    assert named
+    assert named <= options
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_defaults_of_other_options_are_documented(name):
     text = section_of_command(name)
