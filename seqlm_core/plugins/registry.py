@@ -90,7 +90,7 @@ class Registry(Generic[SpecT]):
         self._offers: dict[str, list[Entry[SpecT]]] = {}
 
     def check(self, spec: SpecT, source: Source) -> None:
-        """Raise :class:`PluginError` if ``source`` may not add ``spec``.
+        """Raise :class:`~seqlm_core.PluginError` if ``source`` may not add ``spec``.
 
         A distribution may not offer a name twice. The running program or a file may not use the name of a built-in
         plugin. (An installed distribution that does so is shown as broken instead, since its users did not write it.)

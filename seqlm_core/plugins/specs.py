@@ -113,7 +113,7 @@ class Spec:
     options: type = NoOptions
 
     def validate(self) -> None:
-        """Raise :class:`PluginError` if a field cannot be used. The message names the first such field."""
+        """Raise :class:`~seqlm_core.PluginError` if a field cannot be used. The message names the first such field."""
         if not isinstance(self.name, str) or not NAME_PATTERN.fullmatch(self.name):
             raise PluginError(f"{self.kind} name {self.name!r} is not made of lower-case letters, digits, '-' and '_'")
         where = f"{self.kind} {self.name!r}"

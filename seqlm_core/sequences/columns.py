@@ -150,7 +150,7 @@ def read_columns(
     """Return the examples of a column file: the tokens and the labels of each sequence.
 
     Args:
-        path: the file; :func:`read_sequences` describes its format.
+        path: the file, with one token a line and a blank line between sequences.
         token_column: the number of the column with the tokens. 1 is the first column, and -1 the last.
         label_column: the number of the column with the labels.
         encoding: the encoding of the file.

@@ -43,14 +43,14 @@ def resume(
         path: the run directory, of a language model or a sequence model.
         quiet: whether to show neither progress nor samples.
         extensions: the user's extensions. Those of the run that have a state must be given again; others may be added.
-        kvstore: as for :func:`~seqlm_core.sessions.train.train`. The number of workers may be another one than before.
+        kvstore: as for :func:`~seqlm_core.train`. The number of workers may be another one than before.
         language_model: where the language model is now whose states a sequence model reads; None means where it was.
         changes: settings that may change without changing the steps done: ``epochs`` and ``max_steps`` (with the
             schedules ``constant`` and ``plateau``), ``checkpoint_every``, ``log_every``, ``sample_every``. A
             ``schedule`` that is a function must be given again.
 
     Returns:
-        The run: a :class:`~seqlm_core.runs.language_run.LanguageRun` or a
+        The run, a :class:`~seqlm_core.runs.language_run.LanguageRun` or a
         :class:`~seqlm_core.runs.sequence_run.SequenceRun`.
 
     Raises:

@@ -89,7 +89,7 @@ class SequenceModel:
             init_from: a run of the same kinds; the training begins with its best weights, vocabulary, labels and sizes.
             quiet: whether to show no progress.
             extensions: extensions of the training. Those that have a state must be given again on resuming.
-            kvstore: ``dist_sync`` trains together with the other workers of a job, as :func:`seqlm.train` does.
+            kvstore: ``dist_sync`` trains together with the other workers of a job, as :func:`~seqlm_core.train` does.
             vectors: pre-trained vectors of tokens, a file in the text format of word2vec and GloVe. The model reads
                 them beside what it learns of each token, or changes them if the setting ``tune_vectors`` says so. The
                 run keeps them, also those of tokens that are not in the examples.

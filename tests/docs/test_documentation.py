@@ -32,6 +32,7 @@ DOCS = PROJECT / "docs"
 RUNNER = Path(__file__).with_name("page_runner.py")
 PAGES = [PROJECT / "README.md", *sorted(DOCS.glob("*.md"))]
 REMADE = [DOCS / "tutorial.md"]  # test_remake.py runs the examples of this page, and checks their output too
+OF_THE_SITE = [DOCS / "conf.py", *sorted(DOCS.glob("extensions/*.*")), *sorted(DOCS.glob("reference/*.*"))]
 PAGES_WITH_EXAMPLES = [
     page for page in PAGES if page not in REMADE and re.search(r"^```(python|sh)$", page.read_text(), re.MULTILINE)
 ]
@@ -204,6 +205,17 @@ def test_every_reading_rule_is_documented_with_its_default(rule):
         assert re.search(row, section_of_command(name), re.MULTILINE), name
     text = section(page("python-api.md"), "### Reading rules")
     assert re.search(rf"^\| `{rule.name}` \| `{rule.default}` \|", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "name", ["coming-from-others.md", "coming-from-theano-recurrence.md", "large-texts.md", "tagging.md"]
+)
+def test_pages_name_only_options_that_there_are(name):
+    text = re.sub(r"^```text\n.*?^```$", "", page(name), flags=re.MULTILINE | re.DOTALL)
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*(?![\w-])", text))  # those of other programs have underscores
+    options = {option for command in COMMANDS.values() for parameter in command.params for option in parameter.opts}
+    assert named
+    assert named <= options
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -393,12 +405,14 @@ def test_every_page_and_example_can_be_reached_from_the_readme():
         assert f"({path.relative_to(PROJECT)})" in text, path
 
 
-@pytest.mark.parametrize("path", [*PAGES, *sorted((DOCS / "examples").glob("*.py"))], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [*PAGES, *sorted((DOCS / "examples").glob("*.py")), *OF_THE_SITE], ids=lambda path: path.name
+)
 def test_nothing_is_named_that_belongs_to_one_machine_or_registry(path):
     found = re.findall(r"(?i)pypi|pythonhosted|conda-forge|/tmp\b|/home/|/root\b|/work\b|/usr/", path.read_text())
     assert not found
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*PAGES, *OF_THE_SITE], ids=lambda path: path.name)
 def test_pages_are_plain_text(path):
     assert path.read_text().isascii()
