@@ -88,6 +88,9 @@ def test_pointing_at_a_character_tells_what_was_likely(two_sided_run, hostile, i
     rows = details.locator("ol").first.locator("li").all_inner_texts()
     told = [float(row.split("\n")[1]) for row in rows]
     assert told == pytest.approx([probability for _, probability in expected.left.alternatives], abs=6e-4)
+    bars = [bar.bounding_box()["width"] for bar in details.locator("ol").first.locator(".bar").all()]
+    assert bars == sorted(bars, reverse=True)
+    assert bars[0] > 1.5 * bars[-1]
 
 
 def test_the_keyboard_is_enough(inspected, open_page):
