@@ -11,6 +11,7 @@ from seqlm_core.command_line.help import HELP_OPTIONS, GroupOfCommands
 from seqlm_core.command_line.infill import infill_command
 from seqlm_core.command_line.new_plugin import new_plugin_command
 from seqlm_core.command_line.plugins import plugins_command
+from seqlm_core.command_line.runs import runs_command
 from seqlm_core.command_line.sample import sample_command
 from seqlm_core.command_line.score import score_command
 from seqlm_core.command_line.tag import tag_group
@@ -42,6 +43,7 @@ for command in (
     evaluate_command,
     score_command,
     tag_group,
+    runs_command,
     plugins_command,
     cache_command,
     check_command,

@@ -8,6 +8,7 @@ from typing import Any, Callable
 import click
 
 from seqlm_core.command_line.assignments import parse_assignments
+from seqlm_core.command_line.completion import complete_plugins
 from seqlm_core.command_line.help import GroupedOption
 from seqlm_core.settings.fields import setting_types
 
@@ -28,6 +29,9 @@ class SizesType(click.ParamType):
 
 
 SIZES = SizesType()
+
+PLUGINS = {"cell": "cell", "char_cell": "cell", "tokenizer": "tokenizer", "optimizer": "optimizer"}
+"""The kinds of plugins that settings name."""
 
 
 def setting_options(kind: type[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -70,6 +74,8 @@ def setting_option(kind: type[Any], name: str, **changes: Any) -> Callable[[Any]
     """Return a decorator that gives a command the option of a setting; ``changes`` replace its attributes."""
     field = next(field for field in dataclasses.fields(kind) if field.name == name)
     attributes = {**_attributes(field, setting_types(kind)[name]), **changes}
+    if name in PLUGINS:
+        attributes["shell_complete"] = complete_plugins(PLUGINS[name])
     return click.option(flag_of(name), name, cls=GroupedOption, group=field.metadata.get("group"), **attributes)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from seqlm_core.command_line.column_options import column_options
+from seqlm_core.command_line.completion import complete_files, complete_runs
 from seqlm_core.command_line.help import GroupedCommand, GroupedOption
 from seqlm_core.command_line.notices import be_quiet
 from seqlm_core.command_line.plugin_files import load_plugin_files
@@ -21,11 +22,12 @@ from seqlm_core.settings.settings import SequenceSettings
 
 
 @click.command("train", cls=GroupedCommand)
-@click.argument("files", metavar="[FILE]...", nargs=-1)
+@click.argument("files", metavar="[FILE]...", nargs=-1, shell_complete=complete_files)
 @column_options("token", "label")
 @click.option(
     "--vectors",
     metavar="FILE",
+    shell_complete=complete_files,
     cls=GroupedOption,
     group="model",
     help="Pre-trained vectors of tokens, in the text format of word2vec and GloVe, which the model reads too.",
@@ -33,6 +35,7 @@ from seqlm_core.settings.settings import SequenceSettings
 @click.option(
     "--language-model",
     metavar="RUN",
+    shell_complete=complete_runs,
     cls=GroupedOption,
     group="model",
     help="A language model over characters, whose states at the borders of each token the model reads too. With "
@@ -47,7 +50,7 @@ def train_command(
     label_column: int,
     columns: tuple[int, ...],
     encoding: str,
-    validation: str | None,
+    validation: tuple[str, ...],
     out: str | None,
     overwrite: bool,
     init_from: str | None,
@@ -83,10 +86,10 @@ def train_command(
         raise UsageError("name a file to train on, with a token and its label on each line, or - for standard input")
     else:
         check_new_run(out, overwrite)
-        from seqlm_core.reading.sources import open_groups, path_list, text_name
+        from seqlm_core.reading.sources import open_groups, text_name
 
         model = seqlm.SequenceModel("tokens", "labels", **given)
-        with open_groups(files, path_list(validation)) as groups:
+        with open_groups(files, validation) as groups:
             examples, held_out = (
                 [
                     example
@@ -98,7 +101,7 @@ def train_command(
             name = text_name(files[0])
         run = model.train(
             examples,
-            held_out if validation is not None else None,
+            held_out if validation else None,
             name=name,
             out=out,
             overwrite=overwrite,

@@ -25,8 +25,8 @@ SIGNS = {"best.safetensors", "last.safetensors", "history.jsonl", DECIDED, MOVIN
 def find_runs(folder: PathLike | None = None) -> list[RunSummary]:
     """Return a summary of each run in a folder and in the folders within it, sorted by their paths.
 
-    Weights are not read, so damage within them is not found. Damaged runs are among the summaries. Hidden folders (whose
-    names begin with a dot) are left out. Links to folders are followed, but no folder is visited twice.
+    Weights are not read, so damage within them is not found. Damaged runs are among the summaries. Hidden folders are
+    left out, whose names begin with a dot. Links to folders are followed, but no folder is visited twice.
 
     Args:
         folder: the folder; None means ``data/models``, into which trainings write that are not told another place.
@@ -42,11 +42,16 @@ def find_runs(folder: PathLike | None = None) -> list[RunSummary]:
     return sorted(map(summarize, run_folders(path)), key=lambda run: _natural(run.path))
 
 
-def run_folders(folder: Path) -> Iterator[Path]:
-    """Yield the folders that hold runs: a folder itself and those within it, each once; links come last."""
+def run_folders(folder: Path, most: int | None = None) -> Iterator[Path]:
+    """Yield the folders that hold runs: a folder itself and those within it, each once; links come last.
+
+    Args:
+        folder: the folder.
+        most: how many folders to look into at the most; None means all.
+    """
     seen: set[tuple[int, int]] = set()
     folders, links = deque([folder]), deque[Path]()
-    while folders or links:
+    while (folders or links) and (most is None or len(seen) < most):
         current = (folders or links).popleft()
         try:
             status = os.stat(current)

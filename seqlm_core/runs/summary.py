@@ -17,7 +17,7 @@ from seqlm_core.settings.settings import BY_SCORE
 from seqlm_core.settings.training_settings import TrainingSettings
 from seqlm_core.storage.checkpoint import state_in
 from seqlm_core.storage.locking import is_locked
-from seqlm_core.storage.schema import COUNT, NUMBER, OBJECT, TEXT, check
+from seqlm_core.storage.schema import COUNT, NUMBER, OBJECT, check
 
 RUNNING, FINISHED, INTERRUPTED, DAMAGED = "running", "finished", "interrupted", "damaged"
 
@@ -26,9 +26,7 @@ TAGGER = "tagger"
 LOSSES = ("nats_per_token", "nats_per_label", "normalized_squared_error")
 SCORES = ("chunk_f1", "accuracy")
 
-_LAST = {
-    "training": {"step": COUNT, "epoch": COUNT, "extensions": {"early_stopping": {"epochs_without_best": COUNT}}}
-}
+_LAST = {"training": {"step": COUNT, "epoch": COUNT, "extensions": {"early_stopping": {"epochs_without_best": COUNT}}}}
 _BEST = {"record": OBJECT}
 
 
@@ -175,7 +173,7 @@ def _missing(directory: RunDirectory, config: Mapping[str, Any]) -> str | None:
             return f"its text {text['path']} is missing"
     read = config.get("language_model")
     if read is not None and not os.path.exists(read["path"]):
-        return f"its language model {read['path']} is missing: `language_model` names another place"
+        return f"its language model {read['path']} is missing"
     return None
 
 
