@@ -6,6 +6,7 @@ import click
 
 from seqlm_core.command_line.cache import cache_command
 from seqlm_core.command_line.check import check_command
+from seqlm_core.command_line.config import config_command
 from seqlm_core.command_line.evaluate import evaluate_command
 from seqlm_core.command_line.help import HELP_OPTIONS, GroupOfCommands
 from seqlm_core.command_line.infill import infill_command
@@ -44,6 +45,7 @@ for command in (
     score_command,
     tag_group,
     runs_command,
+    config_command,
     plugins_command,
     cache_command,
     check_command,

@@ -34,7 +34,7 @@ def complete_folders(context: click.Context, parameter: click.Parameter, incompl
 
 def complete_runs(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the paths of runs; where none begins so, have the shell complete folders."""
-    found = _runs_that_begin(incomplete)
+    found = sorted(_runs_that_begin(incomplete))
     return [CompletionItem(path) for path in found] or complete_folders(context, parameter, incomplete)
 
 
@@ -60,7 +60,7 @@ def _runs_that_begin(incomplete: str) -> list[str]:
         entries = [entry for entry in os.listdir(parent or ".") if entry.startswith(name)]
     except OSError:
         return []
-    shown = [entry for entry in sorted(entries) if name or not entry.startswith(".")]
+    shown = [entry for entry in entries if name or not entry.startswith(".")]
     with _silence():
         return [
             str(run)

@@ -9,7 +9,7 @@ from typing import Any
 
 from seqlm_core.command_line.column_options import DEFAULTS as DEFAULT_COLUMNS
 from seqlm_core.command_line.plugin_files import plugin_flags
-from seqlm_core.command_line.setting_options import flag_of
+from seqlm_core.command_line.setting_options import flag_of, no_flag_of
 from seqlm_core.command_line.training_call import TrainingCall
 from seqlm_core.errors import UnknownNameError, UsageError
 from seqlm_core.plugins.components import ROLES
@@ -73,7 +73,7 @@ def _of_settings(call: TrainingCall) -> Iterator[str]:
             for option, chosen in _options_to_give(call, name):
                 yield from (flag_of(name), f"{option}={chosen}")
         elif isinstance(value, bool):
-            yield flag_of(name) if value else f"--no-{flag_of(name)[2:]}"
+            yield flag_of(name) if value else no_flag_of(name)
         else:
             shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
             yield from (flag_of(name), shown)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from seqlm_core.command_line.column_options import column_options
 from seqlm_core.command_line.completion import complete_files, complete_runs
-from seqlm_core.command_line.help import GroupedCommand, GroupedOption
+from seqlm_core.command_line.config_file import TrainingCommand
+from seqlm_core.command_line.help import GroupedOption
 from seqlm_core.command_line.notices import be_quiet
 from seqlm_core.command_line.plugin_files import load_plugin_files
 from seqlm_core.command_line.report import print_best_epoch, printed_if_possible
@@ -20,8 +21,11 @@ from seqlm_core.command_line.workers import check_alone, train_with_workers
 from seqlm_core.errors import UsageError
 from seqlm_core.settings.settings import SequenceSettings
 
+if TYPE_CHECKING:
+    from seqlm_core.reading.text import TextFile
 
-@click.command("train", cls=GroupedCommand)
+
+@click.command("train", cls=TrainingCommand, settings=SequenceSettings)
 @click.argument("files", metavar="[FILE]...", nargs=-1, shell_complete=complete_files)
 @column_options("token", "label")
 @click.option(
@@ -99,6 +103,7 @@ def train_command(
                 for paths in groups
             )
             name = text_name(files[0])
+            read_from = _record(groups, token_column, label_column, columns, encoding)
         run = model.train(
             examples,
             held_out if validation else None,
@@ -110,10 +115,30 @@ def train_command(
             kvstore=kvstore,
             vectors=vectors,
             language_model=language_model,
+            read_from=read_from,
         )
     with printed_if_possible():
         use = f"apply it     seqlm tag apply {shlex.quote(str(run.path))} FILE"
         print_best_epoch(run, _figures, use if run.architecture.outputs == "labels" else None)
+
+
+def _record(
+    groups: Sequence[Sequence[TextFile]], token_column: int, label_column: int, columns: Sequence[int], encoding: str
+) -> dict[str, Any] | None:
+    """Return what the run records of the column files; see :data:`READ_FROM`. None if one is standard input."""
+    from seqlm_core.reading.sources import StandardInput
+
+    if any(isinstance(file, StandardInput) for group in groups for file in group):
+        return None
+    training, held_out = ([str(file.path.resolve()) for file in group] for group in groups)
+    return {
+        "files": training,
+        **({"validation": held_out} if held_out else {}),
+        "token_column": token_column,
+        "label_column": label_column,
+        "columns": list(columns),
+        "encoding": encoding,
+    }
 
 
 def _figures(_: Any, best: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from seqlm_core.command_line.completion import complete_files
-from seqlm_core.command_line.help import GroupedCommand
+from seqlm_core.command_line.config_file import TrainingCommand
 from seqlm_core.command_line.notices import be_quiet
 from seqlm_core.command_line.plugin_files import load_plugin_files
 from seqlm_core.command_line.report import print_best_epoch, printed_if_possible
@@ -25,7 +25,7 @@ from seqlm_core.settings.settings import LanguageSettings
 SAMPLE_LENGTH = 400
 
 
-@click.command("train", cls=GroupedCommand)
+@click.command("train", cls=TrainingCommand, settings=LanguageSettings)
 @click.argument("files", metavar="[FILE]...", nargs=-1, shell_complete=complete_files)
 @training_options(LanguageSettings)
 @click.pass_context

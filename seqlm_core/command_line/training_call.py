@@ -9,11 +9,10 @@ from typing import Any
 
 from seqlm_core.command_line.plugin_files import plugin_files_of
 from seqlm_core.errors import UsageError
-from seqlm_core.runs.config import LANGUAGE_MODEL, recorded_settings
+from seqlm_core.runs.config import LANGUAGE_MODEL, code_of_user, recorded_settings
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.settings.dropout_rates import SHARES, with_all_rates
 from seqlm_core.settings.fields import names_of
-from seqlm_core.settings.schedules import OF_A_USER
 from seqlm_core.settings.settings import SequenceSettings
 from seqlm_core.settings.size_of_text import chosen_for
 from seqlm_core.storage.schema import TEXT, WHOLE, check
@@ -87,10 +86,8 @@ class TrainingCall:
 
     @property
     def own_code(self) -> list[str]:
-        """What the user gave in Python that no command can give again: extensions, and a schedule."""
-        schedule = self.settings.schedule
-        named = [f"extension {name}" for name in self.config.get("extensions", [])]
-        return [*named, *([f"schedule {schedule!r}"] if schedule.startswith(OF_A_USER) else [])]
+        """What the user gave in Python, which no command can give again; see :func:`code_of_user`."""
+        return code_of_user(self.config, self.settings)
 
     def following_rates(self) -> set[str]:
         """Return the names of the rates of dropout that follow from ``dropout`` if they are left open."""

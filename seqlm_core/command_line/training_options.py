@@ -40,6 +40,14 @@ _OPTIONS = [
         help="Continue this run from its last checkpoint.",
     ),
     click.option(
+        "--config",
+        metavar="FILE",
+        shell_complete=complete_files,
+        cls=GroupedOption,
+        group="training",
+        help="Take from this TOML file what is not given here: settings, files and others. 'seqlm config' writes one.",
+    ),
+    click.option(
         "--out",
         metavar="DIRECTORY",
         shell_complete=complete_folders,

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from seqlm_core.errors import RunError, UsageError
+from seqlm_core.plugins.registry import THIS_PROGRAM
 from seqlm_core.settings.fields import facts, make_settings
+from seqlm_core.settings.schedules import OF_A_USER
 from seqlm_core.settings.settings import LanguageSettings, SequenceSettings
+from seqlm_core.settings.training_settings import TrainingSettings
 from seqlm_core.storage.schema import COUNT, OBJECT, TEXT, check, one_of, text_like
 
 CONFIG_FORMAT = 2
@@ -83,3 +86,20 @@ def recorded_settings(config: Mapping[str, Any], path: Path) -> Any:
         return make_settings(kind, {**facts(kind, "of_older_runs"), **config["settings"]})
     except UsageError as error:
         raise RunError(f"{path} holds a setting that cannot be used: {error}") from error
+
+
+def code_of_user(config: Mapping[str, Any], settings: TrainingSettings) -> list[str]:
+    """Return what the user gave to a training in Python, in words: only Python can give it again.
+
+    Args:
+        config: a checked configuration.
+        settings: the settings in it.
+    """
+    plugins = [
+        f"the {role} {plugin['name']!r} of a program"
+        for role, plugin in config["plugins"].items()
+        if plugin["distribution"] == THIS_PROGRAM.distribution
+    ]
+    extensions = [f"the extension {name}" for name in config.get("extensions", [])]
+    schedule = [f"the schedule {settings.schedule!r}"] if settings.schedule.startswith(OF_A_USER) else []
+    return [*plugins, *extensions, *schedule]

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from seqlm_core.errors import RunError
-from seqlm_core.runs.config import LANGUAGE_MODEL, recorded_settings
+from seqlm_core.runs.config import LANGUAGE_MODEL, code_of_user, recorded_settings
 from seqlm_core.runs.directory import RunDirectory
-from seqlm_core.settings.schedules import OF_A_USER
 from seqlm_core.settings.settings import BY_SCORE
 from seqlm_core.settings.training_settings import TrainingSettings
 from seqlm_core.storage.checkpoint import state_in
@@ -50,8 +49,8 @@ class RunSummary:
             chosen; None before the first epoch ends.
         unit: what the figure is, such as ``nats per token``.
         part: what it was taken of: ``validation``, or ``training`` if nothing is kept for validation.
-        needs_python: whether it was begun with extensions or a schedule of the user's own, which only Python can give
-            again.
+        needs_python: whether it was begun with extensions, a schedule or plugins of a program, which only Python can
+            give again.
         problem: what is wrong with it, or what it cannot go on without, in a few words; None if nothing is.
     """
 
@@ -126,7 +125,7 @@ def _described(config: Mapping[str, Any], settings: TrainingSettings) -> dict[st
         "hidden_sizes": settings.hidden_sizes,
         "units": settings.units,
         "epochs": settings.epochs,
-        "needs_python": bool(config.get("extensions")) or settings.schedule.startswith(OF_A_USER),
+        "needs_python": bool(code_of_user(config, settings)),
     }
 
 
