@@ -15,7 +15,7 @@ from seqlm_core.command_line.help import group_of
 from seqlm_core.command_line.tag_train import train_command as tag_train_command
 from seqlm_core.command_line.train import train_command
 from seqlm_core.command_line.training_call import LANGUAGE_COMMAND, TAGGER_COMMAND, TrainingCall
-from seqlm_core.settings.fields import GROUPS
+from seqlm_core.settings.fields import GROUPS, facts
 from seqlm_core.settings.schedules import PLATEAU, SCHEDULES
 
 logger = logging.getLogger("seqlm")
@@ -69,6 +69,9 @@ def _lines_of(key: str, name: str, call: TrainingCall) -> Iterator[str]:
         return  # there are as many as there are sizes
     if name == "schedule" and value not in SCHEDULE_NAMES:
         return  # a function, which is named at the top
+    needed = facts(type(call.settings), "needs").get(name)
+    if needed is not None and getattr(call.settings, needed) is None:
+        value = None  # what has no use is refused
     if isinstance(value, dict):
         for option, chosen in value.items():
             yield f"{key}.{_line(option, chosen)}"

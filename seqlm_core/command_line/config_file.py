@@ -75,7 +75,7 @@ class TrainingCommand(GroupedCommand):
                 raise
             raise UsageError(f"{file}: {read[error.setting].key} {error.problem}") from error
         except UsageError as error:
-            if any(_is_of_plugin(error, role, taken, context) for role in ROLES):
+            if any(_is_of_plugin(error, role, read, taken) for role in ROLES):
                 raise UsageError(f"{file}: {error}") from error
             raise
 
@@ -165,9 +165,11 @@ def _option_of(role: str) -> str:
     return f"{role.replace('_', '-')}-option"
 
 
-def _is_of_plugin(error: UsageError, role: str, taken: set[str], context: click.Context) -> bool:
-    """Whether an error names the plugin of a role, and the plugin or its options come from the file."""
-    return bool({role, f"{role}_options"} & taken) and repr(context.params.get(role)) in str(error)
+def _is_of_plugin(error: UsageError, role: str, read: Mapping[str, Given], taken: set[str]) -> bool:
+    """Whether an error names a plugin that the file names in a role, or one of its options there."""
+    named = [read[role].value] if role in taken else []
+    options = list(read[f"{role}_options"].value) if f"{role}_options" in taken else []
+    return any(repr(name) in str(error) for name in named + options)
 
 
 def _unknown(key: str, command: TrainingCommand) -> str:
