@@ -65,10 +65,9 @@ def _lines_of(key: str, name: str, call: TrainingCall) -> Iterator[str]:
         yield UNKNOWN_FILES if call.files is None else _line(key, call.files)
         return
     value = call.options.get(name) if name in call.options else getattr(call.settings, name, None)
-    if name == "layers" and isinstance(call.settings.hidden_size, tuple):
-        return  # there are as many as there are sizes
     if name == "schedule" and value not in SCHEDULE_NAMES:
         return  # a function, which is named at the top
+    follows = {**dict.fromkeys(call.following_rates(), "dropout"), **call.following_layers()}
     needed = facts(type(call.settings), "needs").get(name)
     if needed is not None and getattr(call.settings, needed) is None:
         value = None  # what has no use is refused
@@ -77,8 +76,8 @@ def _lines_of(key: str, name: str, call: TrainingCall) -> Iterator[str]:
             yield f"{key}.{_line(option, chosen)}"
     elif value is None or value == []:
         yield f"# {key} is not set"
-    elif name in call.following_rates():
-        yield f"# {_line(key, value)}  # follows from dropout"
+    elif name in follows:
+        yield f"# {_line(key, value)}  # follows from {follows[name]}"
     else:
         yield _line(key, value)
 

@@ -95,6 +95,11 @@ class TrainingCall:
         derived = with_all_rates(self.settings.replace(**dict.fromkeys(rates)))
         return {name for name in rates if getattr(self.settings, name) == getattr(derived, name)}
 
+    def following_layers(self) -> dict[str, str]:
+        """Return ``layers`` with the name of the setting that it follows from if it is left open, and if it does so."""
+        of_sizes = self.settings.layers == 1 or isinstance(self.settings.hidden_size, tuple)
+        return {"layers": "hidden-size"} if of_sizes else {}
+
     def open_settings(self) -> set[str]:
         """Return the names of settings that may be left open, since the same values would be chosen again."""
         import seqlm_core as seqlm
@@ -103,7 +108,7 @@ class TrainingCall:
         defaults = {field.name: field.default for field in dataclasses.fields(settings)}
         found = {name for name, default in defaults.items() if getattr(settings, name) == default}
         found |= self.following_rates() | {name for name in defaults if getattr(settings, name) is None}
-        found |= {"layers"} if settings.layers == 1 or isinstance(settings.hidden_size, tuple) else set()
+        found |= self.following_layers().keys()
         if config["settings"].get("embedding_size") is None:
             found.add("embedding_size")
         if self.command == TAGGER_COMMAND:

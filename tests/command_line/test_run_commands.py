@@ -14,7 +14,7 @@ from trained_by_commands import TRAININGS, make_longer, prepare, same, weights
 
 import seqlm_core as seqlm
 from seqlm_core.command_line.run_commands import resume_command, training_command
-from seqlm_core.storage.files import read_json
+from seqlm_core.storage.files import read_json, write_json
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -64,6 +64,22 @@ def test_a_command_has_only_what_differs_from_the_defaults(capsys, folder):
     text = shlex.quote(str(folder / "book one.txt"))
     spelled = f"seqlm train {text} --cell-option forget_bias=2.0 --hidden-size 6 --max-steps 2 --out run"
     assert training_command(Path("run")) == spelled
+
+
+def test_the_number_of_workers_is_part_of_the_command(capsys, folder):
+    done(capsys, *TRAININGS["a language model"], "--out", "run")
+    config = read_json(folder / "run" / "config.json")
+    write_json(folder / "run" / "config.json", {**config, "workers": 3})
+    assert training_command(Path("run")).endswith(" --workers 3 --out run")
+
+
+def test_what_follows_from_other_settings_follows_from_those_that_are_given_later(capsys, folder):
+    done(capsys, *TRAININGS["a language model"], "--out", "run")
+    Path("run.toml").write_text(done(capsys, "config", "run")[0])
+    given = ["--hidden-size", "5,4", "--dropout", "0.2", "--quiet", "--out", "other"]
+    done(capsys, "train", "--config", "run.toml", *given)
+    settings = seqlm.LanguageRun("other").settings
+    assert (settings.hidden_sizes, settings.recurrent_dropout, settings.max_steps) == ((5, 4), 0.2, 3)
 
 
 @pytest.mark.parametrize("training", ["a plugin of a file", "a tagger"])
