@@ -38,8 +38,10 @@ from seqlm_core.plugins.specs import (
     TrainableTokenizer,
 )
 from seqlm_core.reading.text_cache import text_cache
+from seqlm_core.runs.finding import find_runs
 from seqlm_core.runs.language_run import LanguageRun
 from seqlm_core.runs.sequence_run import SequenceRun
+from seqlm_core.runs.summary import RunSummary
 from seqlm_core.sequences.columns import read_columns
 from seqlm_core.sessions.resume import resume
 from seqlm_core.sessions.sequence_model import SequenceModel
@@ -75,6 +77,7 @@ __all__ = [
     "Plugins",
     "RecurrentLayer",
     "RunError",
+    "RunSummary",
     "SeqlmError",
     "SequenceModel",
     "SequenceRun",
@@ -89,6 +92,7 @@ __all__ = [
     "UnknownNameError",
     "UsageError",
     "__version__",
+    "find_runs",
     "hookimpl",
     "installed_plugins",
     "load_plugin",

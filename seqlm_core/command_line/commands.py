@@ -6,6 +6,7 @@ import click
 
 from seqlm_core.command_line.cache import cache_command
 from seqlm_core.command_line.check import check_command
+from seqlm_core.command_line.config import config_command
 from seqlm_core.command_line.evaluate import evaluate_command
 from seqlm_core.command_line.help import HELP_OPTIONS, GroupOfCommands
 from seqlm_core.command_line.infill import infill_command
@@ -15,6 +16,7 @@ from seqlm_core.command_line.play import play_command
 from seqlm_core.command_line.plot import plot_command
 from seqlm_core.command_line.plugins import plugins_command
 from seqlm_core.command_line.report import report_command
+from seqlm_core.command_line.runs import runs_command
 from seqlm_core.command_line.sample import sample_command
 from seqlm_core.command_line.score import score_command
 from seqlm_core.command_line.tag import tag_group
@@ -46,6 +48,8 @@ for command in (
     evaluate_command,
     score_command,
     tag_group,
+    runs_command,
+    config_command,
     plot_command,
     report_command,
     inspect_command,

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from seqlm_core.command_line.completion import complete_files, complete_runs
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.command_line.setting_options import given_settings, setting_options
 from seqlm_core.reading.unknown import percent
@@ -24,8 +25,8 @@ LABELS = {
 
 
 @click.command("evaluate")
-@click.argument("run", metavar="RUN")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("run", metavar="RUN", shell_complete=complete_runs)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, shell_complete=complete_files)
 @click.option("--encoding", default="utf-8", show_default=True, metavar="TEXT", help="Encoding of the files.")
 @setting_options(ReadingRules)
 @plugin_option

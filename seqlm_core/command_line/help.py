@@ -37,11 +37,18 @@ class GroupedCommand(click.Command):
         for parameter in self.get_params(context):
             row = parameter.get_help_record(context)
             if isinstance(parameter, click.Option) and row is not None:
-                rows[getattr(parameter, "group", None) or GROUPS[-1]].append(row)
+                rows[group_of(parameter)].append(row)
         for group, options in rows.items():
             if options:
                 with formatter.section(f"{group.capitalize()} options"):
                     formatter.write_dl(options)
+
+
+def group_of(parameter: click.Parameter) -> str:
+    """Return the group of a parameter of a training: of its files that of texts, and the last one without a group."""
+    if isinstance(parameter, click.Argument):
+        return GROUPS[0]
+    return getattr(parameter, "group", None) or GROUPS[-1]
 
 
 def _first_sentence(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from seqlm_core.command_line.completion import complete_runs
 from seqlm_core.command_line.output import Fields, Items, json_pieces, write
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.command_line.setting_options import setting_option
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command("infill")
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", shell_complete=complete_runs)
 @click.argument("text", metavar="TEXT")
 @click.option(
     "--gap", type=int, default=1, show_default=True, metavar="N", help="Number of tokens that each mark stands for."

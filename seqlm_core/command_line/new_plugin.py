@@ -6,6 +6,7 @@ import shlex
 
 import click
 
+from seqlm_core.command_line.completion import complete_folders
 from seqlm_core.new_plugin.package import new_plugin
 from seqlm_core.plugins.specs import PLUGIN_KINDS
 
@@ -19,6 +20,7 @@ from seqlm_core.plugins.specs import PLUGIN_KINDS
     default=".",
     show_default=True,
     metavar="DIRECTORY",
+    shell_complete=complete_folders,
     help="Directory in which to create the package's folder.",
 )
 def new_plugin_command(name: str, kind: str, parent: str) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from seqlm_core.command_line.completion import complete_files
+
 if TYPE_CHECKING:
     from seqlm_core.plugins.registry import Source
 
@@ -16,6 +18,7 @@ plugin_option = click.option(
     "plugin_files",
     metavar="FILE",
     multiple=True,
+    shell_complete=complete_files,
     help="Load a plugin from this Python file; it does not have to be installed. May be given several times.",
 )
 
@@ -34,8 +37,12 @@ def plugin_flag(file: str) -> str:
 
 def plugin_flags(recorded: Mapping[str, Any]) -> str:
     """Return what a command needs to find the plugins that a run has recorded: `` --plugin FILE`` for each file."""
+    return "".join(map(plugin_flag, plugin_files_of(recorded)))
+
+
+def plugin_files_of(recorded: Mapping[str, Any]) -> list[str]:
+    """Return the files of the plugins that a run has recorded, each once."""
     from seqlm_core.plugins.registry import Source
 
     sources = [Source(plugin["distribution"], plugin["version"]) for plugin in recorded.values()]
-    files = dict.fromkeys(source.file for source in sources if source.file is not None)
-    return "".join(map(plugin_flag, files))
+    return list(dict.fromkeys(source.file for source in sources if source.file is not None))

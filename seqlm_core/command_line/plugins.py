@@ -9,6 +9,7 @@ import click
 
 from seqlm_core.command_line.notices import silence_broken_plugins
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
+from seqlm_core.command_line.table import aligned
 
 
 @click.command("plugins")
@@ -30,9 +31,8 @@ def plugins_command(plugin_files: tuple[str, ...], as_json: bool) -> None:
         for entry in registry
     ]
     header = ("KIND", "NAME", "SUMMARY", "FROM")
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    for row in [header, *rows]:
-        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip())
+    for line in aligned([header, *rows]):
+        click.echo(line)
     for broken in plugins.broken:
         click.echo(f"broken: {broken.name} from {broken.source}: {broken.cause}")
     for remark in plugins.remarks:

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from seqlm_core.command_line.completion import complete_files, complete_runs
 from seqlm_core.command_line.output import Fields, Items, Text, json_pieces, write
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.command_line.setting_options import flag_of, given_settings, setting_options
@@ -30,11 +31,12 @@ KEPT_IN_MEMORY = 1 << 22
 
 
 @click.command("sample")
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", shell_complete=complete_runs)
 @click.option("--prompt", metavar="TEXT", help="Text to continue. It is printed first.  [default: none]")
 @click.option(
     "--prompt-file",
     metavar="FILE",
+    shell_complete=complete_files,
     help="Read the prompt from this file, without a line feed at its end; - is standard input.",
 )
 @click.option("--encoding", default="utf-8", show_default=True, metavar="TEXT", help="Encoding of the prompt file.")

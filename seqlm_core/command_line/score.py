@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from seqlm_core.command_line.completion import complete_files, complete_runs
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.command_line.setting_options import given_settings, setting_options
 from seqlm_core.settings.reading_rules import ReadingRules, reading_rules
@@ -16,8 +17,8 @@ logger = logging.getLogger("seqlm")
 
 
 @click.command("score")
-@click.argument("run", metavar="RUN")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("run", metavar="RUN", shell_complete=complete_runs)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, shell_complete=complete_files)
 @click.option(
     "--per",
     type=click.Choice(["token", "line"]),

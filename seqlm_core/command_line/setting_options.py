@@ -8,6 +8,7 @@ from typing import Any, Callable
 import click
 
 from seqlm_core.command_line.assignments import parse_assignments
+from seqlm_core.command_line.completion import complete_plugins
 from seqlm_core.command_line.help import GroupedOption
 from seqlm_core.settings.fields import setting_types
 
@@ -29,6 +30,9 @@ class SizesType(click.ParamType):
 
 SIZES = SizesType()
 
+PLUGINS = {"cell": "cell", "char_cell": "cell", "tokenizer": "tokenizer", "optimizer": "optimizer"}
+"""The kinds of plugins that settings name."""
+
 
 def setting_options(kind: type[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that gives a command an option for each setting, in the order of the fields.
@@ -45,7 +49,7 @@ def setting_options(kind: type[Any]) -> Callable[[Callable[..., Any]], Callable[
 
 
 def given_settings(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that the user gave, ``NAME=VALUE`` texts taken apart.
+    """Return the settings that the user gave, ``NAME=VALUE`` texts taken apart; what was a dictionary stays one.
 
     Raises:
         UsageError: an assignment is not one.
@@ -54,7 +58,7 @@ def given_settings(values: dict[str, Any]) -> dict[str, Any]:
     for name, value in values.items():
         if name.endswith("_options"):
             if value:
-                given[name] = parse_assignments(value, flag_of(name))
+                given[name] = value if isinstance(value, dict) else parse_assignments(value, flag_of(name))
         elif value is not None:
             given[name] = value
     return given
@@ -66,11 +70,21 @@ def flag_of(setting: str) -> str:
     return flag[:-1] if flag.endswith("-options") else flag
 
 
+def no_flag_of(setting: str) -> str:
+    """Return the option that sets a setting of a training to False: ``--no-tie-weights``."""
+    return f"--no-{flag_of(setting)[2:]}"
+
+
 def setting_option(kind: type[Any], name: str, **changes: Any) -> Callable[[Any], Any]:
     """Return a decorator that gives a command the option of a setting; ``changes`` replace its attributes."""
     field = next(field for field in dataclasses.fields(kind) if field.name == name)
     attributes = {**_attributes(field, setting_types(kind)[name]), **changes}
-    return click.option(flag_of(name), name, cls=GroupedOption, group=field.metadata.get("group"), **attributes)
+    if name in PLUGINS:
+        attributes["shell_complete"] = complete_plugins(PLUGINS[name])
+    flag, group = flag_of(name), field.metadata.get("group")
+    if group is not None and attributes.get("is_flag"):  # of a training, for which a file may say otherwise
+        flag = f"{flag}/{no_flag_of(name)}"
+    return click.option(flag, name, cls=GroupedOption, group=group, **attributes)
 
 
 def _attributes(field: dataclasses.Field[Any], kind: type) -> dict[str, Any]:

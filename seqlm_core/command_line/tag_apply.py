@@ -12,6 +12,7 @@ import click
 import numpy as np
 
 from seqlm_core.command_line.column_options import column_options
+from seqlm_core.command_line.completion import complete_files, complete_runs
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.command_line.tagger import language_model_option, open_tagger
 
@@ -21,8 +22,8 @@ LEAST_MARGINAL = 0.0005
 
 
 @click.command("apply")
-@click.argument("run", metavar="RUN")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("run", metavar="RUN", shell_complete=complete_runs)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, shell_complete=complete_files)
 @column_options("token")
 @language_model_option
 @plugin_option

@@ -10,18 +10,24 @@ from typing import Any
 import click
 
 from seqlm_core.command_line.column_options import column_options
+from seqlm_core.command_line.completion import complete_files, complete_runs
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.command_line.tagger import language_model_option, open_tagger
 
 
 @click.command("evaluate")
-@click.argument("run", metavar="RUN")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("run", metavar="RUN", shell_complete=complete_runs)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, shell_complete=complete_files)
 @column_options("token", "label")
 @language_model_option
 @plugin_option
 @click.option("--confusion", is_flag=True, help="Print how often each label is predicted for each true one.")
-@click.option("--confusion-picture", metavar="FILE", help="Write the same as a picture, a PNG file.")
+@click.option(
+    "--confusion-picture",
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="Write the same as a picture, a PNG file.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def evaluate_command(
     run: str,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from seqlm_core.command_line.column_options import column_options
-from seqlm_core.command_line.help import GroupedCommand, GroupedOption
+from seqlm_core.command_line.completion import complete_files, complete_runs
+from seqlm_core.command_line.config_file import TrainingCommand
+from seqlm_core.command_line.help import GroupedOption
 from seqlm_core.command_line.notices import be_quiet
 from seqlm_core.command_line.plugin_files import load_plugin_files
 from seqlm_core.command_line.printed_report import print_best_epoch, printed_if_possible
@@ -19,13 +21,17 @@ from seqlm_core.command_line.workers import check_alone, train_with_workers
 from seqlm_core.errors import UsageError
 from seqlm_core.settings.settings import SequenceSettings
 
+if TYPE_CHECKING:
+    from seqlm_core.reading.text import TextFile
 
-@click.command("train", cls=GroupedCommand)
-@click.argument("files", metavar="[FILE]...", nargs=-1)
+
+@click.command("train", cls=TrainingCommand, settings=SequenceSettings)
+@click.argument("files", metavar="[FILE]...", nargs=-1, shell_complete=complete_files)
 @column_options("token", "label")
 @click.option(
     "--vectors",
     metavar="FILE",
+    shell_complete=complete_files,
     cls=GroupedOption,
     group="model",
     help="Pre-trained vectors of tokens, in the text format of word2vec and GloVe, which the model reads too.",
@@ -33,6 +39,7 @@ from seqlm_core.settings.settings import SequenceSettings
 @click.option(
     "--language-model",
     metavar="RUN",
+    shell_complete=complete_runs,
     cls=GroupedOption,
     group="model",
     help="A language model over characters, whose states at the borders of each token the model reads too. With "
@@ -47,7 +54,7 @@ def train_command(
     label_column: int,
     columns: tuple[int, ...],
     encoding: str,
-    validation: str | None,
+    validation: tuple[str, ...],
     out: str | None,
     overwrite: bool,
     init_from: str | None,
@@ -83,10 +90,10 @@ def train_command(
         raise UsageError("name a file to train on, with a token and its label on each line, or - for standard input")
     else:
         check_new_run(out, overwrite)
-        from seqlm_core.reading.sources import open_groups, path_list, text_name
+        from seqlm_core.reading.sources import open_groups, text_name
 
         model = seqlm.SequenceModel("tokens", "labels", **given)
-        with open_groups(files, path_list(validation)) as groups:
+        with open_groups(files, validation) as groups:
             examples, held_out = (
                 [
                     example
@@ -96,9 +103,10 @@ def train_command(
                 for paths in groups
             )
             name = text_name(files[0])
+            read_from = _record(groups, token_column, label_column, columns, encoding)
         run = model.train(
             examples,
-            held_out if validation is not None else None,
+            held_out if validation else None,
             name=name,
             out=out,
             overwrite=overwrite,
@@ -107,10 +115,30 @@ def train_command(
             kvstore=kvstore,
             vectors=vectors,
             language_model=language_model,
+            read_from=read_from,
         )
     with printed_if_possible():
         use = f"apply it     seqlm tag apply {shlex.quote(str(run.path))} FILE"
         print_best_epoch(run, _figures, use if run.architecture.outputs == "labels" else None)
+
+
+def _record(
+    groups: Sequence[Sequence[TextFile]], token_column: int, label_column: int, columns: Sequence[int], encoding: str
+) -> dict[str, Any] | None:
+    """Return what the run records of the column files; see :data:`READ_FROM`. None if one is standard input."""
+    from seqlm_core.reading.sources import StandardInput
+
+    if any(isinstance(file, StandardInput) for group in groups for file in group):
+        return None
+    training, held_out = ([str(file.path.resolve()) for file in group] for group in groups)
+    return {
+        "files": training,
+        **({"validation": held_out} if held_out else {}),
+        "token_column": token_column,
+        "label_column": label_column,
+        "columns": list(columns),
+        "encoding": encoding,
+    }
 
 
 def _figures(_: Any, best: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -7,10 +7,14 @@ from typing import Any
 
 import click
 
+from seqlm_core.command_line.completion import complete_runs
 from seqlm_core.errors import UsageError
 
 language_model_option = click.option(
-    "--language-model", metavar="RUN", help="Where the language model is now that the model reads, if it was moved."
+    "--language-model",
+    metavar="RUN",
+    shell_complete=complete_runs,
+    help="Where the language model is now that the model reads, if it was moved.",
 )
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from seqlm_core.command_line.help import GroupedCommand
+from seqlm_core.command_line.completion import complete_files
+from seqlm_core.command_line.config_file import TrainingCommand
 from seqlm_core.command_line.notices import be_quiet
 from seqlm_core.command_line.plugin_files import load_plugin_files
 from seqlm_core.command_line.printed_report import print_best_epoch, printed_if_possible
@@ -24,14 +25,14 @@ from seqlm_core.settings.settings import LanguageSettings
 SAMPLE_LENGTH = 400
 
 
-@click.command("train", cls=GroupedCommand)
-@click.argument("files", metavar="[FILE]...", nargs=-1)
+@click.command("train", cls=TrainingCommand, settings=LanguageSettings)
+@click.argument("files", metavar="[FILE]...", nargs=-1, shell_complete=complete_files)
 @training_options(LanguageSettings)
 @click.pass_context
 def train_command(
     context: click.Context,
     files: tuple[str, ...],
-    validation: str | None,
+    validation: tuple[str, ...],
     out: str | None,
     overwrite: bool,
     init_from: str | None,
@@ -65,7 +66,7 @@ def train_command(
         check_new_run(out, overwrite)
         run = seqlm.train(
             list(files) or None,
-            validation=validation,
+            validation=list(validation) or None,
             out=out,
             overwrite=overwrite,
             init_from=init_from,

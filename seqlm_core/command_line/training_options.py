@@ -6,6 +6,7 @@ from typing import Any, Callable
 
 import click
 
+from seqlm_core.command_line.completion import complete_files, complete_folders, complete_runs
 from seqlm_core.command_line.help import GroupedOption
 from seqlm_core.command_line.plugin_files import plugin_option
 from seqlm_core.command_line.setting_options import setting_options
@@ -16,13 +17,16 @@ _OPTIONS = [
     click.option(
         "--validation",
         metavar="FILE",
+        multiple=True,
+        shell_complete=complete_files,
         cls=GroupedOption,
         group="text",
-        help="Validate on this file instead of on a part of FILE.",
+        help="Validate on this file instead of on a part of FILE. May be given several times.",
     ),
     click.option(
         "--init-from",
         metavar="RUN",
+        shell_complete=complete_runs,
         cls=GroupedOption,
         group="model",
         help="Start with the best weights, the sizes and the vocabulary of this run, and with a new optimizer.",
@@ -30,13 +34,23 @@ _OPTIONS = [
     click.option(
         "--resume",
         metavar="RUN",
+        shell_complete=complete_runs,
         cls=GroupedOption,
         group="training",
         help="Continue this run from its last checkpoint.",
     ),
     click.option(
+        "--config",
+        metavar="FILE",
+        shell_complete=complete_files,
+        cls=GroupedOption,
+        group="training",
+        help="Take from this TOML file what is not given here: settings, files and others. 'seqlm config' writes one.",
+    ),
+    click.option(
         "--out",
         metavar="DIRECTORY",
+        shell_complete=complete_folders,
         cls=GroupedOption,
         group="output",
         help="Directory to write the run to.  [default: a new one in data/models]",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from seqlm_core.command_line.commands import cli
-from seqlm_core.command_line.plugin_files import plugin_flag, plugin_flags
+from seqlm_core.command_line.plugin_files import plugin_flag
+from seqlm_core.command_line.run_commands import resume_command
 from seqlm_core.command_line.setting_options import flag_of
 from seqlm_core.errors import PluginNotLoadedError, PluginRuntimeError, ResumableError, SeqlmError, SettingError
 
@@ -40,20 +40,6 @@ def with_flags(message: str) -> str:
     """
     message = NAME.sub(lambda name: _flags().get(name[1], name[0]), message)
     return CHECK.sub(lambda command: command[0] + _flag_of_file(command[1], command[2]), message)
-
-
-def resume_command(path: Path) -> str:
-    """Return the command that resumes a run.
-
-    Raises:
-        RunError: the run's configuration cannot be read.
-    """
-    from seqlm_core.runs.config import LANGUAGE_MODEL
-    from seqlm_core.runs.directory import RunDirectory
-
-    config = RunDirectory(path).read_config()
-    command = "seqlm train" if config["task"] == LANGUAGE_MODEL else "seqlm tag train"
-    return f"{command} --resume {shlex.quote(str(path))}{plugin_flags(config['plugins'])}"
 
 
 def _how_to_resume(path: Path | None) -> str:

@@ -27,7 +27,7 @@ def train_with_workers(context: click.Context) -> int:
     workers = given["workers"]
     if given["kvstore"] is not None:
         raise UsageError("--workers starts processes on this machine, and --kvstore joins those of a job; name one")
-    if "-" in (*given["files"], given["validation"]):
+    if "-" in (*given["files"], *given["validation"]):
         raise UsageError("several workers cannot read standard input; write it to a file first")
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // workers)))
     names = context.command_path.split()[1:]

@@ -80,7 +80,7 @@ class Components:
             UsageError: there is no such name or option, or the value of an option cannot be used.
         """
         chosen = {}
-        for role, registry in _registries(plugins).items():
+        for role, registry in registries(plugins).items():
             name = getattr(settings, role, None)
             if name is not None:
                 made_with = (recorded or {}).get(role, {})
@@ -200,7 +200,7 @@ def check_plugins_of_run(recorded: Mapping[str, Any], plugins: Plugins, roles: I
     """
     for role in roles:
         if role in recorded:
-            _check_plugin_of_run(recorded[role], _registries(plugins)[role], plugins)
+            _check_plugin_of_run(recorded[role], registries(plugins)[role], plugins)
 
 
 def _check_plugin_of_run(made_with: Mapping[str, Any], registry: Registry[Any], plugins: Plugins) -> None:
@@ -239,7 +239,7 @@ ROLES = ("cell", "tokenizer", "char_cell", "optimizer")
 """The roles of plugins in a training: the names of the settings, and the names in the configuration of a run."""
 
 
-def _registries(plugins: Plugins) -> dict[str, Registry[Any]]:
+def registries(plugins: Plugins) -> dict[str, Registry[Any]]:
     """Return the registry of each role."""
     return {
         "cell": plugins.cells,

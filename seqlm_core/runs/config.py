@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from seqlm_core.errors import RunError
+from seqlm_core.errors import RunError, UsageError
+from seqlm_core.plugins.registry import THIS_PROGRAM
+from seqlm_core.settings.fields import facts, make_settings
+from seqlm_core.settings.schedules import OF_A_USER
+from seqlm_core.settings.settings import LanguageSettings, SequenceSettings
+from seqlm_core.settings.training_settings import TrainingSettings
 from seqlm_core.storage.schema import COUNT, OBJECT, TEXT, check, one_of, text_like
 
 CONFIG_FORMAT = 2
@@ -40,8 +45,11 @@ _CONFIG_OF_TASK: dict[str, dict[Any, Any]] = {
     SEQUENCE_MODEL: {
         "vectors?": {"source": TEXT, "digest": TEXT},
         "language_model?": {"path": TEXT, "digest": TEXT},
+        "read_from?": OBJECT,
     },
 }
+
+_SETTINGS: dict[str, type[Any]] = {LANGUAGE_MODEL: LanguageSettings, SEQUENCE_MODEL: SequenceSettings}
 
 
 def check_config(config: Mapping[str, Any], path: Path) -> None:
@@ -61,3 +69,37 @@ def check_config(config: Mapping[str, Any], path: Path) -> None:
         check(config, _CONFIG_OF_TASK[config["task"]], "the configuration")
     except ValueError as error:
         raise RunError(f"{path} is damaged: {error}") from error
+
+
+def recorded_settings(config: Mapping[str, Any], path: Path) -> Any:
+    """Return the settings in a checked configuration as they are recorded; those that are open may be None.
+
+    Args:
+        config: the configuration.
+        path: the file that it was read from, for the error.
+
+    Raises:
+        RunError: a setting cannot be used.
+    """
+    kind = _SETTINGS[config["task"]]
+    try:
+        return make_settings(kind, {**facts(kind, "of_older_runs"), **config["settings"]})
+    except UsageError as error:
+        raise RunError(f"{path} holds a setting that cannot be used: {error}") from error
+
+
+def code_of_user(config: Mapping[str, Any], settings: TrainingSettings) -> list[str]:
+    """Return what the user gave to a training in Python, in words: only Python can give it again.
+
+    Args:
+        config: a checked configuration.
+        settings: the settings in it.
+    """
+    plugins = [
+        f"the {role} {plugin['name']!r} of a program"
+        for role, plugin in config["plugins"].items()
+        if plugin["distribution"] == THIS_PROGRAM.distribution
+    ]
+    extensions = [f"the extension {name}" for name in config.get("extensions", [])]
+    schedule = [f"the schedule {settings.schedule!r}"] if settings.schedule.startswith(OF_A_USER) else []
+    return [*plugins, *extensions, *schedule]

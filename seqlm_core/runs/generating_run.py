@@ -42,7 +42,6 @@ class GeneratingRun(Run[LanguageSettings]):
     """The model of a run, and the text that it makes; see :class:`~seqlm_core.runs.language_run.LanguageRun`."""
 
     task = LANGUAGE_MODEL
-    settings_class = LanguageSettings
 
     architecture: LanguageArchitecture
 

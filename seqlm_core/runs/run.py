@@ -17,10 +17,10 @@ from seqlm_core.plugins.components import ROLES, Component, Components, check_pl
 from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.plugins.registry import Registry, SpecT
 from seqlm_core.plugins.specs import CellSpec
+from seqlm_core.runs.config import recorded_settings
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.runs.history import SAMPLE, STATE, read_history
 from seqlm_core.settings.arguments import PathLike, checked_path
-from seqlm_core.settings.fields import facts, make_settings
 from seqlm_core.settings.training_settings import SettingsT
 from seqlm_core.storage.checkpoint import Checkpoint, layout, select
 from seqlm_core.storage.schema import check
@@ -41,7 +41,6 @@ class Run(Generic[SettingsT]):
 
     task: ClassVar[str]
     """The kind of the model, as the configuration records it."""
-    settings_class: ClassVar[type[Any]]
 
     def __init__(self, path: PathLike) -> None:
         self.directory = RunDirectory(checked_path("path", path))
@@ -63,12 +62,7 @@ class Run(Generic[SettingsT]):
     @functools.cached_property
     def _recorded_settings(self) -> SettingsT:
         """The settings as the configuration records them. The architecture is compared with these."""
-        try:
-            settings: SettingsT = make_settings(
-                self.settings_class, {**facts(self.settings_class, "of_older_runs"), **self.config["settings"]}
-            )
-        except UsageError as error:
-            raise RunError(f"{self.directory.config} holds a setting that cannot be used: {error}") from error
+        settings: SettingsT = recorded_settings(self.config, self.directory.config)
         return settings
 
     @functools.cached_property

@@ -72,7 +72,6 @@ class SequenceRun(Run[SequenceSettings]):
     """
 
     task = SEQUENCE_MODEL
-    settings_class = SequenceSettings
 
     architecture: SequenceArchitecture
 

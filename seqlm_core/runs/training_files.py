@@ -35,6 +35,7 @@ class TrainingFiles:
         kept: the files that the run keeps, by their names in the run, since they came from memory or standard input.
         came_from_standard_input: whether one of the files came from standard input and so cannot be read again.
         name: a short name of the texts or examples, for the name of the run.
+        read_from: what examples in memory were read from, for the run's record; None if that is not known.
     """
 
     training: tuple[TextFile, ...]
@@ -42,6 +43,7 @@ class TrainingFiles:
     kept: Mapping[str, TextFile] = dataclasses.field(default_factory=dict)
     came_from_standard_input: bool = False
     name: str = ""
+    read_from: Mapping[str, Any] | None = None
 
     def keep(self, directory: RunDirectory) -> TrainingFiles:
         """Move the files to be kept into the run, and return the files with their new paths.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -94,7 +95,8 @@ class PretrainedVectors:
             for first in range(0, len(table), ROWS_AT_A_TIME):
                 table[first : first + ROWS_AT_A_TIME] *= scale
             encoded = np.frombuffer("\n".join(tokens).encode(), np.uint8)
-            save_checkpoint(path, {"vectors": table, "tokens": encoded}, {"kind": KIND, "source": str(source)})
+            state = {"kind": KIND, "source": os.path.abspath(source)}
+            save_checkpoint(path, {"vectors": table, "tokens": encoded}, state)
         finally:
             beside.unlink(missing_ok=True)
         return cls(path)

@@ -67,6 +67,7 @@ def _describe(job: TrainingJob, directory: RunDirectory, files: TrainingFiles) -
             "settings": dataclasses.asdict(job.settings),
             "plugins": job.components.to_json(),
             "texts": files.to_json(),
+            **({} if files.read_from is None else {"read_from": dict(files.read_from)}),
             "init_from": None if job.init_from is None else str(job.init_from),
             "extensions": [title(extension) for extension in job.user_code.extensions],
             "versions": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -75,6 +76,7 @@ class SequenceModel:
         kvstore: str | None = None,
         vectors: PathLike | None = None,
         language_model: PathLike | None = None,
+        read_from: Mapping[str, Any] | None = None,
     ) -> SequenceRun:
         """Train on examples, and return the run.
 
@@ -96,6 +98,8 @@ class SequenceModel:
             language_model: the run of a language model over characters, whose states at the borders of each token the
                 model reads. It is not copied: it has to be there, unchanged, wherever the new run is used. With
                 ``init_from``, where the language model of that run is now.
+            read_from: what the examples were read from, in values that JSON can hold. The run records it, and does
+                nothing else with it.
 
         Raises:
             UsageError: an example, a setting, or ``out`` cannot be used.
@@ -103,6 +107,7 @@ class SequenceModel:
             TrainingInterrupted: a signal ended the training; ``seqlm.resume`` goes on with it.
         """
         user_code = dataclasses.replace(self._user_code, extensions=check_extensions(extensions))
+        _check_record("read_from", read_from)
         check_destination(out, overwrite)
         training = check_examples(examples, self.inputs, self.outputs)
         held_out = check_examples([] if validation is None else validation, self.inputs, self.outputs)
@@ -131,7 +136,9 @@ class SequenceModel:
                 )
                 if earlier is not None:
                     job = job.beginning_with(earlier)
-                files = _write_files(Path(folder), training, held_out, name, kept)
+                files = dataclasses.replace(
+                    _write_files(Path(folder), training, held_out, name, kept), read_from=read_from
+                )
                 directory = train_new_run(job, files, out, overwrite, quiet)
         return SequenceRun(directory.path)
 
@@ -208,6 +215,15 @@ class SequenceModel:
         held_out = set(order[:count].tolist())
         training = [example for i, example in enumerate(examples) if i not in held_out]
         return training, [examples[i] for i in sorted(held_out)]
+
+
+def _check_record(name: str, record: Any) -> None:
+    """Raise :class:`SettingError` unless a record is None, or a dictionary that JSON can hold."""
+    try:
+        if record is not None:
+            json.dumps(dict(record), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise SettingError(name, f"must be a dictionary of values that JSON can hold: {error}") from error
 
 
 def _write_files(

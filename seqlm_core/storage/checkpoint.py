@@ -84,6 +84,21 @@ def load_state(path: Path, arrays: dict[str, np.ndarray] | None = None) -> dict[
         raise RunError(f"{path} is damaged: {error}") from error
 
 
+def state_in(path: Path) -> dict[str, Any]:
+    """Return the plain values of a checkpoint without reading its arrays, so that the digest is not checked.
+
+    Raises:
+        RunError: the file is missing or cut off, or it is not a checkpoint.
+    """
+    metadata = _metadata(path)
+    try:
+        if metadata["format"] != FORMAT:
+            raise ValueError(f"its format is {metadata['format']!r}")
+        return dict(json.loads(metadata["state"]))
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+
+
 def load_mapped(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], str]:
     """Return arrays that are mapped into memory, plain values, and the digest of both.
 
@@ -114,9 +129,16 @@ def digest_in(path: Path) -> str:
         RunError: the file is missing, or is not a checkpoint.
     """
     try:
+        return _metadata(path)["digest"]
+    except KeyError as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    try:
         with open_regular(path) as regular, safe_open(f"/dev/fd/{regular.fileno()}", framework="np") as file:
-            return str((file.metadata() or {})["digest"])
-    except (SafetensorError, KeyError, OSError) as error:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
         raise RunError(f"{path} is damaged: {error}") from error
 
 

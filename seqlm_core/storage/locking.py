@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable
@@ -16,6 +17,10 @@ except ImportError:  # not a POSIX system
     fcntl = None  # type: ignore[assignment]
 
 
+SECONDS_OF_A_LOOK = 0.2
+"""How long a lock is tried again, since :func:`is_locked` of another process may hold it for a moment."""
+
+
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Lock the directory of a run for this process within the block.
@@ -23,10 +28,35 @@ def locked(directory: Path) -> Iterator[None]:
     Raises:
         RunError: another process holds the lock.
     """
-    with try_lock(directory) as got_it:
-        if not got_it:
+    patience = time.monotonic() + SECONDS_OF_A_LOOK
+    while True:
+        with try_lock(directory) as got_it:
+            if got_it:
+                yield
+                return
+        if time.monotonic() > patience:
             raise RunError(f"another process is training into {directory}; wait for it, or name another `out`")
-        yield
+        time.sleep(0.01)
+
+
+def is_locked(directory: Path) -> bool:
+    """Return whether a process holds the lock of a directory; False where that cannot be known.
+
+    It takes a shared lock for a moment, so that those who look at the same time do not see each other.
+
+    Raises:
+        OSError: the directory cannot be opened.
+    """
+    if fcntl is None:
+        return False
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 @contextlib.contextmanager

@@ -58,7 +58,9 @@ def test_the_options_of_a_training_are_in_groups(command):
         assert found.pop(flag_of(field.name)) == field.metadata["group"].capitalize()
     assert found.pop("--validation") == "Text"
     assert found.pop("--init-from") == "Model"
-    assert [found.pop(flag) for flag in ("--resume", "--workers", "--restarts", "--kvstore")] == ["Training"] * 4
+    assert [found.pop(flag) for flag in ("--resume", "--config", "--workers", "--restarts", "--kvstore")] == [
+        "Training"
+    ] * 5
     assert [found.pop(flag) for flag in ("--out", "--overwrite", "--quiet")] == ["Output"] * 3
     assert found.pop("--plugin") == "Advanced"
     if command == "tag train":

@@ -66,6 +66,10 @@ def run_seqlm(words: list[str]) -> None:
             at = arguments.index("<")
             sys.stdin = stack.enter_context(open(arguments[at + 1]))
             del arguments[at : at + 2]
+        if ">" in arguments:
+            at = arguments.index(">")
+            stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(arguments[at + 1], "w"))))
+            del arguments[at : at + 2]
         for command, sizes in SIZES.items():
             if tuple(arguments[: len(command)]) == command:
                 arguments += ["--quiet"] if "--resume" in arguments else sizes.split()

@@ -256,6 +256,7 @@ def test_defaults_of_other_options_are_documented(name):
         ("### The run of a sequence model", "SequenceRun.evaluate"),
         ("### The run of a sequence model", "SequenceRun.history"),
         ("### Column files", "seqlm.read_columns"),
+        ("## Finding runs", "seqlm.find_runs"),
     ],
 )
 def test_functions_take_the_documented_parameters(heading, function):
@@ -293,10 +294,11 @@ def test_no_member_of_a_run_is_documented_that_it_does_not_have(heading, kind):
         ("A `Score`", Score),
         ("A `ChunkScores`", ChunkScores),
         ("A `ValueEvaluation`", ValueEvaluation),
+        ("A `seqlm.RunSummary`", seqlm.RunSummary),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_every_field_of_an_evaluation_is_documented(called, kind):
+def test_every_field_of_figures_is_documented(called, kind):
     table = page("python-api.md").partition(f"\n{called} has these fields:\n\n")[2].partition("\n\n")[0]
     cells = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
     documented = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
