@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
+from seqlm_core.command_line.run_commands import training_command
 from seqlm_core.views.report_page import write_report
 
 
@@ -20,5 +23,6 @@ def report_command(runs: tuple[str, ...], out: str, plugin_files: tuple[str, ...
     network.
     """
     load_plugin_files(plugin_files)
-    write_report(*runs, out=out)
+    commands = {run: training_command(Path(run)) for run in runs}
+    write_report(*runs, out=out, commands={run: command for run, command in commands.items() if command is not None})
     click.echo(out)

@@ -94,8 +94,8 @@ WORDS = {
 }  # fmt: skip
 # Three times as many words, of which most are rare, and fewer epochs.
 WIKITEXT = {
-    **WORDS, "output_layer": "adaptive",
-    "input_dropout": 0.15, "layer_dropout": 0.15, "output_dropout": 0.2, "recurrent_dropout": 0.15, "weight_decay": 0.07,
+    **WORDS, "output_layer": "adaptive", "weight_decay": 0.07,
+    "input_dropout": 0.15, "layer_dropout": 0.15, "output_dropout": 0.2, "recurrent_dropout": 0.15,
 }  # fmt: skip
 CHARACTERS = {
     "cell": "lstm", "layers": 1, "hidden_size": 512, "batch_size": 32, "sequence_length": 100,

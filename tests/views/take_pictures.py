@@ -1,6 +1,6 @@
 """Makes the picture of a page that the README shows: ``python tests/views/take_pictures.py``.
 
-It trains on the sample text for some seconds, writes the page of ``seqlm inspect``, and takes a picture of it in Chromium.
+It trains on the sample text for some seconds, and takes a picture of the page of ``seqlm inspect`` in Chromium.
 """
 
 from __future__ import annotations
