@@ -27,7 +27,7 @@ from seqlm_core.training.extensions.history import History
 from seqlm_core.training.extensions.interrupts import Interrupts
 from seqlm_core.training.extensions.plateau import Plateau
 from seqlm_core.training.extensions.plot import Plot
-from seqlm_core.training.extensions.progress import Progress
+from seqlm_core.training.extensions.progress_display import progress_on_standard_error
 from seqlm_core.training.extensions.samples import Samples
 from seqlm_core.training.extensions.validation import Validation
 from seqlm_core.training.loop import TrainingLoop
@@ -158,10 +158,10 @@ class Session:
         if leads:
             extensions.append(History(self.directory))
         if not quiet and leads:
-            progress = Progress()
+            progress = progress_on_standard_error(self.directory)
             extensions.append(progress)
             if job.sampler is not None and job.sample_every:
-                extensions.append(Samples(job.sample_every, job.sampler, progress.message, self._average))
+                extensions.append(Samples(job.sample_every, job.sampler, progress.show_sample, self._average))
         extensions += [
             Checkpoints(
                 self.directory,
