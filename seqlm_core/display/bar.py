@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from seqlm_core.display.display import Display
 from seqlm_core.display.duration import duration
@@ -18,29 +20,56 @@ SECONDS_BEFORE = 1.0
 """What takes less time is not shown."""
 
 
+_wanted = contextvars.ContextVar("bars are wanted", default=False)
+
+
+@contextlib.contextmanager
+def bars_wanted() -> Iterator[None]:
+    """Show the bars of all work within the block, as the command line does. From Python they are not shown."""
+    before = _wanted.set(True)
+    try:
+        yield
+    finally:
+        _wanted.reset(before)
+
+
+def show_no_bars() -> None:
+    """Show no bars in the rest of the block of :func:`bars_wanted`."""
+    _wanted.set(False)
+
+
 class Bar:
     """Shows a bar while work is done within the block, and removes it at the end. Elsewhere nothing is shown.
 
+    Work that is a part of other work, which has a bar, has none of its own.
+
     Args:
         doing: what is done, in a word or two.
-        total: how much there is to do; what is not known is not shown.
-        shown: whether the bar is wanted.
+        total: how much there is to do; without it nothing is shown. It may be set later.
+        shown: whether the bar is wanted, also if bars are not wanted in general.
     """
 
-    def __init__(self, doing: str, total: float | None, shown: bool = True) -> None:
+    _outermost: ClassVar[Bar | None] = None
+
+    def __init__(self, doing: str, total: float = 0, shown: bool = False) -> None:
+        self.total = total
         self._doing = doing
-        self._total = total or 0
         self._done = 0.0
         self._started = time.perf_counter()
         stream = BestEffortStream(sys.stderr)
-        is_seen = shown and self._total > 0 and stream.can_redraw()
+        is_seen = (shown or _wanted.get()) and stream.can_redraw()
         self._display = Display(stream, self._lines) if is_seen else None
 
     def __enter__(self) -> Bar:
+        if self._display is not None and Bar._outermost is not None:
+            self._display = None
+        if self._display is not None:
+            Bar._outermost = self
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._display is not None:
+            Bar._outermost = None
             self._display.end(keep=False)
 
     def advance(self, amount: float = 1) -> None:
@@ -50,7 +79,7 @@ class Bar:
         self._done += amount
         if self._display.is_shown:
             self._display.update()
-        elif time.perf_counter() - self._started >= SECONDS_BEFORE:
+        elif self.total and time.perf_counter() - self._started >= SECONDS_BEFORE:
             self._display.show()
 
     def over(self, items: Iterable[ItemT]) -> Iterator[ItemT]:
@@ -61,5 +90,5 @@ class Bar:
 
     def _lines(self, width: int, height: int) -> Sequence[Any]:
         seconds = time.perf_counter() - self._started
-        left = max(0.0, self._total - self._done) * seconds / self._done if self._done else 0.0
-        return [bar_line(self._done, self._total, width, self._doing, f"  {duration(left)} left")]
+        left = max(0.0, self.total - self._done) * seconds / self._done if self._done else 0.0
+        return [bar_line(self._done, self.total, width, self._doing, f"  {duration(left)} left")]

@@ -6,6 +6,7 @@ killed leaves it hidden. Here the cursor stands below the lines at any time, so 
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sys
@@ -144,13 +145,13 @@ class Display:
             if _is_same_terminal(stream, self._stream):
                 above = _Above(self, stream)
                 setattr(sys, name, above)
-                self._diverted.append(lambda name=name, stream=stream: setattr(sys, name, stream))  # type: ignore[misc]
+                self._diverted.append(functools.partial(setattr, sys, name, stream))
                 self._diverted.append(above.close_line)
         for logger in (logging.getLogger("seqlm"), logging.getLogger()):
             for handler in logger.handlers:
                 if isinstance(handler, logging.StreamHandler) and _is_same_terminal(handler.stream, self._stream):
                     before = handler.setStream(_Above(self, handler.stream))
-                    self._diverted.append(lambda handler=handler, before=before: handler.setStream(before))  # type: ignore[misc]
+                    self._diverted.append(functools.partial(handler.setStream, before))
 
 
 class _Above:

@@ -15,7 +15,7 @@ def bar_line(done: float, total: float, width: int, before: str = "", after: str
     share = min(1.0, done / total) if total else 1.0
     after = f"{int(100 * share):3}%{after}"
     room = max(1, width - sum(len(text) + 1 for text in (before, after) if text))
-    cells = [before] if before else []
+    cells: list[Any] = [before] if before else []
     cells += [ProgressBar(total=1.0, completed=share, width=room), after]
     grid = Table.grid(*(Column(no_wrap=True, overflow="crop") for _ in cells), padding=(0, 1))
     grid.add_row(*cells)
