@@ -122,7 +122,7 @@ class Display:
         # The last column stays free, since terminals differ in what follows a character there, and the last row, since
         # the cursor stands there.
         width, height = max(1, columns - 1), max(1, rows - 1)
-        self._console.size = (width, height)  # type: ignore[assignment]
+        self._console.size = (width, height)
         with self._console.capture() as captured:
             for line in self._draw(width, height):
                 self._console.print(line, no_wrap=True, overflow="crop")

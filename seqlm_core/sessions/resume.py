@@ -18,6 +18,7 @@ from seqlm_core.runs.training_files import TrainingFiles
 from seqlm_core.sessions.user_code import UserCode, split_user_code
 from seqlm_core.settings.arguments import PathLike
 from seqlm_core.storage.locking import locked
+from seqlm_core.training.event_files import check_event_folder
 from seqlm_core.training.extension import Extension, title
 from seqlm_core.workers.joining import joined
 from seqlm_core.workers.workers import Workers
@@ -72,6 +73,8 @@ def resume(
     os.environ.setdefault("OMP_NUM_THREADS", str(min(threads, usable_cores())))
     with joined(kvstore) as workers:
         with locked(directory.path) if workers.leads else contextlib.nullcontext():
+            if workers.leads:
+                check_event_folder(settings.tensorboard, is_new=False)
             _go_on(run, files, settings, user_code, quiet or not workers.leads, workers)
         if not workers.leads:
             sys.exit(0)

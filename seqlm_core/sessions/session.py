@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from seqlm_core.training.extensions.plateau import Plateau
 from seqlm_core.training.extensions.plot import Plot
 from seqlm_core.training.extensions.progress_display import progress_on_standard_error
 from seqlm_core.training.extensions.samples import Samples
+from seqlm_core.training.extensions.tensorboard import TensorBoard
 from seqlm_core.training.extensions.validation import Validation
 from seqlm_core.training.loop import TrainingLoop
 from seqlm_core.training.updates import Updates
@@ -157,11 +159,17 @@ class Session:
         leads = job.task.workers.leads
         if leads:
             extensions.append(History(self.directory))
+        shown: list[Callable[[int, str], None]] = []
         if not quiet and leads:
             progress = progress_on_standard_error(self.directory)
             extensions.append(progress)
-            if job.sampler is not None and job.sample_every:
-                extensions.append(Samples(job.sample_every, job.sampler, progress.show_sample, self._average))
+            shown.append(progress.show_sample)
+        if settings.tensorboard and leads:
+            tensorboard = TensorBoard(self.directory, Path(settings.tensorboard), self._is_new)
+            extensions.append(tensorboard)
+            shown.append(tensorboard.show_sample)
+        if shown and job.sampler is not None and job.sample_every:
+            extensions.append(Samples(job.sample_every, job.sampler, shown, self._average))
         extensions += [
             Checkpoints(
                 self.directory,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Callable
 
 from seqlm_core.engine.randomness import generator
@@ -34,12 +35,16 @@ class Samples(Extension):
     Args:
         every: number of steps from one sample to the next, at least 1.
         sample: a function of the step that returns a sampled text.
-        show: a function of the step and the text that shows it.
+        show: functions of the step and the text that show it.
         average: the average of the weights, from which texts are sampled once there is one.
     """
 
     def __init__(
-        self, every: int, sample: Callable[[int], str], show: Callable[[int, str], None], average: WeightAverage
+        self,
+        every: int,
+        sample: Callable[[int], str],
+        show: Sequence[Callable[[int, str], None]],
+        average: WeightAverage,
     ) -> None:
         self.every = every
         self.sample = sample
@@ -55,7 +60,8 @@ class Samples(Extension):
             except Exception as error:  # a sample that fails must not end the training
                 logger.warning("no text could be sampled at step %d: %s", training.step, one_line(error))
                 return
-            self.show(training.step, text)
+            for show in self.show:
+                show(training.step, text)
 
 
 class ModelSampler:
