@@ -42,6 +42,7 @@ class TensorBoard(Extension):
         self._folder = folder
         self._is_new = is_new
         self._writer: Any = None
+        self._has_begun = False
         self._flushed = 0.0
         self._reported = (0, 0.0)  # the step of the last report, and when it was
 
@@ -52,10 +53,12 @@ class TensorBoard(Extension):
                 remove_replaced_events(self._folder, run_id)
             has_events = cut_events_back(self._folder, run_id, lambda event: _is_before(event, training))
             self._writer = new_event_file(self._folder, run_id)
-            self._begin(training)
+            self._begin(training.step)
             if not has_events:  # what was before is written if the run has only now been given a folder
                 self._write_history()
+            self._write_settings(training)
             self._writer.flush()
+            self._has_begun = True
         except OSError as error:
             self._give_up()
             raise SettingError("tensorboard", f"{self._folder} cannot be written to: {error.strerror}") from error
@@ -89,14 +92,16 @@ class TensorBoard(Extension):
         if path is not None and self._is_new and not self._directory.has_saved_steps:
             os.unlink(path)  # so that the same training can begin again
 
-    def _begin(self, training: Training) -> None:
+    def _begin(self, step: int) -> None:
         from tensorboardX.proto.event_pb2 import Event, SessionLog
 
         now = time.time()
         self._writer.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
-        if training.step:  # a TensorBoard that has read what was removed forgets it
+        if step:  # a TensorBoard that has read what was removed forgets it
             session = SessionLog(status=SessionLog.START)
-            self._writer.write(Event(wall_time=now, step=training.step + 1, session_log=session).SerializeToString())
+            self._writer.write(Event(wall_time=now, step=step + 1, session_log=session).SerializeToString())
+
+    def _write_settings(self, training: Training) -> None:
         settings = {name: json.dumps(value) for name, value in dataclasses.asdict(training.settings).items()}
         rows = [f"| {name} | `{value}` |" for name, value in settings.items() if "|" not in value]
         self._write_text(SETTINGS, training.step, "\n".join(["| setting | value |", "| --- | --- |", *rows]))
@@ -148,7 +153,9 @@ class TensorBoard(Extension):
         self._give_up()
 
     def _fail(self, error: OSError) -> None:
-        """Warn that nothing can be written any more, and go on without it."""
+        """Warn that nothing can be written any more, and go on without it. At the start it is an error."""
+        if not self._has_begun:
+            raise error
         logger.warning(
             "nothing more is written for TensorBoard to %s: %s; the training goes on", self._folder, error.strerror
         )
