@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -10,6 +11,7 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 
 import pyte
@@ -98,3 +100,59 @@ class Terminal:
 
     def _set_size(self, columns, rows):
         fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+class OwnTerminal:
+    """A terminal that this process has, and its screen. A thread reads what is written to it."""
+
+    def __init__(self, monkeypatch):
+        self._monkeypatch = monkeypatch
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self.stream = os.fdopen(theirs, "w", encoding="utf-8")
+        self.screen = pyte.Screen(80, 24)
+        self._emulator = pyte.ByteStream(self.screen)
+        self._unread = bytearray()
+        self._marks = 0
+        self.raw = b""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def be_standard(self):
+        """Be standard output and standard error, in the place of those that pytest has made."""
+        self._monkeypatch.setattr(sys, "stdout", self.stream)
+        self._monkeypatch.setattr(sys, "stderr", self.stream)
+
+    def hang_up(self):
+        """Be as a terminal that was closed: writing to it fails."""
+        os.dup2(os.open(os.devnull, os.O_RDONLY), self.stream.fileno())
+        self._reader.join(SECONDS)
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.stream.close()
+        self._reader.join(SECONDS)
+        os.close(self._ours)
+
+    @property
+    def lines(self):
+        """The lines of the screen once all that was written has come, without spaces at their ends."""
+        self._marks += 1
+        mark = f"\x1b]9;{self._marks}\x07".encode()  # a sequence that the emulator does not know
+        self.stream.write(mark.decode())
+        self.stream.flush()
+        deadline = time.monotonic() + SECONDS
+        while mark not in self._unread:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        piece, _, rest = bytes(self._unread).partition(mark)
+        del self._unread[: len(piece) + len(mark)]
+        self.raw += piece
+        self._emulator.feed(piece)
+        assert rest == b""
+        return "\n".join(line.rstrip() for line in self.screen.display).rstrip().split("\n")
+
+    def _read(self):
+        with contextlib.suppress(OSError):  # EIO: closed
+            while piece := os.read(self._ours, 65536):
+                self._unread += piece

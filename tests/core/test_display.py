@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import io
 import logging
-import os
-import pty
-import struct
 import sys
-import termios
 import unicodedata
 
-import pyte
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from terminals import OwnTerminal
 
 from seqlm_core.display import bar as bars
 from seqlm_core.display.bar import Bar, bars_wanted, show_no_bars
@@ -25,44 +19,6 @@ from seqlm_core.display.duration import duration
 from seqlm_core.display.harmless import harmless_lines
 from seqlm_core.display.lines import NAME_WIDTH, folded, named_line
 from seqlm_core.storage.streams import BestEffortStream
-
-
-class OwnTerminal:
-    """A terminal that this process has, and its screen."""
-
-    def __init__(self, monkeypatch):
-        self._monkeypatch = monkeypatch
-        self._ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        self.stream = os.fdopen(theirs, "w", encoding="utf-8")
-        self.screen = pyte.Screen(80, 24)
-        self._emulator = pyte.ByteStream(self.screen)
-        os.set_blocking(self._ours, False)
-        self.raw = b""
-
-    def be_standard(self):
-        """Be standard output and standard error, in the place of those that pytest has made."""
-        self._monkeypatch.setattr(sys, "stdout", self.stream)
-        self._monkeypatch.setattr(sys, "stderr", self.stream)
-
-    def hang_up(self):
-        os.close(self._ours)
-
-    def close(self):
-        with contextlib.suppress(OSError):
-            self.stream.close()
-        with contextlib.suppress(OSError):
-            os.close(self._ours)
-
-    @property
-    def lines(self):
-        try:
-            while piece := os.read(self._ours, 65536):
-                self.raw += piece
-                self._emulator.feed(piece)
-        except BlockingIOError:
-            pass
-        return "\n".join(line.rstrip() for line in self.screen.display).rstrip().split("\n")
 
 
 @pytest.fixture
