@@ -48,7 +48,6 @@ class Display:
         self._draw = draw
         self._console: Console | None = None
         self._lines: list[str] = []
-        self._size = (0, 0)
         self._next = 0.0
         self._lock = threading.RLock()
         self._diverted: list[Callable[[], object]] = []
@@ -97,15 +96,20 @@ class Display:
             for restore in reversed(self._diverted):
                 restore()
             self._diverted = []
-            if keep:
-                self.update(now=True)
-            else:
-                self._write(self._to_first_line() + TO_END_OF_SCREEN)
-            Display._shown = None
+            try:
+                if keep:
+                    self.update(now=True)
+                else:
+                    self._write(self._to_first_line() + TO_END_OF_SCREEN)
+            finally:
+                Display._shown = None
 
     def write_above(self, stream: Any, text: str) -> None:
-        """Write whole lines above the display to a stream of its terminal."""
+        """Write whole lines above the display to a stream of its terminal; once it has ended, write them there."""
         with self._lock:
+            if not self.is_shown:
+                stream.write(text)
+                return
             self._write(self._to_first_line() + TO_END_OF_SCREEN)
             self._lines = []
             try:

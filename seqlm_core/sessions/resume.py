@@ -47,8 +47,8 @@ def resume(
         kvstore: as for :func:`~seqlm_core.sessions.train.train`. The number of workers may be another one than before.
         language_model: where the language model is now whose states a sequence model reads; None means where it was.
         changes: settings that may change without changing the steps done: ``epochs`` and ``max_steps`` (with the
-            schedules ``constant`` and ``plateau``), ``checkpoint_every``, ``log_every``, ``sample_every``. A
-            ``schedule`` that is a function must be given again.
+            schedules ``constant`` and ``plateau``), ``checkpoint_every``, ``log_every``, ``sample_every``,
+            ``tensorboard``. A ``schedule`` that is a function must be given again.
 
     Returns:
         The run: a :class:`~seqlm_core.runs.language_run.LanguageRun` or a

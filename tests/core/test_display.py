@@ -108,6 +108,15 @@ def test_what_goes_elsewhere_is_not_diverted(terminal, monkeypatch):
     assert other.getvalue() == "elsewhere\n"
 
 
+def test_a_stream_that_is_kept_beyond_the_display_is_a_usual_one(terminal):
+    terminal.be_standard()
+    with Shown(terminal, "display"):
+        kept = sys.stderr
+    print("after", file=kept)
+    print("and more", file=kept)
+    assert terminal.lines == ["display", "after", "and more"]
+
+
 def test_a_second_display_is_not_shown(terminal):
     with Shown(terminal, "first"), Shown(terminal, "second"):
         assert terminal.lines == ["first"]
