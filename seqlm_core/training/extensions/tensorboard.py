@@ -107,7 +107,9 @@ class TensorBoard(Extension):
         self._write_text(SETTINGS, training.step, "\n".join(["| setting | value |", "| --- | --- |", *rows]))
 
     def _write_history(self) -> None:
-        records = read_history(self._directory.history, self._directory.run_id)
+        records = [
+            record for record in read_history(self._directory.history, self._directory.run_id) if "seconds" in record
+        ]
         for record in records:
             self._write_figures(record, seconds_ago=records[-1]["seconds"] - record["seconds"])
 
@@ -120,7 +122,8 @@ class TensorBoard(Extension):
             if isinstance(value, (int, float)) and not isinstance(value, bool) and name not in NO_FIGURES
         }
         values = [Summary.Value(tag=tag, simple_value=value) for tag, value in figures.items()]
-        self._write(record["step"], Summary(value=values), seconds_ago)
+        if values:
+            self._write(record["step"], Summary(value=values), seconds_ago)
 
     def _write_text(self, tag: str, step: int, text: str) -> None:
         from tensorboardX.summary import text as summary_of_text
