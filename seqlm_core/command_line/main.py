@@ -13,6 +13,7 @@ import click
 
 from seqlm_core.command_line.commands import cli
 from seqlm_core.command_line.words import in_words, with_flags
+from seqlm_core.display.bar import bars_wanted
 from seqlm_core.errors import SeqlmError, TrainingInterrupted
 from seqlm_core.plugins.loading import broken_logger
 from seqlm_core.storage.streams import BestEffortStream, drop_unwritten, open_missing_standard_streams
@@ -23,7 +24,7 @@ INTERRUPTED = 128 + signal.SIGINT
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 all well, 1 something failed, 2 the request is wrong."""
     open_missing_standard_streams()
-    with contextlib.redirect_stderr(BestEffortStream(sys.stderr)), _logging_to_standard_error():
+    with contextlib.redirect_stderr(BestEffortStream(sys.stderr)), _logging_to_standard_error(), bars_wanted():
         code = _run(arguments)
     drop_unwritten()
     sys.exit(code)

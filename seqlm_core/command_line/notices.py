@@ -1,14 +1,16 @@
-"""How much of what is logged the commands show."""
+"""How much the commands show beside their results."""
 
 from __future__ import annotations
 
 import logging
 
+from seqlm_core.display.bar import show_no_bars
 from seqlm_core.plugins.loading import broken_logger
 
 
 def be_quiet() -> None:
-    """Show no notices, and nothing of broken plugins; other warnings are shown."""
+    """Show no notices, no bars, and nothing of broken plugins; other warnings are shown."""
+    show_no_bars()
     logging.getLogger("seqlm").setLevel(logging.WARNING)
     silence_broken_plugins()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from typing import Any
 
 import click
@@ -11,6 +12,7 @@ import click
 from seqlm_core.command_line.completion import complete_files, complete_runs
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.command_line.setting_options import given_settings, setting_options
+from seqlm_core.display.bar import show_no_bars
 from seqlm_core.settings.reading_rules import ReadingRules, reading_rules
 
 logger = logging.getLogger("seqlm")
@@ -48,6 +50,8 @@ def score_command(
     import seqlm_core as seqlm
     from seqlm_core.reading.sources import check_texts
 
+    if sys.stdout is not None and sys.stdout.isatty():  # what is printed shows how far it is
+        show_no_bars()
     load_plugin_files(plugin_files)
     opened = seqlm.LanguageRun(run)
     check_texts(files, folders=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from seqlm_core.command_line.column_options import column_options
 from seqlm_core.command_line.completion import complete_files, complete_runs
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.command_line.tagger import language_model_option, open_tagger
+from seqlm_core.display.bar import Bar, show_no_bars
 
 SEQUENCES_AT_A_TIME = 1000
 LEAST_MARGINAL = 0.0005
@@ -52,21 +54,25 @@ def apply_command(
 
     RUN is the directory of a training. FILE may hold nothing but tokens; - is standard input.
     """
+    from seqlm_core.reading.progress import size_of_texts
     from seqlm_core.reading.sources import open_texts
     from seqlm_core.sequences.columns import Columns, read_sequences
     from seqlm_core.sequences.tokens import texts_of
 
+    if sys.stdout is not None and sys.stdout.isatty():  # what is printed shows how far it is
+        show_no_bars()
     load_plugin_files(plugin_files)
     tagger = open_tagger(run, language_model)
     read = Columns(token=token_column, further=columns)
     answers = Answers(tagger.labels, n_best, probabilities, marginals)
-    with open_texts(files) as opened:
+    with open_texts(files) as opened, Bar("labelling", size_of_texts(opened)) as bar:
         sequences = itertools.chain.from_iterable(read_sequences(path, encoding) for path in opened)
         first = True
         while some := list(itertools.islice(sequences, SEQUENCES_AT_A_TIME)):
             tokens_of_each = [read.tokens(sequence) for sequence in some]
             found = tagger.label(tokens_of_each, n_best or 1, probabilities=probabilities or marginals)
             for sequence, tokens, labelling in zip(some, map(texts_of, tokens_of_each), found):
+                bar.advance(sum(len(line.encode()) + 1 for line in sequence.lines) + 1)
                 if as_json:
                     values = {"tokens": tokens, **answers.as_json(labelling)}
                     click.echo(json.dumps(values, ensure_ascii=False))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from seqlm_core.display.bar import Bar
 from seqlm_core.engine.arrays import array_of
 from seqlm_core.engine.mxnet import nd
 from seqlm_core.errors import TextError
@@ -128,22 +129,22 @@ class LanguageEvaluator:
 
     def evaluate(self) -> LanguageEvaluation:
         """Return the figures with the network's current weights."""
-        with self.network.repeatable():
-            return self._evaluate()
+        with self.network.repeatable(), Bar("evaluating", -(-self.steps // self.length)) as bar:
+            return self._evaluate(bar)
 
-    def _evaluate(self) -> LanguageEvaluation:
-        left_total, both_total = self.workers.sum_of("figures", self._totals())
+    def _evaluate(self, bar: Bar) -> LanguageEvaluation:
+        left_total, both_total = self.workers.sum_of("figures", self._totals(bar))
         both_sides = both_total / self.predictions if self.network.backward_stack is not None else None
         return evaluation_of(self.text, left_total, both_sides_nats_per_token=both_sides)
 
-    def _totals(self) -> tuple[float, float]:
+    def _totals(self, bar: Bar) -> tuple[float, float]:
         """Return the sums of the losses, without and with the text to the right; 0 for what is not computed."""
         left_total = both_total = 0.0
         if not len(self.starts):
             return left_total, both_total
         states = self.network.begin_state(len(self.starts))
         end = self._contexts_at_end() if self.right_context else None
-        for first in range(0, self.steps, self.length):
+        for first in bar.over(range(0, self.steps, self.length)):
             step = first + np.arange(self.length)[:, None]
             positions = self.starts + step
             counted = (step < self.steps) & ((step >= self.length) | (self.starts == 0))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 from collections.abc import Iterator
+from typing import Callable
 
 import numpy as np
 
@@ -40,7 +41,9 @@ class CandidateSearch:
     temperature: float
     seed: int
 
-    def candidates(self, span: Span, text: np.ndarray, number: int, first_chain: int) -> tuple[np.ndarray, np.ndarray]:
+    def candidates(
+        self, span: Span, text: np.ndarray, number: int, first_chain: int, advance: Callable[[float], object]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the candidates as ids ``(candidates, length)``, and for each chain the number of its last candidate.
 
         Args:
@@ -48,13 +51,15 @@ class CandidateSearch:
             text: the span's ids ``(length,)``; those of missing tokens are ignored.
             number: the span's number in its text.
             first_chain: the number of the first chain. A chain's random numbers depend on its number.
+            advance: is called with the share of the search that was done since the last time.
         """
         if self.temperature == 0 and span.missing == 1:
             tokens = span.most_probable(CANDIDATES)
+            advance(1)
             return tokens[:, None], np.zeros(CHAINS, dtype=np.int64)
         chains = range(first_chain, first_chain + CHAINS)
         uniforms = Uniforms([generator(self.seed, chain, f"infilling span {number}") for chain in chains])
-        visited = [texts.copy() for texts in self._run_chains(span, np.tile(text, (CHAINS, 1)), uniforms)]
+        visited = [texts.copy() for texts in self._run_chains(span, np.tile(text, (CHAINS, 1)), uniforms, advance)]
         ends = [tuple(row) for row in visited[-1].tolist()]
         counts = collections.Counter(tuple(row) for texts in visited[::-1] for row in texts.tolist())
         most_visited = [row for row, _ in counts.most_common(CANDIDATES)]
@@ -63,7 +68,9 @@ class CandidateSearch:
         place = {row: k for k, row in enumerate(candidates)}
         return np.array(candidates), np.array([place[row] for row in ends])
 
-    def _run_chains(self, span: Span, texts: np.ndarray, uniforms: Uniforms) -> Iterator[np.ndarray]:
+    def _run_chains(
+        self, span: Span, texts: np.ndarray, uniforms: Uniforms, advance: Callable[[float], object]
+    ) -> Iterator[np.ndarray]:
         """Yield the chains' texts, first the drafts and then after each sweep; the next sweep changes them in place."""
         drawing, greedy = DecodingRules(temperature=self.temperature or 1.0), DecodingRules(temperature=0.0)
         sweeps = [drawing] * self.sweeps + [greedy] * (0 if self.temperature else GREEDY_SWEEPS)
@@ -71,4 +78,5 @@ class CandidateSearch:
         yield texts
         for sweep, rules in enumerate(sweeps):
             passed = span.sweep(texts, passed, rules, uniforms, from_left=sweep % 2 == 1)
+            advance(1 / len(sweeps))
             yield texts

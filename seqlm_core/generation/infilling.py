@@ -15,26 +15,23 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from seqlm_core.display.bar import Bar
 from seqlm_core.engine.numerics import log_softmax
 from seqlm_core.generation.chains import CHAINS, CandidateSearch
 from seqlm_core.generation.gaps import GappedText, leading_white_space
 from seqlm_core.generation.network import TextNetwork
+from seqlm_core.generation.placed_spans import FOLLOWING, PlacedSpan, grouped
 from seqlm_core.generation.span import Context, Span, begin_text
 from seqlm_core.plugins.specs import Tokenizer
 from seqlm_core.reading.vocabulary import UNKNOWN_ID, Vocabulary
 
 DEFAULT_SWEEPS = 6
 BOTH_SIDES_WEIGHT = 0.25
-FOLLOWING = 16
-"""The number of tokens after a span that its fillings are judged by. Gaps with fewer tokens between them are one
-span."""
-LONGEST_SPAN = 256
-"""The largest number of tokens in a span of several gaps. So the memory does not grow with the number of gaps."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +95,7 @@ class Infiller:
         self.vocabulary = vocabulary
         self.tokenizer = tokenizer
         self.right_context = min(right_context, FOLLOWING)
+        self._bar = Bar("filling")
 
     def fill(self, gapped: GappedText, count: int, search: CandidateSearch) -> Iterator[InfilledText]:
         """Yield the text several times, its gaps filled in different ways.
@@ -110,6 +108,11 @@ class Infiller:
             count: number of texts to yield; at temperature 0 there may be fewer.
             search: finds candidates for the fillings.
         """
+        rounds = 1 if search.temperature == 0 else -(-count // CHAINS)
+        with Bar("filling", rounds * sum(map(len, gapped.gaps))) as self._bar:
+            yield from self._fill(gapped, count, search)
+
+    def _fill(self, gapped: GappedText, count: int, search: CandidateSearch) -> Iterator[InfilledText]:
         begin = _PartlyFilled(self.vocabulary.ids(gapped.tokens), 0, begin_text(self.network, self.start))
         if search.temperature == 0:
             texts = [begin]
@@ -125,12 +128,12 @@ class Infiller:
                 texts = self._drawn(self._read_up_to(texts, placed.start), placed, search, first)
             yield from (self._infilled(gapped, text) for text in texts)
 
-    def _placed_spans(self, gapped: GappedText) -> Iterator[_PlacedSpan]:
-        spans = _spans(gapped.gaps)
+    def _placed_spans(self, gapped: GappedText) -> Iterator[PlacedSpan]:
+        spans = grouped(gapped.gaps)
         borders = [*(gaps[0].start for gaps in spans[1:]), len(gapped.tokens)]
         for number, (gaps, until) in enumerate(zip(spans, borders)):
             missing = [position for gap in gaps for position in gap]
-            yield _PlacedSpan(number, gaps, until, {position: self._allowed(gapped, position) for position in missing})
+            yield PlacedSpan(number, gaps, until, {position: self._allowed(gapped, position) for position in missing})
 
     def _allowed(self, gapped: GappedText, position: int) -> np.ndarray:
         """Return whether each token may stand at the position of a missing one, bool ``(vocabulary,)``."""
@@ -147,22 +150,23 @@ class Infiller:
         return np.array(leading_white_space(self.tokenizer, self.vocabulary))
 
     def _best(
-        self, texts: Sequence[_PartlyFilled], placed: _PlacedSpan, search: CandidateSearch
+        self, texts: Sequence[_PartlyFilled], placed: PlacedSpan, search: CandidateSearch
     ) -> Iterator[_PartlyFilled]:
         """Yield all texts that result from filling a span of the given texts, the most probable first."""
         found = []
         for text in texts:
-            choices = self._choices(text, placed, search, first_chain=0)
+            choices = self._choices(text, placed, search, 0, len(texts))
             totals = (text.log_probability + choices.log_probabilities).tolist()
             found += [(total, text, choices, k) for k, total in enumerate(totals)]
         for _, text, choices, k in sorted(found, key=lambda pick: -pick[0]):
             yield text.filled(placed.gaps, choices, k)
 
     def _drawn(
-        self, texts: Sequence[_PartlyFilled], placed: _PlacedSpan, search: CandidateSearch, first_chain: int
+        self, texts: Sequence[_PartlyFilled], placed: PlacedSpan, search: CandidateSearch, first_chain: int
     ) -> list[_PartlyFilled]:
         """Return each text with a span filled by the end of a chain of its own; equal texts share a search."""
-        choices = {text: self._choices(text, placed, search, first_chain) for text in dict.fromkeys(texts)}
+        different = dict.fromkeys(texts)
+        choices = {text: self._choices(text, placed, search, first_chain, len(different)) for text in different}
         return [text.filled(placed.gaps, choices[text], choices[text].ends[chain]) for chain, text in enumerate(texts)]
 
     def _read_up_to(self, texts: Sequence[_PartlyFilled], position: int) -> list[_PartlyFilled]:
@@ -175,8 +179,13 @@ class Infiller:
             read[text] = dataclasses.replace(text, position=position, left=Context(hidden, states))
         return [read[text] for text in texts]
 
-    def _choices(self, text: _PartlyFilled, placed: _PlacedSpan, search: CandidateSearch, first_chain: int) -> _Choices:
-        """Return the candidates for a span, given the text before it, which has been read, and the text after it."""
+    def _choices(
+        self, text: _PartlyFilled, placed: PlacedSpan, search: CandidateSearch, first_chain: int, searches: int
+    ) -> _Choices:
+        """Return the candidates for a span, given the text before it, which has been read, and the text after it.
+
+        It is one of several searches for fillings of this span, each after another text.
+        """
         start, stop = placed.start, placed.stop
         following = text.ids[stop : min(stop + FOLLOWING, placed.until)]
         hidden, states = None, self.network.begin_right(1)
@@ -184,7 +193,13 @@ class Infiller:
             hidden, states = self.network.read_right(np.array([token]), states)
         allowed = {position - start: tokens for position, tokens in placed.allowed.items()}
         span = Span(self.network, self.vocabulary, allowed, text.left, Context(hidden, states))
-        candidates, ends = search.candidates(span, text.ids[start:stop], placed.number, first_chain)
+        candidates, ends = search.candidates(
+            span,
+            text.ids[start:stop],
+            placed.number,
+            first_chain,
+            lambda share: self._bar.advance(share * len(placed.allowed) / searches),
+        )
         judgement = span.judge(candidates, following)
         pooled = (1 - BOTH_SIDES_WEIGHT) * judgement.likelihoods + BOTH_SIDES_WEIGHT * judgement.both_sides.sum(axis=1)
         order = np.argsort(-pooled, kind="stable")
@@ -200,33 +215,6 @@ class Infiller:
             tokens[gap.start : gap.stop] = filling
             fillings.append(Filling(self.tokenizer.detokenize(filling), filling, log_probability, of_tokens))
         return InfilledText(self.tokenizer.detokenize(tokens), text.log_probability, fillings)
-
-
-@dataclasses.dataclass(frozen=True)
-class _PlacedSpan:
-    """A span and its place in the text.
-
-    Attributes:
-        number: the span's number in the text.
-        gaps: the positions of each of its gaps.
-        until: the position where the next span begins, or the text ends.
-        allowed: for each missing token's position, whether each token may stand there, bool ``(vocabulary,)``.
-    """
-
-    number: int
-    gaps: Sequence[range]
-    until: int
-    allowed: Mapping[int, np.ndarray]
-
-    @property
-    def start(self) -> int:
-        """The position of the span's first token."""
-        return self.gaps[0].start
-
-    @property
-    def stop(self) -> int:
-        """The position after the span's last token."""
-        return self.gaps[-1].stop
 
 
 @dataclasses.dataclass(frozen=True)
@@ -285,15 +273,3 @@ class _PartlyFilled:
             log_probability=self.log_probability + float(choices.log_probabilities[chosen]),
             gaps=(*self.gaps, *found),
         )
-
-
-def _spans(gaps: Sequence[range]) -> list[list[range]]:
-    """Group gaps that are close to each other into spans of limited length."""
-    spans = [[gaps[0]]]
-    for gap in gaps[1:]:
-        close = gap.start - spans[-1][-1].stop < FOLLOWING
-        if close and gap.stop - spans[-1][0].start <= LONGEST_SPAN:
-            spans[-1].append(gap)
-        else:
-            spans.append([gap])
-    return spans

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from seqlm_core.display.bar import Bar
 from seqlm_core.engine.arrays import array_of
 from seqlm_core.engine.mxnet import nd
 from seqlm_core.model.sequence_network import SequenceNetwork, SequenceOutputs
@@ -73,8 +74,9 @@ class Predictor:
         size = self.network.architecture.output_size
         per_step = self.network.architecture.outputs != "label"
         found = [np.zeros((n, size) if per_step or not n else size, self.network.dtype) for n in sequences.lengths]
-        with self.network.repeatable():
+        with self.network.repeatable(), Bar("predicting", len(found)) as bar:
             for number, batch in enumerate(batches_in_order(sequences, self.batch_size)):
+                bar.advance(len(batch.indices))
                 if number % self.workers.count != self.workers.rank:
                     continue
                 if batch.shape not in self._graphs:

@@ -50,6 +50,12 @@ class _Observed:
         return block
 
 
+def is_compressed(path: Path) -> bool:
+    """Whether a file is compressed, so that its size is not that of the text."""
+    with path.open("rb") as file:
+        return file.read(max(len(GZIP), len(XZ))).startswith((GZIP, XZ))
+
+
 def without_suffix(path: Path) -> str:
     """Return the name of a file without its suffix, and without that of a compressed file before it."""
     return Path(path.stem).stem if path.suffix in COMPRESSED_SUFFIXES else path.stem

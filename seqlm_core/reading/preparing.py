@@ -18,7 +18,7 @@ from seqlm_core.reading.cutting_processes import cutting_processes
 from seqlm_core.reading.numbered_files import read_numbered, write_numbered
 from seqlm_core.reading.numbering import Cutter, NumberedText, Numbers, number_tokens
 from seqlm_core.reading.parts import both_parts, part, validation_start, whole
-from seqlm_core.reading.progress import ReadingProgress
+from seqlm_core.reading.progress import reading_progress
 from seqlm_core.reading.survey import surveyed_length
 from seqlm_core.reading.text import TextFile, check_readable
 from seqlm_core.reading.text_cache import FOLDER_VARIABLE, text_cache
@@ -145,7 +145,7 @@ class Preparation:
         """Return the length of each file in characters; none if nothing depends on them."""
         if cache is None and not self.validation_fraction:
             return []
-        with ReadingProgress(self.files, "reading", self.show_progress):
+        with reading_progress(self.files, "reading", self.show_progress):
             return [surveyed_length(file, self.encoding, cache) for file in self.files]
 
     def _cut(self, lengths: list[int]) -> int:
@@ -173,7 +173,7 @@ class Preparation:
         files = whole(self.files, self.encoding)
         if self.validation_fraction:
             files = part(self.files, lengths, self.encoding, 0, self._cut(lengths))
-        with ReadingProgress(self.files, "learning to cut", self.show_progress):
+        with reading_progress(self.files, "learning to cut", self.show_progress):
             self.tokenizer.train(itertools.chain.from_iterable(files))
         learnt = None if cache is None else learnt_as_json(self.tokenizer)
         if cache is not None and learnt is not None:
@@ -183,7 +183,7 @@ class Preparation:
         """Cut the text, and number its tokens."""
         numbers = Numbers()
         with (
-            ReadingProgress(self.files, "preparing", self.show_progress),
+            reading_progress(self.files, "preparing", self.show_progress),
             cutting_processes(
                 self.tokenizer, self.documents, sum(file.path.stat().st_size for file in self.files)
             ) as cutter,

@@ -2,53 +2,35 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from typing import Any
+import contextlib
+from collections.abc import Iterator, Sequence
 
-from tqdm import tqdm
-
+from seqlm_core.display.bar import Bar
+from seqlm_core.reading.compression import is_compressed
 from seqlm_core.reading.text import TextFile
-from seqlm_core.storage.streams import BestEffortStream
-
-SECONDS_BEFORE = 1.0
-"""What takes less time is not shown."""
 
 
-class ReadingProgress:
-    """Shows a bar on a terminal while files are read once within the block. Elsewhere nothing is shown.
+@contextlib.contextmanager
+def reading_progress(files: Sequence[TextFile], doing: str, shown: bool) -> Iterator[None]:
+    """Show a bar on a terminal while files are read once within the block. Elsewhere nothing is shown.
 
     Args:
         files: the files.
         doing: what is done, in a word or two.
-        shown: whether the bar is wanted.
+        shown: whether the bar is wanted, also if bars are not wanted in general.
     """
-
-    def __init__(self, files: Sequence[TextFile], doing: str, shown: bool) -> None:
-        self._files = files
-        self._doing = doing
-        self._shown = shown
-        self._bar: tqdm[Any] | None = None
-
-    def __enter__(self) -> None:
-        stream = BestEffortStream(sys.stderr)
-        if not self._shown or not stream.has_columns():
-            return
-        self._bar = tqdm(
-            desc=self._doing,
-            total=sum(file.path.stat().st_size for file in self._files),
-            unit="B",
-            unit_scale=True,
-            dynamic_ncols=True,
-            delay=SECONDS_BEFORE,
-            leave=False,
-            file=stream,
-        )
-        for file in self._files:
-            file.on_read = self._bar.update
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            for file in self._files:
+    with Bar(doing, sum(file.path.stat().st_size for file in files), shown) as bar:
+        for file in files:
+            file.on_read = bar.advance
+        try:
+            yield
+        finally:
+            for file in files:
                 file.on_read = lambda size: None
-            self._bar.close()
+
+
+def size_of_texts(files: Sequence[TextFile]) -> int:
+    """Return the number of bytes of the texts in files; 0 if it is not known, as some are compressed."""
+    if any(is_compressed(file.path) for file in files):
+        return 0
+    return sum(file.path.stat().st_size for file in files)

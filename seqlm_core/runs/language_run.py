@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 
+from seqlm_core.display.bar import Bar
 from seqlm_core.errors import SettingError, UsageError
 from seqlm_core.evaluation.continuous_cache import check_memory
 from seqlm_core.evaluation.inspection import MOST_RIGHT_CONTEXT, Inspection, Inspector
@@ -23,6 +24,7 @@ from seqlm_core.evaluation.surprisal import (
 )
 from seqlm_core.reading.corpus import read_text
 from seqlm_core.reading.documents import tokens_of_documents, with_line_end
+from seqlm_core.reading.progress import size_of_texts
 from seqlm_core.reading.sources import check_texts, open_texts
 from seqlm_core.reading.text import read_blocks
 from seqlm_core.reading.tokenized_text import warn_of_unknown_tokens
@@ -92,7 +94,11 @@ class LanguageRun(GeneratingRun):
             warn_of_unknown_tokens(tokenized)
             if made:
                 check_predictable(tokenized)
-                total = sum(float(losses.sum()) for losses in self._losses_by(made)(tokenized.with_ends()))
+                total = 0.0
+                with Bar("evaluating", len(tokenized) - 1) as bar:
+                    for losses in self._losses_by(made)(tokenized.with_ends()):
+                        total += float(losses.sum())
+                        bar.advance(len(losses))
                 found.append(evaluation_of(tokenized, total, reading_rules=made))
                 continue
             s = self.settings
@@ -121,7 +127,9 @@ class LanguageRun(GeneratingRun):
         path = checked_path("file", file)
         check_encoding(encoding)
         check_texts(path, folders=True)
-        return self._surprisals(_files(path, encoding, self.settings.documents), per, os.fspath(path), made)
+        bar = Bar("scoring")
+        files = _files(path, encoding, self.settings.documents, bar)
+        return self._surprisals(files, per, os.fspath(path), made, bar)
 
     def score_text(self, text: str, *, per: str = "line", **rules: Any) -> Iterator[LineSurprisal | TokenSurprisal]:
         """Return the surprisal of each line, or of each token, of a text; see :meth:`score`.
@@ -136,7 +144,7 @@ class LanguageRun(GeneratingRun):
         """
         _check_per(per)
         check_argument("text", text, str)
-        return self._surprisals(iter([iter([text])]), per, "the text", self._reading_rules(rules))
+        return self._surprisals(iter([iter([text])]), per, "the text", self._reading_rules(rules), Bar("scoring"))
 
     def inspect(self, file: PathLike, *, encoding: str = "utf-8", limit: int = 5_000) -> Inspection:
         """Return what the model makes of each token of a text: surprisal, likely alternatives, states of its units.
@@ -183,7 +191,7 @@ class LanguageRun(GeneratingRun):
         return inspector.read([token for token, _ in tokens])
 
     def _surprisals(
-        self, files: Iterator[Iterator[str]], per: str, name: str, rules: ReadingRules
+        self, files: Iterator[Iterator[str]], per: str, name: str, rules: ReadingRules, bar: Bar
     ) -> Iterator[LineSurprisal | TokenSurprisal]:
         tokens = tokens_of_documents(files, self.tokenizer, self.settings.documents)
         surprisals = (
@@ -191,7 +199,7 @@ class LanguageRun(GeneratingRun):
             if rules
             else token_surprisals(self.network, self.vocabulary, tokens, self._start)
         )
-        warned = with_unknown_warning(surprisals, name)
+        warned = with_unknown_warning(_noted(surprisals, bar), name)
         return warned if per == "token" else line_surprisals(warned, self.tokenizer)
 
     def _reading_rules(self, given: Mapping[str, Any]) -> ReadingRules:
@@ -228,8 +236,18 @@ def _check_per(per: str) -> None:
         raise SettingError("per", f"must be line or token, not {per!r}")
 
 
-def _files(path: Path, encoding: str, documents: str) -> Iterator[Iterator[str]]:
+def _noted(surprisals: Iterator[TokenSurprisal], bar: Bar) -> Iterator[TokenSurprisal]:
+    """Yield the surprisals unchanged, and note on a bar how many bytes of text they are of."""
+    with bar:
+        for surprisal in surprisals:
+            yield surprisal
+            bar.advance(len(surprisal.token.encode()))
+
+
+def _files(path: Path, encoding: str, documents: str, bar: Bar | None = None) -> Iterator[Iterator[str]]:
     with open_texts(path, folders=True) as opened:
+        if bar is not None:
+            bar.total = size_of_texts(opened)
         for file in opened:
             blocks = read_blocks(file, encoding)
             yield blocks if documents == NO_DOCUMENTS else with_line_end(blocks)

@@ -18,6 +18,7 @@ from seqlm_core.runs.training_files import TrainingFiles
 from seqlm_core.sessions.user_code import UserCode, split_user_code
 from seqlm_core.settings.arguments import PathLike
 from seqlm_core.storage.locking import locked
+from seqlm_core.training.event_files import check_event_folder
 from seqlm_core.training.extension import Extension, title
 from seqlm_core.workers.joining import joined
 from seqlm_core.workers.workers import Workers
@@ -46,8 +47,8 @@ def resume(
         kvstore: as for :func:`~seqlm_core.train`. The number of workers may be another one than before.
         language_model: where the language model is now whose states a sequence model reads; None means where it was.
         changes: settings that may change without changing the steps done: ``epochs`` and ``max_steps`` (with the
-            schedules ``constant`` and ``plateau``), ``checkpoint_every``, ``log_every``, ``sample_every``. A
-            ``schedule`` that is a function must be given again.
+            schedules ``constant`` and ``plateau``), ``checkpoint_every``, ``log_every``, ``sample_every``,
+            ``tensorboard``. A ``schedule`` that is a function must be given again.
 
     Returns:
         The run, a :class:`~seqlm_core.runs.language_run.LanguageRun` or a
@@ -72,6 +73,8 @@ def resume(
     os.environ.setdefault("OMP_NUM_THREADS", str(min(threads, usable_cores())))
     with joined(kvstore) as workers:
         with locked(directory.path) if workers.leads else contextlib.nullcontext():
+            if workers.leads:
+                check_event_folder(settings.tensorboard, is_new=False)
             _go_on(run, files, settings, user_code, quiet or not workers.leads, workers)
         if not workers.leads:
             sys.exit(0)

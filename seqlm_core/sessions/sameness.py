@@ -35,7 +35,7 @@ def described(job: TrainingJob, files: TrainingFiles, step: int = 0) -> dict[str
         "the version of NumPy": np.__version__,
         "the version of Python": platform.python_version(),
         "plugins": _short(job.components.to_json()),
-        "settings": _short(dataclasses.asdict(job.settings)),
+        "settings": _short({**dataclasses.asdict(job.settings), "tensorboard": None}),  # a path of the first worker
         "texts or examples": _short(digests),
         "vectors and language model": _short([description.get(name) for name in ("vectors", "language_model")]),
         "steps done": str(step),

@@ -26,6 +26,7 @@ from seqlm_core.settings.arguments import PathLike, checked_path
 from seqlm_core.settings.fields import facts, make_settings, names_of
 from seqlm_core.settings.settings import BY_LOSS, BY_SCORE, CRF, SequenceSettings
 from seqlm_core.storage.temporary import readable_file_errors
+from seqlm_core.training.event_files import check_event_folder
 from seqlm_core.training.extension import Extension, check_extensions
 from seqlm_core.workers.joining import joined
 
@@ -122,6 +123,8 @@ class SequenceModel:
         if validation is None:
             training, held_out = self._split(training, settings)
         with joined(kvstore) as workers, tempfile.TemporaryDirectory(prefix="seqlm-") as folder:
+            if workers.leads:
+                check_event_folder(settings.tensorboard, is_new=True, overwrite=overwrite)
             from seqlm_core.engine.mxnet import readable_failures
             from seqlm_core.sessions.job import sequence_job
             from seqlm_core.sessions.new_run import train_new_run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 
@@ -27,8 +28,9 @@ from seqlm_core.training.extensions.history import History
 from seqlm_core.training.extensions.interrupts import Interrupts
 from seqlm_core.training.extensions.plateau import Plateau
 from seqlm_core.training.extensions.plot import Plot
-from seqlm_core.training.extensions.progress import Progress
+from seqlm_core.training.extensions.progress_display import progress_on_standard_error
 from seqlm_core.training.extensions.samples import Samples
+from seqlm_core.training.extensions.tensorboard import TensorBoard
 from seqlm_core.training.extensions.validation import Validation
 from seqlm_core.training.loop import TrainingLoop
 from seqlm_core.training.updates import Updates
@@ -156,11 +158,19 @@ class Session:
             extensions.append(self._averaging)
         leads = job.task.workers.leads
         if leads:
-            history, progress = History(self.directory), None if quiet else Progress()
-            extensions += [history] if progress is None else [history, progress]
+            shown: list[Callable[[int, str], None]] = []
+            history = History(self.directory)
+            extensions.append(history)
+            if not quiet:
+                progress = progress_on_standard_error(self.directory)
+                extensions.append(progress)
+                shown.append(progress.show_sample)
+            if settings.tensorboard:
+                tensorboard = TensorBoard(self.directory, Path(settings.tensorboard), self._is_new)
+                extensions.append(tensorboard)
+                shown.append(tensorboard.show_sample)
             if job.sampler is not None and job.sample_every:
-                show = None if progress is None else progress.message
-                extensions.append(Samples(job.sample_every, job.sampler, history.add, self._average, show))
+                extensions.append(Samples(job.sample_every, job.sampler, history.add, self._average, shown))
         extensions += [
             Checkpoints(
                 self.directory,

@@ -16,6 +16,7 @@ from seqlm_core.sessions.user_code import split_user_code
 from seqlm_core.settings.arguments import PathLike
 from seqlm_core.settings.fields import make_settings
 from seqlm_core.settings.settings import LanguageSettings
+from seqlm_core.training.event_files import check_event_folder
 from seqlm_core.training.extension import Extension
 from seqlm_core.workers.joining import joined
 
@@ -64,6 +65,8 @@ def train(
     resolved = components.resolve(wanted)
     check_destination(out, overwrite)
     with joined(kvstore) as workers, open_training_files(text, validation) as texts:
+        if workers.leads:
+            check_event_folder(resolved.tensorboard, is_new=True, overwrite=overwrite)
         from seqlm_core.engine.mxnet import readable_failures
         from seqlm_core.sessions.job import language_job
         from seqlm_core.sessions.new_run import train_new_run

@@ -6,6 +6,7 @@ The command line makes its options from these fields, and a run's ``config.json`
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from typing import Any, TypeVar
 
@@ -241,8 +242,18 @@ class TrainingSettings:
         minimum=0,
         changeable=True,
     )
+    tensorboard: str | None = setting(
+        None,
+        "Directory to write figures, samples and settings to for TensorBoard. A run that is resumed goes on there; an "
+        "empty text ends this.",
+        group="output",
+        changeable=True,
+    )
 
     def __post_init__(self) -> None:
+        if isinstance(self.tensorboard, (str, os.PathLike)) and os.fspath(self.tensorboard):
+            # So that a run that is resumed from another folder goes on with it.
+            object.__setattr__(self, "tensorboard", os.path.abspath(os.fspath(self.tensorboard)))
         has_own_schedule = isinstance(self.schedule, str) and self.schedule.startswith(OF_A_USER)
         check_settings(self, besides=["schedule"] if has_own_schedule else [])
         layers, hidden_size = layers_and_sizes(self.layers, self.hidden_size)

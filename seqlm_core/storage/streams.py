@@ -7,6 +7,9 @@ import os
 import sys
 from typing import Any, TextIO
 
+TERMINALS_OF_LINES = ("", "dumb", "unknown")
+"""Terminals, as ``TERM`` names them, that write line after line and can do no more."""
+
 
 class BestEffortStream:
     """A text stream on which writing never fails, since no message is worth the loss of a training.
@@ -48,8 +51,10 @@ class BestEffortStream:
         except ValueError:
             return False
 
-    def has_columns(self) -> bool:
-        """Whether this is a terminal with room for a progress bar; some terminals report no columns."""
+    def can_redraw(self) -> bool:
+        """Whether this is a terminal on which lines can be written anew; some report no columns, or cannot go back."""
+        if os.environ.get("TERM", "") in TERMINALS_OF_LINES:
+            return False
         try:
             return self.isatty() and os.get_terminal_size(self.fileno()).columns > 0
         except (OSError, ValueError):

@@ -9,7 +9,8 @@ import pytest
 
 import seqlm_core as seqlm
 from seqlm_core.command_line.main import main
-from seqlm_core.reading import preparing, progress, survey
+from seqlm_core.display import bar
+from seqlm_core.reading import preparing, survey
 from seqlm_core.storage.streams import BestEffortStream
 
 TRAIN = ["train", "--max-steps", "2", "--hidden-size", "8", "--batch-size", "4", "--sequence-length", "10"]
@@ -77,9 +78,9 @@ def test_a_cache_that_cannot_be_written_to_is_one_line_and_the_training_goes_on(
 
 @pytest.mark.parametrize(("quiet", "shown"), [([], True), (["--quiet"], False)])
 def test_a_bar_shows_on_a_terminal_how_far_the_preparation_is(quiet, shown, command, monkeypatch):
-    monkeypatch.setattr(BestEffortStream, "has_columns", lambda stream: True)
-    monkeypatch.setattr(progress, "SECONDS_BEFORE", 0)
+    monkeypatch.setattr(BestEffortStream, "can_redraw", lambda stream: True)
+    monkeypatch.setattr(bar, "SECONDS_BEFORE", 0)
     code, _, err = command(*TRAIN, "book.txt", "--out", "run", *quiet)
     assert code == 0
     for doing in ("reading", "preparing"):
-        assert bool(re.search(rf"{doing}: +\d+%", err)) == shown
+        assert bool(re.search(rf"{doing} .*\d+%.* left", err)) == shown

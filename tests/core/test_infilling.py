@@ -16,9 +16,10 @@ from seqlm_core.generation.chains import CandidateSearch
 from seqlm_core.generation.decoding import token_weights
 from seqlm_core.generation.gaps import GappedText, cut_gapped_text
 from seqlm_core.generation.generate import Uniforms
-from seqlm_core.generation.infilling import BOTH_SIDES_WEIGHT, FOLLOWING, Infiller
+from seqlm_core.generation.infilling import BOTH_SIDES_WEIGHT, Infiller
 from seqlm_core.generation.layer_network import LayerNetwork
 from seqlm_core.generation.network import StepNetwork
+from seqlm_core.generation.placed_spans import FOLLOWING
 from seqlm_core.generation.span import Context, Span
 from seqlm_core.model.build import weights_of
 from seqlm_core.reading.vocabulary import UNKNOWN, Vocabulary
@@ -294,13 +295,13 @@ def test_memory_does_not_grow_with_the_number_of_gaps():
 
 def test_nothing_is_read_beyond_the_next_gap(monkeypatch):
     network = step_network()
-    monkeypatch.setattr("seqlm_core.generation.infilling.LONGEST_SPAN", 3)
+    monkeypatch.setattr("seqlm_core.generation.placed_spans.LONGEST_SPAN", 3)
     (both,) = infill(network, "abc_de_abcd")  # a span would have four tokens
     (first,) = infill(network, "abc_de")
     (second,) = infill(network, f"abc{first.fillings[0].text}de_abcd")
     assert both.text == second.text
     assert both.log_probability == pytest.approx(first.log_probability + second.log_probability)
-    monkeypatch.setattr("seqlm_core.generation.infilling.LONGEST_SPAN", 1)
+    monkeypatch.setattr("seqlm_core.generation.placed_spans.LONGEST_SPAN", 1)
     assert len(infill(network, "ab_c__d")[0].fillings) == 2
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Callable
 
 from seqlm_core.engine.randomness import generator
@@ -37,7 +38,7 @@ class Samples(Extension):
         sample: a function of the step that returns a sampled text.
         keep: a function that keeps a record of the history.
         average: the average of the weights, from which texts are sampled once there is one.
-        show: a function that shows a text; None if nothing is shown.
+        shown: functions of the step and the text that show it.
     """
 
     def __init__(
@@ -46,13 +47,13 @@ class Samples(Extension):
         sample: Callable[[int], str],
         keep: Callable[[Record], None],
         average: WeightAverage,
-        show: Callable[[str], None] | None = None,
+        shown: Sequence[Callable[[int, str], None]] = (),
     ) -> None:
         self.every = every
         self.sample = sample
         self.keep = keep
         self.average = average
-        self.show = show
+        self.shown = shown
 
     def on_step(self, training: Training) -> None:
         if training.step % self.every == 0 and training.stop_reason is None:
@@ -65,8 +66,8 @@ class Samples(Extension):
                 return
             epoch = round(training.step / training.task.steps_per_epoch, 4)
             self.keep({"kind": SAMPLE, "step": training.step, "epoch": epoch, "text": text})
-            if self.show is not None:
-                self.show(f"--- sample at step {training.step} ---\n{text}\n---")
+            for show in self.shown:
+                show(training.step, text)
 
 
 class ModelSampler:
