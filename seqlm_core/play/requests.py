@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any, Callable
 
 from seqlm_core.errors import SeqlmError, UsageError
@@ -19,7 +19,7 @@ MOST_GAP = 64
 FILLINGS = 5
 QUESTIONS = ("continue", "surprisal", "fill")
 
-Answer = Iterator[dict[str, Any]]
+Answer = Generator[dict[str, Any], None, None]
 
 
 class Player:

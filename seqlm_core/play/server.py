@@ -10,11 +10,11 @@ import dataclasses
 import json
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 from seqlm_core.errors import UsageError
-from seqlm_core.play.requests import LONGEST_TEXT, MARK, QUESTIONS, Player
+from seqlm_core.play.requests import LONGEST_TEXT, MARK, QUESTIONS, Answer, Player
 from seqlm_core.runs.language_run import LanguageRun
 from seqlm_core.settings.decoding_rules import DecodingRules
 from seqlm_core.views.page import page_of, script
@@ -121,14 +121,19 @@ def make_application(run: LanguageRun, port: int) -> Any:
             return PlainTextResponse("there is no such question", 404)
         answer = player.answer(question, values)
         headers = {"Cache-Control": "no-store"}
-        return StreamingResponse(_lines(answer), media_type="application/x-ndjson", headers=headers)
+        return StreamingResponse(lines(request, answer), media_type="application/x-ndjson", headers=headers)
+
+    async def lines(request: Request, answer: Answer) -> AsyncIterator[bytes]:
+        """Yield the parts of an answer, each as a line, for as long as the page is there to read them."""
+        try:
+            while (part := await run_in_threadpool(next, answer, None)) is not None:
+                yield json.dumps(part).encode() + b"\n"
+                if await request.is_disconnected():
+                    break
+        finally:
+            answer.close()
 
     return Starlette(routes=[Route("/", page), Route("/{question}", ask, methods=["POST"])])
-
-
-def _lines(answer: Iterator[dict[str, Any]]) -> Iterator[bytes]:
-    for part in answer:
-        yield json.dumps(part).encode() + b"\n"
 
 
 def _page(run: LanguageRun, token: str) -> str:

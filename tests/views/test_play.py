@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import json
 import re
 import signal
@@ -50,15 +51,17 @@ class Client:
             "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
             "headers": [(name.encode(), as_bytes(value)) for name, value in headers.items()],
         }  # fmt: skip
-        sent, answered = iter([{"type": "http.request", "body": body, "more_body": False}]), []
+        sent, answered = [{"type": "http.request", "body": body, "more_body": False}], []
 
         async def receive():
-            return next(sent, None) or await asyncio.Event().wait()  # nobody goes away
+            return sent.pop() if sent else await asyncio.Event().wait()  # nobody goes away
 
         async def send(message):
             answered.append(message)
 
-        asyncio.run(self.application(scope, receive, send))
+        # In a thread of its own, since a browser's driver may run a loop in this one.
+        with concurrent.futures.ThreadPoolExecutor(1) as other:
+            other.submit(lambda: asyncio.run(self.application(scope, receive, send))).result()
         return Response(answered)
 
 
