@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,8 @@ MOST_ACTIVATIONS = 8_000_000
 """A page holds so many values of units, a byte each. Of larger models it holds the units that follow the text best."""
 LARGEST = 127
 ALTERNATIVES = 5
-COLOURED_BITS = 8.0
-"""The surprisal from which on the colour is the same."""
+LEAST_COLOURED = 8
+"""From so many bits on at least, or from twice the mean, the colour of the surprisal is the same."""
 
 
 def write_inspection(
@@ -61,12 +62,13 @@ def write_inspection(
     if opened.architecture.bidirectional:
         figures += f", {inspection.both_sides_bits:.3f} with the text on both sides"
         readings.append(_reading("With the text on both sides", [token.both_sides for token in inspection.tokens]))
+    most = max(LEAST_COLOURED, math.ceil(2 * inspection.bits))
     names: dict[str, int] = {}
     data = {
         "measure": "Surprisal",
         "lowest": "0 bits",
-        "highest": f"{COLOURED_BITS:g} bits",
-        "most": COLOURED_BITS,
+        "highest": f"{most} bits",
+        "most": most,
         "tokens": [token.token for token in inspection.tokens],
         "cells": _cells(inspection.tokens),
         "readings": [_with_numbers(reading, names) for reading in readings],
