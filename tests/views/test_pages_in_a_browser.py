@@ -172,6 +172,18 @@ def test_a_report_shows_samples_settings_and_commands(report, language_run, two_
     assert "</script><script>alert(3)</script>" in page.locator("pre").last.text_content()
 
 
+def test_a_report_of_a_tagger_shows_its_figures(tagger, open_page, tmp_path):
+    seqlm.write_report(tagger.path, out=tmp_path / "tagger.html")
+    page = open_page(tmp_path / "tagger.html")
+    page.wait_for_selector("#loss .main-svg")
+    best = [record for record in tagger.history() if record.get("best")][-1]
+    row = page.get_by_role("row", name="validation accuracy")
+    assert row.locator("td").inner_text() == f"{best['validation_accuracy']:.4f}"
+    assert "nats per label" in page.locator("#loss").text_content()
+    assert page.get_by_role("heading", name="Samples during the training").count() == 0
+    assert violations(page) == []
+
+
 def test_a_report_of_one_run_lists_what_is_not_the_default(language_run, open_page, tmp_path):
     seqlm.write_report(language_run.path, out=tmp_path / "one.html")
     page = open_page(tmp_path / "one.html")
