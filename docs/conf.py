@@ -21,7 +21,7 @@ exclude_patterns = ["_build"]
 nitpicky = True
 nitpick_ignore_regex = [
     # Other packages. Their documentation is not read, so that the site is built without a network.
-    ("py:.*", r"(np|numpy|mx|mxnet|gluon|pluggy|click|collections|importlib|os|pathlib)\..*"),
+    ("py:.*", r"(np|numpy|mx|mxnet|gluon|pluggy|click|collections|datetime|importlib|os|pathlib)\..*"),
     # What is not public, and so has no entry. Annotations name it with or without its module.
     ("py:(class|mod)", r"seqlm_core\.(evaluation|generation|model|plugins|reading|runs|sequences)\..*"),
     ("py:(class|mod)", r"seqlm_core\.(settings|storage)\..*"),

@@ -55,7 +55,7 @@ def seqlm_tokenizers():
 """
 SIZES = ["--hidden-size", "4", "--batch-size", "4", "--warmup", "0", "--schedule", "constant"]
 ONE_STEP = [*SIZES, "--max-steps", "1"]
-WITHOUT_PLUGINS = {"new-plugin", "cache"}
+WITHOUT_PLUGINS = {"new-plugin", "cache", "runs", "config"}
 
 
 @pytest.fixture(autouse=True)
