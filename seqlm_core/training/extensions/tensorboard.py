@@ -13,6 +13,7 @@ from typing import Any
 
 from seqlm_core.errors import SettingError
 from seqlm_core.runs.directory import RunDirectory
+from seqlm_core.runs.history import SAMPLE as KEPT_SAMPLE
 from seqlm_core.runs.history import read_history
 from seqlm_core.training.event_files import cut_events_back, new_event_file, remove_replaced_events
 from seqlm_core.training.extension import Extension, Record, Training
@@ -77,7 +78,7 @@ class TensorBoard(Extension):
 
     def show_sample(self, step: int, text: str) -> None:
         """Write a text that was sampled after so many steps."""
-        self._write_text(SAMPLE, step, "\n".join(f"    {line}" for line in text.splitlines()))  # as it is, in Markdown
+        self._write_sample(step, text)
 
     def state(self) -> dict[str, Any]:
         self._flush()  # a checkpoint is being saved
@@ -107,11 +108,13 @@ class TensorBoard(Extension):
         self._write_text(SETTINGS, training.step, "\n".join(["| setting | value |", "| --- | --- |", *rows]))
 
     def _write_history(self) -> None:
-        records = [
-            record for record in read_history(self._directory.history, self._directory.run_id) if "seconds" in record
-        ]
+        records = read_history(self._directory.history, self._directory.run_id)
         for record in records:
-            self._write_figures(record, seconds_ago=records[-1]["seconds"] - record["seconds"])
+            seconds_ago = records[-1]["seconds"] - record["seconds"]
+            if record["kind"] == KEPT_SAMPLE:
+                self._write_sample(record["step"], record["text"], seconds_ago)
+            else:
+                self._write_figures(record, seconds_ago)
 
     def _write_figures(self, record: Record, seconds_ago: float = 0.0) -> None:
         from tensorboardX.proto.summary_pb2 import Summary
@@ -125,10 +128,14 @@ class TensorBoard(Extension):
         if values:
             self._write(record["step"], Summary(value=values), seconds_ago)
 
-    def _write_text(self, tag: str, step: int, text: str) -> None:
+    def _write_sample(self, step: int, text: str, seconds_ago: float = 0.0) -> None:
+        as_it_is = "\n".join(f"    {line}" for line in text.splitlines())  # in Markdown
+        self._write_text(SAMPLE, step, as_it_is, seconds_ago)
+
+    def _write_text(self, tag: str, step: int, text: str, seconds_ago: float = 0.0) -> None:
         from tensorboardX.summary import text as summary_of_text
 
-        self._write(step, summary_of_text(tag, text.encode(errors="backslashreplace").decode()))
+        self._write(step, summary_of_text(tag, text.encode(errors="backslashreplace").decode()), seconds_ago)
 
     def _write(self, step: int, summary: Any, seconds_ago: float = 0.0) -> None:
         from tensorboardX.proto.event_pb2 import Event
