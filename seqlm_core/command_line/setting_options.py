@@ -100,4 +100,5 @@ def _attributes(field: dataclasses.Field[Any], kind: type) -> dict[str, Any]:
         return {"type": click.Choice(field.metadata["choices"]), "default": None, "help": text}
     if kind is tuple:
         return {"type": SIZES, "default": None, "metavar": "SIZES", "help": text}
-    return {"type": kind, "default": None, "metavar": {int: "N", float: "X", str: "TEXT"}[kind], "help": text}
+    metavar = field.metadata.get("metavar", {int: "N", float: "X", str: "TEXT"}[kind])
+    return {"type": kind, "default": None, "metavar": metavar, "help": text}

@@ -248,6 +248,7 @@ class TrainingSettings:
         "empty text ends this.",
         group="output",
         changeable=True,
+        metavar="DIR",
     )
 
     def __post_init__(self) -> None:
