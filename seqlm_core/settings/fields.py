@@ -26,10 +26,11 @@ def setting(default: Any, help: str, **facts: Any) -> Any:
         default: its default.
         help: what it is, as the command line shows it.
         facts: ``group``, one of :data:`GROUPS`; the limits ``minimum``, ``maximum``, ``above``, ``below`` and
-            ``choices``; ``metavar``, what the help calls a value if not by its type; ``shapes_model``, whether a model that begins with the weights of a run takes it from that run;
-            ``changeable``, whether it may change when a run is resumed: True, or ``UNDER_A_SCHEDULE_WITHOUT_END``;
-            ``tokens_only``, whether a model of values has no use for it; ``needs``, the setting without which it has no
-            use; ``of_older_runs``, its value in runs that began before there was this setting.
+            ``choices``; ``metavar``, what the help calls a value if not by its type; ``shapes_model``, whether a model
+            that begins with the weights of a run takes it from that run; ``changeable``, whether it may change when a
+            run is resumed: True, or ``UNDER_A_SCHEDULE_WITHOUT_END``; ``tokens_only``, whether a model of values has no
+            use for it; ``needs``, the setting without which it has no use; ``of_older_runs``, its value in runs that
+            began before there was this setting.
     """
     if default == {}:
         return dataclasses.field(default_factory=dict, metadata={"help": help, **facts})
