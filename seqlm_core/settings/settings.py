@@ -116,7 +116,7 @@ class LanguageSettings(TrainingSettings):
     encoding: str = setting("utf-8", "Encoding of the text.", group="text")
     sample_every: int = setting(
         250,
-        "Show a sample of the model's text every N steps. 0 disables samples.",
+        "Sample a text every N steps; it is shown and kept in the run. 0 disables samples.",
         group="output",
         minimum=0,
         changeable=True,
