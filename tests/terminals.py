@@ -10,6 +10,7 @@ import select
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import threading
 import time
@@ -37,6 +38,8 @@ class Terminal:
         self.raw = b""
         self._ours, theirs = pty.openpty()
         self._set_size(columns, rows)
+        # Not the folder of the sources, where Python would find the package without its native libraries.
+        options.setdefault("cwd", tempfile.gettempdir())
         environment = {**os.environ, "TERM": "xterm-256color", **dict(variables)}
         environment.pop("COLUMNS", None)
         self.process = subprocess.Popen(

@@ -127,7 +127,8 @@ def test_a_process_that_is_killed_leaves_the_cursor_visible_on_a_fresh_line(shor
 
 
 def test_an_error_is_told_below_the_display(short_text, tmp_path):
-    with Terminal(train(short_text, tmp_path / "run", "--learning-rate", "1e30", "--clip-norm", "0")) as terminal:
+    command = train(short_text, "run", "--learning-rate", "1e30", "--clip-norm", "0")
+    with Terminal(command, cwd=tmp_path) as terminal:
         assert terminal.wait() == 1
         assert displays(terminal.everything) == 1
         assert any(line.startswith("seqlm: error: the ") for line in terminal.lines)

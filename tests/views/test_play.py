@@ -196,7 +196,12 @@ class Served:
     def __init__(self, run, *arguments):
         command = [sys.executable, "-m", "seqlm_core.command_line.main", "play", str(run.path), *arguments]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            cwd=run.path.parent,  # not where the sources are, which have no native libraries
         )
         self.address = self.process.stdout.readline().partition(" ")[0]
 
