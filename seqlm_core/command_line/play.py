@@ -28,15 +28,16 @@ def play_command(run: str, port: int, opens: bool, plugin_files: tuple[str, ...]
     or let a bidirectional model fill gaps. Only this computer can reach the page.
     """
     import seqlm_core as seqlm
-    from seqlm_core.play.server import LOOPBACK, listening_socket, serve
+    from seqlm_core.play.server import LOOPBACK, listening_socket, make_server
 
     load_plugin_files(plugin_files)
     opened = seqlm.LanguageRun(run)
     opened.network  # noqa: B018, loaded before the page is offered
     with listening_socket(port) as listening:
+        serve = make_server(opened, listening)
         address = f"http://{LOOPBACK}:{listening.getsockname()[1]}/"
         click.echo(f"{address}  (Ctrl-C ends it)")
         if opens:
             click.launch(address)
         with contextlib.suppress(KeyboardInterrupt):  # the usual end
-            serve(opened, listening)
+            serve()

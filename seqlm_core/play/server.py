@@ -7,10 +7,11 @@ token that only the page holds; and a name of its own that leads here (DNS rebin
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from seqlm_core.errors import UsageError
@@ -45,8 +46,8 @@ def listening_socket(port: int) -> socket.socket:
     return listening
 
 
-def serve(run: LanguageRun, listening: socket.socket) -> None:
-    """Serve the page until the process is asked to end.
+def make_server(run: LanguageRun, listening: socket.socket) -> Callable[[], None]:
+    """Return a function that serves the page on a socket until the process is asked to end.
 
     Raises:
         UsageError: a package is missing that only this needs.
@@ -57,7 +58,7 @@ def serve(run: LanguageRun, listening: socket.socket) -> None:
         raise _missing("uvicorn") from error
     application = make_application(run, listening.getsockname()[1])
     config = uvicorn.Config(application, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
-    uvicorn.Server(config).run(sockets=[listening])
+    return functools.partial(uvicorn.Server(config).run, sockets=[listening])
 
 
 def make_application(run: LanguageRun, port: int) -> Any:
