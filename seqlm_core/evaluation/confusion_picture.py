@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seqlm_core.evaluation.pictures import families_for, plain, png_of, quiet_drawing
+from seqlm_core.evaluation.pictures import families_for, file_of, plain, quiet_drawing
 from seqlm_core.evaluation.scores import Confusion
 from seqlm_core.storage.files import write_atomically
 
@@ -45,4 +45,4 @@ def draw_confusion(confusion: Confusion, path: Path) -> None:
         colour = "white" if shares[row, column] > 0.5 else "black"
         axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", fontsize=6, color=colour)
     with quiet_drawing():
-        write_atomically(path, png_of(figure))
+        write_atomically(path, file_of(figure))

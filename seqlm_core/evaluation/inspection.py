@@ -76,6 +76,14 @@ class Inspection:
         return _mean([token.both_sides for token in self.tokens])
 
 
+def right_context_of(sequence_length: int) -> int:
+    """Return how many tokens on the right predict a token in figures: half a window, as on average in training.
+
+    There are at most :data:`MOST_RIGHT_CONTEXT`.
+    """
+    return max(1, min(sequence_length // 2, MOST_RIGHT_CONTEXT))
+
+
 class Inspector:
     """Reads a text token by token.
 

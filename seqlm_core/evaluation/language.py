@@ -13,7 +13,7 @@ from seqlm_core.display.bar import Bar
 from seqlm_core.engine.arrays import array_of
 from seqlm_core.engine.mxnet import nd
 from seqlm_core.errors import TextError
-from seqlm_core.evaluation.inspection import MOST_RIGHT_CONTEXT
+from seqlm_core.evaluation.inspection import right_context_of
 from seqlm_core.model.graphs import LeftReading, PredictionLoss, RightReading
 from seqlm_core.model.language_network import LanguageNetwork
 from seqlm_core.reading.tokenized_text import TokenizedText
@@ -83,7 +83,7 @@ class LanguageEvaluator:
 
     The text is read in streams side by side. Each stream except the first begins one window early, and this window is
     not counted. So no prediction is made without context. For the both-sides figure every prediction has the same
-    number of tokens on its right: half a window, as on average in training, and at most :data:`MOST_RIGHT_CONTEXT`. At
+    number of tokens on its right: that of :func:`~seqlm_core.evaluation.inspection.right_context_of`. At
     the end of the text there are fewer.
 
     Args:
@@ -120,8 +120,7 @@ class LanguageEvaluator:
         self._loss = PredictionLoss(network)
         self.right_context = 0
         if network.backward_stack is not None:
-            wanted = max(1, min(sequence_length // 2, MOST_RIGHT_CONTEXT))
-            self.right_context = min(wanted, self.predictions - 1)
+            self.right_context = min(right_context_of(sequence_length), self.predictions - 1)
             self._both_sides_loss = PredictionLoss(network)
         if self.right_context:
             self._read_right = RightReading(network, self.right_context)

@@ -1,4 +1,4 @@
-"""What all pictures have in common: they are drawn with matplotlib, without warnings, and written as PNG files."""
+"""What all pictures have in common: they are drawn with matplotlib, without warnings, and are files without a date."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ def quiet_drawing() -> Iterator[None]:
         yield
 
 
-def png_of(figure: Any) -> bytes:
-    """Return a figure of matplotlib as a PNG file."""
+def file_of(figure: Any, kind: str = "png") -> bytes:
+    """Return a figure of matplotlib as a file: ``png``, ``svg`` or ``pdf``. It does not say when it was made."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
+    figure.savefig(buffer, format=kind, dpi=120, metadata=undated)
     return buffer.getvalue()
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from seqlm_core.display.bar import Bar
 from seqlm_core.errors import SettingError, UsageError
 from seqlm_core.evaluation.continuous_cache import check_memory
-from seqlm_core.evaluation.inspection import MOST_RIGHT_CONTEXT, Inspection, Inspector
+from seqlm_core.evaluation.inspection import Inspection, Inspector, right_context_of
 from seqlm_core.evaluation.surprisal import (
     LineSurprisal,
     TokenSurprisal,
@@ -58,7 +58,7 @@ class LanguageRun(GeneratingRun):
         Raises:
             RunError: the history is missing or damaged.
         """
-        samples = (record for record in self._records() if record["kind"] == SAMPLE)
+        samples = (record for record in self.records() if record["kind"] == SAMPLE)
         return [{name: sample[name] for name in ("step", "epoch", "seconds", "text")} for sample in samples]
 
     def evaluate(
@@ -185,7 +185,7 @@ class LanguageRun(GeneratingRun):
             self.tokenizer,
             self._start,
             None if documents is None else documents.ends,
-            max(1, min(self.settings.sequence_length // 2, MOST_RIGHT_CONTEXT)),
+            right_context_of(self.settings.sequence_length),
         )
         tokens = itertools.islice(tokens_of_documents(files, self.tokenizer, self.settings.documents), limit)
         return inspector.read([token for token, _ in tokens])

@@ -247,10 +247,14 @@ class Run(Generic[SettingsT]):
         Raises:
             RunError: they are missing or damaged.
         """
-        return [record for record in self._records() if record["kind"] != SAMPLE]
+        return [record for record in self.records() if record["kind"] != SAMPLE]
 
-    def _records(self) -> list[dict[str, Any]]:
-        """Return all records of the history, samples included."""
+    def records(self) -> list[dict[str, Any]]:
+        """Return the figures of the training and the texts that were sampled during it, the oldest first.
+
+        Raises:
+            RunError: they are missing or damaged.
+        """
         directory = self.directory
         state = directory.load_state(directory.last) if directory.last.exists() else None
         try:

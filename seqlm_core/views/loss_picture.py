@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from seqlm_core.errors import SettingError, UsageError
-from seqlm_core.evaluation.pictures import families_for, plain, quiet_drawing
+from seqlm_core.evaluation.pictures import families_for, file_of, plain, quiet_drawing
 from seqlm_core.reading.unknown import percent
 from seqlm_core.runs.opening import open_run
 from seqlm_core.settings.arguments import PathLike, check_argument, checked_path
@@ -143,10 +142,7 @@ def _drawn(histories: Sequence[History], kind: str, title: str, x: str, figure: 
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(prop={"family": families_for(labels)})
-        buffer = io.BytesIO()
-        undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
-        drawn.savefig(buffer, format=kind, dpi=120, metadata=undated)
-    return buffer.getvalue()
+        return file_of(drawn, kind)
 
 
 def _draw(

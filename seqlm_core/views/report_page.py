@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seqlm_core.errors import UsageError
+from seqlm_core.runs.history import SAMPLE
 from seqlm_core.runs.language_run import LanguageRun
 from seqlm_core.runs.opening import open_run
 from seqlm_core.runs.run import Run
@@ -52,7 +53,8 @@ def write_report(*runs: PathLike, out: PathLike, commands: Mapping[str, str] | N
         raise missing("plotly") from error
     opened = [open_run(run) for run in runs]
     names = _names(opened)
-    reports = [_report(run, name) for run, name in zip(opened, names)]
+    records = [run.records() for run in opened]
+    reports = [_report(*each) for each in zip(opened, names, records)]
     if not any(report["curves"] for report in reports):
         raise UsageError("there are no figures to report on yet: the first come with the first report or epoch")
     told = commands or {}
@@ -64,7 +66,7 @@ def write_report(*runs: PathLike, out: PathLike, commands: Mapping[str, str] | N
         {"runs": reports},
         scripts,
         names=names,
-        figures=_figures(opened),
+        figures=_figures(opened, records),
         settings=_settings(opened),
         samples=[report["samples"] for report in reports],
         commands=[told.get(str(run)) for run in runs],
@@ -82,14 +84,13 @@ def _names(runs: Sequence[Run[Any]]) -> list[str]:
     return names
 
 
-def _report(run: Run[Any], name: str) -> dict[str, Any]:
+def _report(run: Run[Any], name: str, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return what the scripts show of a run."""
-    records = run.history()
     loss = loss_name(records) or ""
     curves = [(curve, "loss") for curve in loss_curves(records, loss)] if loss else []
     if curves:
         curves += [(learning_rate_curve(records), "rate"), (speed_curve(records, _per_step(run)), "speed")]
-    samples = run.training_samples() if isinstance(run, LanguageRun) else []
+    samples = [record for record in records if record["kind"] == SAMPLE]
     return {
         "name": name,
         "loss": loss.replace("_", " "),
@@ -121,15 +122,14 @@ def _evenly(items: list[Any], most: int) -> list[Any]:
     return [items[round(place * (len(items) - 1) / (most - 1))] for place in range(most)]
 
 
-def _figures(runs: Sequence[Run[Any]]) -> list[tuple[str, list[str]]]:
+def _figures(runs: Sequence[Run[Any]], histories: Sequence[Sequence[dict[str, Any]]]) -> list[tuple[str, list[str]]]:
     """Return the rows of the table of figures: a name, and a text for each run; rows without any text are left out."""
     rows: dict[str, list[str]] = {}
 
     def tell(name: str, number: int, text: str) -> None:
         rows.setdefault(name, ["" for _ in runs])[number] = text
 
-    for number, run in enumerate(runs):
-        records = run.history()
+    for number, (run, records) in enumerate(zip(runs, histories)):
         epochs = [record for record in records if record["kind"] == "epoch"]
         best = next((record for record in reversed(epochs) if record["best"]), None)
         tell("model", number, f"{run.settings.cell}, {run.settings.units} units")

@@ -12,6 +12,7 @@
 
   const units = { loss: (nats) => nats, bits: (nats) => nats / Math.LN2, perplexity: (nats) => Math.exp(Math.min(nats, 700)) };
   const across = { steps: (c) => c.steps, epochs: (c) => c.epochs, minutes: (c) => c.seconds.map((s) => s / 60) };
+  const titles = { steps: "step", epochs: "epoch", minutes: "minutes of training" };
   function smoothed(values, decay) {
     let total = 0, weight = 0;
     return values.map((value) => {
@@ -53,7 +54,7 @@
       font: { color: ink, family: "system-ui, sans-serif", size: 13 }, paper_bgcolor: paper, plot_bgcolor: paper,
       margin: { l: 60, r: 15, t: 15, b: 50 }, height: reduced.matches ? 320 : 400, hovermode: "x unified", hoverdistance: -1,
       hoverlabel: { bgcolor: css("--panel"), bordercolor: line, font: { color: ink } },
-      xaxis: { ...axis, title: { text: picked("across").replace(/s$/, picked("across") === "minutes" ? "s of training" : "") } },
+      xaxis: { ...axis, title: { text: titles[picked("across")] } },
       yaxis: { ...axis, title: { text: unit } },
       legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" }, showlegend: true,
     };
