@@ -6,17 +6,24 @@ import dataclasses
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import IO, Any
 
 
-def write(pieces: Iterable[str], at_once: bool = False) -> None:
-    """Write pieces of text to standard output, each at once or when there is enough to write."""
-    if sys.stdout is None:
+def write(pieces: Iterable[str], at_once: bool = False, stream: IO[str] | None = None) -> None:
+    """Write pieces of text to a stream, each at once or when there is enough to write.
+
+    Args:
+        pieces: the text.
+        at_once: whether each piece is seen at once.
+        stream: the stream; None is standard output, if there is one.
+    """
+    stream = stream or sys.stdout
+    if stream is None:
         return
     for piece in pieces:
-        sys.stdout.write(piece)
+        stream.write(piece)
         if at_once:
-            sys.stdout.flush()
+            stream.flush()
 
 
 @dataclasses.dataclass(frozen=True)

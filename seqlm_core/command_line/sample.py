@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import re
 import secrets
@@ -15,9 +16,11 @@ import click
 
 from seqlm_core.command_line.completion import complete_files, complete_runs
 from seqlm_core.command_line.output import Fields, Items, Text, json_pieces, write
+from seqlm_core.command_line.output_file import OutputFile, output_file_options
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.command_line.setting_options import flag_of, given_settings, setting_options
-from seqlm_core.errors import UsageError
+from seqlm_core.display.bar import Bar, show_no_bars
+from seqlm_core.errors import TextError, UsageError
 from seqlm_core.generation.checks import LONGEST_OF_BEAM, WIDEST_BEAM
 from seqlm_core.generation.generate import DEFAULT_LENGTH
 from seqlm_core.settings.decoding_rules import DecodingRules
@@ -70,8 +73,18 @@ KEPT_IN_MEMORY = 1 << 22
     default=None,
     help="Print the text piece by piece while it is drawn.  [default: --stream for a single text on a terminal]",
 )
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Draw the texts by N processes; 0 is one for each usable core. The texts are the same.",
+)
 @plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: texts, tokens and log-probabilities in nats.")
+@click.option("--json-lines", is_flag=True, help="Print the same, a line of JSON for each text.")
+@output_file_options
 @click.pass_context
 def sample_command(
     context: click.Context,
@@ -85,8 +98,12 @@ def sample_command(
     stop: tuple[str, ...],
     seed: int | None,
     stream: bool | None,
+    jobs: int,
     plugin_files: tuple[str, ...],
     as_json: bool,
+    json_lines: bool,
+    out: str | None,
+    resume: bool,
     **rules: Any,
 ) -> None:
     """Print texts that a language model writes.
@@ -95,39 +112,91 @@ def sample_command(
     """
     import seqlm_core as seqlm
 
-    if stream and (as_json or beam or count != 1):
-        raise UsageError("--stream is for a single text that is drawn, so not with --json, --beam or --count")
+    if stream and (as_json or json_lines or beam or count != 1 or jobs != 1 or out is not None):
+        raise UsageError(
+            "--stream is for a single text that is drawn and printed, so not with --json, --json-lines, --beam, "
+            "--count, --jobs or --out"
+        )
+    if as_json and json_lines:
+        raise UsageError("--json and --json-lines are two ways to print the same; leave one of them out")
+    if resume and (beam or not json_lines):
+        raise UsageError("--resume goes on with texts that are drawn, a line each; give --json-lines, and no --beam")
     rules = given_settings(rules)
     if beam:
-        of_drawing = [*rules, *([] if seed is None else ["seed"])]
+        of_drawing = [*rules, *([] if seed is None else ["seed"]), *(["jobs"] if jobs != 1 else [])]
         if of_drawing:
             raise UsageError(f"{flag_of(of_drawing[0])} is for drawing, and --beam searches for the most probable text")
-    elif seed is None:
-        seed = secrets.randbits(63)
     if prompt_file is None and context.get_parameter_source("encoding") != click.core.ParameterSource.DEFAULT:
         raise UsageError("--encoding is that of --prompt-file, which is not given")
+    file = OutputFile(out, resume)
+    if seed is None and not beam:
+        seed = secrets.randbits(63) if file.last is None else _seed_of(file)
     load_plugin_files(plugin_files)
     opened = seqlm.LanguageRun(run)
     prompt = _prompt(prompt, prompt_file, encoding)
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
-    at_once = stream if stream is not None else count == 1 and on_terminal
+    if on_terminal and out is None:  # what is printed shows how far it is
+        show_no_bars()
+    at_once = stream if stream is not None else count == 1 and jobs == 1 and out is None and on_terminal
+    drawing = {"count": count, "length": length, "stop": stop, "seed": seed, **rules}
+    if json_lines:
+        drawn = (
+            iter(opened.generate(prompt, count=count, length=length, beam=beam, stop=stop))
+            if beam
+            else opened.generate_each(prompt, first=max(0, _texts_in(file) - 1), jobs=jobs, **drawing)
+        )
+        _write_lines(file, drawn, {"seed": seed, "prompt": prompt}, count)
+        return
     texts: Iterable[Iterator[GeneratedText]]
     if beam:
         texts = [iter([text]) for text in opened.generate(prompt, count=count, length=length, beam=beam, stop=stop)]
         count = len(texts)
+    elif jobs != 1:
+        texts = (iter([text]) for text in opened.generate_each(prompt, jobs=jobs, **drawing))
     else:
-        texts = opened.stream_each(prompt, count=count, length=length, stop=stop, seed=seed, **rules)
-    if as_json:
-        samples = Items(Fields(_fields(pieces)) for pieces in texts)
-        write(json_pieces(Fields({"prompt": prompt, "seed": seed, "samples": samples}.items())))
-        write("\n")
-        return
-    for number, pieces in enumerate(texts, 1):
-        if count > 1:
-            write(f"--- {number} of {count} ---\n")
-        write([prompt], at_once)
-        write((piece.text for piece in pieces), at_once)
-        write(["\n"], at_once)
+        texts = opened.stream_each(prompt, **drawing)
+    with file.opened() as to, Bar("sampling", count if count > 1 else 0) as bar:
+        counted = bar.over(texts)
+        if as_json:
+            samples = Items(Fields(_fields(pieces)) for pieces in counted)
+            write(json_pieces(Fields({"prompt": prompt, "seed": seed, "samples": samples}.items())), stream=to)
+            write("\n", stream=to)
+            return
+        for number, pieces in enumerate(counted, 1):
+            if count > 1:
+                write(f"--- {number} of {count} ---\n", stream=to)
+            write([prompt], at_once, to)
+            write((piece.text for piece in pieces), at_once, to)
+            write(["\n"], at_once, to)
+
+
+def _write_lines(file: OutputFile, texts: Iterator[GeneratedText], common: dict[str, Any], count: int) -> None:
+    """Write a line of JSON for each text, after those that are there. The first text is that of the last of these."""
+    done = _texts_in(file)
+    lines = ({"number": number, **common, **text.to_json()} for number, text in enumerate(texts, max(done, 1)))
+    if done:
+        for line in itertools.islice(lines, 1):
+            file.check_last(line, ["number", *common, "tokens"])
+    with file.opened() as to, Bar("sampling", count) as bar:
+        bar.advance(done)
+        for line in bar.over(lines):
+            write([json.dumps(line) + "\n"], stream=to)
+
+
+def _texts_in(file: OutputFile) -> int:
+    """Return how many texts are in a file."""
+    return 0 if file.last is None else _number_in(file, "number")
+
+
+def _seed_of(file: OutputFile) -> int:
+    return _number_in(file, "seed")
+
+
+def _number_in(file: OutputFile, name: str) -> int:
+    number = (file.last or {}).get(name)
+    if type(number) is not int or number < 0:
+        raise TextError(f"{file.path} cannot be gone on with: its last line has no {name!r}")
+    return number
 
 
 def _fields(pieces: Iterator[GeneratedText]) -> Iterator[tuple[str, Any]]:

@@ -60,6 +60,19 @@ class GeneratedText:
         return dataclasses.asdict(self)
 
 
+def side_by_side(numbers: range, length: int, most: int = MOST_TEXTS) -> Iterator[range]:
+    """Yield the numbers of texts that are drawn side by side.
+
+    Args:
+        numbers: the numbers of all texts.
+        length: the largest number of tokens in a text.
+        most: the largest number of texts.
+    """
+    size = max(1, min(most, MOST_TEXTS, MOST_TOKENS // max(1, length)))
+    for first in range(0, len(numbers), size):
+        yield numbers[first : first + size]
+
+
 class TextGenerator:
     """Generates texts with a model.
 
@@ -87,13 +100,11 @@ class TextGenerator:
             seed: the seed of the random numbers; the same seed gives the same texts.
             stops: stop texts: each of them ends a text.
         """
-        side_by_side = max(1, min(MOST_TEXTS, MOST_TOKENS // max(1, length)))
-        for first in range(0, count, side_by_side):
-            numbers = range(first, min(first + side_by_side, count))
+        for numbers in side_by_side(range(count), length):
             if len(numbers) == 1:
-                yield self._pieces(prompt, first, length, rules, seed, stops)
+                yield self._pieces(prompt, numbers[0], length, rules, seed, stops)
             else:
-                yield from (iter([text]) for text in self._whole_texts(prompt, numbers, length, rules, seed, stops))
+                yield from (iter([text]) for text in self.whole_texts(prompt, numbers, length, rules, seed, stops))
 
     def _pieces(
         self, prompt: Prompt, number: int, length: int, rules: DecodingRules, seed: int, stops: Sequence[str]
@@ -111,10 +122,10 @@ class TextGenerator:
         if rest:
             yield GeneratedText(rest, [], [], False)
 
-    def _whole_texts(
+    def whole_texts(
         self, prompt: Prompt, numbers: range, length: int, rules: DecodingRules, seed: int, stops: Sequence[str]
     ) -> Iterator[GeneratedText]:
-        """Yield the texts with these numbers, which are drawn side by side."""
+        """Yield the texts with these numbers, which are all drawn side by side; see :meth:`sample`."""
         count = len(numbers)
         ids, log_probabilities = np.empty((count, length), dtype=np.int64), np.empty((count, length))
         lengths = np.zeros(count, dtype=np.int64)

@@ -6,22 +6,15 @@ numbers as those that are cut by one process.
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import functools
 import json
-import os
-import signal
-import threading
-import time
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from loky import BrokenProcessPool, ProcessPoolExecutor
 
+from seqlm_core.engine.processes import processes_in_order
 from seqlm_core.engine.threads import usable_cores
-from seqlm_core.errors import SeqlmError
 from seqlm_core.plugins.components import rebuilt_tokenizer
 from seqlm_core.plugins.guarded_tokenizer import learnt_as_json, origin_of
 from seqlm_core.plugins.specs import CodingTokenizer, Tokenizer
@@ -32,11 +25,6 @@ from seqlm_core.reading.tokenizing import distinct_tokens
 
 SMALLEST_TEXT = 1 << 24
 """Texts of fewer bytes are cut before several processes would have begun."""
-
-AHEAD = 3
-"""How many pieces each process may have waiting."""
-
-SECONDS_BETWEEN_LOOKS = 1.0
 
 
 @contextlib.contextmanager
@@ -55,41 +43,9 @@ def cutting_processes(tokenizer: Tokenizer, documents: str, size: int) -> Iterat
     if origin is None or state is None:
         yield None
         return
-    try:
-        executor = ProcessPoolExecutor(processes, initializer=_begin, initargs=(os.getpid(),))
-    except (OSError, ImportError, NotImplementedError):  # a system without shared semaphores
-        yield None
-        return
     cut = functools.partial(_cut, origin, state, documents)
-
-    def cutter(pieces: Iterator[str]) -> Iterator[tuple[list[str], np.ndarray]]:
-        running: collections.deque[Any] = collections.deque()
-        for piece in pieces:
-            running.append(executor.submit(cut, piece))
-            if len(running) > AHEAD * processes:
-                yield running.popleft().result()
-        yield from (future.result() for future in running)
-
-    try:
-        yield cutter
-    except BrokenProcessPool as error:
-        raise SeqlmError(
-            "a process that cut the text into tokens was ended from outside, perhaps since there was too little memory"
-        ) from error
-    finally:
-        executor.shutdown(kill_workers=True)
-
-
-def _begin(parent: int) -> None:
-    """Leave Ctrl-C to the parent process, and end with it, however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(SECONDS_BETWEEN_LOOKS)
-    os._exit(1)
+    with processes_in_order(processes, "cut the text into tokens") as in_order:
+        yield None if in_order is None else functools.partial(in_order, cut)
 
 
 def _cut(origin: TokenizerOrigin, state: str, documents: str, text: str) -> tuple[list[str], np.ndarray]:

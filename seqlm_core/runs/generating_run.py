@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqlm_core.errors import RunError
-from seqlm_core.generation.chains import CandidateSearch
-from seqlm_core.generation.checks import check_beam, check_drawing, check_infilling, checked_seed, checked_stops
+from seqlm_core.engine.processes import number_of_jobs
+from seqlm_core.generation.checks import check_beam, check_drawing, checked_seed, checked_stops
 from seqlm_core.generation.document_network import document_network
-from seqlm_core.generation.gaps import DEFAULT_MARK, MOST_TOKENS_OF_MARK, cut_gapped_text
 from seqlm_core.generation.generate import DEFAULT_LENGTH
-from seqlm_core.generation.infilling import DEFAULT_SWEEPS, InfilledText, Infiller
 from seqlm_core.generation.network import TextNetwork
 from seqlm_core.generation.next_tokens import NextToken, next_tokens
 from seqlm_core.generation.prompts import Prompt, cut_prompt, warn_of_unknown
@@ -27,6 +24,7 @@ from seqlm_core.plugins.specs import Tokenizer
 from seqlm_core.reading.documents import Documents, cutting_documents
 from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.runs.config import LANGUAGE_MODEL
+from seqlm_core.runs.parallel import Drawing, SharedRun, draw_texts
 from seqlm_core.runs.run import Run
 from seqlm_core.runs.text_network import text_network
 from seqlm_core.settings.arguments import check_argument
@@ -156,7 +154,7 @@ class GeneratingRun(Run[LanguageSettings]):
         """
         if beam:
             check_beam(beam, count, length, _made(rules), seed)
-            return self._generator.most_probable(self._prompt(prompt), count, length, beam, checked_stops(stop))
+            return self.generator.most_probable(self._prompt(prompt), count, length, beam, checked_stops(stop))
         texts = self.stream_each(prompt, count=count, length=length, stop=stop, seed=seed, **rules)
         return [GeneratedText.joined(pieces) for pieces in texts]
 
@@ -194,7 +192,49 @@ class GeneratingRun(Run[LanguageSettings]):
         made = _made(rules)
         check_drawing(count, length)
         stops, checked = checked_stops(stop), checked_seed(seed)
-        return self._generator.sample(self._prompt(prompt), count, length, made, checked, stops)
+        return self.generator.sample(self._prompt(prompt), count, length, made, checked, stops)
+
+    def generate_each(
+        self,
+        prompt: str = "",
+        *,
+        count: int = 1,
+        first: int = 0,
+        length: int = DEFAULT_LENGTH,
+        stop: str | Sequence[str] = (),
+        seed: int | None = None,
+        jobs: int = 1,
+        **rules: Any,
+    ) -> Iterator[GeneratedText]:
+        """Yield the texts of :meth:`generate` one after the other. The memory does not grow with their number.
+
+        Other arguments and errors are those of :meth:`generate`.
+
+        Args:
+            prompt: the text to continue.
+            count: the number of texts, those that are left out included.
+            first: how many texts to leave out, at the beginning.
+            length: the largest number of tokens in a text.
+            stop: one text or several; a text ends where one of them would begin.
+            seed: the same seed gives the same texts, whatever the number of jobs.
+            jobs: how many processes draw; 0 is one for each usable core.
+            rules: see :meth:`generate`.
+
+        Raises:
+            RunError: with several jobs, if the weights of the run change meanwhile.
+        """
+        made = _made(rules)
+        check_drawing(count, length)
+        check_argument("first", first, int, minimum=0)
+        check_argument("jobs", jobs, int, minimum=0)
+        drawing = Drawing(self._prompt(prompt), length, made, checked_seed(seed), tuple(checked_stops(stop)))
+        jobs = number_of_jobs(jobs)
+        return draw_texts(self, self._shared(jobs), drawing, range(count)[first:], jobs)
+
+    def _shared(self, jobs: int) -> SharedRun | None:
+        """Return what other processes open; None if there is one job."""
+        tokenizer = self._component(installed_plugins().tokenizers, "tokenizer")
+        return None if jobs == 1 else SharedRun.of(self, [self.cell.source, tokenizer.source])
 
     def next_tokens(self, prompt: str = "", count: int | None = None) -> list[NextToken]:
         """Return what may follow a prompt and how probable it is, the most probable token first.
@@ -213,74 +253,9 @@ class GeneratingRun(Run[LanguageSettings]):
             check_argument("count", count, int, minimum=1)
         return next_tokens(self.network, self.vocabulary, self._prompt(prompt))[:count]
 
-    def infill(
-        self,
-        text: str,
-        *,
-        gap: int = 1,
-        mark: str = DEFAULT_MARK,
-        count: int = 1,
-        sweeps: int = DEFAULT_SWEEPS,
-        temperature: float = 0.0,
-        seed: int | None = None,
-    ) -> list[InfilledText]:
-        """Return the text with its gaps filled by a bidirectional model; see :mod:`seqlm_core.generation.infilling`.
-
-        Args:
-            text: a text with a mark in the place of each gap. A warning names tokens that the model does not know.
-            gap: the number of tokens that each mark stands for.
-            mark: the text that marks a gap.
-            count: the number of texts, each filled differently. At temperature 0 it is at most 1000, and there may be
-                fewer texts.
-            sweeps: how often each missing token is drawn again, at most 1000.
-            temperature: 0 returns the most probable fillings that were found, the best first; above 0, fillings are
-                drawn.
-            seed: the same seed gives the same texts. None draws a seed, or is 0 at temperature 0.
-
-        Raises:
-            RunError: the model is not bidirectional.
-            SettingError: an argument is out of its range.
-            UsageError: the text has no mark.
-        """
-        filled = self.infill_each(
-            text, gap=gap, mark=mark, count=count, sweeps=sweeps, temperature=temperature, seed=seed
-        )
-        return list(filled)
-
-    def infill_each(
-        self,
-        text: str,
-        *,
-        gap: int = 1,
-        mark: str = DEFAULT_MARK,
-        count: int = 1,
-        sweeps: int = DEFAULT_SWEEPS,
-        temperature: float = 0.0,
-        seed: int | None = None,
-    ) -> Iterator[InfilledText]:
-        """Yield the texts of :meth:`infill`, with its arguments and errors, one after the other.
-
-        Above temperature 0 each text is drawn when it is asked for, so the memory does not grow with their number.
-        """
-        if not self.architecture.bidirectional:
-            cells = [entry.spec.name for entry in installed_plugins().cells if entry.spec.bidirectional]
-            raise RunError(
-                f"{self.path} holds a model of cell {self.cell.spec.name!r}, which reads from the left only; gaps are "
-                f"filled by a bidirectional one: {', '.join(cells)}"
-            )
-        check_argument("text", text, str)
-        check_argument("mark", mark, str)
-        check_argument("gap", gap, int, minimum=1, maximum=MOST_TOKENS_OF_MARK)
-        check_infilling(count, sweeps, temperature)
-        search = CandidateSearch(sweeps, temperature, checked_seed(0 if seed is None and temperature == 0 else seed))
-        gapped = cut_gapped_text(text, mark, gap, self._cutting, self.vocabulary)
-        warn_of_unknown(gapped.known_tokens(), self.vocabulary, "the text")
-        length = self.settings.sequence_length
-        infiller = Infiller(self.network, self.vocabulary, self.tokenizer, length - 1, self._start)
-        return infiller.fill(gapped, count, search)
-
     @functools.cached_property
-    def _generator(self) -> TextGenerator:
+    def generator(self) -> TextGenerator:
+        """Draws texts with the model."""
         return TextGenerator(self.network, self.vocabulary, self.tokenizer)
 
     def _prompt(self, text: str) -> Prompt:

@@ -3,43 +3,26 @@
 from __future__ import annotations
 
 import itertools
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable
-
-import numpy as np
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from seqlm_core.display.bar import Bar
-from seqlm_core.errors import SettingError, UsageError
-from seqlm_core.evaluation.continuous_cache import check_memory
+from seqlm_core.errors import UsageError
 from seqlm_core.evaluation.inspection import Inspection, Inspector, right_context_of
-from seqlm_core.evaluation.surprisal import (
-    LineSurprisal,
-    TokenSurprisal,
-    adapted_surprisals,
-    line_surprisals,
-    token_surprisals,
-    with_unknown_warning,
-)
 from seqlm_core.reading.corpus import read_text
-from seqlm_core.reading.documents import tokens_of_documents, with_line_end
-from seqlm_core.reading.progress import size_of_texts
+from seqlm_core.reading.documents import tokens_of_documents
 from seqlm_core.reading.sources import check_texts, open_texts
-from seqlm_core.reading.text import read_blocks
 from seqlm_core.reading.tokenized_text import warn_of_unknown_tokens
-from seqlm_core.runs.generating_run import GeneratingRun
 from seqlm_core.runs.history import SAMPLE
+from seqlm_core.runs.scoring_run import ScoringRun, files_of
 from seqlm_core.settings.arguments import PathLike, check_argument, check_encoding, checked_path
 from seqlm_core.settings.fields import chosen
-from seqlm_core.settings.reading_rules import ReadingRules, reading_rules
-from seqlm_core.settings.settings import NO_DOCUMENTS
 
 if TYPE_CHECKING:
     from seqlm_core.evaluation.language import LanguageEvaluation
 
 
-class LanguageRun(GeneratingRun):
+class LanguageRun(ScoringRun):
     """The run of a language model.
 
     Args:
@@ -107,45 +90,6 @@ class LanguageRun(GeneratingRun):
                 found.append(evaluator.evaluate())
         return found
 
-    def score(
-        self, file: PathLike, *, per: str = "line", encoding: str = "utf-8", **rules: Any
-    ) -> Iterator[LineSurprisal | TokenSurprisal]:
-        """Return the surprisal of each line, or of each token, of a file, reading from left to right.
-
-        Args:
-            file: the file, or a folder of files, which are read as one text; ``-`` is standard input.
-            per: ``line`` or ``token``.
-            encoding: the encoding of the file.
-            rules: see :meth:`evaluate`.
-
-        Raises:
-            UsageError: ``per`` is something else; or a rule is not one, is out of its range, or is not for this model.
-            TextError: the file cannot be read.
-        """
-        _check_per(per)
-        made = self._reading_rules(rules)
-        path = checked_path("file", file)
-        check_encoding(encoding)
-        check_texts(path, folders=True)
-        bar = Bar("scoring")
-        files = _files(path, encoding, self.settings.documents, bar)
-        return self._surprisals(files, per, os.fspath(path), made, bar)
-
-    def score_text(self, text: str, *, per: str = "line", **rules: Any) -> Iterator[LineSurprisal | TokenSurprisal]:
-        """Return the surprisal of each line, or of each token, of a text; see :meth:`score`.
-
-        Args:
-            text: the text itself.
-            per: ``line`` or ``token``.
-            rules: see :meth:`evaluate`.
-
-        Raises:
-            UsageError: ``per`` is something else; or a rule is not one, is out of its range, or is not for this model.
-        """
-        _check_per(per)
-        check_argument("text", text, str)
-        return self._surprisals(iter([iter([text])]), per, "the text", self._reading_rules(rules), Bar("scoring"))
-
     def inspect(self, file: PathLike, *, encoding: str = "utf-8", limit: int = 5_000) -> Inspection:
         """Return what the model makes of each token of a text: surprisal, likely alternatives, states of its units.
 
@@ -161,7 +105,7 @@ class LanguageRun(GeneratingRun):
         path = checked_path("file", file)
         check_encoding(encoding)
         check_texts(path, folders=True)
-        return self._inspection(_files(path, encoding, self.settings.documents), limit)
+        return self._inspection(files_of(path, encoding, self.settings.documents), limit)
 
     def inspect_text(self, text: str, *, limit: int = 5_000) -> Inspection:
         """Return what the model makes of each token of a text; see :meth:`inspect`.
@@ -189,65 +133,3 @@ class LanguageRun(GeneratingRun):
         )
         tokens = itertools.islice(tokens_of_documents(files, self.tokenizer, self.settings.documents), limit)
         return inspector.read([token for token, _ in tokens])
-
-    def _surprisals(
-        self, files: Iterator[Iterator[str]], per: str, name: str, rules: ReadingRules, bar: Bar
-    ) -> Iterator[LineSurprisal | TokenSurprisal]:
-        tokens = tokens_of_documents(files, self.tokenizer, self.settings.documents)
-        surprisals = (
-            adapted_surprisals(self._losses_by(rules), self.vocabulary, tokens, self._start)
-            if rules
-            else token_surprisals(self.network, self.vocabulary, tokens, self._start)
-        )
-        warned = with_unknown_warning(_noted(surprisals, bar), name)
-        return warned if per == "token" else line_surprisals(warned, self.tokenizer)
-
-    def _reading_rules(self, given: Mapping[str, Any]) -> ReadingRules:
-        """Return the rules that are given.
-
-        Raises:
-            UsageError: a rule is not one, is out of its range, or is not for this model.
-        """
-        rules = reading_rules(given)
-        for name in ("adapt", "cache"):
-            if getattr(rules, name) and self.architecture.bidirectional:
-                raise SettingError(
-                    name,
-                    f"is for models that read from the left only, and {self.path} holds one of cell "
-                    f"{self.cell.spec.name!r}, which is bidirectional",
-                )
-        if rules.cache:
-            check_memory(rules.cache, self.architecture.hidden_sizes[-1], rules.window)
-        return rules
-
-    def _losses_by(self, rules: ReadingRules) -> Callable[[Iterable[tuple[int, bool]]], Iterator[np.ndarray]]:
-        """Return what reads a text by rules; see :meth:`~seqlm_core.evaluation.reading.RuledReading.losses`."""
-        from seqlm_core.engine.mxnet import readable_failures
-        from seqlm_core.evaluation.reading import RuledReading
-
-        with readable_failures():
-            # What is adapted changes, so it is a network of its own.
-            network = self._new_network() if rules.adapt else self.model
-            return RuledReading(network, rules, self._documents is not None).losses
-
-
-def _check_per(per: str) -> None:
-    if per not in ("line", "token"):
-        raise SettingError("per", f"must be line or token, not {per!r}")
-
-
-def _noted(surprisals: Iterator[TokenSurprisal], bar: Bar) -> Iterator[TokenSurprisal]:
-    """Yield the surprisals unchanged, and note on a bar how many bytes of text they are of."""
-    with bar:
-        for surprisal in surprisals:
-            yield surprisal
-            bar.advance(len(surprisal.token.encode()))
-
-
-def _files(path: Path, encoding: str, documents: str, bar: Bar | None = None) -> Iterator[Iterator[str]]:
-    with open_texts(path, folders=True) as opened:
-        if bar is not None:
-            bar.total = size_of_texts(opened)
-        for file in opened:
-            blocks = read_blocks(file, encoding)
-            yield blocks if documents == NO_DOCUMENTS else with_line_end(blocks)

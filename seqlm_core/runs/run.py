@@ -147,14 +147,18 @@ class Run(Generic[SettingsT]):
                     f"{expected!r}"
                 )
 
+    @property
+    def weights_file(self) -> Path:
+        """The checkpoint that holds :attr:`weights`."""
+        return self.directory.best if self.directory.best.exists() else self.directory.last
+
     @functools.cached_property
     def weights(self) -> dict[str, np.ndarray]:
         """The parameters of the best epoch, by name; those of the last checkpoint if no epoch has ended yet.
 
         They are averaged where the training has an average of them.
         """
-        directory = self.directory
-        arrays, _ = self._load(directory.best if directory.best.exists() else directory.last)
+        arrays, _ = self._load(self.weights_file)
         return {**select(arrays, "model/"), **select(arrays, "average/")}
 
     def check_weights(self) -> None:

@@ -25,7 +25,7 @@ def language_states(path: PathLike) -> VectorSource:
         SettingError: its tokens are not characters.
     """
     run = LanguageRun(checked_path("language_model", path))
-    return _states_of(run, digest_in(_checkpoint(run)))
+    return _states_of(run, digest_in(run.weights_file))
 
 
 def sources_of_run(directory: RunDirectory, config: Mapping[str, Any]) -> list[VectorSource]:
@@ -51,7 +51,7 @@ def _recorded_states(directory: RunDirectory, recorded: Mapping[str, str]) -> Ve
     path = Path(recorded["path"])
     try:
         run = LanguageRun(path)
-        digest = digest_in(_checkpoint(run))
+        digest = digest_in(run.weights_file)
     except UsageError as error:
         raise RunError(f"{directory.path} needs the language model {path}: {error}") from error
     except RunError as error:
@@ -75,7 +75,3 @@ def _states_of(run: LanguageRun, digest: str) -> VectorSource:
     from seqlm_core.model.language_states import LanguageStates
 
     return LanguageStates(run.model, run.vocabulary, str(run.path.resolve()), digest)
-
-
-def _checkpoint(run: LanguageRun) -> Path:
-    return run.directory.best if run.directory.best.exists() else run.directory.last

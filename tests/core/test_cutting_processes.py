@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import seqlm_core as seqlm
+from seqlm_core.engine import processes as started
 from seqlm_core.plugins.components import Components
 from seqlm_core.reading import cutting_processes as processes
 from seqlm_core.reading import text
@@ -101,12 +102,12 @@ def test_without_what_processes_need_one_does_the_work(by_processes, short_text,
     def refused(*_, **__):
         raise OSError("no semaphores")
 
-    monkeypatch.setattr(processes, "ProcessPoolExecutor", refused)
+    monkeypatch.setattr(started, "ProcessPoolExecutor", refused)
     assert numbered(short_text, "space", "none") == by_several
 
 
 def test_codes_are_faster_than_processes(by_processes, short_text, monkeypatch):
-    monkeypatch.setattr(processes, "ProcessPoolExecutor", None)
+    monkeypatch.setattr(started, "ProcessPoolExecutor", None)
     assert numbered(short_text, "char", "none")
 
 
