@@ -1,36 +1,30 @@
 """The one place where MXNet is imported: ``from seqlm_core.engine.mxnet import autograd, gluon, mx, nd``.
 
-MXNet 1.9.1 needs NumPy's old aliases and a number of threads. The import takes about a second, so modules of plugins do
-not import it, and neither do commands that do not compute with it.
+MXNet 1.9.1 needs a NumPy with old names, and a number of threads. The import takes about a second, so modules of
+plugins do not import it, and neither do commands that do not compute with it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import re
 import sys
 import warnings
 from collections.abc import Iterator
 
-import numpy as np
-
+from seqlm_core.engine.numpy_of_mxnet import give_numpy_to_mxnet
 from seqlm_core.engine.roles import may_serve
 from seqlm_core.engine.threads import settle_threads
 from seqlm_core.errors import SeqlmError
 
-_REMOVED_NUMPY_ALIASES = {
-    "bool": bool,
-    "int": int,
-    "float": float,
-    "object": object,
-    "complex": complex,
-    "str": str,
-}
 _DEBIAN_PACKAGES = {"libgomp": "libgomp1", "libquadmath": "libquadmath0", "libgfortran": "libgfortran5"}
 
 
 def _loading_error(error: Exception) -> SeqlmError:
+    if isinstance(error, ModuleNotFoundError) and error.name == "mxnet":
+        return SeqlmError(f"this needs MXNet, which is not installed; {_how_to_install()}")
     found = re.search(r"(lib\w+)\.so\S*: cannot open shared object", str(error))
     if not found:
         return SeqlmError(f"MXNet cannot be loaded: {error}")
@@ -39,6 +33,18 @@ def _loading_error(error: Exception) -> SeqlmError:
         f"MXNet needs the system library {found[1]}, which is missing; "
         f"install it, on Debian and Ubuntu with: apt-get install {package}"
     )
+
+
+def _how_to_install() -> str:
+    has_wheel = sys.platform == "linux" or (sys.platform == "darwin" and platform.machine() == "x86_64")
+    if not has_wheel:
+        return (
+            f"there is none for {platform.system()} on {platform.machine()}. Train on Linux, and use the run here: "
+            "docs/without-mxnet.md says what works without MXNet"
+        )
+    # By its own metadata MXNet does not go with NumPy 2, which Python 3.13 needs.
+    without_dependencies = "--no-deps " if sys.version_info >= (3, 13) else ""
+    return f"install it with: pip install {without_dependencies}mxnet==1.9.1"
 
 
 # Without OMP_NUM_THREADS, MXNet uses half of the processors.
@@ -60,9 +66,7 @@ if os.environ.get("DMLC_ROLE") in ("server", "scheduler") and not may_serve():
     )
 if sys.flags.optimize > 1:
     raise SeqlmError("MXNet cannot be loaded without docstrings; unset PYTHONOPTIMIZE, or start Python without -OO")
-for _name, _type in _REMOVED_NUMPY_ALIASES.items():
-    if _name not in vars(np):
-        setattr(np, _name, _type)
+give_numpy_to_mxnet()
 
 try:
     with warnings.catch_warnings():

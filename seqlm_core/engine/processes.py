@@ -41,8 +41,8 @@ def number_of_jobs(jobs: int) -> int:
 def processes_in_order(count: int, doing: str) -> Iterator[InOrder | None]:
     """Give a function that applies others in several processes; None where the system has none of what they need.
 
-    Functions and items are copied to them. The processes compute with one thread each, leave Ctrl-C to this one, and end
-    with it.
+    Functions and items are copied to them. The processes compute with one thread each, leave Ctrl-C to this one, and
+    end with it.
 
     Args:
         count: the number of processes.

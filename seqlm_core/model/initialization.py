@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from seqlm_core.engine.mxnet import gluon, mx
 from seqlm_core.engine.randomness import mxnet_seed
 from seqlm_core.errors import PluginError
@@ -11,7 +13,11 @@ from seqlm_core.errors import PluginError
 
 @mx.init.register
 class GateOrthogonal(mx.init.Initializer):
-    """Orthogonal initial values for recurrent weights: one square matrix for each gate (Saxe et al. 2013)."""
+    """Orthogonal initial values for recurrent weights: one square matrix for each gate (Saxe et al. 2013).
+
+    Each is the orthogonal matrix that is closest to one of random numbers, its polar factor. It is unique, while
+    singular vectors have signs that depend on the release of NumPy.
+    """
 
     def __init__(self, gates: int) -> None:
         super().__init__(gates=gates)
@@ -19,10 +25,10 @@ class GateOrthogonal(mx.init.Initializer):
 
     def _init_weight(self, name: str, array: Any) -> None:
         size = array.shape[0] // self.gates
-        square = mx.nd.zeros((size, array.shape[1]))
         for gate in range(self.gates):
-            mx.init.Orthogonal(scale=1.0)._init_weight(name, square)
-            array[gate * size : (gate + 1) * size] = square
+            drawn = mx.nd.random.uniform(-1, 1, shape=(size, array.shape[1])).asnumpy()
+            left, _, right = np.linalg.svd(drawn.astype(np.float64), full_matrices=False)
+            array[gate * size : (gate + 1) * size] = mx.nd.array(left @ right)
 
 
 @mx.init.register
