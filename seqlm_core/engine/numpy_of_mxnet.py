@@ -44,6 +44,8 @@ REMOVED_NAMES: dict[str, Any] = {
     "PZERO": 0.0,
     "NZERO": -0.0,
     "alltrue": np.all,
+    "sometrue": np.any,
+    "round_": np.round,
     "product": np.prod,
     "msort": lambda array: np.sort(array, axis=0),
     # since NumPy 2.4
