@@ -1,8 +1,8 @@
 """A GPU where there is none: a context of the processor that MXNet keeps apart, and that refuses what a GPU cannot do.
 
 MXNet has any number of contexts of the processor, such as ``cpu(1)``, with arrays and threads of their own. Here those
-but ``cpu(0)`` say that they are GPUs. What a GPU cannot do is an error then: to hand out the address of an array, to call
-an operator of our library in C++, or to compute with arrays of two contexts.
+but ``cpu(0)`` say that they are GPUs. What a GPU cannot do is an error then: to hand out the address of an array, to
+call an operator of our library in C++, or to compute with arrays of two contexts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ COPIES = "_copyto"
 OUR_OPERATORS = "seqlm_"
 
 
-class WrongOnGPU(AssertionError):
+class NotOnGPUError(AssertionError):
     """Something that a GPU cannot do."""
 
 
@@ -51,7 +51,7 @@ class FakeGPUs:
 
     def refuse(self, problem: str) -> None:
         self.errors.append(problem)
-        raise WrongOnGPU(problem)
+        raise NotOnGPUError(problem)
 
     def check(self, operator: str, arrays: list[mx.Context]) -> None:
         """Refuse an operator that a GPU could not compute with arrays on these contexts."""

@@ -1,4 +1,4 @@
-"""What is known of MXNet's CUDA builds: which libraries they need, on which GPUs they compute, and what goes wrong there.
+"""What is known of MXNet's CUDA builds: the libraries that they need, the GPUs that they are for, and what goes wrong.
 
 The facts were read from the wheels ``mxnet-cu112`` and ``mxnet-cu117`` of 1.9.1: the names of the libraries from the
 dynamic section of ``libmxnet.so``, the GPUs from its fat binaries. Nothing here imports MXNet.
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 WHEEL = "mxnet-cu117"
 """The newest of MXNet's CUDA builds."""
-HOW_TO_INSTALL = f"pip uninstall -y mxnet && pip install --no-deps {WHEEL}==1.9.1"
+HOW_TO_INSTALL = f"pip uninstall -y mxnet && pip install {WHEEL}==1.9.1"
 NEWEST_CAPABILITY = "8.9"
 """The wheels hold machine code for compute capability 5.0, 6.0, 7.0, 8.0 and 8.6, which runs on 5.x to 8.x, and no PTX
 that a driver could translate for newer GPUs."""
@@ -54,8 +54,8 @@ DRIVER = "libcuda.so.1"
 
 _FAILURES = {
     r"out of memory|STATUS_ALLOC_FAILED": (
-        "the memory of the GPU is too small for this; try a smaller `batch_size`, `sequence_length` or `hidden_size`, or "
-        "`device` cpu"
+        "the memory of the GPU is too small for this; try a smaller `batch_size`, `sequence_length` or `hidden_size`, "
+        "or `device` cpu"
     ),
     r"no kernel image is available|STATUS_ARCH_MISMATCH": (
         "this GPU cannot run MXNet 1.9.1, whose CUDA builds have code for GPUs of compute capability 5.0 to "
@@ -65,8 +65,8 @@ _FAILURES = {
         "the driver of the GPU is too old for this build of MXNet; install a newer driver, or use `device` cpu"
     ),
     r"devices are busy or unavailable": (
-        "the GPU is in use by a program that does not share it; wait for it, name another one as `device` gpu:1, or use "
-        "`device` cpu"
+        "the GPU is in use by a program that does not share it; wait for it, name another one, as in `device` gpu:1, "
+        "or use `device` cpu"
     ),
 }
 
@@ -105,7 +105,7 @@ def missing_library(error: str) -> str | None:
     if file == DRIVER:
         return (
             f"this MXNet ({installed_wheel()}) needs the driver of an NVIDIA GPU ({DRIVER}), which is missing; install "
-            "it, in a container start that with docker run --gpus all, or without a GPU: "
+            "it, give the container the GPU, or take the MXNet for processors: "
             f"pip uninstall -y {installed_wheel()} && pip install mxnet==1.9.1"
         )
     if name not in {library.file.split(".so")[0] for library in LIBRARIES}:
@@ -115,7 +115,9 @@ def missing_library(error: str) -> str | None:
         for library in LIBRARIES
         if library.file.split(".so")[0] == name or not _can_be_loaded(library.file)
     )
-    return f"this MXNet ({installed_wheel()}) needs {file} of CUDA, which is missing; install it: pip install {packages}"
+    return (
+        f"this MXNet ({installed_wheel()}) needs {file} of CUDA, which is missing; install it: pip install {packages}"
+    )
 
 
 def _can_be_loaded(file: str) -> bool:
@@ -127,5 +129,5 @@ def _can_be_loaded(file: str) -> bool:
 
 
 def failure(message: str) -> str | None:
-    """Return in one line what went wrong on a GPU, and what to do; None if the message of MXNet is of something else."""
+    """Return in one line what went wrong on a GPU, and what to do; None if MXNet's message is of something else."""
     return next((told for pattern, told in _FAILURES.items() if re.search(pattern, message)), None)

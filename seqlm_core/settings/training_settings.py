@@ -218,7 +218,7 @@ class TrainingSettings:
     )
     device: str = setting(
         "auto",
-        "Device to compute on: 'cpu', 'gpu', 'gpu:N' for GPU number N, or 'auto' for a GPU if there is one that computes.",
+        "Device to compute on: 'cpu', 'gpu', 'gpu:N' for GPU number N, or 'auto' for a GPU if there is one to use.",
         group="advanced",
         changeable=True,
     )
