@@ -16,6 +16,8 @@ from typing import NamedTuple
 WHEEL = "mxnet-cu117"
 """The newest of MXNet's CUDA builds."""
 HOW_TO_INSTALL = f"pip uninstall -y mxnet && pip install {WHEEL}==1.9.1"
+OLDEST_DRIVER = "450.80"
+"""The oldest driver that CUDA 11 works with."""
 NEWEST_CAPABILITY = "8.9"
 """The wheels hold machine code for compute capability 5.0, 6.0, 7.0, 8.0 and 8.6, which runs on 5.x to 8.x, and no PTX
 that a driver could translate for newer GPUs."""
@@ -57,12 +59,16 @@ _FAILURES = {
         "the memory of the GPU is too small for this; try a smaller `batch_size`, `sequence_length` or `hidden_size`, "
         "or `device` cpu"
     ),
-    r"no kernel image is available|STATUS_ARCH_MISMATCH": (
+    r"no kernel image is available|invalid device function|STATUS_ARCH_MISMATCH": (
         "this GPU cannot run MXNet 1.9.1, whose CUDA builds have code for GPUs of compute capability 5.0 to "
         f"{NEWEST_CAPABILITY}; use `device` cpu"
     ),
-    r"driver version is insufficient|unsupported toolchain": (
-        "the driver of the GPU is too old for this build of MXNet; install a newer driver, or use `device` cpu"
+    r"unsupported toolchain|[Uu]nsupported PTX": (
+        "the driver of the GPU is too old for what MXNet compiles; install a newer one, or set MXNET_USE_FUSION=0, "
+        "with which it compiles nothing"
+    ),
+    r"driver version is insufficient": (
+        "the driver of the GPU is too old for this build of MXNet; install a newer one, or use `device` cpu"
     ),
     r"devices are busy or unavailable": (
         "the GPU is in use by a program that does not share it; wait for it, name another one, as in `device` gpu:1, "

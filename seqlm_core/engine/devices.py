@@ -51,12 +51,7 @@ def _found(count: int) -> str:
     wheel = cuda.installed_wheel()
     if wheel is None:
         return f"this MXNet is for CPUs alone; for GPUs: {cuda.HOW_TO_INSTALL}"
-    return f"{wheel} finds none: nvidia-smi has to show one, and a driver that is new enough for CUDA {_version(wheel)}"
-
-
-def _version(wheel: str) -> str:
-    digits = wheel.rpartition("cu")[2]
-    return f"{digits[:-1]}.{digits[-1]}"
+    return f"{wheel} finds none; see whether nvidia-smi shows one, with a driver from {cuda.OLDEST_DRIVER} on"
 
 
 def _try(device: mx.Context) -> None:

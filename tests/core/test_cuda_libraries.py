@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from importlib.machinery import ModuleSpec
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from seqlm_core.engine import cuda
 from seqlm_core.errors import SeqlmError
@@ -82,3 +85,24 @@ def test_a_missing_library_of_cuda_is_what_users_read(packages):
     error = _loading_error(OSError(NOT_THERE.format("libcuda.so.1")))
     assert isinstance(error, SeqlmError)
     assert "libcuda.so.1" in str(error)
+
+
+def test_the_page_and_the_package_for_gpus_name_all_libraries():
+    project = Path(__file__).resolve().parents[2]
+    page = (project / "docs" / "gpu.md").read_text()
+    described = re.findall(r"^\| `(lib\S+)` \| `(nvidia-\S+)`", page, re.MULTILINE)
+    known = [(library.file, library.package.partition("<")[0]) for library in cuda.LIBRARIES]
+    assert sorted(described) == sorted(known)
+    package = (project / "docs" / "examples" / "mxnet-cuda" / "pyproject.toml").read_text()
+    asked = re.findall(r'^    "(\S+)",$', package, re.MULTILINE)
+    assert asked == [f"{cuda.WHEEL}==1.9.1", *(library.package for library in cuda.LIBRARIES)]
+
+
+def test_the_package_for_gpus_is_the_mxnet_that_seqlm_asks_for():
+    project = Path(__file__).resolve().parents[2]
+    package = (project / "docs" / "examples" / "mxnet-cuda" / "pyproject.toml").read_text()
+    (version,) = re.findall(r'^version = "(.*)"$', package, re.MULTILINE)
+    wanted = [asked for asked in map(Requirement, requires("seqlm") or []) if asked.name == "mxnet"]
+    assert re.search(r'^name = "mxnet"$', package, re.MULTILINE)
+    assert wanted
+    assert all(asked.specifier.contains(version) for asked in wanted)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 from fake_gpu import NotOnGPUError, fake_gpus
@@ -155,9 +157,10 @@ def test_a_run_goes_on_on_the_gpu_as_if_nothing_had_been(begun, caplog, monkeypa
     whole = begun("gpu", 6, "whole")
     run = begun("gpu", 3)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")  # which a GPU does not mind
-    with fake_gpus() as gpus:
+    with fake_gpus() as gpus, caplog.at_level(logging.INFO, "seqlm"):
         run = seqlm.resume(run.path, max_steps=6, quiet=True)
     assert gpus.errors == []
+    assert "computing on cpu(1) with MXNet's operators\n" in caplog.text
     assert same_figures([whole, run])
     assert "goes on with" not in caplog.text
 
@@ -220,6 +223,7 @@ FAILURES = {
     "src/storage/./pooled_storage_manager.h:192: cudaMalloc retry failed: out of memory": "memory of the GPU",
     "Check failed: e == CUDNN_STATUS_SUCCESS (2 vs. 0) : cuDNN: CUDNN_STATUS_ALLOC_FAILED": "smaller `batch_size`",
     "Check failed: e == cudaSuccess: CUDA: CUDA driver version is insufficient for CUDA runtime version": "driver",
+    "CUDA: the provided PTX was compiled with an unsupported toolchain": "MXNET_USE_FUSION=0",
     "CUDA: all CUDA-capable devices are busy or unavailable": "does not share it",
 }
 
