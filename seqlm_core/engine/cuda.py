@@ -112,7 +112,7 @@ def missing_library(error: str) -> str | None:
         return (
             f"this MXNet ({installed_wheel()}) needs the driver of an NVIDIA GPU ({DRIVER}), which is missing; install "
             "it, give the container the GPU, or take the MXNet for processors: "
-            f"pip uninstall -y {installed_wheel()} && pip install mxnet==1.9.1"
+            f"pip uninstall -y mxnet {installed_wheel()} && pip install mxnet==1.9.1"
         )
     if name not in {library.file.split(".so")[0] for library in LIBRARIES}:
         return None

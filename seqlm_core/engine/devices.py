@@ -49,7 +49,10 @@ def _found(count: int) -> str:
     if count:
         return f"{count} found"
     wheel = cuda.installed_wheel()
-    if wheel is None:
+    if not mx.runtime.Features().is_enabled("CUDA"):
+        if wheel is not None:
+            again = f"pip uninstall -y mxnet {wheel} && pip install {wheel}==1.9.1"
+            return f"the MXNet for CPUs was installed over {wheel}; for GPUs: {again}"
         return f"this MXNet is for CPUs alone; for GPUs: {cuda.HOW_TO_INSTALL}"
     return f"{wheel} finds none; see whether nvidia-smi shows one, with a driver from {cuda.OLDEST_DRIVER} on"
 

@@ -71,7 +71,7 @@ def test_all_that_is_missing_is_named_at_once(packages, monkeypatch):
 def test_a_missing_driver_is_told_with_both_ways_out(packages):
     told = cuda.missing_library(NOT_THERE.format("libcuda.so.1"))
     assert "driver" in told
-    assert told.endswith("pip uninstall -y mxnet-cu117 && pip install mxnet==1.9.1")
+    assert told.endswith("pip uninstall -y mxnet mxnet-cu117 && pip install mxnet==1.9.1")
 
 
 @pytest.mark.parametrize("message", [NOT_THERE.format("libgomp.so.1"), "undefined symbol: cudaMalloc"])

@@ -216,6 +216,31 @@ def test_each_worker_has_a_gpu_of_its_own_as_far_as_there_are_enough():
             devices.compute_device("gpu:2")
 
 
+@pytest.mark.parametrize(
+    ("wheel", "has_cuda", "told"),
+    [
+        (
+            None,
+            False,
+            "this MXNet is for CPUs alone; for GPUs: pip uninstall -y mxnet && pip install mxnet-cu117==1.9.1",
+        ),
+        (
+            "mxnet-cu112",
+            False,
+            "installed over mxnet-cu112; for GPUs: pip uninstall -y mxnet mxnet-cu112 && pip install",
+        ),
+        ("mxnet-cu112", True, "mxnet-cu112 finds none; see whether nvidia-smi shows one, with a driver from 450.80 on"),
+    ],
+)
+def test_a_gpu_that_is_not_there_is_told_with_what_is_installed(wheel, has_cuda, told, monkeypatch):
+    monkeypatch.setattr(devices.cuda, "installed_wheel", lambda: wheel)
+    monkeypatch.setattr(mx.runtime.Features, "is_enabled", lambda self, name: has_cuda)
+    with fake_gpus(0), pytest.raises(seqlm.SeqlmError) as caught:
+        devices.compute_device("gpu")
+    assert str(caught.value).startswith("`device` gpu is not there (")
+    assert told in str(caught.value)
+
+
 FAILURES = {
     "Check failed: e == cudaSuccess: CUDA: no kernel image is available for execution on the device": (
         "compute capability 5.0 to 8.9"
