@@ -33,6 +33,16 @@ def builds_an_optimizer(optimizer: Optimizer) -> str:
     return ""
 
 
+@checks(
+    "keeps its states on the device of the weights, which may be a GPU",
+    "create_state, which has to make arrays with ctx=weight.context",
+)
+def states_are_on_the_given_device(optimizer: Optimizer) -> str:
+    # MXNet keeps this device apart from cpu(0), as it does a GPU.
+    _Quadratic(optimizer, device=mx.cpu(1)).step(optimizer.spec.default_learning_rate)
+    return ""
+
+
 @checks("descends on a quadratic", "the sign of the update, and the default learning rate")
 def descends_on_a_quadratic(optimizer: Optimizer) -> str:
     best = np.inf
@@ -170,13 +180,19 @@ def _embedding(tokens: int, size: int) -> EmbeddingInput:
 class _Quadratic:
     """A quadratic loss, half of the sum of ``curvature * weight ** 2``, and the optimizer that descends on it."""
 
-    def __init__(self, optimizer: Optimizer, weights: list[np.ndarray] | None = None, clip_norm: float = 0.0) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        weights: list[np.ndarray] | None = None,
+        clip_norm: float = 0.0,
+        device: mx.Context | None = None,
+    ) -> None:
         random = np.random.default_rng(1)
         self.parameters = {}
         for number, (name, shape) in enumerate(SHAPES.items()):
             value = random.normal(size=shape) if weights is None else weights[number]
             parameter = gluon.Parameter(name, shape=shape)
-            parameter.initialize(mx.init.Zero(), ctx=mx.cpu())
+            parameter.initialize(mx.init.Zero(), ctx=mx.cpu() if device is None else device)
             parameter.set_data(nd.array(value))
             self.parameters[name] = parameter
         built = build_optimizer(optimizer, optimizer.spec.default_learning_rate)

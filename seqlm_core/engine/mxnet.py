@@ -14,6 +14,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 
+from seqlm_core.engine import cuda
 from seqlm_core.engine.numpy_of_mxnet import give_numpy_to_mxnet
 from seqlm_core.engine.roles import may_serve
 from seqlm_core.engine.threads import settle_threads
@@ -28,6 +29,9 @@ def _loading_error(error: Exception) -> SeqlmError:
     found = re.search(r"(lib\w+)\.so\S*: cannot open shared object", str(error))
     if not found:
         return SeqlmError(f"MXNet cannot be loaded: {error}")
+    of_cuda = cuda.missing_library(str(error))
+    if of_cuda is not None:
+        return SeqlmError(of_cuda)
     package = _DEBIAN_PACKAGES.get(found[1], found[1])
     return SeqlmError(
         f"MXNet needs the system library {found[1]}, which is missing; "
@@ -68,6 +72,7 @@ if sys.flags.optimize > 1:
     raise SeqlmError("MXNet cannot be loaded without docstrings; unset PYTHONOPTIMIZE, or start Python without -OO")
 give_numpy_to_mxnet()
 
+cuda.load_libraries()
 try:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of MXNet, since users may turn warnings into errors
@@ -76,7 +81,7 @@ try:
 except (OSError, ImportError) as error:
     raise _loading_error(error) from error
 
-__all__ = ["autograd", "compute_device", "drained", "gluon", "mx", "nd", "readable_failures"]
+__all__ = ["autograd", "drained", "gluon", "mx", "nd", "readable_failures"]
 
 
 @contextlib.contextmanager
@@ -104,7 +109,8 @@ def readable_failures() -> Iterator[None]:
     Everything that computes with MXNet for a user runs in such a block. No error of the block comes later.
 
     Raises:
-        SeqlmError: MXNet failed. The message is the useful line of MXNet's message, or that of a native operator.
+        SeqlmError: MXNet failed. The message is the useful line of MXNet's message, that of a native operator, or what
+            is known of such a failure of a GPU.
     """
     try:
         with drained():
@@ -112,7 +118,7 @@ def readable_failures() -> Iterator[None]:
     except MemoryError as error:
         raise SeqlmError("there is not enough memory for a model of this size") from error
     except mx.MXNetError as error:
-        raise SeqlmError(_useful_line(str(error))) from error
+        raise SeqlmError(cuda.failure(str(error)) or _useful_line(str(error))) from error
 
 
 def _useful_line(message: str) -> str:
@@ -122,21 +128,3 @@ def _useful_line(message: str) -> str:
     lines = [line.strip() for line in message.splitlines()]
     useful = next((line for line in lines if line.startswith(("MXNetError", "Error"))), lines[-1])
     return f"MXNet cannot do this: {useful}"
-
-
-def compute_device(name: str) -> mx.Context:
-    """Return the MXNet context for ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
-
-    Raises:
-        SeqlmError: this GPU is missing, or this build of MXNet cannot use GPUs.
-    """
-    if name == "cpu":
-        return mx.cpu()
-    count = mx.context.num_gpus()
-    if name == "auto":
-        return mx.gpu() if count else mx.cpu()
-    index = int(name.partition(":")[2] or 0)
-    if index >= count:
-        found = f"{count} found" if count else "none found, or this MXNet is built without CUDA"
-        raise SeqlmError(f"`device` {name} is not there ({found}); use `device` cpu")
-    return mx.gpu(index)

@@ -8,7 +8,7 @@ from typing import Any, Callable
 
 from seqlm_core.engine.mxnet import gluon, mx
 from seqlm_core.errors import PluginError
-from seqlm_core.plugins.foreign import plugin_code
+from seqlm_core.plugins.foreign import plugin_code, plugin_failure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,11 +64,19 @@ class RecurrentStack(gluon.HybridBlock):
                 raise PluginError(f"the cell's parameter {name} does not know its shape: give it the input size")
 
     def begin_state(self, batch_size: int, ctx: mx.Context, dtype: Any) -> list[list[Any]]:
-        """Return the initial states: for each layer a list of arrays ``(batch, ...)``."""
+        """Return the initial states: for each layer a list of arrays ``(batch, ...)``.
+
+        Raises:
+            PluginRuntimeError: a cell fails, or makes a state on another device.
+        """
         states = []
         for layer in self.layers:
-            with plugin_code(_spec_of(layer)):
+            spec = _spec_of(layer)
+            with plugin_code(spec):
                 states.append(list(layer.begin_state(batch_size=batch_size, ctx=ctx, dtype=dtype)))
+            elsewhere = [place for state in states[-1] if (place := getattr(state, "context", ctx)) != ctx]
+            if spec is not None and elsewhere:
+                raise plugin_failure(spec, f"begin_state is given ctx={ctx}, and returns a state on {elsewhere[0]}")
         return states
 
     def reset_states(self, batch_size: int, ctx: mx.Context, dtype: Any) -> list[list[Any]]:

@@ -32,6 +32,8 @@ _FUNCTIONS: Functions = {
 }
 
 MXNET = "mxnet"
+ON_GPU = "mxnet gpu"
+"""MXNet's operators on a GPU, which are others: they round in another way, and no number of threads matters to them."""
 _ROUNDING = "_bf16"
 MOST_MEMBERS = 1024
 """The largest number of members. The kernels divide the work of a call among members, and threads do the work of the
@@ -77,7 +79,7 @@ _in_use: _Choice | None = None
 
 def backend_in_use(device: mx.Context) -> str:
     """Return the name of the backend that computes on this device."""
-    return MXNET if device.device_type != "cpu" else _current().backend
+    return ON_GPU if device.device_type != "cpu" else _current().backend
 
 
 def _current() -> _Choice:
@@ -114,7 +116,7 @@ def training_precision(precision: str, device: mx.Context) -> Iterator[None]:
         return
     backends = available_backends(precision)
     if device.device_type != "cpu":
-        problem = f"is for the native kernels of processors, and this training computes on {device}"
+        problem = f"is for the native kernels of processors (`device` cpu), and this training computes on {device}"
     elif len(available_backends()) == 1:
         problem = "is for the native kernels, which were not built or are switched off"
     elif not backends:
@@ -155,7 +157,8 @@ def _use(backend: str, members: int | None = None) -> _Choice:
 
 def computes_natively(parameter: Any) -> bool:
     """Whether the native kernels compute with this gluon parameter, which must be initialized."""
-    return np.dtype(parameter.dtype) == np.float32 and backend_in_use(parameter.list_ctx()[0]) != MXNET
+    backend = backend_in_use(parameter.list_ctx()[0])
+    return np.dtype(parameter.dtype) == np.float32 and backend not in (MXNET, ON_GPU)
 
 
 def recurrent_layer(

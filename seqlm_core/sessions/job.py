@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Callable
 
+from seqlm_core.engine.devices import compute_device
 from seqlm_core.engine.memory import give_back_freed_memory
-from seqlm_core.engine.mxnet import compute_device, mx
+from seqlm_core.engine.mxnet import mx
 from seqlm_core.errors import SettingError
 from seqlm_core.model.architecture import LanguageArchitecture, SequenceArchitecture
 from seqlm_core.model.build import load_weights
@@ -90,7 +91,7 @@ def language_job(
         PluginError: the cell does not work.
         TextError: a text cannot be read, or consists of one symbol only.
     """
-    device = compute_device(settings.device)
+    device = compute_device(settings.device, workers.rank)
     if run is None:
         corpus = read_training_corpus(files, components.build_tokenizer(), settings, quiet=quiet)
         bidirectional = components.cell.spec.bidirectional
@@ -163,7 +164,7 @@ def sequence_job(
         PluginError: a cell does not work.
         UsageError: no output in the training examples counts.
     """
-    device = compute_device(settings.device)
+    device = compute_device(settings.device, workers.rank)
     if run is None:
         codecs = Codecs.from_examples(
             training,

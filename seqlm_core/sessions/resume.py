@@ -47,7 +47,7 @@ def resume(
         kvstore: as for :func:`~seqlm_core.train`. The number of workers may be another one than before.
         language_model: where the language model is now whose states a sequence model reads; None means where it was.
         changes: settings that may change without changing the steps done: ``epochs`` and ``max_steps`` (with the
-            schedules ``constant`` and ``plateau``), ``checkpoint_every``, ``log_every``, ``sample_every``,
+            schedules ``constant`` and ``plateau``), ``checkpoint_every``, ``device``, ``log_every``, ``sample_every``,
             ``tensorboard``. A ``schedule`` that is a function must be given again.
 
     Returns:
@@ -133,10 +133,11 @@ def _warn_of_missing(given: Sequence[Extension], recorded: Sequence[str]) -> Non
 
 def _report_differences(config: Mapping[str, Any], job: TrainingJob) -> None:
     """Report differences to how the run began: a warning if results will differ, else a notice."""
-    from seqlm_core.native.training import MOST_MEMBERS, MXNET, backend_in_use
+    from seqlm_core.native.training import MOST_MEMBERS, MXNET, ON_GPU, backend_in_use
 
     backend, backend_now = config["kernels"], backend_in_use(job.device)
-    threads, threads_now = int(config["threads"]), int(os.environ["OMP_NUM_THREADS"])
+    threads = int(config["threads"])
+    threads_now = threads if backend_now == ON_GPU else int(os.environ["OMP_NUM_THREADS"])  # a GPU has its own
     if backend_now != backend:
         logger.warning(
             "the run was begun with %s kernels and goes on with %s, so results will not be the same to the bit",

@@ -12,7 +12,7 @@ import numpy as np
 from seqlm_core.errors import RunError, SettingError, TrainingInterrupted
 from seqlm_core.model.build import load_weights
 from seqlm_core.model.initialization import unique_parameters
-from seqlm_core.native.training import MXNET, backend_in_use
+from seqlm_core.native.training import MXNET, ON_GPU, backend_in_use
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.sessions.job import TrainingJob
 from seqlm_core.settings.fields import chosen
@@ -231,13 +231,9 @@ class Session:
             values = ", ".join(f"`{name}` {value}" for name, value in self.job.chosen.items())
             logger.info("chosen for a text of this size: %s", values)
         backend, threads = backend_in_use(device), os.environ["OMP_NUM_THREADS"]
-        logger.info(
-            "computing on %s with %s, %s thread%s",
-            device,
-            "MXNet's operators" if backend == MXNET else f"{backend} kernels",
-            threads,
-            "" if threads == "1" else "s",
-        )
+        by = "MXNet's operators" if backend in (MXNET, ON_GPU) else f"{backend} kernels"
+        beside = f", {threads} thread{'' if threads == '1' else 's'}"
+        logger.info("computing on %s with %s%s", device, by, "" if backend == ON_GPU else beside)
         if 2 * settings.warmup > self._loop.total_steps:
             logger.info(
                 "the learning rate rises over %d steps, and there are %d: a lower `warmup` may learn more",

@@ -218,8 +218,9 @@ class TrainingSettings:
     )
     device: str = setting(
         "auto",
-        "Device to compute on: 'cpu', 'gpu', 'gpu:N' for GPU number N, or 'auto' for a GPU if there is one.",
+        "Device to compute on: 'cpu', 'gpu', 'gpu:N' for GPU number N, or 'auto' for a GPU if there is one to use.",
         group="advanced",
+        changeable=True,
     )
     precision: str = setting(
         FLOAT32,

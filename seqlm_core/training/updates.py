@@ -51,7 +51,8 @@ class Updates:
         rows: the embedding of which only the rows that were read are updated; None if there is none.
 
     Raises:
-        PluginRuntimeError: the optimizer cannot make its states, or makes states that no checkpoint can hold.
+        PluginRuntimeError: the optimizer cannot make its states, makes them on another device than that of the weights,
+            or makes states that no checkpoint can hold.
     """
 
     def __init__(
@@ -99,12 +100,18 @@ class Updates:
         return dict(zip(self.names, self._gradients))
 
     def _new_state(self, index: int, parameter: Any) -> Any:
+        weight = parameter.list_data()[0]
         with plugin_code(self._spec):
-            state = self.optimizer.create_state_multi_precision(index, parameter.list_data()[0])
+            state = self.optimizer.create_state_multi_precision(index, weight)
         if self._spec is not None and not all(isinstance(array, nd.NDArray) for array in _as_list(state)):
             raise plugin_failure(
                 self._spec,
                 f"create_state returns a {type(state).__name__}; a state is an MXNet array, a tuple of them, or None",
+            )
+        elsewhere = [array.context for array in _as_list(state) if array.context != weight.context]
+        if self._spec is not None and elsewhere:
+            raise plugin_failure(
+                self._spec, f"create_state returns an array on {elsewhere[0]} for weights on {weight.context}"
             )
         return state
 

@@ -97,6 +97,12 @@ class BeginsForOneRow(Layer):
         return inputs, [F.broadcast_add(F.zeros_like(rows), states[0])]
 
 
+@wrong(layers.layers_compute_on_the_given_device, r"given ctx=cpu\(1\), and returns a state on cpu\(0\)")
+class BeginsOnTheProcessor(Layer):
+    def begin_state(self, batch_size, ctx=None, dtype="float32"):
+        return [mx.nd.zeros((batch_size, self.hidden_size), dtype=dtype)]
+
+
 @wrong(layers.layers_have_the_right_shapes, r"returns outputs of shape \(2, 2, 4\) instead of \(2, 2, 5\)")
 class ReturnsItsInput(Unit):
     def after(self, F, x, h):
@@ -868,6 +874,12 @@ class CountsByItself(Descent):
 class StateOfPython(Descent):
     def create_state(self, index, weight):
         return 0.0
+
+
+@wrong(optimizers.states_are_on_the_given_device, r"returns an array on cpu\(0\) for weights on cpu\(1\)")
+class StatesOnTheProcessor(Descent):
+    def create_state(self, index, weight):
+        return mx.nd.zeros(weight.shape)
 
 
 @wrong(optimizers.state_is_saved_and_restored, r"^5 steps after it was restored, weight differs by")

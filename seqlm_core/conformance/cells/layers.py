@@ -18,9 +18,11 @@ from seqlm_core.conformance.small_models import (
     small_model,
     some_tokens,
 )
+from seqlm_core.engine.mxnet import mx
 from seqlm_core.generation.layer_network import LayerNetwork
 from seqlm_core.model.build import check_cells_work, weights_of
 from seqlm_core.model.graphs import LeftReading
+from seqlm_core.model.initialization import initialize
 
 checks = Checks()
 
@@ -45,6 +47,17 @@ def layers_have_the_right_shapes(cell: Cell) -> str:
                     state.shape[0] == batch,
                     f"a state has shape {state.shape}, and its first axis must be batch, {batch}",
                 )
+    return ""
+
+
+@checks(
+    "computes on the device that it is given, which may be a GPU",
+    "begin_state, which is given the device as ctx, and arrays that the layer makes itself",
+)
+def layers_compute_on_the_given_device(cell: Cell) -> str:
+    model = initial_model(cell)
+    initialize(model, 1, mx.cpu(1))  # which MXNet keeps apart from cpu(0), as it does a GPU
+    check_cells_work(model, {"": cell.spec.name})
     return ""
 
 
