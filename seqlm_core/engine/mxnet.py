@@ -72,8 +72,8 @@ if sys.flags.optimize > 1:
     raise SeqlmError("MXNet cannot be loaded without docstrings; unset PYTHONOPTIMIZE, or start Python without -OO")
 give_numpy_to_mxnet()
 
-cuda.load_libraries()
 try:
+    cuda.load_libraries()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of MXNet, since users may turn warnings into errors
         import mxnet as mx
