@@ -26,7 +26,8 @@ _CONFIG = {
     "settings": OBJECT,
     "architecture": OBJECT,
     "plugins": {"cell": _PLUGIN, "optimizer": _PLUGIN, ...: _PLUGIN},
-    "texts": {"training": [_TEXT_FILE, ...], "validation": [_TEXT_FILE]},
+    "texts": {"training": [_TEXT_FILE], "validation": [_TEXT_FILE]},
+    "imported_from?": TEXT,
     "threads": text_like("[1-9][0-9]{0,8}", "a number of threads, as a text"),
     "workers?": COUNT,
     "kernels": TEXT,
@@ -67,6 +68,8 @@ def check_config(config: Mapping[str, Any], path: Path) -> None:
     try:
         check(config, _CONFIG, "the configuration")
         check(config, _CONFIG_OF_TASK[config["task"]], "the configuration")
+        if not config["texts"]["training"] and "imported_from" not in config:
+            raise ValueError("the configuration names no text that the model was trained on")
     except ValueError as error:
         raise RunError(f"{path} is damaged: {error}") from error
 
