@@ -1,4 +1,4 @@
-"""The folder of an exported model, which is written whole or not at all."""
+"""The folders of models of other programs: written whole or not at all, and read."""
 
 from __future__ import annotations
 
@@ -52,3 +52,8 @@ def new_folder(out: PathLike, overwrite: bool) -> Iterator[Path]:
 def copy_template(name: str, path: Path) -> None:
     """Copy a program that goes with an exported model."""
     shutil.copyfile(Path(__file__).with_name("templates") / f"{name}.txt", path)
+
+
+def followed(path: Path) -> Path:
+    """Return the file that a link leads to, since caches of models are made of links; any other path as it is."""
+    return path.resolve() if path.is_symlink() else path

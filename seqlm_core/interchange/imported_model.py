@@ -11,6 +11,7 @@ from typing import Any
 
 from seqlm_core.errors import RunError, UsageError
 from seqlm_core.interchange.description import FORMAT, formula_of
+from seqlm_core.interchange.folders import followed
 from seqlm_core.model.architecture import LanguageArchitecture, SequenceArchitecture
 from seqlm_core.model.parameters import language_shapes, sequence_shapes
 from seqlm_core.plugins.components import Components
@@ -80,8 +81,8 @@ class ImportedModel:
         """Return what a file says.
 
         Raises:
-            RunError: it is missing, or is no description of a model.
-            UsageError: it names a setting or a plugin that is not there, or a cell without a native formula.
+            RunError: it is missing, or is no description of a model; or it names a setting or a plugin that is not
+                there, or a cell without a native formula.
         """
         values = _read(path)
         try:
@@ -89,11 +90,7 @@ class ImportedModel:
                 return _language_model(values)
             return _sequence_model(values)
         except (ValueError, UsageError) as error:
-            raise type(error)(f"{path}: {error}") if type(error) is UsageError else _wrong(path, error) from error
-
-
-def _wrong(path: Path, error: Exception) -> RunError:
-    return RunError(f"{path}: {error}")
+            raise RunError(f"{path}: {error}") from error
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -106,7 +103,7 @@ def _read(path: Path) -> dict[str, Any]:
         return found
 
     try:
-        values = json.loads(read_file(path), object_pairs_hook=without_repetition)
+        values = json.loads(read_file(followed(path)), object_pairs_hook=without_repetition)
         check(values, _DESCRIPTION, "it")
         check(values, _OF_TASK[values["task"]], "it")
     except (ValueError, RecursionError) as error:

@@ -11,6 +11,7 @@ from seqlm_core.interchange.folders import copy_template, new_folder
 from seqlm_core.interchange.onnx_graph import import_onnx
 from seqlm_core.interchange.onnx_language import LanguageGraphs
 from seqlm_core.interchange.onnx_sequence import sequence_graph
+from seqlm_core.runs.directory import VECTORS_FILE
 from seqlm_core.runs.language_run import LanguageRun
 from seqlm_core.runs.run import Run
 from seqlm_core.runs.sequence_run import SequenceRun
@@ -18,6 +19,7 @@ from seqlm_core.sequences.chunk_schemes import chunks_only
 from seqlm_core.sequences.codecs import LabelCodec
 from seqlm_core.sequences.label_chains import LabelChain
 from seqlm_core.settings.arguments import PathLike
+from seqlm_core.storage.checkpoint import load_mapped
 
 SAMPLE, PREDICT = "sample.py", "predict.py"
 
@@ -59,6 +61,9 @@ def export_onnx(run: Run[Any] | PathLike, out: PathLike, *, overwrite: bool = Fa
             graph = sequence_graph(opened.architecture, formula, char_formula, opened.weights, codecs, chain)
             graph.save(folder / "model.onnx", description)
             copy_template(PREDICT, folder / PREDICT)
+            if "vectors" in opened.config:
+                arrays, _, _ = load_mapped(opened.path / VECTORS_FILE)
+                np.savez(folder / "vectors.npz", **arrays)
 
 
 def _label_chain(run: SequenceRun) -> LabelChain | None:

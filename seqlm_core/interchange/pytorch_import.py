@@ -37,9 +37,9 @@ def import_pytorch(
         overwrite: whether to replace a run that is in ``out``.
 
     Raises:
-        RunError: a file is missing or damaged, or the weights do not fit what ``model.json`` describes.
-        UsageError: ``out`` cannot be used; or ``model.json`` names a setting or plugin that is not there, or a cell
-            without a formula that PyTorch has.
+        RunError: a file is missing or damaged, the weights do not fit what ``model.json`` describes, or this names a
+            setting or a plugin that is not there, or a cell without a formula that PyTorch has.
+        UsageError: ``out`` cannot be used.
     """
     path = checked_path("folder", folder)
     if not path.is_dir():

@@ -10,6 +10,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from seqlm_core.errors import RunError
+from seqlm_core.interchange.folders import followed
 from seqlm_core.interchange.pytorch_names import torch_name
 from seqlm_core.storage.files import open_regular
 
@@ -32,12 +33,10 @@ def read_state_dict(path: Path, shapes: Mapping[str, tuple[int, ...]], tied: boo
     wanted = {torch_name(name, tied): name for name in shapes}
     _check_is_there(path)
     try:
-        with open_regular(path) as regular, safe_open(f"/dev/fd/{regular.fileno()}", framework="np") as file:
+        with open_regular(followed(path)) as regular, safe_open(f"/dev/fd/{regular.fileno()}", framework="np") as file:
             found = set(file.keys())
             for name in sorted(found - wanted.keys()):
-                raise RunError(
-                    f"{path} has {reprlib.repr(name)}, and the model that model.json describes has no such weight"
-                )
+                raise RunError(f"{path} has {reprlib.repr(name)}, which the model of model.json does not have")
             for name in wanted:
                 if name not in found:
                     raise RunError(f"{path} has no {name!r}, which the model of model.json needs")
