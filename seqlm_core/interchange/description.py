@@ -73,8 +73,10 @@ def description_of(run: Run[Any]) -> dict[str, Any]:
     }
     if isinstance(run, LanguageRun):
         return {**told, **_of_tokens(run)}
+    if not isinstance(run, SequenceRun):
+        raise TypeError(f"there is no description of a {type(run).__name__}")
     read: dict[str, Any] = {name: run.config[name] for name in ("vectors", "language_model") if name in run.config}
-    return {**told, "encoders": run.directory.read_codecs().to_json(), **read}
+    return {**told, "encoders": run.codecs_without_sources.to_json(), **read}
 
 
 def _of_tokens(run: LanguageRun) -> dict[str, Any]:

@@ -9,9 +9,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from seqlm_core.errors import SeqlmError, UsageError
 from seqlm_core.settings.arguments import PathLike, checked_path
-from seqlm_core.storage.temporary import NO_ROOM
 
 
 @contextlib.contextmanager
@@ -34,19 +35,18 @@ def new_folder(out: PathLike, overwrite: bool) -> Iterator[Path]:
     if path.is_dir() and any(path.iterdir()) and not overwrite:
         raise UsageError(f"`out` {path} holds files; name a new folder, or let `overwrite` replace those of an export")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
+        place = path.resolve()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=place.parent) as beside:
             written = Path(beside)
             yield written
-            path.mkdir(exist_ok=True)
+            place.mkdir(exist_ok=True)
             for file in sorted(written.iterdir()):
                 with file.open("rb") as opened:
                     os.fsync(opened.fileno())
-                os.replace(file, path / file.name)
-    except OSError as error:
-        if error.errno in NO_ROOM or isinstance(error, (PermissionError, IsADirectoryError, NotADirectoryError)):
-            raise SeqlmError(f"`out` {path} cannot be written to: {error.strerror}") from error
-        raise
+                os.replace(file, place / file.name)
+    except (OSError, SafetensorError) as error:
+        raise SeqlmError(f"`out` {path} cannot be written to: {getattr(error, 'strerror', None) or error}") from error
 
 
 def copy_template(name: str, path: Path) -> None:

@@ -56,7 +56,7 @@ def export_onnx(run: Run[Any] | PathLike, out: PathLike, *, overwrite: bool = Fa
                 graphs.both_sides().save(folder / "both-sides.onnx", description)
             copy_template(SAMPLE, folder / SAMPLE)
         elif isinstance(opened, SequenceRun):
-            codecs = opened.directory.read_codecs()
+            codecs = opened.codecs_without_sources
             chain = _label_chain(opened)
             graph = sequence_graph(opened.architecture, formula, char_formula, opened.weights, codecs, chain)
             graph.save(folder / "model.onnx", description)
@@ -68,7 +68,7 @@ def export_onnx(run: Run[Any] | PathLike, out: PathLike, *, overwrite: bool = Fa
 
 def _label_chain(run: SequenceRun) -> LabelChain | None:
     """Return the scores of labels next to each other: what was learnt, and what is forbidden; None without any."""
-    codec = run.directory.read_codecs().outputs
+    codec = run.codecs_without_sources.outputs
     if run.architecture.outputs != "labels" or not isinstance(codec, LabelCodec):
         return None
     chain = LabelChain.independent(codec.size)

@@ -35,6 +35,7 @@ _CONFIG = {
 }
 """Description of the values that are read from any run's configuration. Settings and architecture are checked
 elsewhere."""
+_TRAINED = {"texts": {"training": [_TEXT_FILE, ...]}}
 _CONFIG_OF_TASK: dict[str, dict[Any, Any]] = {
     LANGUAGE_MODEL: {
         "plugins": {"tokenizer": _PLUGIN},
@@ -68,8 +69,8 @@ def check_config(config: Mapping[str, Any], path: Path) -> None:
     try:
         check(config, _CONFIG, "the configuration")
         check(config, _CONFIG_OF_TASK[config["task"]], "the configuration")
-        if not config["texts"]["training"] and "imported_from" not in config:
-            raise ValueError("the configuration names no text that the model was trained on")
+        if "imported_from" not in config:
+            check(config, _TRAINED, "the configuration")
     except ValueError as error:
         raise RunError(f"{path} is damaged: {error}") from error
 

@@ -119,11 +119,19 @@ class SequenceRun(Run[SequenceSettings]):
     @functools.cached_property
     def codecs(self) -> Codecs:
         """The codecs of the model's inputs and outputs, which give them their meaning."""
-        codecs = self.directory.read_codecs()
+        codecs = self.codecs_without_sources
         if self._records_sources:
             codecs = codecs.with_sources(sources_of_run(self.directory, self.config))
+        self._check_against_architecture(self.directory.codecs, {"vectors": codecs.sizes["vectors"]})
+        return codecs
+
+    @functools.cached_property
+    def codecs_without_sources(self) -> Codecs:
+        """The same without what gives vectors to tokens, which may be large or elsewhere."""
+        codecs = self.directory.read_codecs()
         of_values = isinstance(codecs.outputs, ValueCodec)
         found = {**codecs.sizes, "outputs": "values"} if of_values else codecs.sizes
+        del found["vectors"]
         self._check_against_architecture(self.directory.codecs, found)
         if not of_values and self.architecture.outputs == "values":
             raise RunError(f"{self.directory.codecs} has labels, and the model predicts values")
