@@ -11,6 +11,7 @@ import pytest
 from random_model import RandomModel
 from random_run import language_run
 from safetensors.numpy import load_file, save_file
+from sequence_models import make_run
 from tagger_commands import done, run_cli
 
 import seqlm_core as seqlm
@@ -78,6 +79,23 @@ def test_a_file_is_no_folder_to_export_to(run, to, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     code, message = refused(capsys, "export", run.path, "--to", to, "--out", tmp_path / "file")
     assert (code, message) == (2, f"--out {tmp_path / 'file'} is a file, not a folder")
+
+
+def test_a_place_that_cannot_be_written_to_is_named(run, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "file" / "out"
+    code, message = refused(capsys, "export", run.path, "--to", "pytorch", "--out", out)
+    assert (code, message) == (1, f"--out {out} cannot be written to: File exists")
+
+
+def test_weights_of_a_tagger_that_do_not_fit_are_refused(tmp_path, capsys):
+    tagger = make_run(tmp_path / "run", "gru", "spelt", "labels")
+    name = "input.encoder.backward_stack.0.h2h_bias"
+    arrays = {f"model/{own}": array[:-1] if own == name else array for own, array in tagger.weights.items()}
+    tagger.directory.save(tagger.directory.best, arrays, {"record": {}})
+    code, message = refused(capsys, "export", tmp_path / "run", "--to", "onnx", "--out", tmp_path / "out")
+    assert code == 1
+    assert message.endswith(f"parameter {name!r} has shape (5,), and must have (6,)")
 
 
 def test_a_missing_package_is_named_with_its_extra(run, tmp_path, capsys, monkeypatch):
