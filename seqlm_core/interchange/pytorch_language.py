@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from seqlm_core.interchange.pytorch_layers import indented, layers
+from seqlm_core.interchange.pytorch_layers import indented, layers, with_imports
 from seqlm_core.model.architecture import LanguageArchitecture
 
-HEAD = '''"""{title}
+DOCSTRING = '''"""{title}
 
     model = load()
     log_probabilities, states = model(ids)  # ids (time, batch), log-probabilities (time, batch, {vocabulary})
@@ -13,16 +13,9 @@ HEAD = '''"""{title}
 Written by seqlm {version}. model.json has the vocabulary and the settings. "seqlm import" makes a run of this folder.
 Needs torch and safetensors.
 """
+'''
 
-from pathlib import Path
-
-import torch
-from safetensors.torch import load_file, save_file
-from torch import nn
-from torch.nn import functional
-
-HERE = Path(__file__).parent
-
+MODEL = '''
 
 class Model(nn.Module):
     def __init__(self):
@@ -97,9 +90,7 @@ def language_module(a: LanguageArchitecture, formula: str, title: str, version: 
     left = ["return self.predict(hidden), after"]
     if a.head_size != hidden:
         left = [f"hidden = functional.pad(hidden, (0, {hidden}))  # nothing is known from the right", *left]
-    text = HEAD.format(
-        title=title,
-        version=version,
+    text = MODEL.format(
         vocabulary=a.vocabulary_size,
         head_size=a.head_size,
         parts=indented(parts, 2),
@@ -112,7 +103,8 @@ def language_module(a: LanguageArchitecture, formula: str, title: str, version: 
     if a.bidirectional:
         both = "left + right" if a.adds_directions else "torch.cat([left, right], -1)"
         text += BOTH_SIDES.format(vocabulary=a.vocabulary_size, both=both)
-    return text + TAIL
+    docstring = DOCSTRING.format(title=title, version=version, vocabulary=a.vocabulary_size)
+    return with_imports(docstring, text + TAIL)
 
 
 def _output_parts(a: LanguageArchitecture) -> list[str]:

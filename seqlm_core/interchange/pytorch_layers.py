@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 KINDS = {"rnn_tanh": "nn.RNN", "rnn_relu": "nn.RNN", "gru": "nn.GRU", "lstm": "nn.LSTM"}
+PACKING = "pack_padded_sequence, pad_packed_sequence"
 
 
 def layer(formula: str, channels: int, units: int, bidirectional: bool = False) -> str:
@@ -20,6 +22,19 @@ def layers(formula: str, lowest: int, sizes: Iterable[int], bidirectional: bool 
         found.append(f"    {layer(formula, channels, units, bidirectional)},")
         channels = units * (1 + bidirectional)
     return found
+
+
+def with_imports(docstring: str, body: str) -> str:
+    """Return the text of a module, with the imports of what its body uses."""
+    found = [
+        "import torch" if re.search(r"(?<!\w)torch\.", body) else "",
+        "from safetensors.torch import load_file, save_file",
+        "from torch import nn",
+        "from torch.nn import functional" if "functional." in body else "",
+        f"from torch.nn.utils.rnn import {PACKING}" if "pack_padded_sequence" in body else "",
+    ]
+    lines = "\n".join(filter(None, found))
+    return f"{docstring}\nfrom pathlib import Path\n\n{lines}\n\nHERE = Path(__file__).parent\n{body}"
 
 
 def indented(lines: Iterable[str], depth: int) -> str:

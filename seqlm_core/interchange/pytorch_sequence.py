@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from seqlm_core.interchange.pytorch_language import TAIL
-from seqlm_core.interchange.pytorch_layers import indented, layer, layers
+from seqlm_core.interchange.pytorch_layers import indented, layer, layers, with_imports
 from seqlm_core.model.architecture import SequenceArchitecture
 
-HEAD = '''"""{title}
+DOCSTRING = '''"""{title}
 
     model = load()
     {called} = model({arguments}, lengths=lengths)
@@ -17,17 +17,9 @@ Sequences are side by side, padded at their ends; lengths (batch,) says how long
 Written by seqlm {version}. model.json has what inputs and outputs mean. "seqlm import" makes a run of this folder.
 Needs torch and safetensors.
 """
+'''
 
-from pathlib import Path
-
-import torch
-from safetensors.torch import load_file, save_file
-from torch import nn
-from torch.nn import functional
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
-
-HERE = Path(__file__).parent
-
+MODEL = '''
 
 def read(layer, inputs, lengths):
     """Return the outputs (time, batch, size) of a layer, and those after whole sequences (batch, size)."""
@@ -97,16 +89,19 @@ def sequence_module(a: SequenceArchitecture, formula: str, char_formula: str | N
         "scores": f"The result is ({places}, {a.output_size}): scores in nats, of which decode() makes labels.",
         "log_probabilities": f"The result is ({places}, {a.output_size}), in nats.",
     }
-    text = HEAD.format(
+    docstring = DOCSTRING.format(
         title=title,
         version=version,
         called=outputs,
         arguments=", ".join(arguments),
         shapes="\n".join([*(f"- {shape}" for shape in shapes), told[outputs]]),
+    )
+    text = MODEL.format(
+        arguments=", ".join(arguments),
         parts=indented(_parts(a, formula, char_formula), 2),
         forward=indented(_forward(a), 2),
     )
-    return text + (DECODE if a.crf else "") + TAIL
+    return with_imports(docstring, text + (DECODE if a.crf else "") + TAIL)
 
 
 def _parts(a: SequenceArchitecture, formula: str, char_formula: str | None) -> list[str]:
@@ -154,7 +149,7 @@ def _forward(a: SequenceArchitecture) -> list[str]:
         lines.append("hidden = torch.cat(parts, -1)")
         if len(lines) == 2:
             lines = [f"hidden = {tokens}{' + vectors[0]' if a.tuned_vectors else ''}"]
-    lines += ["for layer in self.layers:", "    hidden, last = read(layer, hidden, lengths)"]
-    hidden = "last" if a.outputs == "label" else "hidden"
+    hidden, after = ("last", "last") if a.outputs == "label" else ("hidden", "_")
+    lines += ["for layer in self.layers:", f"    hidden, {after} = read(layer, hidden, lengths)"]
     normalized = "" if a.outputs == "values" or a.crf else ".log_softmax(-1)"
     return [*lines, f"return self.output({hidden}){normalized}"]

@@ -9,10 +9,8 @@ Needs torch and safetensors.
 
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from torch.nn import functional
 
 HERE = Path(__file__).parent
 
@@ -21,11 +19,9 @@ class Model(nn.Module):
     def __init__(self):
         super().__init__()
         self.embedding = nn.Embedding(36, 6)
-        self.layers = nn.ModuleList(
-            [
-                nn.LSTM(6, 8),
-            ]
-        )
+        self.layers = nn.ModuleList([
+            nn.LSTM(6, 8),
+        ])
         self.output = nn.Linear(8, 36)
 
     def embed(self, ids):

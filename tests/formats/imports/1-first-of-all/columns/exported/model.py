@@ -18,7 +18,6 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 HERE = Path(__file__).parent
@@ -37,11 +36,9 @@ class Model(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(10, 3)
         self.column_embeddings = nn.ModuleList([nn.Embedding(11, 3), nn.Embedding(9, 3)])
-        self.layers = nn.ModuleList(
-            [
-                nn.LSTM(9, 4, bidirectional=True),
-            ]
-        )
+        self.layers = nn.ModuleList([
+            nn.LSTM(9, 4, bidirectional=True),
+        ])
         self.output = nn.Linear(8, 3)
         # The scores of labels at the beginning, of each after another, and at the end.
         self.first = nn.Parameter(torch.zeros(3))
@@ -53,7 +50,7 @@ class Model(nn.Module):
         parts += [embed(ids) for embed, ids in zip(self.column_embeddings, columns)]
         hidden = torch.cat(parts, -1)
         for layer in self.layers:
-            hidden, last = read(layer, hidden, lengths)
+            hidden, _ = read(layer, hidden, lengths)
         return self.output(hidden)
 
     def decode(self, scores, lengths):

@@ -16,7 +16,6 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 HERE = Path(__file__).parent
@@ -33,17 +32,15 @@ def read(layer, inputs, lengths):
 class Model(nn.Module):
     def __init__(self):
         super().__init__()
-        self.layers = nn.ModuleList(
-            [
-                nn.LSTM(1, 8),
-            ]
-        )
+        self.layers = nn.ModuleList([
+            nn.LSTM(1, 8),
+        ])
         self.output = nn.Linear(8, 1)
 
     def forward(self, values, lengths):
         hidden = values
         for layer in self.layers:
-            hidden, last = read(layer, hidden, lengths)
+            hidden, _ = read(layer, hidden, lengths)
         return self.output(hidden)
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from torch.nn import functional
 
 HERE = Path(__file__).parent
 
@@ -21,18 +20,14 @@ class Model(nn.Module):
     def __init__(self):
         super().__init__()
         self.embedding = nn.Embedding(104, 6)
-        self.layers = nn.ModuleList(
-            [
-                nn.LSTM(6, 8),
-            ]
-        )
+        self.layers = nn.ModuleList([
+            nn.LSTM(6, 8),
+        ])
         self.output = nn.Linear(8, 6)
-        self.clusters = nn.ModuleList(
-            [
-                nn.Sequential(nn.Linear(8, 2), nn.Linear(2, 16)),
-                nn.Sequential(nn.Linear(8, 1), nn.Linear(1, 84)),
-            ]
-        )
+        self.clusters = nn.ModuleList([
+            nn.Sequential(nn.Linear(8, 2), nn.Linear(2, 16)),
+            nn.Sequential(nn.Linear(8, 1), nn.Linear(1, 84)),
+        ])
 
     def embed(self, ids):
         return self.embedding(ids)

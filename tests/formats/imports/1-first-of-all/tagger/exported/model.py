@@ -17,7 +17,6 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 HERE = Path(__file__).parent
@@ -37,11 +36,9 @@ class Model(nn.Module):
         self.embedding = nn.Embedding(59, 4)
         self.character_embedding = nn.Embedding(35, 4)
         self.character_layer = nn.GRU(4, 4)
-        self.layers = nn.ModuleList(
-            [
-                nn.LSTM(8, 4, bidirectional=True),
-            ]
-        )
+        self.layers = nn.ModuleList([
+            nn.LSTM(8, 4, bidirectional=True),
+        ])
         self.output = nn.Linear(8, 3)
 
     def forward(self, tokens, characters, character_counts, lengths):
@@ -51,7 +48,7 @@ class Model(nn.Module):
         parts.append(spelt.unflatten(0, tokens.shape))
         hidden = torch.cat(parts, -1)
         for layer in self.layers:
-            hidden, last = read(layer, hidden, lengths)
+            hidden, _ = read(layer, hidden, lengths)
         return self.output(hidden).log_softmax(-1)
 
 

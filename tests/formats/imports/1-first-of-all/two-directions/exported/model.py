@@ -21,16 +21,12 @@ class Model(nn.Module):
     def __init__(self):
         super().__init__()
         self.embedding = nn.Embedding(36, 8)
-        self.layers = nn.ModuleList(
-            [
-                nn.GRU(8, 8),
-            ]
-        )
-        self.backward_layers = nn.ModuleList(
-            [
-                nn.GRU(8, 8),
-            ]
-        )
+        self.layers = nn.ModuleList([
+            nn.GRU(8, 8),
+        ])
+        self.backward_layers = nn.ModuleList([
+            nn.GRU(8, 8),
+        ])
         self.output = nn.Linear(16, 36)
 
     def embed(self, ids):

@@ -21,11 +21,9 @@ class Model(nn.Module):
     def __init__(self):
         super().__init__()
         self.embedding = nn.Embedding(51, 8)
-        self.layers = nn.ModuleList(
-            [
-                nn.LSTM(8, 8),
-            ]
-        )
+        self.layers = nn.ModuleList([
+            nn.LSTM(8, 8),
+        ])
         self.output_bias = nn.Parameter(torch.zeros(51))  # its weights are the embeddings
 
     def embed(self, ids):
