@@ -48,8 +48,14 @@ def formulas_of(run: Run[Any]) -> tuple[str, str | None]:
     """Return the formula of a run's layers, and that of the layer that reads characters, if there is one.
 
     Raises:
-        UsageError: a cell has none.
+        UsageError: a cell has none, or was found to compute something else.
     """
+    problem = run.config.get("step_problem")
+    if problem:
+        raise UsageError(
+            f"the cell {run.cell.spec.name!r} of {run.cell.source} cannot be exported: its step {problem}, so it is not "
+            "known what its layer computes"
+        )
     char_cell = run.char_cell if isinstance(run, SequenceRun) else None
     return formula_of(run.cell), None if char_cell is None else formula_of(char_cell)
 
