@@ -53,8 +53,8 @@ def formulas_of(run: Run[Any]) -> tuple[str, str | None]:
     problem = run.config.get("step_problem")
     if problem:
         raise UsageError(
-            f"the cell {run.cell.spec.name!r} of {run.cell.source} cannot be exported: its step {problem}, so it is not "
-            "known what its layer computes"
+            f"the cell {run.cell.spec.name!r} of {run.cell.source} cannot be exported: its step {problem}, so "
+            "nobody knows what its layer computes"
         )
     char_cell = run.char_cell if isinstance(run, SequenceRun) else None
     return formula_of(run.cell), None if char_cell is None else formula_of(char_cell)
