@@ -42,7 +42,7 @@ class RunSummary:
         cell: the name of the recurrent cell.
         hidden_sizes: the number of units in each direction of each layer, the lowest first.
         units: the same in words, such as ``2 x 512``.
-        step: the number of steps that the last checkpoint has done; None of an imported run, as are the following ones.
+        step: the number of steps that the last checkpoint has done; of an imported run this and the next five are None.
         epoch: the number of whole epochs among them.
         epochs: the number of epochs at the most.
         best: the figure of the best epoch: for language models the loss, for taggers that by which the best epoch is

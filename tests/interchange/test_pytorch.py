@@ -12,7 +12,7 @@ from random_run import language_run
 from safetensors.numpy import load_file
 from sequence_models import make_run, network_of
 from sequence_reference import INPUTS, OUTPUTS, WITH_VECTORS
-from torch_reference import both_sides, left_to_right
+from torch_reference import both_sides, left_to_right, linear, log_softmax, read_layer
 
 import seqlm_core as seqlm
 from seqlm_core.generation.network import StepNetwork
@@ -98,6 +98,21 @@ def assert_same(found, wanted):
     assert found.keys() == wanted.keys()
     for name, array in wanted.items():
         assert found[name].tobytes() == array.tobytes(), name
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_state_dict_of_a_tagger_is_that_of_torch_layers_too(cell, tmp_path):
+    run = make_run(tmp_path / "run", cell, "embedded", "labels", layers=2, hidden_size=(3, 4))
+    seqlm.export_pytorch(run, tmp_path / "out")
+    weights, tokens = load_file(tmp_path / "out" / "model.safetensors"), ["a", "cab", "b", "ba"]
+    rows = weights["embedding.weight"][run.codecs.inputs.encode(tokens)]
+    for layer in ("layers.0", "layers.1"):
+        sides = [read_layer(cell.replace("bi", ""), weights, layer, rows)]
+        if run.architecture.bidirectional:
+            sides.append(read_layer(cell.replace("bi", ""), weights, layer, rows[::-1], "_reverse")[::-1])
+        rows = np.concatenate(sides, axis=1)
+    found = np.exp(log_softmax(linear(weights, "output", rows)))
+    np.testing.assert_allclose(found, run.probabilities([tokens])[0], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("inputs", "outputs"), [*((i, "labels") for i in ALONE), *(("values", o) for o in OUTPUTS)])
