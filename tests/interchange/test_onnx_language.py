@@ -160,6 +160,17 @@ def test_the_program_writes_the_text_that_the_run_writes(prompt, tmp_path):
     assert sample(tmp_path / "out", prompt, "--length", "20", "--temperature", "0") == wanted + "\n"
 
 
+def test_the_program_cuts_scripts_without_spaces(tmp_path):
+    tokens = ["\u4f60", "\u597d", "\uff0c", "\u5417", " a", "\n"]
+    model = RandomModel("rnn", units=6, vocabulary_size=len(tokens) + 1)
+    options = {"tokenizer": "word", "tokenizer_options": {"boundaries": "unicode"}}
+    run = language_run(tmp_path / "run", model, Vocabulary(tokens, [1] * 7), **options)
+    seqlm.export_onnx(run, tmp_path / "out")
+    prompt = "\u4f60\u597d\uff0c\u4f60\u4e16\u597d"
+    wanted = prompt + run.generate(prompt, length=20, temperature=0)[0].text
+    assert sample(tmp_path / "out", prompt, "--length", "20", "--temperature", "0") == wanted + "\n"
+
+
 def test_the_program_draws_characters_without_a_prompt(tmp_path):
     _, out = make(tmp_path, "bilstm", units=6, vocabulary_size=90)
     drawn = [sample(out, "--length", "40", "--seed", seed) for seed in "112"]
