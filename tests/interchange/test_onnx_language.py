@@ -160,6 +160,35 @@ def test_the_program_writes_the_text_that_the_run_writes(prompt, tmp_path):
     assert sample(tmp_path / "out", prompt, "--length", "20", "--temperature", "0") == wanted + "\n"
 
 
+class Spelling:
+    """A tokenizer whose tokens are the names of characters, and not these themselves."""
+
+    def tokenize(self, text):
+        return [f"<{ord(character):x}>" for character in text]
+
+    def detokenize(self, tokens):
+        return "".join(chr(int(token[1:-1], 16)) for token in tokens)
+
+    def last_cut(self, text):
+        return len(text)
+
+
+def test_the_program_prints_tokens_that_are_no_pieces_of_text_one_a_line(register_specs, tmp_path):
+    register_specs(seqlm.TokenizerSpec("spelling", "names of characters", lambda options: Spelling()))
+    tokens = [f"<{ord(character):x}>" for character in "abc"]
+    model = RandomModel("rnn", units=4, vocabulary_size=4)
+    run = language_run(tmp_path / "run", model, Vocabulary(tokens, [1] * 4), tokenizer="spelling")
+    seqlm.export_onnx(run, tmp_path / "out")
+    (wanted,) = run.generate(length=5, temperature=0)
+    assert (
+        list(map(json.loads, sample(tmp_path / "out", "--length", "5", "--temperature", "0").split())) == wanted.tokens
+    )
+    words = [sys.executable, str(tmp_path / "out" / "sample.py"), "a"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.returncode == 2
+    assert "the tokens of this model are no pieces of text, so a prompt cannot be cut here" in done.stderr
+
+
 def test_the_program_cuts_scripts_without_spaces(tmp_path):
     tokens = ["\u4f60", "\u597d", "\uff0c", "\u5417", " a", "\n"]
     model = RandomModel("rnn", units=6, vocabulary_size=len(tokens) + 1)
