@@ -24,6 +24,9 @@ from seqlm_core.errors import (
     UnknownNameError,
     UsageError,
 )
+from seqlm_core.interchange.onnx_export import export_onnx
+from seqlm_core.interchange.pytorch_export import export_pytorch
+from seqlm_core.interchange.pytorch_import import import_pytorch
 from seqlm_core.plugins.files import load_plugin
 from seqlm_core.plugins.hookspecs import hookimpl
 from seqlm_core.plugins.loading import Plugins, installed_plugins
@@ -92,8 +95,11 @@ __all__ = [
     "UnknownNameError",
     "UsageError",
     "__version__",
+    "export_onnx",
+    "export_pytorch",
     "find_runs",
     "hookimpl",
+    "import_pytorch",
     "installed_plugins",
     "load_plugin",
     "log_softmax",

@@ -58,10 +58,12 @@ class TrainingCall:
 
         Raises:
             RunError: the run's configuration cannot be read.
-            UsageError: no command trains models of this kind.
+            UsageError: no command trains models of this kind, or the model was imported.
         """
         directory = RunDirectory(path)
         config = directory.read_config()
+        if "imported_from" in config:
+            raise UsageError(f"{path} was imported from {config['imported_from']}, and no command trained it")
         settings = recorded_settings(config, directory.config)
         init_from = config.get("init_from")
         options: dict[str, Any] = {"plugin_files": plugin_files_of(config["plugins"]), "init_from": init_from}

@@ -1,6 +1,7 @@
-"""The names and shapes of parameters; those of a language model are computed here without MXNet, as far as possible.
+"""The names and shapes of parameters, computed without MXNet where the cells have native formulas.
 
-The parameters themselves are made by :mod:`seqlm_core.model.language_network`. A test compares the two.
+The parameters themselves are made by :mod:`seqlm_core.model.language_network` and
+:mod:`seqlm_core.model.sequence_network`. Tests compare them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from seqlm_core.model.architecture import LanguageArchitecture
+from seqlm_core.model.architecture import LanguageArchitecture, SequenceArchitecture
 from seqlm_core.native import layer_shapes
 
 
@@ -40,18 +41,79 @@ def check_parameters(
     Raises:
         ValueError: a parameter is missing, is unknown, or has a wrong shape.
     """
-    shapes = _outer_shapes(architecture)
-    layers = _layer_sizes(architecture)
     if formula is None:
+        shapes, layers = _outer_shapes(architecture), _layer_sizes(architecture)
         for name in weights:
             layer = re.match(r"\w+_stack\.\d+\.", name)
             if layer is not None and layer[0] in layers:
                 shapes[name] = weights[name].shape
     else:
-        for layer_name, (channels, units) in layers.items():
-            inner = layer_shapes(formula, units, channels)
-            shapes.update({f"{layer_name}{name}": shape for name, shape in inner.items()})
+        shapes = language_shapes(architecture, formula)
     check_shapes(weights, shapes)
+
+
+def language_shapes(architecture: LanguageArchitecture, formula: str) -> dict[str, tuple[int, ...]]:
+    """Return the names and shapes of all parameters of a language model whose layers have a native formula."""
+    return {**_outer_shapes(architecture), **_shapes_of_layers(formula, _layer_sizes(architecture))}
+
+
+def sequence_shapes(
+    architecture: SequenceArchitecture, formula: str, char_formula: str | None
+) -> dict[str, tuple[int, ...]]:
+    """Return the names and shapes of all parameters of a sequence model whose layers have native formulas.
+
+    Args:
+        architecture: the sizes and kinds.
+        formula: that of the layers.
+        char_formula: that of the layer that reads characters; None if none are read.
+    """
+    a = architecture
+    sides = 1 + a.bidirectional
+    shapes: dict[str, tuple[int, ...]] = {}
+    lowest = a.input_size
+    if a.inputs == "tokens":
+        if a.embedding_size:
+            shapes["input.weight" if a.reads_tokens_only else "input.tokens.weight"] = (a.input_size, a.embedding_size)
+        for number, entries in enumerate(a.columns):
+            shapes[f"input.columns.{number}.weight"] = (entries, a.column_embedding_size)
+        lowest = (a.embedding_size or a.input_size) + len(a.columns) * a.column_embedding_size
+        lowest += sum(a.vectors[1:] if a.tuned_vectors else a.vectors)
+    if char_formula is not None and a.characters:
+        shapes["input.characters.weight"] = (a.characters, a.char_hidden_size)
+        lowest += a.char_hidden_size * (1 + a.char_bidirectional)
+        of_characters = {
+            f"input.encoder.{stack}.0.": (a.char_hidden_size, a.char_hidden_size)
+            for stack in _stacks(a.char_bidirectional)
+        }
+        shapes.update(_shapes_of_layers(char_formula, of_characters))
+    sizes = list(zip([lowest, *(sides * size for size in a.hidden_sizes)], a.hidden_sizes))
+    layers = {f"encoder.{stack}.{k}.": own for stack in _stacks(a.bidirectional) for k, own in enumerate(sizes)}
+    shapes.update(_shapes_of_layers(formula, layers))
+    scores = "head.scores." if a.crf else "head."
+    shapes[f"{scores}weight"] = (a.output_size, sides * a.hidden_sizes[-1])
+    shapes[f"{scores}bias"] = (a.output_size,)
+    if a.crf:
+        shapes["head.chain.first"] = shapes["head.chain.last"] = (a.output_size,)
+        shapes["head.chain.transitions"] = (a.output_size, a.output_size)
+    return shapes
+
+
+def _stacks(bidirectional: bool) -> list[str]:
+    return ["forward_stack", "backward_stack"] if bidirectional else ["forward_stack"]
+
+
+def _shapes_of_layers(formula: str, sizes: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, ...]]:
+    """Return the names and shapes of the parameters of layers.
+
+    Args:
+        formula: the native formula of all layers.
+        sizes: input size and units of each layer; the keys are what the names of its parameters begin with.
+    """
+    return {
+        f"{layer}{name}": shape
+        for layer, (channels, units) in sizes.items()
+        for name, shape in layer_shapes(formula, units, channels).items()
+    }
 
 
 def _outer_shapes(a: LanguageArchitecture) -> dict[str, tuple[int, ...]]:
@@ -79,7 +141,6 @@ def _outer_shapes(a: LanguageArchitecture) -> dict[str, tuple[int, ...]]:
 
 def _layer_sizes(a: LanguageArchitecture) -> dict[str, tuple[int, int]]:
     """Return input size and units of each layer; the keys are what the names of its parameters begin with."""
-    stacks = ["forward_stack", "backward_stack"] if a.bidirectional else ["forward_stack"]
     lowest = a.embedding_size or a.vocabulary_size
     sizes = list(zip([lowest, *a.hidden_sizes], a.hidden_sizes))
-    return {f"{stack}.{k}.": of_layer for stack in stacks for k, of_layer in enumerate(sizes)}
+    return {f"{stack}.{k}.": own for stack in _stacks(a.bidirectional) for k, own in enumerate(sizes)}

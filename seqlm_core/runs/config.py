@@ -26,7 +26,8 @@ _CONFIG = {
     "settings": OBJECT,
     "architecture": OBJECT,
     "plugins": {"cell": _PLUGIN, "optimizer": _PLUGIN, ...: _PLUGIN},
-    "texts": {"training": [_TEXT_FILE, ...], "validation": [_TEXT_FILE]},
+    "texts": {"training": [_TEXT_FILE], "validation": [_TEXT_FILE]},
+    "imported_from?": TEXT,
     "threads": text_like("[1-9][0-9]{0,8}", "a number of threads, as a text"),
     "workers?": COUNT,
     "kernels": TEXT,
@@ -34,6 +35,7 @@ _CONFIG = {
 }
 """Description of the values that are read from any run's configuration. Settings and architecture are checked
 elsewhere."""
+_TRAINED = {"texts": {"training": [_TEXT_FILE, ...]}}
 _CONFIG_OF_TASK: dict[str, dict[Any, Any]] = {
     LANGUAGE_MODEL: {
         "plugins": {"tokenizer": _PLUGIN},
@@ -67,6 +69,8 @@ def check_config(config: Mapping[str, Any], path: Path) -> None:
     try:
         check(config, _CONFIG, "the configuration")
         check(config, _CONFIG_OF_TASK[config["task"]], "the configuration")
+        if "imported_from" not in config:
+            check(config, _TRAINED, "the configuration")
     except ValueError as error:
         raise RunError(f"{path} is damaged: {error}") from error
 

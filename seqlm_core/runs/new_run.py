@@ -36,9 +36,18 @@ def check_destination(out: PathLike | None, overwrite: bool) -> None:
     directory.recover()
     if directory.config.exists():
         if not overwrite:
-            raise RunExistsError(f"`out` {out} holds another run, which `overwrite` would replace", directory.path)
+            message = f"`out` {out} holds another run, which `overwrite` would replace"
+            raise RunExistsError(message, _resumable(directory))
     elif directory.path.is_dir() and not all(directory.owns(path) for path in directory.path.iterdir()):
         raise UsageError(f"`out` {out} holds other files and no run; name a new or an empty directory")
+
+
+def _resumable(directory: RunDirectory) -> Path | None:
+    """Return the directory of a run that is there; None if it is of an imported model, which has no training."""
+    try:
+        return None if "imported_from" in directory.read_config() else directory.path
+    except RunError:  # which is told where the run is opened
+        return directory.path
 
 
 @contextlib.contextmanager

@@ -59,6 +59,19 @@ class Run(Generic[SettingsT]):
         """The run directory."""
         return self.directory.path
 
+    @property
+    def imported_from(self) -> str | None:
+        """The folder that the model was imported from; None if it was trained here."""
+        found: str | None = self.config.get("imported_from")
+        return found
+
+    @property
+    def without_figures(self) -> str:
+        """What to say of the run if there are no figures in its history."""
+        if self.imported_from is not None:
+            return f"{self.path} has no figures: it was imported, and not trained here"
+        return f"{self.path} has no figures yet: the first come with the first report or epoch"
+
     @functools.cached_property
     def _recorded_settings(self) -> SettingsT:
         """The settings as the configuration records them. The architecture is compared with these."""

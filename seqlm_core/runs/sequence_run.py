@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import logging
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from seqlm_core.errors import RunError, SettingError, UsageError
 from seqlm_core.model.architecture import SequenceArchitecture, architecture_from_json, check_same_architecture
+from seqlm_core.model.parameters import check_shapes, sequence_shapes
 from seqlm_core.plugins.components import Component
 from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.plugins.specs import CellSpec
@@ -87,7 +88,7 @@ class SequenceRun(Run[SequenceSettings]):
         recorded = architecture_from_json(SequenceArchitecture, self.config["architecture"])
         if recorded.inputs not in INPUTS or recorded.outputs not in OUTPUTS:
             raise ValueError(f"no model maps {reprlib.repr(recorded.inputs)} to {reprlib.repr(recorded.outputs)}")
-        char_cell = self._char_cell
+        char_cell = self.char_cell
         if recorded.characters and (char_cell is None or recorded.inputs != "tokens"):
             raise ValueError("the architecture has characters, and no cell reads them")
         if recorded.inputs != "tokens" and (recorded.columns or recorded.vectors or self._records_sources):
@@ -118,11 +119,19 @@ class SequenceRun(Run[SequenceSettings]):
     @functools.cached_property
     def codecs(self) -> Codecs:
         """The codecs of the model's inputs and outputs, which give them their meaning."""
-        codecs = self.directory.read_codecs()
+        codecs = self.codecs_without_sources
         if self._records_sources:
             codecs = codecs.with_sources(sources_of_run(self.directory, self.config))
+        self._check_against_architecture(self.directory.codecs, {"vectors": codecs.sizes["vectors"]})
+        return codecs
+
+    @functools.cached_property
+    def codecs_without_sources(self) -> Codecs:
+        """The same without what gives vectors to tokens, which may be large or elsewhere."""
+        codecs = self.directory.read_codecs()
         of_values = isinstance(codecs.outputs, ValueCodec)
         found = {**codecs.sizes, "outputs": "values"} if of_values else codecs.sizes
+        del found["vectors"]
         self._check_against_architecture(self.directory.codecs, found)
         if not of_values and self.architecture.outputs == "values":
             raise RunError(f"{self.directory.codecs} has labels, and the model predicts values")
@@ -142,10 +151,20 @@ class SequenceRun(Run[SequenceSettings]):
     def _build_network(self) -> SequenceNetwork:
         from seqlm_core.model.build import build_sequence_network
 
-        return build_sequence_network(self.architecture, self.cell, self._char_cell)
+        return build_sequence_network(self.architecture, self.cell, self.char_cell)
+
+    def _check_parameters(self, weights: Mapping[str, np.ndarray]) -> None:
+        formula, char_formula = self.cell.spec.native_formula(self.cell.options), None
+        if self.char_cell is not None:
+            char_formula = self.char_cell.spec.native_formula(self.char_cell.options)
+            if char_formula is None:
+                return
+        if formula is not None:
+            check_shapes(weights, sequence_shapes(self.architecture, formula, char_formula))
 
     @property
-    def _char_cell(self) -> Component[CellSpec] | None:
+    def char_cell(self) -> Component[CellSpec] | None:
+        """The cell that reads the characters of tokens, with its options; None if none are read."""
         if self._recorded_settings.char_cell is None:
             return None
         return self._component(installed_plugins().cells, "char_cell")

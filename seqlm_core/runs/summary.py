@@ -18,7 +18,7 @@ from seqlm_core.storage.checkpoint import state_in
 from seqlm_core.storage.locking import is_locked
 from seqlm_core.storage.schema import COUNT, NUMBER, OBJECT, check
 
-RUNNING, FINISHED, INTERRUPTED, DAMAGED = "running", "finished", "interrupted", "damaged"
+RUNNING, FINISHED, INTERRUPTED, IMPORTED, DAMAGED = "running", "finished", "interrupted", "imported", "damaged"
 
 TAGGER = "tagger"
 
@@ -35,14 +35,14 @@ class RunSummary:
 
     Attributes:
         path: the run directory.
-        state: ``running`` while a process trains it; ``finished``; ``interrupted``, so that it can go on; or
-            ``damaged``.
+        state: ``running`` while a process trains it; ``finished``; ``interrupted``, so that it can go on;
+            ``imported``, so that there is no training; or ``damaged``.
         changed: when one of its files was last changed.
         kind: ``language model``; ``tagger``, which reads tokens and labels each of them; or ``sequence model``.
         cell: the name of the recurrent cell.
         hidden_sizes: the number of units in each direction of each layer, the lowest first.
         units: the same in words, such as ``2 x 512``.
-        step: the number of steps that the last checkpoint has done.
+        step: the number of steps that the last checkpoint has done; of an imported run this and the next five are None.
         epoch: the number of whole epochs among them.
         epochs: the number of epochs at the most.
         best: the figure of the best epoch: for language models the loss, for taggers that by which the best epoch is
@@ -82,10 +82,15 @@ def summarize(path: Path) -> RunSummary:
         settings = recorded_settings(config, directory.config)
         told.update(_described(config, settings))
         told.update(_best(directory, settings))
-        training = _training(directory)
-        told.update(step=training["step"], epoch=training["epoch"])
-        state = FINISHED if is_finished(settings, training) else INTERRUPTED
-        problem = _missing(directory, config) if state == INTERRUPTED else None
+        if "imported_from" in config:
+            told["epochs"] = None
+            _state(directory, directory.best, _BEST)
+            state = IMPORTED
+        else:
+            training = _training(directory)
+            told.update(step=training["step"], epoch=training["epoch"])
+            state = FINISHED if is_finished(settings, training) else INTERRUPTED
+            problem = _missing(directory, config) if state == INTERRUPTED else None
     except (RunError, OSError) as error:
         problem = str(error).replace(f"{path}{os.sep}", "").replace(f"{path} ", "")
     if is_running:

@@ -64,6 +64,11 @@ def resume(
     """
     user_code, changes = split_user_code(extensions, changes)
     run = open_run(path, language_model)
+    if run.imported_from is not None:
+        raise RunError(
+            f"{run.path} was imported from {run.imported_from}, so there is no training to go on with; `init_from` "
+            "begins one with its weights"
+        )
     settings = resumed_settings(run, changes)
     directory = run.directory
     if directory.best.exists() and not directory.last.exists():

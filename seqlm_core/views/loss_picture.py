@@ -95,7 +95,7 @@ def history_of(run: PathLike, several: bool) -> History:
     records = opened.history()
     name = loss_name(records)
     if name is None:
-        raise UsageError(f"{opened.path} has no figures yet: the first come with the first report or epoch")
+        raise UsageError(opened.without_figures)
     return History(opened.path.resolve().name if several else "", records, name)
 
 

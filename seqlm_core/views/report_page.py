@@ -56,7 +56,7 @@ def write_report(*runs: PathLike, out: PathLike, commands: Mapping[str, str] | N
     records = [run.records() for run in opened]
     reports = [_report(*each) for each in zip(opened, names, records)]
     if not any(report["curves"] for report in reports):
-        raise UsageError("there are no figures to report on yet: the first come with the first report or epoch")
+        raise UsageError("; ".join(run.without_figures for run in opened))
     told = commands or {}
     scripts = [get_plotlyjs().replace("</script", "<\\/script"), script(SCRIPT)]
     write_page(

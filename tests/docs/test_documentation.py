@@ -208,7 +208,7 @@ def test_every_reading_rule_is_documented_with_its_default(rule):
 
 
 @pytest.mark.parametrize(
-    "name", ["coming-from-others.md", "coming-from-theano-recurrence.md", "large-texts.md", "tagging.md"]
+    "name", ["coming-from-others.md", "coming-from-theano-recurrence.md", "export.md", "large-texts.md", "tagging.md"]
 )
 def test_pages_name_only_options_that_there_are(name):
     text = re.sub(r"^```text\n.*?^```$", "", page(name), flags=re.MULTILINE | re.DOTALL)
@@ -249,6 +249,9 @@ def test_defaults_of_other_options_are_documented(name):
         ("## Pictures and pages", "seqlm.write_report"),
         ("## Pictures and pages", "seqlm.write_inspection"),
         ("## Pictures and pages", "seqlm.write_label_inspection"),
+        ("## Models in other programs", "seqlm.export_onnx"),
+        ("## Models in other programs", "seqlm.export_pytorch"),
+        ("## Models in other programs", "seqlm.import_pytorch"),
         ("### Kinds of models", "seqlm.SequenceModel"),
         ("### Training a sequence model", "SequenceModel.train"),
         ("### The run of a sequence model", "SequenceRun.predict"),
@@ -270,7 +273,7 @@ def test_functions_take_the_documented_parameters(heading, function):
     stated = str(inspect.Signature(parameters)).replace("'", '"')
     called = function if owner == "seqlm" else name
     made = getattr(seqlm, name, None)
-    writes = name in ("plot_runs", "write_report", "write_inspection", "write_label_inspection")
+    writes = name.startswith(("write_", "plot_", "export_"))
     returns = "`" if inspect.isclass(made) or writes else " -> "
     assert f"`{called}{stated}{returns}" in section(page("python-api.md"), heading)
 
