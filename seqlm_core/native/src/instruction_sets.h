@@ -5,7 +5,7 @@
 #include <cstddef>
 
 // Who compiles can choose an instruction set for a function. GCC for Windows can too, but there it stores vectors of 32
-// bytes by instructions that ask for aligned addresses, and does not align the stack for them.
+// bytes on the stack by instructions that ask for aligned addresses, and does not align the stack for them (its bug 54412).
 #if defined(__GNUC__) && defined(__x86_64__) && (!defined(_WIN32) || defined(__clang__))
 #define SEQLM_X86_64
 #include <cpuid.h>
