@@ -30,8 +30,10 @@ def require_library(name: str, is_usable: bool) -> None:
     missing = missing_for_build(name)
     if missing:
         pytest.skip(f"the native library cannot be built here: there is no {missing}")
+    from seqlm_core.native.library import library_path
+
     pytest.fail(
-        f"libseqlm_{name}.so was not built, or cannot be used, and yet there is all that its build takes; "
+        f"{library_path(name).name} was not built, or cannot be used, and yet there is all that its build takes; "
         "'pip install --verbose --no-deps -e .' shows what went wrong (SEQLM_NATIVE=0 tests without the library)",
         pytrace=False,
     )

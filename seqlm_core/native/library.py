@@ -5,11 +5,15 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 logger = logging.getLogger("seqlm")
+
+LIBRARY_SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
+"""What the names of shared libraries end with on this platform. setup.py builds the libraries under these names."""
 
 Functions = Mapping[str, tuple[Any, Sequence[Any]]]
 """For each function of a library: the type of its result, and the types of its arguments."""
@@ -19,7 +23,7 @@ _FUNCTIONS: Functions = {"seqlm_instruction_set": (ctypes.c_char_p, [ctypes.c_si
 
 def library_path(name: str) -> Path:
     """Return the path of the library ``generation`` or ``training``. It need not exist."""
-    return Path(__file__).with_name(f"libseqlm_{name}.so")
+    return Path(__file__).with_name(f"libseqlm_{name}{LIBRARY_SUFFIX}")
 
 
 def is_switched_off() -> bool:

@@ -42,7 +42,7 @@ def switched_on(monkeypatch):
 def test_a_library_that_could_have_been_built_is_demanded(name, monkeypatch):
     monkeypatch.setattr(native_libraries, "missing_for_build", lambda name: "")
     require_library(name, True)
-    with pytest.raises(pytest.fail.Exception, match=rf"^libseqlm_{name}\.so was not built, .*'pip install --verbose "):
+    with pytest.raises(pytest.fail.Exception, match=rf"^libseqlm_{name}\.\w+ was not built, .*'pip install --verbose "):
         require_library(name, False)
     monkeypatch.setenv("SEQLM_NATIVE", "0")
     with pytest.raises(pytest.skip.Exception, match="switched off"):

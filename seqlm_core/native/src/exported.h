@@ -2,4 +2,8 @@
 
 #pragma once
 
+#if defined(_WIN32)
+#define SEQLM_EXPORT extern "C" __declspec(dllexport)
+#else
 #define SEQLM_EXPORT extern "C" __attribute__((visibility("default")))
+#endif

@@ -4,23 +4,35 @@
 
 #include <cstddef>
 
-// Who compiles can choose an instruction set for a function.
-#if defined(__GNUC__) && defined(__x86_64__)
+// Who compiles can choose an instruction set for a function. GCC for Windows can too, but there it stores vectors of 32
+// bytes on the stack by instructions that ask for aligned addresses, and does not align the stack for them (its bug 54412).
+#if defined(__GNUC__) && defined(__x86_64__) && (!defined(_WIN32) || defined(__clang__))
 #define SEQLM_X86_64
 #include <cpuid.h>
 #endif
 
 // For the attribute `target` and, by SEQLM_COMPILE_FOR, for the rest of a file.
 #define SEQLM_AVX2 "avx2,fma"
+#if defined(__clang__)
+#define SEQLM_AVX512 "avx2,fma,avx512f,avx512vl,avx512bw,avx512dq"
+#else
 #define SEQLM_AVX512 "avx2,fma,avx512f,avx512vl,avx512bw,avx512dq,prefer-vector-width=512"
+#endif
 #define SEQLM_AVX512_BF16 SEQLM_AVX512 ",avx512bf16"
 
 #define SEQLM_COMPILE_FOR(what) SEQLM_PRAGMA(GCC target(what))
 #define SEQLM_PRAGMA(words) _Pragma(#words)
 
+// What every processor has of the kind that is compiled for.
+#if defined(__aarch64__) || defined(_M_ARM64)
+#define SEQLM_BASELINE "neon"
+#else
+#define SEQLM_BASELINE "portable"
+#endif
+
 namespace seqlm {
 
-constexpr const char* instruction_sets[] = {"portable", "avx2", "avx512", "avx512_bf16"};
+constexpr const char* instruction_sets[] = {SEQLM_BASELINE, "avx2", "avx512", "avx512_bf16"};
 
 #if defined(SEQLM_X86_64)
 // Compilers ask for this by different names. The bit is that of the processors' manuals.

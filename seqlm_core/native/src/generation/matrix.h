@@ -3,11 +3,31 @@
 #pragma once
 
 #include <cstddef>
+#include <cstring>
 #include <vector>
 
+#include "../instruction_sets.h"
 #include "../mathematics.h"
 
 namespace seqlm {
+
+// What the loop of a product computes at a time. Where the compiler is told for which instruction set to compile a
+// function, these are single numbers, of which it makes vectors of the width that the instruction set has. Elsewhere
+// they are vectors of the compiler's: Clang would not keep the sums of a product in registers if it had to make them.
+#if defined(__GNUC__) && !defined(SEQLM_X86_64)
+using Lanes = float __attribute__((vector_size(16)));
+#else
+using Lanes = float;
+#endif
+constexpr std::size_t lanes = sizeof(Lanes) / sizeof(float);
+
+SEQLM_INLINE Lanes load(const float* from) {
+    Lanes value;
+    std::memcpy(&value, from, sizeof value);
+    return value;
+}
+
+SEQLM_INLINE void store(Lanes value, float* to) { std::memcpy(to, &value, sizeof value); }
 
 // Vectors are padded with zeros to whole blocks of so many numbers, so that no loop has a rest.
 constexpr std::size_t block = 8;
@@ -19,7 +39,8 @@ constexpr std::size_t padded(std::size_t size, std::size_t multiple = block) {
 // An array of zeros to begin with, which begins at a cache line.
 class Array {
 public:
-    explicit Array(std::size_t size = 0) : lines_(padded(size, line) / line) {}
+    Array() = default;
+    explicit Array(std::size_t size) : lines_(padded(size, line) / line) {}
     float* data() { return lines_.empty() ? nullptr : lines_.front().numbers; }
     const float* data() const { return lines_.empty() ? nullptr : lines_.front().numbers; }
 
@@ -87,17 +108,17 @@ public:
         const float* __restrict bias = bias_.data();
         for (std::size_t first = 0; first < outputs_; first += panel) {
             // Two sums of each output, over even and odd inputs, since one addition has to wait for the one before it.
-            float even[panel], odd[panel];
-            for (std::size_t o = 0; o < panel; ++o) {
-                even[o] = bias[first + o];
-                odd[o] = 0;
+            Lanes even[panel / lanes], odd[panel / lanes];
+            for (std::size_t o = 0; o < panel / lanes; ++o) {
+                even[o] = load(bias + first + o * lanes);
+                odd[o] = Lanes{};
             }
             for (std::size_t i = 0; i < inputs_; i += 2, weights += 2 * panel)
-                for (std::size_t o = 0; o < panel; ++o) {
-                    even[o] += from[i] * weights[o];
-                    odd[o] += from[i + 1] * weights[panel + o];
+                for (std::size_t o = 0; o < panel / lanes; ++o) {
+                    even[o] += from[i] * load(weights + o * lanes);
+                    odd[o] += from[i + 1] * load(weights + panel + o * lanes);
                 }
-            for (std::size_t o = 0; o < panel; ++o) to[first + o] = even[o] + odd[o];
+            for (std::size_t o = 0; o < panel / lanes; ++o) store(even[o] + odd[o], to + first + o * lanes);
         }
     }
 
