@@ -24,6 +24,7 @@ from seqlm_core.errors import (
     UnknownNameError,
     UsageError,
 )
+from seqlm_core.interchange.html_export import export_html
 from seqlm_core.plugins.files import load_plugin
 from seqlm_core.plugins.hookspecs import hookimpl
 from seqlm_core.plugins.loading import Plugins, installed_plugins
@@ -92,6 +93,7 @@ __all__ = [
     "UnknownNameError",
     "UsageError",
     "__version__",
+    "export_html",
     "find_runs",
     "hookimpl",
     "installed_plugins",

@@ -8,6 +8,7 @@ from seqlm_core.command_line.cache import cache_command
 from seqlm_core.command_line.check import check_command
 from seqlm_core.command_line.config import config_command
 from seqlm_core.command_line.evaluate import evaluate_command
+from seqlm_core.command_line.export import export_command
 from seqlm_core.command_line.help import HELP_OPTIONS, GroupOfCommands
 from seqlm_core.command_line.infill import infill_command
 from seqlm_core.command_line.inspect import inspect_command
@@ -54,6 +55,7 @@ for command in (
     report_command,
     inspect_command,
     play_command,
+    export_command,
     plugins_command,
     cache_command,
     check_command,
