@@ -21,6 +21,7 @@ from seqlm_core.runs.summary import summarize
 from seqlm_core.settings.arguments import PathLike, checked_path
 from seqlm_core.settings.decoding_rules import DecodingRules
 from seqlm_core.settings.fields import setting_types
+from seqlm_core.settings.limits import check_limits
 from seqlm_core.settings.settings import LINE_DOCUMENTS
 from seqlm_core.views.page import script, write_page
 
@@ -31,8 +32,8 @@ LONGEST = 100_000
 CUTTING = {
     "char": "It reads characters, one by one.",
     "space": "It reads what stands between spaces, and line ends.",
-    "word": "It reads words and punctuation marks. Where a word can be cut in several ways, the page takes the way that "
-    "leaves the fewest characters unknown.",
+    "word": "It reads words and punctuation marks. Where a word may be cut in several ways, the page takes the one "
+    "that leaves the fewest characters unknown.",
 }
 """The tokenizers that the page can do without Python, which are built in, and what it says of them."""
 CUT_WITHIN = ("cannot", "gimme", "gonna", "gotta", "lemme", "wanna")
@@ -58,25 +59,25 @@ def export_html(run: LanguageRun | PathLike, out: PathLike, *, weights: str = FL
             tokenizer does, or the package jinja2 is not installed.
         SeqlmError: the file cannot be written.
     """
-    if weights not in ROUNDINGS:
-        raise UsageError(f"`weights` must be {' or '.join(ROUNDINGS)}, not {weights!r}")
+    check_limits("weights", weights, str, {"choices": ROUNDINGS})
     path = checked_path("out", out)
     if path.is_dir() or not os.fspath(out):
         raise UsageError(f"`out` must name a file, not {os.fspath(out)!r}")
     if path.exists() and not overwrite:
         raise UsageError(f"`out` {path} is there already; name another file, or let `overwrite` replace it")
     opened = run if isinstance(run, LanguageRun) else LanguageRun(run)
+    rules = _rules()
     data = {
         "model": model_of(opened.architecture, _formula(opened)),
         "weights": packed(left_to_right(opened.architecture, opened.weights), weights),
         "vocabulary": _vocabulary(opened),
-        "rules": _rules(),
+        "rules": rules,
         "length": {"default": DEFAULT_LENGTH, "maximum": LONGEST},
         "key": str(number_of("sampling")),
     }
     try:
         scripts = [script(name) for name in SCRIPTS]
-        told = {"facts": _facts(opened, weights), "cutting": CUTTING[opened.settings.tokenizer]}
+        told = {"facts": _facts(opened, weights), "cutting": CUTTING[opened.settings.tokenizer], "rules": rules}
         write_page(path, TEMPLATE, opened.path.resolve().name, data, scripts, **told)
     except OSError as error:
         raise SeqlmError(f"`out` {path} cannot be written to: {error.strerror}") from error

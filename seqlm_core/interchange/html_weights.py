@@ -1,8 +1,8 @@
 """The weights of a page: those that are needed from left to right, rounded, and as a text.
 
-Matrices are rounded, vectors (biases, and the scales of 8-bit rows) are float32. Float16 numbers go into the page as all
-their high bytes and then all their low bytes: sign, exponent and the first digits repeat themselves, so deflate makes a
-fifth less of them. A browser has inflate (``DecompressionStream``), and for base64 it has ``atob``.
+Matrices are rounded, vectors (biases, and the scales of 8-bit rows) are float32. Float16 numbers go into the page as
+all their high bytes and then all their low bytes. Signs, exponents and first digits repeat themselves, so that deflate
+leaves six bits of eight of the high bytes. Browsers have inflate (``DecompressionStream``, since 2023) and base64.
 """
 
 from __future__ import annotations

@@ -38,12 +38,19 @@
   }
 
   const LETTER = /[\p{L}\p{N}\p{M}_]/u;
-  // Where a token of a word may begin if NLTK cuts words: beside what is no letter, before n't, and in words like cannot.
+  const SIGN = /[\xab\xbb\u201c-\u201e\u2018\u2019'`"()[\]{}<>;:,@#$%&?!*\u2012-\u2015]/u;
+  function isSign(word, place) {
+    const sign = word[place], after = word[place + 1], isDouble = word[place - 1] === sign || after === sign;
+    if (sign === "-") return isDouble;
+    if (sign === ".") return isDouble || after === undefined || !LETTER.test(after);
+    return SIGN.test(sign);
+  }
+  // Where a token of a word may begin if NLTK cuts words: beside signs, before n't, and within words such as cannot.
   // inner: such words, each with the lengths of its tokens.
   function placesIn(word, inner) {
     const found = new Set([0, word.length]), text = word.join("");
     for (let place = 1; place < word.length; place++) {
-      if (!(LETTER.test(word[place - 1]) && LETTER.test(word[place]))) found.add(place);
+      if (isSign(word, place - 1) || isSign(word, place)) found.add(place);
     }
     const add = (pattern, lengths) => {
       for (const match of text.matchAll(new RegExp(`${pattern}(?![\\p{L}\\p{N}_])`, "giu"))) {

@@ -15,13 +15,14 @@
     if ("minimum" in limits) input.min = limits.minimum;
     if ("maximum" in limits) input.max = limits.maximum;
     note.textContent = name.replace(/_/g, " "); box.title = limits.help;
+    input.setAttribute("aria-describedby", "about-" + name);
     box.append(note, input);
     by("rules").append(box);
     return [name, { input, limits }];
   }
   const rules = data.rules.map((rule) => field(rule.name, rule));
-  const [, length] = field("length", { default: data.length.default, minimum: 1, maximum: data.length.maximum, whole: true, help: "The number of tokens to write." });
-  const [, seed] = field("seed", { default: "", minimum: 0, whole: true, help: "The same seed writes the same text; none draws one." });
+  const [, length] = field("length", { default: data.length.default, minimum: 1, maximum: data.length.maximum, whole: true, help: by("about-length").textContent });
+  const [, seed] = field("seed", { default: "", minimum: 0, whole: true, help: by("about-seed").textContent });
 
   function valueOf(name, { input, limits }) {
     const value = Number(input.value), problem =
@@ -40,8 +41,7 @@
   function chosenSeed() {
     if (seed.input.value === "" && !seed.input.validity.badInput) {
       seed.input.removeAttribute("aria-invalid");
-      const [high, low] = crypto.getRandomValues(new Uint32Array(2));
-      return BigInt(high & 0x1fffff) << 32n | BigInt(low);
+      return BigInt(crypto.getRandomValues(new Uint32Array(1))[0]);
     }
     valueOf("seed", seed);
     return /^\d+$/.test(seed.input.value) ? BigInt(seed.input.value) : BigInt(Number(seed.input.value));
