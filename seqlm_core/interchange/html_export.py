@@ -78,7 +78,7 @@ def export_html(run: LanguageRun | PathLike, out: PathLike, *, weights: str = FL
     try:
         scripts = [script(name) for name in SCRIPTS]
         told = {"facts": _facts(opened, weights), "cutting": CUTTING[opened.settings.tokenizer], "rules": rules}
-        write_page(path, TEMPLATE, opened.path.resolve().name, data, scripts, **told)
+        write_page(path, TEMPLATE, f"{opened.path.resolve().name}: a language model", data, scripts, **told)
     except OSError as error:
         raise SeqlmError(f"`out` {path} cannot be written to: {error.strerror}") from error
 

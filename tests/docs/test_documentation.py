@@ -249,6 +249,7 @@ def test_defaults_of_other_options_are_documented(name):
         ("## Pictures and pages", "seqlm.write_report"),
         ("## Pictures and pages", "seqlm.write_inspection"),
         ("## Pictures and pages", "seqlm.write_label_inspection"),
+        ("## Models for other programs", "seqlm.export_html"),
         ("### Kinds of models", "seqlm.SequenceModel"),
         ("### Training a sequence model", "SequenceModel.train"),
         ("### The run of a sequence model", "SequenceRun.predict"),
@@ -270,7 +271,7 @@ def test_functions_take_the_documented_parameters(heading, function):
     stated = str(inspect.Signature(parameters)).replace("'", '"')
     called = function if owner == "seqlm" else name
     made = getattr(seqlm, name, None)
-    writes = name in ("plot_runs", "write_report", "write_inspection", "write_label_inspection")
+    writes = name.startswith(("plot_", "write_", "export_"))
     returns = "`" if inspect.isclass(made) or writes else " -> "
     assert f"`{called}{stated}{returns}" in section(page("python-api.md"), heading)
 

@@ -132,11 +132,18 @@
   more.addEventListener("click", () => attempt(() => goOn("")));
 
   function likeliest(scores) {
-    const order = Array.from(scores.keys()).sort((one, other) => scores[other] - scores[one]).slice(0, ALTERNATIVES);
+    const order = [];
+    scores.forEach((score, token) => {
+      if (order.length === ALTERNATIVES && score <= scores[order[ALTERNATIVES - 1]]) return;
+      order.push(token);
+      order.sort((one, other) => scores[other] - scores[one]);
+      order.length = Math.min(order.length, ALTERNATIVES);
+    });
     return order.map((token) => `${JSON.stringify(vocabulary.tokens[token])} ${Math.exp(scores[token]).toFixed(3)}`).join(", ");
   }
   surprisal.addEventListener("click", () => {
-    const whole = beginning.value || text, tokens = vocabulary.cut(whole).slice(0, data.length.maximum);
+    const whole = beginning.value || text, all = vocabulary.cut(whole), tokens = all.slice(0, data.length.maximum);
+    const part = tokens.length < all.length ? ` of the first ${number(tokens.length, "token")}` : "";
     const reading = new seqlm.Reading(network, tokens.map((token) => vocabulary.id(token)), vocabulary.start);
     let spans = [], total = 0, count = 0, place = 0;
     answer.replaceChildren(); text = whole; written = null;
@@ -153,7 +160,7 @@
       spans.push(span);
       return true;
     }, () => { answer.append(...spans); spans = []; }, (stopped) => {
-      const mean = count ? `${(total / count).toFixed(3)} bits per token; point at a token to see what was likelier` : "nothing is predicted";
+      const mean = count ? `${(total / count).toFixed(3)} bits per token${part}; point at a token to see what was likelier` : "nothing is predicted";
       tell((stopped ? "stopped: " : "") + mean + warning(vocabulary.unknownOf(tokens)));
     });
     tell("reading");
