@@ -40,7 +40,7 @@ def export_command(
     given = {name: value for name, value in options.items() if value is not None}
     for name in given:
         if format_name not in OF_SOME[name]:
-            raise UsageError(f"`{name}` is for the formats {', '.join(OF_SOME[name])}, not for {format_name}")
+            raise UsageError(f"`{name}` is for {', '.join(OF_SOME[name])}, not for {format_name}")
     load_plugin_files(plugin_files)
     FORMATS[format_name](run, out, overwrite=overwrite, **given)
     click.echo(out)

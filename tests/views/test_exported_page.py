@@ -15,6 +15,7 @@ from random_model import RandomModel, vocabulary_of
 from tagger_commands import done, run_cli
 
 import seqlm_core as seqlm
+from seqlm_core.command_line import export
 from seqlm_core.engine.randomness import generator, number_of
 from seqlm_core.generation.document_network import DocumentNetwork
 from seqlm_core.generation.generate import Uniforms, generate
@@ -431,6 +432,12 @@ def test_the_command_writes_a_page_and_replaces_none_unasked(language_run, tmp_p
     assert error == f"seqlm: error: --out {path} is there already; name another file, or let --overwrite replace it\n"
     done(capsys, *command, "--overwrite")
     assert data_of(path)["weights"]["rounding"] == "float16"
+
+
+def test_an_option_of_another_format_is_refused(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(export.OF_SOME, "weights", ("another",))
+    command = ("export", "RUN", "--to", "html", "-o", tmp_path / "page.html", "--weights", "8-bit")
+    assert run_cli(capsys, *command) == (2, "", "seqlm: error: --weights is for another, not for html\n")
 
 
 @pytest.mark.parametrize(
