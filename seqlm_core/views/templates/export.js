@@ -5,8 +5,7 @@
   const [beginning, answer, told, write, more, stop, copy, surprisal] =
     ["beginning", "answer", "told", "write", "more", "stop", "copy", "surprisal"].map(by);
   // The browser is given its turn after so many milliseconds of work.
-  // The largest seed is below 2**63, as that of seqlm sample.
-  const SLICE = 14, LARGEST_SEED = 9223372036854774784, MOST_BITS = 8, ALTERNATIVES = 5, MOST_UNKNOWN = 8;
+  const SLICE = 14, MOST_BITS = 8, ALTERNATIVES = 5, MOST_UNKNOWN = 8;
   const vocabulary = new seqlm.Vocabulary(data.vocabulary);
   let network = null, going = null, written = null, text = "";
 
@@ -23,7 +22,7 @@
   }
   const rules = data.rules.map((rule) => field(rule.name, rule));
   const [, length] = field("length", { default: data.length.default, minimum: 1, maximum: data.length.maximum, whole: true, help: by("about-length").textContent });
-  const [, seed] = field("seed", { default: "", minimum: 0, maximum: LARGEST_SEED, whole: true, help: by("about-seed").textContent });
+  const [, seed] = field("seed", { default: "", minimum: 0, maximum: Number.MAX_SAFE_INTEGER, whole: true, help: by("about-seed").textContent });
 
   function valueOf(name, { input, limits }) {
     const value = Number(input.value), problem =
@@ -44,8 +43,7 @@
       seed.input.removeAttribute("aria-invalid");
       return BigInt(crypto.getRandomValues(new Uint32Array(1))[0]);
     }
-    valueOf("seed", seed);
-    return /^\d+$/.test(seed.input.value) ? BigInt(seed.input.value) : BigInt(Number(seed.input.value));
+    return BigInt(valueOf("seed", seed));
   }
 
   function tell(message, isError) {
