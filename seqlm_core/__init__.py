@@ -24,6 +24,7 @@ from seqlm_core.errors import (
     UnknownNameError,
     UsageError,
 )
+from seqlm_core.interchange.html_export import export_html
 from seqlm_core.interchange.onnx_export import export_onnx
 from seqlm_core.interchange.pytorch_export import export_pytorch
 from seqlm_core.interchange.pytorch_import import import_pytorch
@@ -95,6 +96,7 @@ __all__ = [
     "UnknownNameError",
     "UsageError",
     "__version__",
+    "export_html",
     "export_onnx",
     "export_pytorch",
     "find_runs",

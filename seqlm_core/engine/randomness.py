@@ -15,9 +15,13 @@ def generator(seed: int, step: int, purpose: str) -> np.random.Generator:
     Philox is counter-based (Salmon et al. 2011). The key is made of the seed and the purpose. Each step begins at its
     own value of the counter, 2**192 blocks from that of the next step.
     """
-    digest = hashlib.blake2b(purpose.encode(), digest_size=8).digest()
-    key: Any = _Key([seed, int.from_bytes(digest, "little")])
+    key: Any = _Key([seed, number_of(purpose)])
     return np.random.Generator(np.random.Philox(key).advance(step << 192))
+
+
+def number_of(purpose: str) -> int:
+    """Return the half of the key that stands for a purpose, below 2**64."""
+    return int.from_bytes(hashlib.blake2b(purpose.encode(), digest_size=8).digest(), "little")
 
 
 class _Key(ISeedSequence):

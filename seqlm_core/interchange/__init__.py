@@ -1,1 +1,1 @@
-"""Models in the formats of other programs, out and in: ONNX and PyTorch."""
+"""Models in the formats of other programs, out and in: ONNX, PyTorch, and pages for browsers."""

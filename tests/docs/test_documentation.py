@@ -252,6 +252,7 @@ def test_defaults_of_other_options_are_documented(name):
         ("## Models in other programs", "seqlm.export_onnx"),
         ("## Models in other programs", "seqlm.export_pytorch"),
         ("## Models in other programs", "seqlm.import_pytorch"),
+        ("## Models in other programs", "seqlm.export_html"),
         ("### Kinds of models", "seqlm.SequenceModel"),
         ("### Training a sequence model", "SequenceModel.train"),
         ("### The run of a sequence model", "SequenceRun.predict"),
