@@ -47,8 +47,8 @@ def _how_to_install() -> str:
             "docs/without-mxnet.md says what works without MXNet"
         )
     # By its own metadata MXNet does not go with NumPy 2, which Python 3.13 needs.
-    without_dependencies = "--no-deps " if sys.version_info >= (3, 13) else ""
-    return f"install it with: pip install {without_dependencies}mxnet==1.9.1"
+    command = "pip install --no-deps" if sys.version_info >= (3, 13) else "pip install"
+    return f"install it with: {command} mxnet==1.9.1"
 
 
 # Without OMP_NUM_THREADS, MXNet uses half of the processors.
