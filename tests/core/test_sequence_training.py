@@ -64,7 +64,7 @@ def test_a_run_directory_holds_what_it_should(tmp_path, monkeypatch):
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_loss_falls(cell, outputs, tmp_path):
     inputs = "values" if outputs == "values" else "tokens"
-    settings = {"cell": cell, "epochs": 6, "learning_rate": 0.05}
+    settings = {"cell": cell, "epochs": 8, "learning_rate": 0.05}
     run = train(learnable(inputs, outputs), tmp_path / "run", inputs, outputs, **settings)
     losses = [record[f"training_{LOSSES[outputs]}"] for record in epochs_of(run)]
     assert losses[-1] < 0.8 * losses[0]
@@ -163,8 +163,8 @@ def test_validation_finds_what_evaluation_finds(kinds, tmp_path):
     _, state = load_checkpoint(run.directory.best)
     figures = run.evaluate(examples[:5]).to_record()
     assert {name: state["record"][name] for name in figures} == figures
-    losses = [record[f"validation_{LOSSES[kinds[1]]}"] for record in epochs_of(run)]
-    assert run.evaluate(examples[:5]).loss == min(losses)
+    best = [record for record in epochs_of(run) if record["best"]][-1]
+    assert run.evaluate(examples[:5]).loss == best[f"validation_{LOSSES[kinds[1]]}"]
 
 
 @pytest.mark.parametrize("outputs", ["labels", "values"])
