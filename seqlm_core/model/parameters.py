@@ -1,17 +1,17 @@
-"""The names and shapes of parameters; those of a language model are computed here without MXNet, as far as possible.
+"""The names and shapes of parameters, which are computed here without MXNet, as far as possible.
 
-The parameters themselves are made by :mod:`seqlm_core.model.language_network`. A test compares the two.
+The parameters themselves are made by :mod:`seqlm_core.model.language_network` and
+:mod:`seqlm_core.model.sequence_network`. Tests compare the two.
 """
 
 from __future__ import annotations
 
-import re
 import reprlib
 from collections.abc import Mapping
 
 import numpy as np
 
-from seqlm_core.model.architecture import LanguageArchitecture
+from seqlm_core.model.architecture import LanguageArchitecture, SequenceArchitecture
 from seqlm_core.native import layer_shapes
 
 
@@ -41,17 +41,75 @@ def check_parameters(
         ValueError: a parameter is missing, is unknown, or has a wrong shape.
     """
     shapes = _outer_shapes(architecture)
-    layers = _layer_sizes(architecture)
-    if formula is None:
-        for name in weights:
-            layer = re.match(r"\w+_stack\.\d+\.", name)
-            if layer is not None and layer[0] in layers:
-                shapes[name] = weights[name].shape
-    else:
-        for layer_name, (channels, units) in layers.items():
-            inner = layer_shapes(formula, units, channels)
-            shapes.update({f"{layer_name}{name}": shape for name, shape in inner.items()})
+    shapes.update(_inner_shapes(weights, _layer_sizes(architecture), formula))
     check_shapes(weights, shapes)
+
+
+def check_sequence_parameters(
+    weights: Mapping[str, np.ndarray], architecture: SequenceArchitecture, formula: str | None, char_formula: str | None
+) -> None:
+    """Do the same with the weights of a sequence model.
+
+    Args:
+        weights: the arrays by name.
+        architecture: the sizes of the model.
+        formula: as for :func:`check_parameters`.
+        char_formula: the same of the cell that reads characters.
+
+    Raises:
+        ValueError: a parameter is missing, is unknown, or has a wrong shape.
+    """
+    a = architecture
+    head = "head.scores." if a.crf else "head."
+    directions = 2 if a.bidirectional else 1
+    shapes: dict[str, tuple[int, ...]] = {
+        f"{head}weight": (a.output_size, directions * a.hidden_sizes[-1]),
+        f"{head}bias": (a.output_size,),
+    }
+    if a.crf:
+        shapes["head.chain.first"] = shapes["head.chain.last"] = (a.output_size,)
+        shapes["head.chain.transitions"] = (a.output_size, a.output_size)
+    channels = a.input_size
+    if a.inputs == "tokens":
+        channels = a.embedding_size or a.input_size
+        if a.embedding_size:
+            shapes["input.weight" if a.reads_tokens_only else "input.tokens.weight"] = (a.input_size, a.embedding_size)
+    for number, entries in enumerate(a.columns):
+        shapes[f"input.columns.{number}.weight"] = (entries, a.column_embedding_size)
+    channels += len(a.columns) * a.column_embedding_size + sum(a.vectors[1:] if a.tuned_vectors else a.vectors)
+    if a.characters:
+        shapes["input.characters.weight"] = (a.characters, a.char_hidden_size)
+        layers = {f"input.encoder.{stack}.0.": (a.char_hidden_size,) * 2 for stack in _stacks(a.char_bidirectional)}
+        shapes.update(_inner_shapes(weights, layers, char_formula))
+        channels += a.char_hidden_size * (2 if a.char_bidirectional else 1)
+    inputs = [channels, *(directions * size for size in a.hidden_sizes)]
+    layers = {
+        f"encoder.{stack}.{k}.": sizes
+        for stack in _stacks(a.bidirectional)
+        for k, sizes in enumerate(zip(inputs, a.hidden_sizes))
+    }
+    shapes.update(_inner_shapes(weights, layers, formula))
+    check_shapes(weights, shapes)
+
+
+def _inner_shapes(
+    weights: Mapping[str, np.ndarray], layers: Mapping[str, tuple[int, int]], formula: str | None
+) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the parameters of recurrent layers.
+
+    Args:
+        weights: the arrays by name, whose shapes are taken as they are where nothing else is known.
+        layers: input size and units of each layer; the keys are what the names of its parameters begin with.
+        formula: the native formula of the layers; None if there is none.
+    """
+    if formula is None:
+        beginnings = tuple(layers)
+        return {name: array.shape for name, array in weights.items() if name.startswith(beginnings)}
+    return {
+        f"{layer_name}{name}": shape
+        for layer_name, (channels, units) in layers.items()
+        for name, shape in layer_shapes(formula, units, channels).items()
+    }
 
 
 def _outer_shapes(a: LanguageArchitecture) -> dict[str, tuple[int, ...]]:
@@ -79,7 +137,10 @@ def _outer_shapes(a: LanguageArchitecture) -> dict[str, tuple[int, ...]]:
 
 def _layer_sizes(a: LanguageArchitecture) -> dict[str, tuple[int, int]]:
     """Return input size and units of each layer; the keys are what the names of its parameters begin with."""
-    stacks = ["forward_stack", "backward_stack"] if a.bidirectional else ["forward_stack"]
     lowest = a.embedding_size or a.vocabulary_size
     sizes = list(zip([lowest, *a.hidden_sizes], a.hidden_sizes))
-    return {f"{stack}.{k}.": of_layer for stack in stacks for k, of_layer in enumerate(sizes)}
+    return {f"{stack}.{k}.": of_layer for stack in _stacks(a.bidirectional) for k, of_layer in enumerate(sizes)}
+
+
+def _stacks(bidirectional: bool) -> list[str]:
+    return ["forward_stack", "backward_stack"] if bidirectional else ["forward_stack"]

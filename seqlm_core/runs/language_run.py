@@ -6,14 +6,22 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable
 
 import numpy as np
 
 from seqlm_core.display.bar import Bar
+from seqlm_core.engine.availability import has_mxnet, missing_mxnet
 from seqlm_core.errors import SettingError, UsageError
 from seqlm_core.evaluation.continuous_cache import check_memory
 from seqlm_core.evaluation.inspection import Inspection, Inspector, right_context_of
+from seqlm_core.evaluation.language import (
+    LanguageEvaluation,
+    LanguageEvaluator,
+    check_predictable,
+    evaluation_of,
+)
+from seqlm_core.evaluation.reading import OneStream, RuledReading, TrainedStream
 from seqlm_core.evaluation.surprisal import (
     LineSurprisal,
     TokenSurprisal,
@@ -30,13 +38,11 @@ from seqlm_core.reading.text import read_blocks
 from seqlm_core.reading.tokenized_text import warn_of_unknown_tokens
 from seqlm_core.runs.generating_run import GeneratingRun
 from seqlm_core.runs.history import SAMPLE
+from seqlm_core.runs.networks import window_network
 from seqlm_core.settings.arguments import PathLike, check_argument, check_encoding, checked_path
 from seqlm_core.settings.fields import chosen
 from seqlm_core.settings.reading_rules import ReadingRules, reading_rules
 from seqlm_core.settings.settings import NO_DOCUMENTS
-
-if TYPE_CHECKING:
-    from seqlm_core.evaluation.language import LanguageEvaluation
 
 
 class LanguageRun(GeneratingRun):
@@ -84,9 +90,6 @@ class LanguageRun(GeneratingRun):
         for text in texts:
             if not check_texts(text, folders=True):
                 raise UsageError("the list of texts is empty")
-        from seqlm_core.engine.mxnet import readable_failures
-        from seqlm_core.evaluation.language import LanguageEvaluator, check_predictable, evaluation_of
-
         found = []
         for text in texts:
             with open_texts(text, folders=True) as opened:
@@ -102,9 +105,8 @@ class LanguageRun(GeneratingRun):
                 found.append(evaluation_of(tokenized, total, reading_rules=made))
                 continue
             s = self.settings
-            with readable_failures():
-                evaluator = LanguageEvaluator(self.model, tokenized, s.sequence_length, chosen(s.batch_size))
-                found.append(evaluator.evaluate())
+            network = window_network(self)
+            found.append(LanguageEvaluator(network, tokenized, s.sequence_length, chosen(s.batch_size)).evaluate())
         return found
 
     def score(
@@ -222,13 +224,18 @@ class LanguageRun(GeneratingRun):
 
     def _losses_by(self, rules: ReadingRules) -> Callable[[Iterable[tuple[int, bool]]], Iterator[np.ndarray]]:
         """Return what reads a text by rules; see :meth:`~seqlm_core.evaluation.reading.RuledReading.losses`."""
-        from seqlm_core.engine.mxnet import readable_failures
-        from seqlm_core.evaluation.reading import RuledReading
+        has_documents = self._documents is not None
+        stream: OneStream
+        if not rules.adapt:
+            stream = TrainedStream(window_network(self), has_documents)
+        elif has_mxnet():
+            from seqlm_core.evaluation.adaptation import AdaptingStream
 
-        with readable_failures():
             # What is adapted changes, so it is a network of its own.
-            network = self._new_network() if rules.adapt else self.model
-            return RuledReading(network, rules, self._documents is not None).losses
+            stream = AdaptingStream(self._new_network(), rules, has_documents)
+        else:
+            raise missing_mxnet("`adapt` learns by gradients, and so it")
+        return RuledReading(stream, rules).losses
 
 
 def _check_per(per: str) -> None:

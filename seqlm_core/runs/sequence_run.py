@@ -5,17 +5,21 @@ from __future__ import annotations
 import functools
 import logging
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from seqlm_core.errors import RunError, SettingError, UsageError
+from seqlm_core.evaluation.sequences import LabelEvaluation, SequenceEvaluator, ValueEvaluation
 from seqlm_core.model.architecture import SequenceArchitecture, architecture_from_json, check_same_architecture
+from seqlm_core.model.parameters import check_sequence_parameters
+from seqlm_core.model.prediction import Predictor
 from seqlm_core.plugins.components import Component
 from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.plugins.specs import CellSpec
 from seqlm_core.runs.config import SEQUENCE_MODEL
+from seqlm_core.runs.networks import batch_network
 from seqlm_core.runs.run import Run
 from seqlm_core.runs.token_vectors import sources_of_run
 from seqlm_core.sequences.chunk_schemes import chunks_only
@@ -26,8 +30,6 @@ from seqlm_core.settings.arguments import PathLike, checked_path
 from seqlm_core.settings.settings import SequenceSettings
 
 if TYPE_CHECKING:
-    from seqlm_core.evaluation.sequences import LabelEvaluation, ValueEvaluation
-    from seqlm_core.model.prediction import Predictor
     from seqlm_core.model.sequence_network import SequenceNetwork
 
 logger = logging.getLogger("seqlm")
@@ -144,6 +146,15 @@ class SequenceRun(Run[SequenceSettings]):
 
         return build_sequence_network(self.architecture, self.cell, self._char_cell)
 
+    def _check_parameters(self, weights: Mapping[str, np.ndarray]) -> None:
+        char_cell = self._char_cell
+        check_sequence_parameters(
+            weights,
+            self.architecture,
+            self.cell.spec.native_formula(self.cell.options),
+            None if char_cell is None else char_cell.spec.native_formula(char_cell.options),
+        )
+
     @property
     def _char_cell(self) -> Component[CellSpec] | None:
         if self._recorded_settings.char_cell is None:
@@ -225,15 +236,11 @@ class SequenceRun(Run[SequenceSettings]):
             UsageError: an example is not of the model's kind, or no output in the examples counts.
         """
         checked = check_examples(examples, self.architecture.inputs, self.architecture.outputs)
-        from seqlm_core.engine.mxnet import readable_failures
-        from seqlm_core.evaluation.sequences import SequenceEvaluator
-
-        with readable_failures():
-            evaluator = SequenceEvaluator(self._predictor, checked, self.codecs)
-            if not evaluator.encoded.predictions:
-                what = "has a label of the training" if evaluator.predictions else "counts"
-                raise UsageError(f"there is nothing to evaluate on: no time step of the examples {what}")
-            evaluation = evaluator.evaluate()
+        evaluator = SequenceEvaluator(self._predictor, checked, self.codecs)
+        if not evaluator.encoded.predictions:
+            what = "has a label of the training" if evaluator.predictions else "counts"
+            raise UsageError(f"there is nothing to evaluate on: no time step of the examples {what}")
+        evaluation = evaluator.evaluate()
         unknown = getattr(evaluation, "unknown_labels", 0)
         if unknown:
             logger.warning(
@@ -251,18 +258,13 @@ class SequenceRun(Run[SequenceSettings]):
 
     @functools.cached_property
     def _predictor(self) -> Predictor:
-        from seqlm_core.model.prediction import Predictor
-
         allowed = chunks_only(self._label_codec.labels) if self.settings.constrain else None
-        return Predictor(self.model, self.settings.batch_size, allowed=allowed)
+        return Predictor(batch_network(self, self._char_cell), self.settings.batch_size, allowed=allowed)
 
     def _outputs(self, sequences: Iterable[Any]) -> list[np.ndarray]:
-        from seqlm_core.engine.mxnet import readable_failures
-
         checked = check_inputs(sequences, self.architecture.inputs)
         if self.architecture.outputs == "label":
             for number, sequence in enumerate(checked, 1):
                 if not len(sequence):
                     raise UsageError(f"sequence {number} is empty, so it cannot have a label")
-        with readable_failures():
-            return self._predictor.outputs(EncodedSequences.of_inputs(checked, self.codecs))
+        return self._predictor.outputs(EncodedSequences.of_inputs(checked, self.codecs))
