@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from loky import BrokenProcessPool, ProcessPoolExecutor
 
+from seqlm_core.engine.system import IS_POSIX
 from seqlm_core.engine.threads import usable_cores
 from seqlm_core.errors import SeqlmError
 from seqlm_core.plugins.components import rebuilt_tokenizer
@@ -50,7 +51,8 @@ def cutting_processes(tokenizer: Tokenizer, documents: str, size: int) -> Iterat
     """
     origin, processes = origin_of(tokenizer), usable_cores()
     quick = isinstance(cutting_documents(tokenizer, documents), CodingTokenizer)
-    is_worth_it = not quick and origin is not None and processes > 1 and size >= SMALLEST_TEXT
+    # Elsewhere the processes could not tell that the one that began them has ended.
+    is_worth_it = IS_POSIX and not quick and origin is not None and processes > 1 and size >= SMALLEST_TEXT
     state = learnt_as_json(tokenizer) if is_worth_it else None
     if origin is None or state is None:
         yield None

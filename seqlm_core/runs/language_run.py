@@ -209,6 +209,7 @@ class LanguageRun(GeneratingRun):
 
         Raises:
             UsageError: a rule is not one, is out of its range, or is not for this model.
+            SeqlmError: a rule needs MXNet, which is not installed.
         """
         rules = reading_rules(given)
         for name in ("adapt", "cache"):
@@ -218,6 +219,8 @@ class LanguageRun(GeneratingRun):
                     f"is for models that read from the left only, and {self.path} holds one of cell "
                     f"{self.cell.spec.name!r}, which is bidirectional",
                 )
+        if rules.adapt and not has_mxnet():
+            raise missing_mxnet("`adapt` learns by gradients, and so it")
         if rules.cache:
             check_memory(rules.cache, self.architecture.hidden_sizes[-1], rules.window)
         return rules
@@ -228,13 +231,11 @@ class LanguageRun(GeneratingRun):
         stream: OneStream
         if not rules.adapt:
             stream = TrainedStream(window_network(self), has_documents)
-        elif has_mxnet():
+        else:
             from seqlm_core.evaluation.adaptation import AdaptingStream
 
             # What is adapted changes, so it is a network of its own.
             stream = AdaptingStream(self._new_network(), rules, has_documents)
-        else:
-            raise missing_mxnet("`adapt` learns by gradients, and so it")
         return RuledReading(stream, rules).losses
 
 
