@@ -77,6 +77,8 @@ class SequenceRun(Run[SequenceSettings]):
 
     architecture: SequenceArchitecture
 
+    _expected: int | None = None
+
     def __init__(self, path: PathLike, language_model: PathLike | None = None) -> None:
         super().__init__(path)
         if language_model is not None:
@@ -129,6 +131,14 @@ class SequenceRun(Run[SequenceSettings]):
         if not of_values and self.architecture.outputs == "values":
             raise RunError(f"{self.directory.codecs} has labels, and the model predicts values")
         return codecs
+
+    def expect(self, time_steps: int) -> None:
+        """Say how many time steps the model will read in all, before it reads any.
+
+        If they are few, they are read without MXNet, whose import would take longer than all else. Predictions are the
+        same within rounding.
+        """
+        self._expected = time_steps
 
     @property
     def labels(self) -> list[Label]:
@@ -259,7 +269,9 @@ class SequenceRun(Run[SequenceSettings]):
     @functools.cached_property
     def _predictor(self) -> Predictor:
         allowed = chunks_only(self._label_codec.labels) if self.settings.constrain else None
-        return Predictor(batch_network(self, self._char_cell), self.settings.batch_size, allowed=allowed)
+        return Predictor(
+            batch_network(self, self._char_cell, self._expected), self.settings.batch_size, allowed=allowed
+        )
 
     def _outputs(self, sequences: Iterable[Any]) -> list[np.ndarray]:
         checked = check_inputs(sequences, self.architecture.inputs)

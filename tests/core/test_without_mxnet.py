@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from all_commands import walk
+from all_commands import as_lists, walk
+from right_plugins import Unit, unit_step
 from sequence_runs import learnable
-from tagger_commands import as_text, toy_sequences, write
+from tagger_commands import as_text, done, toy_sequences, write
 
 import seqlm_core as seqlm
+from seqlm_core.runs import networks
+from seqlm_core.runs.run import Run
 from seqlm_core.storage.checkpoint import load_checkpoint, save_checkpoint
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -102,7 +106,9 @@ def folder(tmp_path_factory, sample_text):
 @pytest.fixture(scope="module")
 def here(folder):
     """What is made by MXNet."""
-    return walk(folder)
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(networks, "FEW_MULTIPLICATIONS", -1)
+        return walk(folder)
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +180,107 @@ def test_modules_are_imported_wherever_they_need_no_mxnet(elsewhere):
     """So no module needs a POSIX system."""
     for name, error in elsewhere["modules that cannot be imported"].items():
         assert re.search("MXNet", error), (name, error)
+
+
+@pytest.mark.parametrize("most", [networks.FEW_MULTIPLICATIONS, 1000])
+def test_few_tokens_are_labelled_without_mxnet_although_it_is_there(most, here, folder, monkeypatch, capsys):
+    words = "apply", folder / "runs" / "tags", folder / "columns.tsv"
+    made = here["tag apply {} {} --n-best 2 --probabilities --marginals --json".format(*words[1:])]
+    built = []
+    build = Run._new_network
+    monkeypatch.setattr(Run, "_new_network", lambda run: built.append(run) or build(run))
+    monkeypatch.setattr(networks, "FEW_MULTIPLICATIONS", most)
+    out, _ = done(capsys, "tag", *words, "--n-best", "2", "--probabilities", "--marginals", "--json")
+    agree(parsed([0, out, ""]), parsed(made))
+    assert len(built) == (most == 1000)
+    monkeypatch.setattr("seqlm_core.command_line.tag_apply.SEQUENCES_AT_A_TIME", 4)  # so that these are not all
+    assert done(capsys, "tag", *words) == done(capsys, "tag", *words)
+    assert len(built) == (most == 1000) + 2
+
+
+def unit(step):
+    return seqlm.CellSpec("unit", "one unit", lambda size, hidden, options: Unit(size, hidden), step=step)
+
+
+def no_bias_step(weights, inputs, states, options):
+    return unit_step({**weights, "bias": weights["bias"] * 0}, inputs, states, options)
+
+
+@pytest.fixture
+def without_mxnet(monkeypatch):
+    """Return a function from which on MXNet counts as not installed."""
+    return lambda: [
+        monkeypatch.setattr(f"seqlm_core.runs.{name}.has_mxnet", lambda: False) for name in ("networks", "language_run")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("step", "problem"),
+    [
+        (None, "has the cell 'unit', which has no step in NumPy, and so it needs MXNet, which is not installed here"),
+        (no_bias_step, "has a cell whose step in NumPy differs from the layer by "),
+    ],
+)
+def test_a_run_whose_cell_has_no_right_step_says_that_it_needs_mxnet(
+    step, problem, register_specs, without_mxnet, tmp_path, short_text
+):
+    register_specs(unit(step))
+    language = seqlm.train(short_text, out=tmp_path / "language", **{**LANGUAGE, "cell": "unit"})
+    labels = seqlm.SequenceModel(cell="unit", **SEQUENCES).train(learnable(), out=tmp_path / "labels", quiet=True)
+    spelt = seqlm.SequenceModel(cell="gru", char_cell="unit", **SEQUENCES)
+    spelt = spelt.train(learnable(), out=tmp_path / "spelt", quiet=True)
+    without_mxnet()
+    for use in (
+        lambda: seqlm.LanguageRun(language.path).sample(length=3),
+        lambda: seqlm.LanguageRun(language.path).evaluate(short_text),
+        lambda: seqlm.SequenceRun(labels.path).predict([["a"]]),
+        lambda: seqlm.SequenceRun(spelt.path).predict([["a"]]),
+    ):
+        with pytest.raises(seqlm.SeqlmError) as told:
+            use()
+        assert problem in str(told.value)
+        assert str(told.value).endswith("install it with: pip install mxnet==1.9.1")
+
+
+def test_a_cell_of_a_plugin_with_a_right_step_needs_no_mxnet(
+    register_specs, without_mxnet, tmp_path, short_text, monkeypatch, caplog
+):
+    register_specs(unit(unit_step))
+    language = seqlm.train(short_text, out=tmp_path / "language", **{**LANGUAGE, "cell": "unit", "documents": "line"})
+    labels = seqlm.SequenceModel(cell="unit", **SEQUENCES).train(learnable(), out=tmp_path / "labels", quiet=True)
+    for run in (language, labels):
+        give_random_weights(run.path, 5)
+    examples = learnable(count=6, seed=3)
+
+    def made():
+        (figures,) = seqlm.LanguageRun(language.path).evaluate(short_text)
+        run = seqlm.SequenceRun(labels.path)
+        run.expect(1)  # plugins' cells are read by their layers however few the tokens are
+        return [figures.to_json(), run.evaluate(examples).to_json(), as_lists(run.probabilities([["a", "b"]]))]
+
+    by_layers = made()
+    without_mxnet()
+    monkeypatch.setattr(Run, "_new_network", None)
+    agree(made(), by_layers)
+    assert "step" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda arrays: arrays.pop("model/head.scores.bias"), "parameter 'head.scores.bias' is missing"),
+        (lambda arrays: arrays.update({"model/more": np.zeros(1, np.float32)}), "the model has no parameter 'more'"),
+        (
+            lambda arrays: arrays.update({"model/input.encoder.forward_stack.0.h2h_bias": np.zeros(2, np.float32)}),
+            "parameter 'input.encoder.forward_stack.0.h2h_bias' has shape (2,), and must have (9,)",
+        ),
+    ],
+)
+def test_weights_of_sequence_models_are_compared_with_the_architecture(change, said, folder, tmp_path):
+    shutil.copytree(folder / "runs" / "tags spelt", tmp_path / "run")
+    for path in (tmp_path / "run").glob("*.safetensors"):
+        arrays, state = load_checkpoint(path)
+        change(arrays)
+        save_checkpoint(path, arrays, state)
+    with pytest.raises(seqlm.RunError, match=re.escape(said)):
+        _ = seqlm.SequenceRun(tmp_path / "run").weights
