@@ -1,11 +1,11 @@
 """Walks through the commands that need no MXNet, for all runs of a folder, and returns what they make.
 
-python tests/all_commands.py FOLDER [elsewhere]
+python tests/all_commands.py FOLDER [elsewhere|graphs]
 
 The folder has a folder ``runs``, a file ``text.txt``, a column file ``columns.tsv``, and files of examples
 ``NAME.json`` for the sequence models that no command uses. With ``elsewhere`` it is walked where neither MXNet nor a
-POSIX system is. What is made is printed as JSON: for each command its exit code, standard output and standard error,
-and for each model in Python what it predicts.
+POSIX system is. With ``graphs`` whole sequences are read by MXNet however few they are. What is made is printed as
+JSON: for each command its exit code, standard output and standard error, and for each model in Python what it predicts.
 """
 
 from __future__ import annotations
@@ -112,6 +112,7 @@ def walk_elsewhere(folder):
 
     made = walk(folder)
     runs = folder / "runs"
+    made["others"] = [run_cli("cache"), run_cli("new-plugin", "--kind", "cell", "own", "--directory", folder)]
     made["play"] = played(runs / "lstm")
     made["refused"] = {
         " ".join(words): run_cli(*words)
@@ -145,4 +146,8 @@ if __name__ == "__main__":
         be_elsewhere()
         print(json.dumps(walk_elsewhere(where)))
     else:
+        if sys.argv[2:] == ["graphs"]:
+            from seqlm_core.runs import networks
+
+            networks.FEW_MULTIPLICATIONS = -1
         print(json.dumps(walk(where)))

@@ -13,6 +13,7 @@ import seqlm_core as seqlm
 from seqlm_core.engine import system
 from seqlm_core.engine.memory import give_back_freed_memory
 from seqlm_core.evaluation.continuous_cache import check_memory
+from seqlm_core.plugins.components import Component, build_tokenizer
 from seqlm_core.reading import cutting_processes
 from seqlm_core.storage import files, locking, named_locks
 from seqlm_core.storage.cache import Cache
@@ -155,9 +156,11 @@ def test_memory_that_no_system_tells_of_is_no_limit(monkeypatch):
 def test_one_process_cuts_and_trains_where_processes_cannot_end_together(windows, monkeypatch):
     monkeypatch.setattr(cutting_processes, "SMALLEST_TEXT", 0)
     monkeypatch.setattr(cutting_processes, "usable_cores", lambda: 4)
-    spec = seqlm.installed_plugins().tokenizers.get("space")
-    with cutting_processes.cutting_processes(spec.build(spec.options()), "none", 1 << 30) as cutter:
-        assert cutter is None
+    tokenizer = build_tokenizer(Component.choose(seqlm.installed_plugins().tokenizers, "space", {}))
+    for is_posix in (False, True):
+        monkeypatch.setattr(cutting_processes, "IS_POSIX", is_posix)
+        with cutting_processes.cutting_processes(tokenizer, "none", 1 << 30) as cutter:
+            assert (cutter is not None) == is_posix
     with pytest.raises(seqlm.SeqlmError, match="train with one process here"):
         local_job.run_local_job(["true"], 2, 0, list)
 

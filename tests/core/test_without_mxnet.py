@@ -166,6 +166,11 @@ def test_the_page_to_play_with_is_served(elsewhere):
     assert "<title>Play with lstm</title>" in elsewhere["play"]
 
 
+def test_other_commands_work(elsewhere, folder):
+    assert [code for code, *_ in elsewhere["others"]] == [0, 0]
+    assert list(folder.glob("*own*/pyproject.toml"))
+
+
 def test_what_needs_mxnet_says_so_in_one_line(elsewhere, folder):
     for command, (code, out, err) in elsewhere["refused"].items():
         lines = err.strip().splitlines()
