@@ -49,7 +49,7 @@ def commands_of(run, folder):
             yield "evaluate", run, text, "--cache", "50", "--json"
             yield "score", run, text, "--cache", "50", "--json"
     elif config["architecture"]["outputs"] == "labels" and config["architecture"]["inputs"] == "tokens":
-        own = ["--column", "2"] if config["architecture"]["columns"] else []
+        own = ["--column", "2"] if config["architecture"].get("columns") else []
         yield "tag", "apply", run, columns, "--n-best", "2", "--probabilities", "--marginals", "--json", *own
         yield "tag", "evaluate", run, columns, "--json", *own
         yield "inspect", run, columns, "--out", folder / "page.html", *own
@@ -91,7 +91,6 @@ def played(run):
     from seqlm_core.play.server import listening_socket, make_server
 
     with listening_socket(0) as listening:
-        listening.listen()  # so that the request waits until the server is there
         threading.Thread(target=make_server(LanguageRun(run), listening), daemon=True).start()
         with urllib.request.urlopen(f"http://127.0.0.1:{listening.getsockname()[1]}/", timeout=30) as page:
             return page.read().decode()
