@@ -32,11 +32,20 @@ def run_cli(*arguments):
     return [code, out.getvalue(), err.getvalue()]
 
 
+def config_of(run):
+    return json.loads((run / "config.json").read_text(encoding="utf-8"))
+
+
+def is_of_text(run):
+    """Whether a run is that of a language model."""
+    return config_of(run)["task"] == "language model"
+
+
 def commands_of(run, folder):
     """Yield the commands that are for a run."""
-    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    config = config_of(run)
     text, columns = folder / "text.txt", folder / "columns.tsv"
-    if config["task"] == "language model":
+    if is_of_text(run):
         yield "config", run
         yield "sample", run, "--length", "30", "--seed", "1", "--prompt", "the "
         yield "sample", run, "--length", "10", "--seed", "1", "--count", "2", "--json"
@@ -61,7 +70,7 @@ def commands(folder):
     yield "plugins", "--json"
     yield "runs", folder / "runs", "--json"
     yield "report", *runs, "--out", folder / "page.html"
-    yield "plot", *runs[:2], "--out", folder / "losses.svg"
+    yield "plot", *filter(is_of_text, runs), "--out", folder / "losses.svg"
     for run in runs:
         yield from commands_of(run, folder)
 

@@ -11,6 +11,7 @@ index that pip is set up for.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -35,7 +36,8 @@ def prepare(folder: Path) -> None:
     """Copy the runs, and write what they read."""
     text = (TESTS / "formats" / "text.txt").read_text()
     (folder / "text.txt").write_text(text[3200:3600])
-    words = [[f"{word}\t{len(word)}\tvowel\n" for word in sentence.split()] for sentence in SENTENCES]
+    labels = itertools.cycle(["vowel", "B-X", "O", "consonant"])  # of both taggers
+    words = [[f"{word}\t{len(word)}\t{next(labels)}\n" for word in sentence.split()] for sentence in SENTENCES]
     (folder / "columns.tsv").write_text("\n".join(map("".join, words)))
     values = [[[[0.1 * step], [0.1 * step - 0.2]] for step in range(length)] for length in (1, 7, 12)]
     read = [([value for value, _ in series], [value for _, value in series]) for series in values]
