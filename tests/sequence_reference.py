@@ -15,8 +15,8 @@ import seqlm_core as seqlm
 from seqlm_core.engine.mxnet import autograd, mx, nd
 from seqlm_core.model.architecture import SequenceArchitecture
 from seqlm_core.model.build import build_sequence_network, load_weights
+from seqlm_core.model.graph_batches import NetworkInputs
 from seqlm_core.model.initialization import unique_parameters
-from seqlm_core.model.prediction import NetworkInputs
 from seqlm_core.model.sequence_network import SequenceLoss, SequenceOutputs
 from seqlm_core.plugins.components import Components
 from seqlm_core.sequences.batches import Batch

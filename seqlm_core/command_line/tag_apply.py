@@ -68,8 +68,10 @@ def apply_command(
     with open_texts(files) as opened, Bar("labelling", size_of_texts(opened)) as bar:
         sequences = itertools.chain.from_iterable(read_sequences(path, encoding) for path in opened)
         first = True
-        while some := list(itertools.islice(sequences, SEQUENCES_AT_A_TIME)):
+        for number, some in enumerate(iter(lambda: list(itertools.islice(sequences, SEQUENCES_AT_A_TIME)), [])):
             tokens_of_each = [read.tokens(sequence) for sequence in some]
+            if not number and len(some) < SEQUENCES_AT_A_TIME:  # these are all
+                tagger.expect(sum(map(len, tokens_of_each)))
             found = tagger.label(tokens_of_each, n_best or 1, probabilities=probabilities or marginals)
             for sequence, tokens, labelling in zip(some, map(texts_of, tokens_of_each), found):
                 bar.advance(sum(len(line.encode()) + 1 for line in sequence.lines) + 1)

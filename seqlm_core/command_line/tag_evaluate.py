@@ -59,6 +59,7 @@ def evaluate_command(
             for line, label in enumerate(examples[-1][1], start=sequence.first_line):
                 if first_unknown is None and label not in known:
                     first_unknown = f"{label!r} in {sequence.path}, line {line}"
+    tagger.expect(sum(len(labels) for _, labels in examples))
     evaluation = tagger.evaluate(examples)
     if confusion_picture is not None:
         from seqlm_core.evaluation.confusion_picture import draw_confusion

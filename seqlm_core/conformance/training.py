@@ -33,7 +33,7 @@ def train_small(folder: Path, kind: str, component: Component[Any], **settings: 
     import seqlm_core as seqlm
 
     text = folder / "text.txt"
-    text.write_text(TEXT)
+    text.write_text(TEXT, encoding="utf-8")
     plugin = {kind: component.spec.name, f"{kind}_options": option_values(component.options)}
     out = folder / f"run-{len(list(folder.iterdir()))}"
     return seqlm.train(text, out=out, quiet=True, **{**SMALL, **plugin, **settings})

@@ -14,5 +14,5 @@ def give_back_freed_memory() -> None:
     of megabytes.
     """
     gc.collect()
-    with contextlib.suppress(OSError, AttributeError):  # another C library
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library, or another system
         ctypes.CDLL(None).malloc_trim(0)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import re
 import sys
 import warnings
 from collections.abc import Iterator
 
 from seqlm_core.engine import cuda
+from seqlm_core.engine.availability import missing_mxnet
 from seqlm_core.engine.numpy_of_mxnet import give_numpy_to_mxnet
 from seqlm_core.engine.roles import may_serve
 from seqlm_core.engine.threads import settle_threads
@@ -25,7 +25,7 @@ _DEBIAN_PACKAGES = {"libgomp": "libgomp1", "libquadmath": "libquadmath0", "libgf
 
 def _loading_error(error: Exception) -> SeqlmError:
     if isinstance(error, ModuleNotFoundError) and error.name == "mxnet":
-        return SeqlmError(f"this needs MXNet, which is not installed; {_how_to_install()}")
+        return missing_mxnet("this")
     found = re.search(r"(lib\w+)\.so\S*: cannot open shared object", str(error))
     if not found:
         return SeqlmError(f"MXNet cannot be loaded: {error}")
@@ -37,18 +37,6 @@ def _loading_error(error: Exception) -> SeqlmError:
         f"MXNet needs the system library {found[1]}, which is missing; "
         f"install it, on Debian and Ubuntu with: apt-get install {package}"
     )
-
-
-def _how_to_install() -> str:
-    has_wheel = sys.platform == "linux" or (sys.platform == "darwin" and platform.machine() == "x86_64")
-    if not has_wheel:
-        return (
-            f"there is none for {platform.system()} on {platform.machine()}. Train on Linux, and use the run here: "
-            "docs/without-mxnet.md says what works without MXNet"
-        )
-    # By its own metadata MXNet does not go with NumPy 2, which Python 3.13 needs.
-    command = "pip install --no-deps" if sys.version_info >= (3, 13) else "pip install"
-    return f"install it with: {command} mxnet==1.9.1"
 
 
 # Without OMP_NUM_THREADS, MXNet uses half of the processors.

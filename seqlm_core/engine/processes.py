@@ -13,6 +13,7 @@ from typing import Any, Callable
 
 from loky import BrokenProcessPool, ProcessPoolExecutor
 
+from seqlm_core.engine.system import IS_POSIX
 from seqlm_core.engine.threads import usable_cores
 from seqlm_core.errors import SeqlmError
 
@@ -51,6 +52,9 @@ def processes_in_order(count: int, doing: str) -> Iterator[InOrder | None]:
     Raises:
         SeqlmError: a process was ended from outside.
     """
+    if not IS_POSIX:  # they could not tell that the one that began them has ended
+        yield None
+        return
     try:
         executor = ProcessPoolExecutor(count, initializer=_begin, initargs=(os.getpid(),), env=ONE_THREAD)
     except (OSError, ImportError, NotImplementedError):  # a system without shared semaphores

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 
+from seqlm_core.engine.system import physical_memory
 from seqlm_core.errors import SettingError
 
 GIB = 2**30
@@ -72,8 +71,8 @@ def check_memory(size: int, hidden_size: int, window: int) -> None:
     hidden_vectors = 2 * 4 * hidden_size  # old and new, in float32
     scores = 3 * 8 * window  # and what is made of them, in float64
     needed = size * (hidden_vectors + scores)
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > there:
+    there = physical_memory()
+    if there is not None and needed > there:
         raise SettingError(
             "cache", f"of {size:,} tokens takes {needed / GIB:,.0f} GiB, and this machine has {there / GIB:,.0f} GiB"
         )

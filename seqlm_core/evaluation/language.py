@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from seqlm_core.display.bar import Bar
-from seqlm_core.engine.arrays import array_of
-from seqlm_core.engine.mxnet import nd
 from seqlm_core.errors import TextError
 from seqlm_core.evaluation.inspection import right_context_of
-from seqlm_core.model.graphs import LeftReading, PredictionLoss, RightReading
-from seqlm_core.model.language_network import LanguageNetwork
+from seqlm_core.model.window_network import WindowNetwork
 from seqlm_core.reading.tokenized_text import TokenizedText
 from seqlm_core.reading.unknown import MOST_UNKNOWN
 from seqlm_core.settings.reading_rules import ReadingRules
@@ -87,7 +83,7 @@ class LanguageEvaluator:
     the end of the text there are fewer.
 
     Args:
-        network: the network, with its weights.
+        network: the model.
         text: the text to predict; at least two tokens.
         sequence_length: number of time steps in a window.
         batch_size: the largest number of streams.
@@ -99,7 +95,7 @@ class LanguageEvaluator:
 
     def __init__(
         self,
-        network: LanguageNetwork,
+        network: WindowNetwork,
         text: TokenizedText,
         sequence_length: int,
         batch_size: int,
@@ -116,24 +112,19 @@ class LanguageEvaluator:
         self.workers = workers
         self.starts = np.arange(self.streams)[workers.part_of(self.streams)] * (steps - self.length)
         self.steps = steps
-        self._read_left = LeftReading(network, self.length)
-        self._loss = PredictionLoss(network)
+        self.bidirectional = network.architecture.bidirectional
         self.right_context = 0
-        if network.backward_stack is not None:
+        if self.bidirectional:
             self.right_context = min(right_context_of(sequence_length), self.predictions - 1)
-            self._both_sides_loss = PredictionLoss(network)
-        if self.right_context:
-            self._read_right = RightReading(network, self.right_context)
-            self._read_end = RightReading(network, self.right_context)
 
     def evaluate(self) -> LanguageEvaluation:
         """Return the figures with the network's current weights."""
-        with self.network.repeatable(), Bar("evaluating", -(-self.steps // self.length)) as bar:
+        with self.network.computing(), Bar("evaluating", -(-self.steps // self.length)) as bar:
             return self._evaluate(bar)
 
     def _evaluate(self, bar: Bar) -> LanguageEvaluation:
         left_total, both_total = self.workers.sum_of("figures", self._totals(bar))
-        both_sides = both_total / self.predictions if self.network.backward_stack is not None else None
+        both_sides = both_total / self.predictions if self.bidirectional else None
         return evaluation_of(self.text, left_total, both_sides_nats_per_token=both_sides)
 
     def _totals(self, bar: Bar) -> tuple[float, float]:
@@ -141,36 +132,30 @@ class LanguageEvaluator:
         left_total = both_total = 0.0
         if not len(self.starts):
             return left_total, both_total
-        states = self.network.begin_state(len(self.starts))
+        states = self.network.begin(len(self.starts))
         end = self._contexts_at_end() if self.right_context else None
         for first in bar.over(range(0, self.steps, self.length)):
             step = first + np.arange(self.length)[:, None]
             positions = self.starts + step
             counted = (step < self.steps) & ((step >= self.length) | (self.starts == 0))
             counted &= positions < self.predictions
-            resets = self._resets(positions, self.network.reset_states)
-            left, states = self._read_left(self._tokens(positions), states, resets)
+            left, states = self.network.read(self._tokens(positions), states, self._afresh(positions))
             targets = self._tokens(positions + 1)
-            without_right = nd.zeros_like(left) if self.network.backward_stack is not None else None
-            left_total += _sum_counted(self._loss(left, without_right, targets), counted)
-            if self.network.backward_stack is not None:
-                right = self._right_contexts(positions, end) if end is not None else without_right
-                both_total += _sum_counted(self._both_sides_loss(left, right, targets), counted)
+            left_total += _sum_counted(self.network.losses(targets, left), counted)
+            if self.bidirectional:
+                right = self._right_contexts(positions, end) if end is not None else None
+                both_total += _sum_counted(self.network.losses(targets, left, right), counted)
         return left_total, both_total
 
-    def _tokens(self, positions: np.ndarray) -> Any:
+    def _tokens(self, positions: np.ndarray) -> np.ndarray:
         """Return the token ids at ``positions``. Beyond the end of the text it is the last id, which is not counted."""
-        ids = self.text.ids[np.minimum(positions, len(self.text) - 1)]
-        return array_of(ids, np.int32, self.network.device)
+        return self.text.ids[np.minimum(positions, len(self.text) - 1)]
 
-    def _resets(self, positions: np.ndarray, states: Callable[[int], list[list[Any]]]) -> list[Any] | None:
+    def _afresh(self, positions: np.ndarray) -> np.ndarray | None:
         """Return where the states are reset before the tokens at ``positions``; None without documents."""
-        if self.text.ends is None:
-            return None
-        ends = self.text.ends[np.minimum(positions, len(self.text) - 1)]
-        return [array_of(ends, np.int32, self.network.device), states(positions.shape[1])]
+        return None if self.text.ends is None else self.text.ends[np.minimum(positions, len(self.text) - 1)]
 
-    def _right_contexts(self, positions: np.ndarray, end: np.ndarray) -> Any:
+    def _right_contexts(self, positions: np.ndarray, end: np.ndarray) -> np.ndarray:
         """Return the hidden vectors of the right contexts for predictions at ``positions``, ``(time, batch, hidden)``.
 
         The prediction at position p is of token p + 1, so its right context begins at p + 2.
@@ -179,28 +164,26 @@ class LanguageEvaluator:
         flat = positions.ravel()
         rows = min(RIGHT_CONTEXT_ROWS, flat.size)
         padded = np.resize(flat, -(-flat.size // rows) * rows)  # equal shapes, so that one graph is enough
-        states = self.network.begin_backward_state(rows)
+        states = self.network.begin_right(rows)
         parts = []
         for part in padded.reshape(-1, rows):
             read = part[None, :] + 1 + furthest_first
-            resets = self._resets(read, self.network.backward_reset_states)
-            parts.append(self._read_right(self._tokens(read), states, resets)[0][-1].asnumpy())
-        hidden = np.concatenate(parts)[: flat.size]
+            hidden, _ = self.network.read_right(self._tokens(read), states, self._afresh(read))
+            parts.append(self.network.vectors(hidden[-1]))
+        vectors = np.concatenate(parts)[: flat.size]
         from_end = self.predictions - 1 - flat
         near_end = (from_end >= 0) & (from_end < self.right_context)
-        hidden[near_end] = end[from_end[near_end]]
+        vectors[near_end] = end[from_end[near_end]]
         if self.text.ends is not None:  # what follows the last token of a document is another document
-            hidden[self.text.ends[np.minimum(flat + 1, self.predictions)] != 0] = 0
-        shape = (*positions.shape, hidden.shape[-1])
-        return array_of(hidden.reshape(shape), self.network.dtype, self.network.device)
+            vectors[self.text.ends[np.minimum(flat + 1, self.predictions)] != 0] = 0
+        return vectors.reshape(*positions.shape, vectors.shape[-1])
 
     def _contexts_at_end(self) -> np.ndarray:
         """Return the hidden vectors of the right contexts of 0, 1, 2, ... tokens at the end of the text."""
         positions = len(self.text) - 1 - np.arange(self.right_context)[:, None]
-        resets = self._resets(positions, self.network.backward_reset_states)
-        read, _ = self._read_end(self._tokens(positions), self.network.begin_backward_state(1), resets)
-        hidden = read[:, 0].asnumpy()
-        return np.concatenate([np.zeros_like(hidden[:1]), hidden[:-1]])
+        read, _ = self.network.read_right(self._tokens(positions), self.network.begin_right(1), self._afresh(positions))
+        vectors = self.network.vectors(read[:, 0])
+        return np.concatenate([np.zeros_like(vectors[:1]), vectors[:-1]])
 
 
 def evaluation_of(text: TokenizedText, total: float, **others: Any) -> LanguageEvaluation:
@@ -232,5 +215,5 @@ def check_predictable(text: TokenizedText) -> None:
         raise TextError(f"{text.name} has a single token, and at least 2 are needed to predict one")
 
 
-def _sum_counted(losses: Any, counted: np.ndarray) -> float:
-    return float(np.where(counted, losses.asnumpy(), 0).sum(dtype=np.float64))
+def _sum_counted(losses: np.ndarray, counted: np.ndarray) -> float:
+    return float(np.where(counted, losses, 0).sum(dtype=np.float64))

@@ -7,13 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from seqlm_core.errors import RunError, SeqlmError
-from seqlm_core.generation.output_layer import OutputLayer
 from seqlm_core.model.architecture import LanguageArchitecture
-from seqlm_core.native.generation import LARGEST_TABLE
-from seqlm_core.plugins.foreign import plugin_code, plugin_failure
 from seqlm_core.plugins.specs import CellSpec
-from seqlm_core.storage.checkpoint import select
+from seqlm_core.stepwise.language_model import StepLanguageModel
 
 
 class TextNetwork(Protocol):
@@ -56,9 +52,6 @@ class TextNetwork(Protocol):
 class StepNetwork:
     """A language model computed with its cell's one-step NumPy function, in float64.
 
-    The last digits of results depend on the number of rows, while generated texts must not. In float64 these digits
-    are too small to matter.
-
     Args:
         architecture: the sizes of the model.
         cell: the cell, which must have a ``step``.
@@ -72,20 +65,9 @@ class StepNetwork:
     def __init__(
         self, architecture: LanguageArchitecture, cell: CellSpec, options: Any, weights: Mapping[str, np.ndarray]
     ) -> None:
-        if cell.step is None:
-            raise ValueError(f"cell {cell.name!r} has no step function")
         self.bidirectional = architecture.bidirectional
-        self._adds_directions = architecture.adds_directions
-        weights = {name: array.astype(np.float64) for name, array in weights.items()}
-        try:
-            embedding = weights["input.weight"] if architecture.embedding_size else None
-        except KeyError as error:
-            raise RunError(f"the checkpoint has no parameter {error}") from error
-        self._output = OutputLayer(architecture, weights)
-        self._left = _Stack("forward_stack", architecture, cell, options, weights, embedding)
-        self._right = (
-            _Stack("backward_stack", architecture, cell, options, weights, embedding) if self.bidirectional else None
-        )
+        self._model = StepLanguageModel(architecture, cell, options, weights)
+        self._left = self._model.left
 
     def begin(self, rows: int) -> Any:
         return self._left.begin()
@@ -94,16 +76,13 @@ class StepNetwork:
         return self._left.read(tokens, states)
 
     def begin_right(self, rows: int) -> Any:
-        return self._backward.begin()
+        return self._model.right.begin()
 
     def read_right(self, tokens: np.ndarray, states: Any) -> tuple[np.ndarray, Any]:
-        return self._backward.read(tokens, states)
+        return self._model.right.read(tokens, states)
 
     def log_probabilities(self, left: np.ndarray, right: np.ndarray | None = None) -> np.ndarray:
-        hidden = left
-        if right is not None:
-            hidden = left + right if self._adds_directions else np.concatenate([left, right], axis=1)
-        return self._output(hidden)
+        return self._model.output(self._model.combined(left, right))
 
     def select(self, states: Any, rows: np.ndarray) -> Any:
         if isinstance(states, np.ndarray):
@@ -115,61 +94,3 @@ class StepNetwork:
         if isinstance(these, np.ndarray):
             return np.concatenate([these, others])[order]
         return [tuple(np.concatenate(arrays)[order] for arrays in zip(*layers)) for layers in zip(these, others)]
-
-    @property
-    def _backward(self) -> _Stack:
-        if self._right is None:
-            raise ValueError("the model reads from the left only")
-        return self._right
-
-
-class _Stack:
-    """The layers of one direction."""
-
-    def __init__(
-        self,
-        name: str,
-        architecture: LanguageArchitecture,
-        cell: CellSpec,
-        options: Any,
-        weights: Mapping[str, np.ndarray],
-        embedding: np.ndarray | None,
-    ) -> None:
-        self._cell = cell
-        self._options = options
-        self._vocabulary_size = architecture.vocabulary_size
-        self._embedding = embedding
-        self._layers = [select(weights, f"{name}.{layer}.") for layer in range(architecture.layers)]
-        self._table: np.ndarray | None = None
-        if cell.project is not None:
-            with plugin_code(cell):
-                row = cell.project(self._layers[0], self._inputs(np.zeros(1, dtype=np.int64)), options)
-                if row.size * self._vocabulary_size <= LARGEST_TABLE:
-                    everything = self._inputs(np.arange(self._vocabulary_size))
-                    self._table = cell.project(self._layers[0], everything, options)
-
-    def begin(self) -> list[tuple[np.ndarray, ...]]:
-        return [() for _ in self._layers]
-
-    def read(self, tokens: np.ndarray, states: Any) -> tuple[np.ndarray, Any]:
-        step, project, options = self._cell.step, self._cell.project, self._options
-        after = []
-        values = self._inputs(tokens) if self._table is None else self._table[tokens]
-        try:  # instead of plugin_code, which would take too long for every token
-            for layer, (weights, before) in enumerate(zip(self._layers, states)):
-                if project is not None and (layer or self._table is None):
-                    values = project(weights, values, options)
-                values, new = step(weights, values, before, options)  # type: ignore[misc]
-                after.append(new)
-        except (SeqlmError, MemoryError):
-            raise
-        except Exception as error:
-            raise plugin_failure(self._cell, error) from error
-        return values, after
-
-    def _inputs(self, tokens: np.ndarray) -> np.ndarray:
-        if self._embedding is not None:
-            return self._embedding[tokens]
-        one_hot = np.zeros((len(tokens), self._vocabulary_size))
-        one_hot[np.arange(len(tokens)), tokens] = 1
-        return one_hot

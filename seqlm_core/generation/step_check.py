@@ -14,7 +14,7 @@ from seqlm_core.engine.mxnet import gluon, nd
 from seqlm_core.engine.randomness import generator
 from seqlm_core.errors import one_line
 from seqlm_core.model.build import LayerReading
-from seqlm_core.model.language_network import LanguageNetwork
+from seqlm_core.model.recurrent_network import RecurrentNetwork
 from seqlm_core.plugins.components import Component
 from seqlm_core.plugins.specs import CellSpec
 
@@ -26,15 +26,20 @@ TOLERANCE = 1e-3
 to the largest output if that is above 1."""
 
 
-def step_problem(network: LanguageNetwork, cell: Component[CellSpec]) -> str | None:
+def step_problem(network: RecurrentNetwork, cell: Component[CellSpec], stack_name: str = "forward_stack") -> str | None:
     """Return what is wrong with the step of a plugin's cell; None if it is right, or if there is no step.
 
     The two lowest layers read three inputs, which takes hardly longer than reading their weights. The network is not
     changed.
+
+    Args:
+        network: the network.
+        cell: the cell.
+        stack_name: the name of a stack of the cell's layers in the network.
     """
     if cell.source.built_in or not cell.spec.has_step(cell.options):
         return None
-    stack = network.forward_stack
+    stack = network.stacks[stack_name]
     for layer in range(min(2, len(stack.layers))):
         random = generator(0, layer, "step against layer")
         inputs = random.normal(size=(TIME, ROWS, stack.input_sizes[layer])).astype(np.float32)
@@ -53,13 +58,22 @@ def step_problem(network: LanguageNetwork, cell: Component[CellSpec]) -> str | N
     return None
 
 
-def warn_of_step(cell: Component[CellSpec], problem: str) -> None:
-    """Warn that texts are generated with the layer instead of the step, and why."""
+def warn_of_step(
+    cell: Component[CellSpec], problem: str, so: str = "texts are made by the layer, which is slower"
+) -> None:
+    """Warn that a step is wrong.
+
+    Args:
+        cell: the cell.
+        problem: what is wrong with its step.
+        so: what follows from it.
+    """
     logger.warning(
-        "the step of cell %r of %s %s: texts are made by the layer, which is slower; try seqlm check cell:%s",
+        "the step of cell %r of %s %s: %s; try seqlm check cell:%s",
         cell.spec.name,
         cell.source,
         problem,
+        so,
         cell.spec.name,
     )
 

@@ -8,10 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from seqlm_core.engine.arrays import array_of
-from seqlm_core.engine.mxnet import readable_failures
-from seqlm_core.model.graphs import LeftReading, RightReading
-from seqlm_core.model.language_network import LanguageNetwork
+from seqlm_core.model.window_network import WindowNetwork
 from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.sequences.given_vectors import GivenVectors
 
@@ -45,7 +42,7 @@ class LanguageStates:
     token. They are scaled so that the mean square of the numbers of a token is 1.
 
     Args:
-        network: the language model.
+        network: the language model, which is given any number of rows.
         vocabulary: its vocabulary, of characters.
         path: the directory of its run.
         digest: the digest of its weights.
@@ -55,16 +52,13 @@ class LanguageStates:
         described: what a run records of the source.
     """
 
-    def __init__(self, network: LanguageNetwork, vocabulary: Vocabulary, path: str, digest: str) -> None:
+    def __init__(self, network: WindowNetwork, vocabulary: Vocabulary, path: str, digest: str) -> None:
         self.described = {"language_model": {"path": path, "digest": digest}}
         self._network = network
         self._vocabulary = vocabulary
         self._hidden = network.architecture.hidden_sizes[-1]
         self.size = self._hidden * (2 if network.architecture.bidirectional else 1)
-        self._left = LeftReading(network, WINDOW, any_batch=True)
-        self._right = RightReading(network, WINDOW, any_batch=True) if network.architecture.bidirectional else None
 
-    @readable_failures()
     def of(self, sequences: Sequence[Sequence[str]]) -> GivenVectors:
         """Return the vectors of the tokens of sequences."""
         ends = np.cumsum([0, *map(len, sequences)])
@@ -74,7 +68,8 @@ class LanguageStates:
         order = sorted((i for i in range(len(sequences)) if sequences[i]), key=lambda i: sum(map(len, sequences[i])))
         for start in range(0, len(order), SIDE_BY_SIDE):
             some = order[start : start + SIDE_BY_SIDE]
-            self._read([self._spelt(sequences[i]) for i in some], [rows[i] for i in some], table)
+            with self._network.computing():
+                self._read([self._spelt(sequences[i]) for i in some], [rows[i] for i in some], table)
         return GivenVectors(table, rows)
 
     def _spelt(self, tokens: Sequence[str]) -> Spelt:
@@ -84,13 +79,13 @@ class LanguageStates:
 
     def _read(self, texts: list[Spelt], rows: list[np.ndarray], table: np.ndarray) -> None:
         network, h = self._network, self._hidden
-        begin = network.begin_state(len(texts))
-        self._read_one_way(self._left, begin, [t.ids for t in texts], [t.last for t in texts], rows, table[:, :h])
-        if self._right is not None:
+        begin = network.begin(len(texts))
+        self._read_one_way(network.read, begin, [t.ids for t in texts], [t.last for t in texts], rows, table[:, :h])
+        if network.architecture.bidirectional:
             reversed_ids = [t.ids[::-1] for t in texts]
             places = [len(t.ids) - 1 - t.first for t in texts]
-            begin = network.begin_backward_state(len(texts))
-            self._read_one_way(self._right, begin, reversed_ids, places, rows, table[:, h:])
+            begin = network.begin_right(len(texts))
+            self._read_one_way(network.read_right, begin, reversed_ids, places, rows, table[:, h:])
         for own in rows:
             table[own] /= np.sqrt(np.square(table[own]).mean(axis=1, keepdims=True) + 1e-12)
 
@@ -108,14 +103,12 @@ class LanguageStates:
         padded = np.zeros((-(-longest // WINDOW) * WINDOW, len(ids)), np.int32)
         for column, text in enumerate(ids):
             padded[: len(text), column] = text
-        with self._network.repeatable():
-            for start in range(0, longest, WINDOW):
-                window = array_of(padded[start : start + WINDOW], np.int32, self._network.device)
-                hidden, states = read(window, states)
-                values = hidden.asnumpy()
-                for column, (where, own) in enumerate(zip(places, rows)):
-                    here = (where >= start) & (where < start + WINDOW)
-                    table[own[here]] = values[where[here] - start, column]
+        for start in range(0, longest, WINDOW):
+            hidden, states = read(padded[start : start + WINDOW], states)
+            values = self._network.vectors(hidden)
+            for column, (where, own) in enumerate(zip(places, rows)):
+                here = (where >= start) & (where < start + WINDOW)
+                table[own[here]] = values[where[here] - start, column]
 
 
 def _new_table(rows: int, size: int) -> np.ndarray:

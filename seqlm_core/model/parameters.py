@@ -1,4 +1,4 @@
-"""The names and shapes of parameters, computed without MXNet where the cells have native formulas.
+"""The names and shapes of parameters, computed without MXNet as far as the cells have native formulas.
 
 The parameters themselves are made by :mod:`seqlm_core.model.language_network` and
 :mod:`seqlm_core.model.sequence_network`. Tests compare them.
@@ -6,7 +6,6 @@ The parameters themselves are made by :mod:`seqlm_core.model.language_network` a
 
 from __future__ import annotations
 
-import re
 import reprlib
 from collections.abc import Mapping
 
@@ -41,31 +40,52 @@ def check_parameters(
     Raises:
         ValueError: a parameter is missing, is unknown, or has a wrong shape.
     """
-    if formula is None:
-        shapes, layers = _outer_shapes(architecture), _layer_sizes(architecture)
-        for name in weights:
-            layer = re.match(r"\w+_stack\.\d+\.", name)
-            if layer is not None and layer[0] in layers:
-                shapes[name] = weights[name].shape
-    else:
-        shapes = language_shapes(architecture, formula)
-    check_shapes(weights, shapes)
+    check_shapes(weights, language_shapes(architecture, formula, weights))
 
 
-def language_shapes(architecture: LanguageArchitecture, formula: str) -> dict[str, tuple[int, ...]]:
-    """Return the names and shapes of all parameters of a language model whose layers have a native formula."""
-    return {**_outer_shapes(architecture), **_shapes_of_layers(formula, _layer_sizes(architecture))}
+def check_sequence_parameters(
+    weights: Mapping[str, np.ndarray], architecture: SequenceArchitecture, formula: str | None, char_formula: str | None
+) -> None:
+    """Check that the weights of a sequence model fit its architecture.
+
+    Args:
+        weights: the arrays by name.
+        architecture: the sizes of the model.
+        formula: as for :func:`check_parameters`.
+        char_formula: the same of the cell that reads characters.
+
+    Raises:
+        ValueError: a parameter is missing, is unknown, or has a wrong shape.
+    """
+    check_shapes(weights, sequence_shapes(architecture, formula, char_formula, weights))
+
+
+def language_shapes(
+    architecture: LanguageArchitecture, formula: str | None, weights: Mapping[str, np.ndarray] | None = None
+) -> dict[str, tuple[int, ...]]:
+    """Return the names and shapes of all parameters of a language model.
+
+    Args:
+        architecture: the sizes.
+        formula: the native formula of the layers; None if there is none.
+        weights: arrays by name, whose names and shapes are taken as they are for layers without a formula.
+    """
+    return {**_outer_shapes(architecture), **_shapes_of_layers(formula, _layer_sizes(architecture), weights)}
 
 
 def sequence_shapes(
-    architecture: SequenceArchitecture, formula: str, char_formula: str | None
+    architecture: SequenceArchitecture,
+    formula: str | None,
+    char_formula: str | None,
+    weights: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, tuple[int, ...]]:
-    """Return the names and shapes of all parameters of a sequence model whose layers have native formulas.
+    """Return the names and shapes of all parameters of a sequence model.
 
     Args:
         architecture: the sizes and kinds.
-        formula: that of the layers.
-        char_formula: that of the layer that reads characters; None if none are read.
+        formula: the native formula of the layers; None if there is none.
+        char_formula: that of the layer that reads characters.
+        weights: see :func:`language_shapes`.
     """
     a = architecture
     sides = 1 + a.bidirectional
@@ -78,17 +98,17 @@ def sequence_shapes(
             shapes[f"input.columns.{number}.weight"] = (entries, a.column_embedding_size)
         lowest = (a.embedding_size or a.input_size) + len(a.columns) * a.column_embedding_size
         lowest += sum(a.vectors[1:] if a.tuned_vectors else a.vectors)
-    if char_formula is not None and a.characters:
+    if a.characters:
         shapes["input.characters.weight"] = (a.characters, a.char_hidden_size)
         lowest += a.char_hidden_size * (1 + a.char_bidirectional)
         of_characters = {
             f"input.encoder.{stack}.0.": (a.char_hidden_size, a.char_hidden_size)
             for stack in _stacks(a.char_bidirectional)
         }
-        shapes.update(_shapes_of_layers(char_formula, of_characters))
+        shapes.update(_shapes_of_layers(char_formula, of_characters, weights))
     sizes = list(zip([lowest, *(sides * size for size in a.hidden_sizes)], a.hidden_sizes))
     layers = {f"encoder.{stack}.{k}.": own for stack in _stacks(a.bidirectional) for k, own in enumerate(sizes)}
-    shapes.update(_shapes_of_layers(formula, layers))
+    shapes.update(_shapes_of_layers(formula, layers, weights))
     scores = "head.scores." if a.crf else "head."
     shapes[f"{scores}weight"] = (a.output_size, sides * a.hidden_sizes[-1])
     shapes[f"{scores}bias"] = (a.output_size,)
@@ -102,13 +122,19 @@ def _stacks(bidirectional: bool) -> list[str]:
     return ["forward_stack", "backward_stack"] if bidirectional else ["forward_stack"]
 
 
-def _shapes_of_layers(formula: str, sizes: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, ...]]:
+def _shapes_of_layers(
+    formula: str | None, sizes: Mapping[str, tuple[int, int]], weights: Mapping[str, np.ndarray] | None
+) -> dict[str, tuple[int, ...]]:
     """Return the names and shapes of the parameters of layers.
 
     Args:
-        formula: the native formula of all layers.
+        formula: the native formula of all layers; None if there is none.
         sizes: input size and units of each layer; the keys are what the names of its parameters begin with.
+        weights: see :func:`language_shapes`.
     """
+    if formula is None:
+        beginnings = tuple(sizes)
+        return {name: array.shape for name, array in (weights or {}).items() if name.startswith(beginnings)}
     return {
         f"{layer}{name}": shape
         for layer, (channels, units) in sizes.items()

@@ -1,51 +1,24 @@
-"""Computing the outputs of a sequence network for sequences of any lengths."""
+"""Computing the outputs of a sequence model for sequences of any lengths."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from seqlm_core.display.bar import Bar
-from seqlm_core.engine.arrays import array_of
-from seqlm_core.engine.mxnet import nd
-from seqlm_core.model.sequence_network import SequenceNetwork, SequenceOutputs
-from seqlm_core.sequences.batches import Batch, batches_in_order
+from seqlm_core.model.batch_network import BatchNetwork
+from seqlm_core.sequences.batches import batches_in_order
 from seqlm_core.sequences.encoded_sequences import EncodedSequences
 from seqlm_core.sequences.label_chains import LabelChain, ScoredLabels
 from seqlm_core.workers.workers import ALONE, Workers
 
 
-class NetworkInputs:
-    """Turns batches into the network's arguments: arrays on its device, and the states to begin with."""
-
-    def __init__(self, network: SequenceNetwork) -> None:
-        self.network = network
-        self._states: dict[tuple[int, int], list[Any]] = {}
-
-    def __call__(self, batch: Batch) -> tuple[list[nd.NDArray], nd.NDArray | None, list[Any]]:
-        """Return the inputs, the lengths (None if the network does not need them), and the initial states."""
-        return (*self.arrays(batch), self.states(batch))
-
-    def arrays(self, batch: Batch) -> tuple[list[nd.NDArray], nd.NDArray | None]:
-        """Return the inputs, and the lengths (None if the network does not need them)."""
-        device, dtype = self.network.device, self.network.dtype
-        inputs = [array_of(a, np.int32 if a.dtype == np.int32 else dtype, device) for a in batch.inputs]
-        return inputs, array_of(batch.lengths, np.int32, device) if self.network.reads_lengths else None
-
-    def states(self, batch: Batch) -> list[Any]:
-        """Return the initial states; batches of the same shape share their arrays."""
-        if batch.shape not in self._states:
-            self._states[batch.shape] = self.network.begin_state(*batch.shape)
-        return self._states[batch.shape]
-
-
 class Predictor:
-    """Computes outputs in batches. It makes one graph for each shape of a batch.
+    """Computes outputs in batches.
 
     Args:
-        network: the network, with its weights.
+        network: the model.
         batch_size: the largest number of sequences in a batch.
         workers: those who compute together; each computes some of the batches, and all get all outputs.
         allowed: forbids some sequences of labels; None allows all.
@@ -53,7 +26,7 @@ class Predictor:
 
     def __init__(
         self,
-        network: SequenceNetwork,
+        network: BatchNetwork,
         batch_size: int,
         workers: Workers = ALONE,
         allowed: LabelChain | None = None,
@@ -62,8 +35,6 @@ class Predictor:
         self.batch_size = batch_size
         self.workers = workers
         self.allowed = allowed
-        self._inputs = NetworkInputs(network)
-        self._graphs: dict[tuple[int, int], SequenceOutputs] = {}
 
     def outputs(self, sequences: EncodedSequences) -> list[np.ndarray]:
         """Return the scores of labels in nats, or the standardized values, for each sequence.
@@ -74,18 +45,16 @@ class Predictor:
         size = self.network.architecture.output_size
         per_step = self.network.architecture.outputs != "label"
         found = [np.zeros((n, size) if per_step or not n else size, self.network.dtype) for n in sequences.lengths]
-        with self.network.repeatable(), Bar("predicting", len(found)) as bar:
+        with self.network.computing(), Bar("predicting", len(found)) as bar:
             for number, batch in enumerate(batches_in_order(sequences, self.batch_size)):
                 bar.advance(len(batch.indices))
                 if number % self.workers.count != self.workers.rank:
                     continue
-                if batch.shape not in self._graphs:
-                    self._graphs[batch.shape] = SequenceOutputs(self.network, batch.shape[0])
-                computed = self._graphs[batch.shape](*self._inputs(batch)).asnumpy()
+                computed = self.network.outputs(batch)
                 for column, index in enumerate(batch.indices):
                     # A copy, since a view would keep the whole batch in memory.
                     kept = computed[: batch.lengths[column], column] if per_step else computed[column]
-                    found[index] = kept.copy()
+                    found[index] = kept.astype(self.network.dtype)
         if self.workers.count == 1:
             return found
         together = self.workers.united("outputs", np.concatenate([outputs.reshape(-1) for outputs in found]))
@@ -95,8 +64,7 @@ class Predictor:
     @property
     def label_chain(self) -> LabelChain:
         """The chain of labels with the network's current weights; what is not allowed has a score all the same."""
-        chain: LabelChain = self.network.head.label_chain()
-        return chain
+        return self.network.label_chain()
 
     def best_labels(self, scores: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return the ids of the most probable allowed sequence of labels, ``(time,)``, given the scores of each."""

@@ -40,6 +40,7 @@ def listening_socket(port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((LOOPBACK, port))
+        listening.listen()  # so that a request waits until the server is there
     except OSError as error:
         listening.close()
         raise UsageError(f"port {port} cannot be used: {error.strerror}; `port` 0 takes a free one") from error

@@ -28,7 +28,7 @@ class IntegerFile:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        self._file = self._new_file()
+        self._file = _new_file(path)
         self._type: type[np.integer] = TYPES[0]
         self._count = 0
 
@@ -61,17 +61,24 @@ class IntegerFile:
     def _widen(self, kind: type[np.integer]) -> None:
         """Write the integers again with a larger type."""
         narrow, self._type = self._type, kind
+        beside = None if self._path is None else self._path.with_name(f"{self._path.name}.wider")
         with self._file as written:
             written.seek(0)
-            self._file = self._new_file()
+            self._file = _new_file(beside)
             while block := written.read(AT_A_TIME):
                 self._file.write(np.frombuffer(block, dtype=narrow).astype(kind).data)
+        if beside is not None and self._path is not None:  # no system refuses to rename a file that nobody has open
+            self._file.close()
+            os.replace(beside, self._path)
+            self._file = self._path.open("r+b")
+            self._file.seek(0, os.SEEK_END)
 
-    def _new_file(self) -> BinaryIO:
-        if self._path is None:
-            return cast(BinaryIO, tempfile.TemporaryFile(prefix="seqlm-"))
-        self._path.unlink(missing_ok=True)  # an open file of that name is still read
-        return os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), "w+b")
+
+def _new_file(path: Path | None) -> BinaryIO:
+    if path is None:
+        return cast(BinaryIO, tempfile.TemporaryFile(prefix="seqlm-"))
+    path.unlink(missing_ok=True)
+    return path.open("x+b")
 
 
 def mapped_integers(path: Path, kind: str, count: int) -> np.ndarray:

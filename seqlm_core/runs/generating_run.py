@@ -24,9 +24,9 @@ from seqlm_core.plugins.specs import Tokenizer
 from seqlm_core.reading.documents import Documents, cutting_documents
 from seqlm_core.reading.vocabulary import Vocabulary
 from seqlm_core.runs.config import LANGUAGE_MODEL
+from seqlm_core.runs.networks import text_network
 from seqlm_core.runs.parallel import Drawing, SharedRun, draw_texts
 from seqlm_core.runs.run import Run
-from seqlm_core.runs.text_network import text_network
 from seqlm_core.settings.arguments import check_argument
 from seqlm_core.settings.decoding_rules import DEFAULT_TEMPERATURE, DecodingRules
 from seqlm_core.settings.fields import make_settings

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seqlm_core.display.bar import Bar
 from seqlm_core.errors import UsageError
 from seqlm_core.evaluation.inspection import Inspection, Inspector, right_context_of
+from seqlm_core.evaluation.language import (
+    LanguageEvaluation,
+    LanguageEvaluator,
+    check_predictable,
+    evaluation_of,
+)
 from seqlm_core.reading.corpus import read_text
 from seqlm_core.reading.documents import tokens_of_documents
 from seqlm_core.reading.sources import check_texts, open_texts
 from seqlm_core.reading.tokenized_text import warn_of_unknown_tokens
 from seqlm_core.runs.history import SAMPLE
+from seqlm_core.runs.networks import window_network
 from seqlm_core.runs.scoring_run import ScoringRun, files_of
 from seqlm_core.settings.arguments import PathLike, check_argument, check_encoding, checked_path
 from seqlm_core.settings.fields import chosen
-
-if TYPE_CHECKING:
-    from seqlm_core.evaluation.language import LanguageEvaluation
 
 
 class LanguageRun(ScoringRun):
@@ -67,9 +71,6 @@ class LanguageRun(ScoringRun):
         for text in texts:
             if not check_texts(text, folders=True):
                 raise UsageError("the list of texts is empty")
-        from seqlm_core.engine.mxnet import readable_failures
-        from seqlm_core.evaluation.language import LanguageEvaluator, check_predictable, evaluation_of
-
         found = []
         for text in texts:
             with open_texts(text, folders=True) as opened:
@@ -85,9 +86,8 @@ class LanguageRun(ScoringRun):
                 found.append(evaluation_of(tokenized, total, reading_rules=made))
                 continue
             s = self.settings
-            with readable_failures():
-                evaluator = LanguageEvaluator(self.model, tokenized, s.sequence_length, chosen(s.batch_size))
-                found.append(evaluator.evaluate())
+            network = window_network(self)
+            found.append(LanguageEvaluator(network, tokenized, s.sequence_length, chosen(s.batch_size)).evaluate())
         return found
 
     def inspect(self, file: PathLike, *, encoding: str = "utf-8", limit: int = 5_000) -> Inspection:

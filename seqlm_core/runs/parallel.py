@@ -17,7 +17,7 @@ from seqlm_core.generation.prompts import Prompt
 from seqlm_core.generation.text_generator import GeneratedText, side_by_side
 from seqlm_core.plugins.files import load_plugin
 from seqlm_core.plugins.registry import THIS_PROGRAM, Source
-from seqlm_core.runs.text_network import text_network
+from seqlm_core.runs.networks import text_network
 from seqlm_core.settings.decoding_rules import DecodingRules
 from seqlm_core.storage.checkpoint import digest_in
 

@@ -12,10 +12,12 @@ from typing import Any, Callable, Union
 import numpy as np
 
 from seqlm_core.display.bar import Bar
+from seqlm_core.engine.availability import has_mxnet, missing_mxnet
 from seqlm_core.engine.processes import number_of_jobs
 from seqlm_core.errors import SettingError
 from seqlm_core.evaluation.continuous_cache import check_memory
 from seqlm_core.evaluation.parts import LeftOut, stretch_bits, surprisals_in_parts
+from seqlm_core.evaluation.reading import OneStream, RuledReading, TrainedStream
 from seqlm_core.evaluation.surprisal import (
     LineSurprisal,
     TokenSurprisal,
@@ -29,8 +31,8 @@ from seqlm_core.reading.progress import size_of_texts
 from seqlm_core.reading.sources import check_texts, open_texts
 from seqlm_core.reading.text import read_blocks
 from seqlm_core.runs.infilling_run import InfillingRun
+from seqlm_core.runs.networks import text_network, window_network
 from seqlm_core.runs.parallel import compute_stretch, jobs_in_order
-from seqlm_core.runs.text_network import text_network
 from seqlm_core.settings.arguments import PathLike, check_argument, check_encoding, checked_path
 from seqlm_core.settings.reading_rules import ReadingRules, reading_rules
 from seqlm_core.settings.settings import NO_DOCUMENTS
@@ -146,6 +148,7 @@ class ScoringRun(InfillingRun):
 
         Raises:
             UsageError: a rule is not one, is out of its range, or is not for this model.
+            SeqlmError: a rule needs MXNet, which is not installed.
         """
         rules = reading_rules(given)
         for name in ("adapt", "cache"):
@@ -155,19 +158,24 @@ class ScoringRun(InfillingRun):
                     f"is for models that read from the left only, and {self.path} holds one of cell "
                     f"{self.cell.spec.name!r}, which is bidirectional",
                 )
+        if rules.adapt and not has_mxnet():
+            raise missing_mxnet("`adapt` learns by gradients, and so it")
         if rules.cache:
             check_memory(rules.cache, self.architecture.hidden_sizes[-1], rules.window)
         return rules
 
     def _losses_by(self, rules: ReadingRules) -> Callable[[Iterable[tuple[int, bool]]], Iterator[np.ndarray]]:
         """Return what reads a text by rules; see :meth:`~seqlm_core.evaluation.reading.RuledReading.losses`."""
-        from seqlm_core.engine.mxnet import readable_failures
-        from seqlm_core.evaluation.reading import RuledReading
+        has_documents = self._documents is not None
+        stream: OneStream
+        if not rules.adapt:
+            stream = TrainedStream(window_network(self), has_documents)
+        else:
+            from seqlm_core.evaluation.adaptation import AdaptingStream
 
-        with readable_failures():
             # What is adapted changes, so it is a network of its own.
-            network = self._new_network() if rules.adapt else self.model
-            return RuledReading(network, rules, self._documents is not None).losses
+            stream = AdaptingStream(self._new_network(), rules, has_documents)
+        return RuledReading(stream, rules).losses
 
 
 def _check_per(per: str) -> None:

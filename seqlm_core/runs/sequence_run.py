@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from seqlm_core.errors import RunError, SettingError, UsageError
+from seqlm_core.evaluation.sequences import LabelEvaluation, SequenceEvaluator, ValueEvaluation
 from seqlm_core.model.architecture import SequenceArchitecture, architecture_from_json, check_same_architecture
-from seqlm_core.model.parameters import check_shapes, sequence_shapes
+from seqlm_core.model.parameters import check_sequence_parameters
+from seqlm_core.model.prediction import Predictor
 from seqlm_core.plugins.components import Component
 from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.plugins.specs import CellSpec
 from seqlm_core.runs.config import SEQUENCE_MODEL
+from seqlm_core.runs.networks import batch_network
 from seqlm_core.runs.run import Run
 from seqlm_core.runs.token_vectors import sources_of_run
 from seqlm_core.sequences.chunk_schemes import chunks_only
@@ -27,8 +30,6 @@ from seqlm_core.settings.arguments import PathLike, checked_path
 from seqlm_core.settings.settings import SequenceSettings
 
 if TYPE_CHECKING:
-    from seqlm_core.evaluation.sequences import LabelEvaluation, ValueEvaluation
-    from seqlm_core.model.prediction import Predictor
     from seqlm_core.model.sequence_network import SequenceNetwork
 
 logger = logging.getLogger("seqlm")
@@ -75,6 +76,8 @@ class SequenceRun(Run[SequenceSettings]):
     task = SEQUENCE_MODEL
 
     architecture: SequenceArchitecture
+
+    _expected: int | None = None
 
     def __init__(self, path: PathLike, language_model: PathLike | None = None) -> None:
         super().__init__(path)
@@ -137,6 +140,14 @@ class SequenceRun(Run[SequenceSettings]):
             raise RunError(f"{self.directory.codecs} has labels, and the model predicts values")
         return codecs
 
+    def expect(self, time_steps: int) -> None:
+        """Say how many time steps the model will read in all, before it reads any.
+
+        If they are few, they are read without MXNet, whose import would take longer than all else. Predictions are the
+        same within rounding.
+        """
+        self._expected = time_steps
+
     @property
     def labels(self) -> list[Label]:
         """The labels that the model knows, in the order of :meth:`probabilities`."""
@@ -154,13 +165,13 @@ class SequenceRun(Run[SequenceSettings]):
         return build_sequence_network(self.architecture, self.cell, self.char_cell)
 
     def _check_parameters(self, weights: Mapping[str, np.ndarray]) -> None:
-        formula, char_formula = self.cell.spec.native_formula(self.cell.options), None
-        if self.char_cell is not None:
-            char_formula = self.char_cell.spec.native_formula(self.char_cell.options)
-            if char_formula is None:
-                return
-        if formula is not None:
-            check_shapes(weights, sequence_shapes(self.architecture, formula, char_formula))
+        char_cell = self.char_cell
+        check_sequence_parameters(
+            weights,
+            self.architecture,
+            self.cell.spec.native_formula(self.cell.options),
+            None if char_cell is None else char_cell.spec.native_formula(char_cell.options),
+        )
 
     @property
     def char_cell(self) -> Component[CellSpec] | None:
@@ -244,15 +255,11 @@ class SequenceRun(Run[SequenceSettings]):
             UsageError: an example is not of the model's kind, or no output in the examples counts.
         """
         checked = check_examples(examples, self.architecture.inputs, self.architecture.outputs)
-        from seqlm_core.engine.mxnet import readable_failures
-        from seqlm_core.evaluation.sequences import SequenceEvaluator
-
-        with readable_failures():
-            evaluator = SequenceEvaluator(self._predictor, checked, self.codecs)
-            if not evaluator.encoded.predictions:
-                what = "has a label of the training" if evaluator.predictions else "counts"
-                raise UsageError(f"there is nothing to evaluate on: no time step of the examples {what}")
-            evaluation = evaluator.evaluate()
+        evaluator = SequenceEvaluator(self._predictor, checked, self.codecs)
+        if not evaluator.encoded.predictions:
+            what = "has a label of the training" if evaluator.predictions else "counts"
+            raise UsageError(f"there is nothing to evaluate on: no time step of the examples {what}")
+        evaluation = evaluator.evaluate()
         unknown = getattr(evaluation, "unknown_labels", 0)
         if unknown:
             logger.warning(
@@ -270,18 +277,13 @@ class SequenceRun(Run[SequenceSettings]):
 
     @functools.cached_property
     def _predictor(self) -> Predictor:
-        from seqlm_core.model.prediction import Predictor
-
         allowed = chunks_only(self._label_codec.labels) if self.settings.constrain else None
-        return Predictor(self.model, self.settings.batch_size, allowed=allowed)
+        return Predictor(batch_network(self, self.char_cell, self._expected), self.settings.batch_size, allowed=allowed)
 
     def _outputs(self, sequences: Iterable[Any]) -> list[np.ndarray]:
-        from seqlm_core.engine.mxnet import readable_failures
-
         checked = check_inputs(sequences, self.architecture.inputs)
         if self.architecture.outputs == "label":
             for number, sequence in enumerate(checked, 1):
                 if not len(sequence):
                     raise UsageError(f"sequence {number} is empty, so it cannot have a label")
-        with readable_failures():
-            return self._predictor.outputs(EncodedSequences.of_inputs(checked, self.codecs))
+        return self._predictor.outputs(EncodedSequences.of_inputs(checked, self.codecs))

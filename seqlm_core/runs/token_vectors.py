@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from seqlm_core.errors import RunError, SettingError, UsageError
+from seqlm_core.model.language_states import LanguageStates
 from seqlm_core.runs.directory import VECTORS_FILE, RunDirectory
 from seqlm_core.runs.language_run import LanguageRun
+from seqlm_core.runs.networks import window_network
 from seqlm_core.sequences.given_vectors import VectorSource
 from seqlm_core.sequences.pretrained_vectors import PretrainedVectors
 from seqlm_core.settings.arguments import PathLike, checked_path
@@ -72,6 +74,4 @@ def _states_of(run: LanguageRun, digest: str) -> VectorSource:
         raise SettingError(
             "language_model", f"must be a model of characters, and {run.path} has the tokenizer {tokenizer!r}"
         )
-    from seqlm_core.model.language_states import LanguageStates
-
-    return LanguageStates(run.model, run.vocabulary, str(run.path.resolve()), digest)
+    return LanguageStates(window_network(run, any_batch=True), run.vocabulary, str(run.path.resolve()), digest)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from seqlm_core.errors import RunError
-from seqlm_core.storage.files import read_json, write_json
+from seqlm_core.storage.files import flush_to_disk, read_json, write_json
 from seqlm_core.storage.locking import try_lock, wait_for_lock
 
 logger = logging.getLogger("seqlm")
@@ -135,7 +135,7 @@ class Cache:
                 left.unlink()
             description = make(beside)
             for file in beside.iterdir():
-                _flush(file)
+                flush_to_disk(file)  # so that no entry is there without it after a loss of power
             write_json(beside / DESCRIPTION, description)
             _remove(final)  # it was damaged, or it would have been found
             os.replace(beside, final)
@@ -163,15 +163,6 @@ def _entry(path: Path) -> CacheEntry | None:
         return CacheEntry(path, description, sum(file.stat().st_size for file in path.iterdir()), used)
     except (OSError, RunError):
         return None
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file is on the disk, so that no entry is there without it after a loss of power."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _modified(path: Path) -> float:

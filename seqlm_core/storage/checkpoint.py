@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from seqlm_core.errors import NonFiniteLossError, RunError
-from seqlm_core.storage.files import open_regular, replacing
+from seqlm_core.storage.files import open_regular, path_of, replacing
 
 Checkpoint = tuple[dict[str, np.ndarray], dict[str, Any]]
 """Arrays by name, and plain values."""
@@ -68,8 +68,8 @@ def load_state(path: Path, arrays: dict[str, np.ndarray] | None = None) -> dict[
         RunError: as by :func:`load_checkpoint`.
     """
     try:
-        # By its descriptor, so that the file that is read is the one that was checked to be a regular file.
-        with open_regular(path) as regular, safe_open(f"/dev/fd/{regular.fileno()}", framework="np") as file:
+        # By its descriptor if possible, so that the file that is read is the one that was checked to be a regular file.
+        with open_regular(path) as regular, safe_open(path_of(regular, path), framework="np") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise RunError(
@@ -107,7 +107,7 @@ def load_mapped(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], str]
     """
     try:
         # The library checks the whole header; where the arrays begin is not among what it tells.
-        with open_regular(path) as file, safe_open(f"/dev/fd/{file.fileno()}", framework="np"):
+        with open_regular(path) as file, safe_open(path_of(file, path), framework="np"):
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length))
             metadata = header.pop("__metadata__")
@@ -136,7 +136,7 @@ def digest_in(path: Path) -> str:
 
 def _metadata(path: Path) -> dict[str, str]:
     try:
-        with open_regular(path) as regular, safe_open(f"/dev/fd/{regular.fileno()}", framework="np") as file:
+        with open_regular(path) as regular, safe_open(path_of(regular, path), framework="np") as file:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise RunError(f"{path} is damaged: {error}") from error

@@ -10,14 +10,22 @@ import os
 import re
 import secrets
 import stat
+import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from seqlm_core.engine.system import IS_POSIX
 from seqlm_core.errors import RunError
 
 # The most bytes of a file that is read as a whole; far more than the vocabulary of any model needs.
 LARGEST_FILE = 1 << 30
+# How long a file is tried to be replaced while others have it open, where the system does not allow that: Windows.
+SECONDS_TO_REPLACE = 2.0
+
+_READING = os.O_RDONLY
+for _flag in ("O_NONBLOCK", "O_NOFOLLOW", "O_NOCTTY", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT"):
+    _READING |= getattr(os, _flag, 0)  # no system has all of them
 
 
 def is_unfinished(path: Path, names: Collection[str]) -> bool:
@@ -36,12 +44,14 @@ def open_regular(path: Path) -> BinaryIO:
         RunError: the file is missing, is not a regular file, or may not be read.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
+        if not hasattr(os, "O_NOFOLLOW"):
+            _check_regular(path)
+        descriptor = os.open(path, _READING)
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing") from error
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise RunError(f"{path} is a symbolic link, and a run has none; it is not followed") from error
+            raise _is_a_link(path) from error
         if error.errno == errno.ENXIO:  # a socket
             raise _not_regular(path) from error
         raise RunError(f"{path} cannot be read: {error.strerror}") from error
@@ -50,6 +60,29 @@ def open_regular(path: Path) -> BinaryIO:
         os.close(descriptor)
         raise _not_regular(path)
     return os.fdopen(descriptor, "rb")
+
+
+def _check_regular(path: Path) -> None:
+    """Raise :class:`RunError` unless a path is that of a regular file, where opening it would not tell."""
+    mode = os.lstat(path).st_mode
+    if stat.S_ISLNK(mode):
+        raise _is_a_link(path)
+    if not stat.S_ISREG(mode):
+        raise _not_regular(path)
+
+
+def _is_a_link(path: Path) -> RunError:
+    return RunError(f"{path} is a symbolic link, and a run has none; it is not followed")
+
+
+def path_of(file: BinaryIO, path: Path) -> str:
+    """Return a path of an open file for libraries that open it again.
+
+    It leads to the file that is open, whatever has the file's own path by now; where the system has no such paths, it
+    is the file's own path.
+    """
+    by_descriptor = f"/dev/fd/{file.fileno()}"
+    return by_descriptor if os.path.exists(by_descriptor) else os.fspath(path)
 
 
 def _not_regular(path: Path) -> RunError:
@@ -92,14 +125,32 @@ def replacing(path: Path) -> Iterator[Path]:
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         yield beside
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(beside, path)
+        flush_to_disk(beside)
+        _replace(beside, path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     finally:
         with contextlib.suppress(OSError):  # a disk that cannot be written to refuses this too
             beside.unlink(missing_ok=True)
+
+
+def flush_to_disk(path: Path) -> None:
+    """Wait until a file is on the disk."""
+    with path.open("rb" if IS_POSIX else "r+b") as file:  # Windows flushes what may be written alone
+        os.fsync(file.fileno())
+
+
+def _replace(source: Path, target: Path) -> None:
+    """Rename a file. On Windows this fails as long as a reader has the target open, and so is tried for a while."""
+    patience = time.monotonic() + SECONDS_TO_REPLACE
+    while True:
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError:
+            if IS_POSIX or time.monotonic() > patience:
+                raise
+            time.sleep(0.01)
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Callable
 
 from seqlm_core.errors import RunError
+from seqlm_core.storage.named_locks import msvcrt, try_to_lock, unlock
 
 try:
     import fcntl
 except ImportError:  # not a POSIX system
     fcntl = None  # type: ignore[assignment]
 
-
 SECONDS_OF_A_LOOK = 0.2
 """How long a lock is tried again, since :func:`is_locked` of another process may hold it for a moment."""
+SECONDS_BETWEEN = 0.05
+"""How long to wait for a lock before it is tried again, where the system cannot wait for it."""
 
 
 @contextlib.contextmanager
@@ -42,13 +44,17 @@ def locked(directory: Path) -> Iterator[None]:
 def is_locked(directory: Path) -> bool:
     """Return whether a process holds the lock of a directory; False where that cannot be known.
 
-    It takes a shared lock for a moment, so that those who look at the same time do not see each other.
+    It takes a shared lock for a moment, so that those who look at the same time do not see each other. Where there
+    are no shared locks, it looks a second time.
 
     Raises:
         OSError: the directory cannot be opened.
     """
     if fcntl is None:
-        return False
+        if _was_free(directory):
+            return False
+        time.sleep(SECONDS_BETWEEN)
+        return not _was_free(directory)
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -63,7 +69,8 @@ def is_locked(directory: Path) -> bool:
 def try_lock(directory: Path) -> Iterator[bool]:
     """Lock a directory within the block, and say whether that was possible: no other process holds the lock."""
     if fcntl is None:
-        yield True
+        with _named_lock(directory) as got_it:
+            yield got_it
         return
     descriptor = os.open(directory, os.O_RDONLY)
     try:
@@ -86,7 +93,12 @@ def wait_for_lock(directory: Path, on_waiting: Callable[[], None]) -> Iterator[b
         on_waiting: is called if another process holds the lock.
     """
     if fcntl is None:
-        yield directory.exists()
+        with contextlib.ExitStack() as stack:
+            while not stack.enter_context(_named_lock(directory)):
+                on_waiting()
+                on_waiting = _ignore
+                time.sleep(SECONDS_BETWEEN)
+            yield directory.exists()
         return
     try:
         descriptor = os.open(directory, os.O_RDONLY)
@@ -102,6 +114,26 @@ def wait_for_lock(directory: Path, on_waiting: Callable[[], None]) -> Iterator[b
         yield _is(descriptor, directory)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _named_lock(directory: Path) -> Iterator[bool]:
+    """Lock the name of a directory within the block, and say whether that was possible; True without any locks."""
+    lock = None if msvcrt is None else try_to_lock(directory)
+    try:
+        yield lock is not None or msvcrt is None
+    finally:
+        if lock is not None:
+            unlock(lock)
+
+
+def _was_free(directory: Path) -> bool:
+    with _named_lock(directory) as got_it:
+        return got_it
+
+
+def _ignore() -> None:
+    pass
 
 
 def _is(descriptor: int, directory: Path) -> bool:

@@ -122,6 +122,7 @@ def write_label_inspection(
     has_gold = bool(sequences) and sequences[0].width > 1
     read = [columns.tokens(sequence) for sequence in sequences]
     gold = [columns.labels(sequence) if has_gold else [None] * len(sequence) for sequence in sequences]
+    tagger.expect(shown)
     found = tagger.label(read, probabilities=True)
     labelled = [
         token

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from seqlm_core.engine.system import IS_POSIX
 from seqlm_core.errors import SeqlmError
 from seqlm_core.workers.environment import NUMBER, RUN_FILE, WATCH_PORT
 from seqlm_core.workers.lifeline import Lifeline
@@ -159,8 +160,11 @@ def run_local_job(command: Sequence[str], workers: int, restarts: int, going_on:
         going_on: a function of a run that returns the command that goes on with it.
 
     Raises:
-        SeqlmError: a process was killed, or ended with an error that the first worker did not tell.
+        SeqlmError: a process was killed, or ended with an error that the first worker did not tell; or the system
+            cannot end such processes together.
     """
+    if not IS_POSIX:
+        raise SeqlmError("several workers train on Linux and macOS alone; train with one process here")
     for left in range(restarts, -1, -1):
         with tempfile.TemporaryDirectory(prefix="seqlm-workers-") as logs:
             job = LocalJob(command, workers, Path(logs))

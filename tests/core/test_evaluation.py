@@ -12,9 +12,22 @@ from test_numbers import VOCABULARY, make_model
 import seqlm_core as seqlm
 from seqlm_core.evaluation.language import LanguageEvaluator
 from seqlm_core.model.build import weights_of
+from seqlm_core.model.graph_windows import GraphWindows
 from seqlm_core.reading.tokenized_text import TokenizedText
+from seqlm_core.stepwise.language_model import StepLanguageModel
+from seqlm_core.stepwise.windows import StepWindows
 
 CELLS = ["rnn", "gru", "lstm", "birnn", "bigru", "bilstm"]
+
+
+NETWORKS = pytest.mark.parametrize("network_of", [GraphWindows, lambda model: by_steps(model)], ids=["graphs", "steps"])
+
+
+def by_steps(model):
+    """Return the same model in NumPy."""
+    name = model.forward_stack.layers[0].seqlm_spec.name
+    spec = seqlm.installed_plugins().cells.get(name)
+    return StepWindows(StepLanguageModel(model.architecture, spec, spec.options(), weights_of(model)))
 
 
 def text_of(length, seed=0):
@@ -26,12 +39,13 @@ def reference(model, cell):
     return ReferenceModel(cell, model.architecture, weights_of(model))
 
 
+@NETWORKS
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("length", [2, 3, 8, 30, 31])
-def test_one_stream_gives_the_likelihood_of_the_text(cell, length):
+def test_one_stream_gives_the_likelihood_of_the_text(cell, length, network_of):
     model = make_model(cell)
     text = text_of(length)
-    evaluation = LanguageEvaluator(model, text, sequence_length=7, batch_size=1).evaluate()
+    evaluation = LanguageEvaluator(network_of(model), text, sequence_length=7, batch_size=1).evaluate()
     losses, _ = reference(model, cell).window_losses(text.ids)
     assert evaluation.nats_per_token == pytest.approx(losses.mean(), abs=1e-10)
     assert evaluation.perplexity == pytest.approx(math.exp(losses.mean()))
@@ -39,12 +53,13 @@ def test_one_stream_gives_the_likelihood_of_the_text(cell, length):
     assert evaluation.tokens == length - 1
 
 
+@NETWORKS
 @pytest.mark.parametrize("cell", ["gru", "bilstm"])
 @pytest.mark.parametrize("length", [9, 40, 41, 57])
-def test_each_stream_reads_a_window_ahead_and_every_token_counts_once(cell, length):
+def test_each_stream_reads_a_window_ahead_and_every_token_counts_once(cell, length, network_of):
     model = make_model(cell)
     text = text_of(length)
-    evaluator = LanguageEvaluator(model, text, sequence_length=4, batch_size=3)
+    evaluator = LanguageEvaluator(network_of(model), text, sequence_length=4, batch_size=3)
     expected = {}
     for b, start in enumerate(evaluator.starts):
         losses, _ = reference(model, cell).window_losses(text.ids[start : start + evaluator.steps + 1])
@@ -56,13 +71,14 @@ def test_each_stream_reads_a_window_ahead_and_every_token_counts_once(cell, leng
     assert evaluator.evaluate().nats_per_token == pytest.approx(np.mean(list(expected.values())), abs=1e-10)
 
 
+@NETWORKS
 @pytest.mark.parametrize("cell", ["birnn", "bigru", "bilstm"])
 @pytest.mark.parametrize("tie_weights", [False, True])
 @pytest.mark.parametrize(("length", "batch_size"), [(2, 1), (3, 1), (5, 2), (30, 1), (41, 1)])
-def test_both_sides_gives_every_position_the_same_right_context(cell, tie_weights, length, batch_size):
+def test_both_sides_gives_every_position_the_same_right_context(cell, tie_weights, length, batch_size, network_of):
     model = make_model(cell, tie_weights=tie_weights)
     text = text_of(length)
-    evaluator = LanguageEvaluator(model, text, sequence_length=8, batch_size=batch_size)
+    evaluator = LanguageEvaluator(network_of(model), text, sequence_length=8, batch_size=batch_size)
     model_in_numpy = reference(model, cell)
     ids = text.ids
     left, _ = model_in_numpy.read("forward", ids[:-1], model_in_numpy.begin())
@@ -75,14 +91,14 @@ def test_both_sides_gives_every_position_the_same_right_context(cell, tie_weight
 
 
 def test_unidirectional_models_have_no_both_sides_figure():
-    evaluation = LanguageEvaluator(make_model("lstm"), text_of(20), 5, 2).evaluate()
+    evaluation = LanguageEvaluator(GraphWindows(make_model("lstm")), text_of(20), 5, 2).evaluate()
     assert evaluation.both_sides_nats_per_token is None
     assert "both_sides_nats_per_token" not in evaluation.to_json()
 
 
 def test_a_single_token_is_refused():
     with pytest.raises(seqlm.TextError, match="at least 2"):
-        LanguageEvaluator(make_model("lstm"), text_of(1), 5, 2)
+        LanguageEvaluator(GraphWindows(make_model("lstm")), text_of(1), 5, 2)
 
 
 def test_validation_during_training_is_the_evaluate_command_of_the_same_text(trained, short_text, tmp_path):

@@ -18,6 +18,7 @@ from seqlm_core.evaluation.language import LanguageEvaluator
 from seqlm_core.generation.layer_network import LayerNetwork
 from seqlm_core.model.architecture import LanguageArchitecture
 from seqlm_core.model.build import build_language_network
+from seqlm_core.model.graph_windows import GraphWindows
 from seqlm_core.model.initialization import initialize
 from seqlm_core.model.recurrent_layer import RecurrentLayer
 from seqlm_core.plugins.components import Component
@@ -83,7 +84,7 @@ def test_no_layer_of_a_plugin_is_in_training_mode_but_in_training(short_text):
     ModeRecording.seen.clear()
 
     ids = np.random.default_rng(1).integers(1, 7, 40).astype(np.int32)
-    LanguageEvaluator(model, TokenizedText(ids, characters=39, unknown_tokens=0), 5, 4).evaluate()
+    LanguageEvaluator(GraphWindows(model), TokenizedText(ids, characters=39, unknown_tokens=0), 5, 4).evaluate()
     network = LayerNetwork(model)
     network.read(np.array([1]), network.begin(1))
     assert len(ModeRecording.seen) >= 4

@@ -12,9 +12,11 @@ from reference_model import ReferenceModel, complex_step_gradients
 from test_numbers import VOCABULARY, make_model
 
 import seqlm_core as seqlm
+from seqlm_core.evaluation.adaptation import FLOOR_OF_GRADIENTS, AdaptingStream
 from seqlm_core.evaluation.continuous_cache import ContinuousCache
-from seqlm_core.evaluation.reading import FLOOR_OF_GRADIENTS, RuledReading
+from seqlm_core.evaluation.reading import RuledReading, TrainedStream
 from seqlm_core.model.build import weights_of
+from seqlm_core.model.graph_windows import GraphWindows
 from seqlm_core.settings.reading_rules import ReadingRules
 
 ADAPT = {"adapt": True, "adapt_learning_rate": 0.05, "adapt_decay": 0.1, "adapt_window": 3}
@@ -33,8 +35,14 @@ def ids_of(length, seed=0):
     return np.random.default_rng(seed).integers(0, VOCABULARY, length).astype(np.int32)
 
 
+def reading(model, rules):
+    """Return what reads a text by rules."""
+    made = ReadingRules(**rules)
+    return RuledReading(AdaptingStream(model, made) if made.adapt else TrainedStream(GraphWindows(model)), made)
+
+
 def losses_of(model, ids, rules):
-    return np.concatenate(list(RuledReading(model, ReadingRules(**rules)).losses((token, False) for token in ids)))
+    return np.concatenate(list(reading(model, rules).losses((token, False) for token in ids)))
 
 
 def probability_in_cache(hidden, targets, t, token, size, flatness):
@@ -141,9 +149,7 @@ def test_no_prediction_knows_what_comes_after_it(cell, rules):
 @RULES
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 51, 52])
 def test_all_tokens_but_the_first_are_predicted(rules, length):
-    losses = list(
-        RuledReading(make_model("lstm"), ReadingRules(**rules)).losses((token, False) for token in ids_of(length))
-    )
+    losses = list(reading(make_model("lstm"), rules).losses((token, False) for token in ids_of(length)))
     assert sum(map(len, losses)) == length - 1
 
 

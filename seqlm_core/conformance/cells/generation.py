@@ -116,7 +116,7 @@ def a_run_keeps_it(cell: Cell) -> str:
 
     with tempfile.TemporaryDirectory() as folder:
         held_out = Path(folder, "held-out.txt")
-        held_out.write_text(TEXT[:500])
+        held_out.write_text(TEXT[:500], encoding="utf-8")
         run = train_small(Path(folder), "cell", cell, epochs=1, validation=held_out)
         (expected,) = (r["validation_nats_per_token"] for r in run.history() if r["kind"] == "epoch")
         loaded = seqlm.LanguageRun(run.path)

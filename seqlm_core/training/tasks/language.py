@@ -14,6 +14,7 @@ from seqlm_core.evaluation.language import LanguageEvaluation, LanguageEvaluator
 from seqlm_core.generation.step_check import step_problem, warn_of_step, without_step
 from seqlm_core.model.architecture import LanguageArchitecture
 from seqlm_core.model.build import build_language_network, check_cells_work
+from seqlm_core.model.graph_windows import GraphWindows
 from seqlm_core.model.graphs import WindowLoss
 from seqlm_core.model.initialization import initialize
 from seqlm_core.model.language_network import LanguageNetwork
@@ -80,7 +81,11 @@ class LanguageModelling:
         self._backward_reset_states = network.backward_reset_states(streams)
         self._evaluator = (
             LanguageEvaluator(
-                network, corpus.validation, settings.sequence_length, chosen(settings.batch_size), workers
+                GraphWindows(network),
+                corpus.validation,
+                settings.sequence_length,
+                chosen(settings.batch_size),
+                workers,
             )
             if corpus.validation is not None
             else None

@@ -12,11 +12,13 @@ from seqlm_core.engine.arrays import array_of, make_array
 from seqlm_core.engine.mxnet import mx, nd
 from seqlm_core.errors import RunError, SettingError, UsageError
 from seqlm_core.evaluation.sequences import LabelEvaluation, SequenceEvaluator, ValueEvaluation
+from seqlm_core.generation.step_check import step_problem, warn_of_step
 from seqlm_core.model.architecture import SequenceArchitecture
 from seqlm_core.model.build import build_sequence_network, check_cells_work
+from seqlm_core.model.graph_batches import GraphBatches, NetworkInputs
 from seqlm_core.model.initialization import initialize
 from seqlm_core.model.penalties import Penalties
-from seqlm_core.model.prediction import NetworkInputs, Predictor
+from seqlm_core.model.prediction import Predictor
 from seqlm_core.model.sequence_network import SequenceLoss, SequenceNetwork
 from seqlm_core.plugins.components import Components
 from seqlm_core.runs.config import SEQUENCE_MODEL
@@ -80,6 +82,10 @@ class SequenceLearning:
 
     Raises:
         UsageError: no output in the training examples counts.
+
+    Attributes:
+        step_problem: what is wrong with a cell's step, which computes where MXNet is not installed; None if no problem
+            is known.
     """
 
     name = SEQUENCE_MODEL
@@ -98,6 +104,7 @@ class SequenceLearning:
         self.workers = workers
         self.codecs = codecs
         self.settings = settings
+        self.step_problem: str | None = None
         outputs = network.architecture.outputs
         self.loss_name = "normalized_squared_error" if outputs == "values" else "nats_per_label"
         self.unit = "sequences" if outputs == "label" else "time steps"
@@ -122,7 +129,7 @@ class SequenceLearning:
         self._validation_sequences = len(validation)
         self._evaluator: SequenceEvaluator | None = None
         if validation:
-            predictor = Predictor(network, settings.batch_size, workers, allowed)
+            predictor = Predictor(GraphBatches(network), settings.batch_size, workers, allowed)
             evaluator = SequenceEvaluator(predictor, validation, codecs)
             self._evaluator = evaluator if evaluator.encoded.predictions else None
 
@@ -143,13 +150,14 @@ class SequenceLearning:
 
     def describe(self) -> dict[str, Any]:
         """Return what a run's configuration records of the task and its data."""
-        return {
+        described = {
             "task": self.name,
             "architecture": dataclasses.asdict(self.network.architecture),
             "training_sequences": len(self._training),
             "validation_sequences": self._validation_sequences,
             **self.codecs.described_sources,
         }
+        return described if self.step_problem is None else {**described, "step_problem": self.step_problem}
 
     def write_files(self, directory: RunDirectory) -> None:
         """Write the file that gives the model's inputs and outputs their meaning."""
@@ -279,4 +287,10 @@ def sequence_task(
         names["input."] = components.char_cell.spec.name
     check_cells_work(network, names)
     all_settings = with_rates_for(network, settings)
-    return SequenceLearning(network, training, validation, codecs, all_settings, workers)
+    task = SequenceLearning(network, training, validation, codecs, all_settings, workers)
+    for stack, cell in (("encoder.", components.cell), ("input.encoder.", components.char_cell)):
+        problem = None if cell is None else step_problem(network, cell, f"{stack}forward_stack")
+        if cell is not None and problem is not None:
+            task.step_problem = problem
+            warn_of_step(cell, problem, "where MXNet is not installed, the model cannot be used")
+    return task
