@@ -28,7 +28,7 @@ def windows(monkeypatch, tmp_path):
     monkeypatch.setattr(locking, "msvcrt", locks)
     monkeypatch.setattr(named_locks, "msvcrt", locks)
     monkeypatch.setattr(named_locks.tempfile, "gettempdir", lambda: str(tmp_path))
-    for module in (files, cutting_processes, local_job):
+    for module in (files, processes, local_job):
         monkeypatch.setattr(module, "IS_POSIX", False)
 
 
