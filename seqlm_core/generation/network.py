@@ -14,6 +14,7 @@ from seqlm_core.native.generation import LARGEST_TABLE
 from seqlm_core.plugins.foreign import plugin_code, plugin_failure
 from seqlm_core.plugins.specs import CellSpec
 from seqlm_core.storage.checkpoint import select
+from seqlm_core.storage.quantization import Matrix, floats
 
 
 class TextNetwork(Protocol):
@@ -63,28 +64,28 @@ class StepNetwork:
         architecture: the sizes of the model.
         cell: the cell, which must have a ``step``.
         options: the cell's options.
-        weights: the model's parameters by name.
+        weights: the model's parameters by name, as floats or with 8 bits.
 
     Raises:
         RunError: a parameter is missing.
     """
 
     def __init__(
-        self, architecture: LanguageArchitecture, cell: CellSpec, options: Any, weights: Mapping[str, np.ndarray]
+        self, architecture: LanguageArchitecture, cell: CellSpec, options: Any, weights: Mapping[str, Matrix]
     ) -> None:
         if cell.step is None:
             raise ValueError(f"cell {cell.name!r} has no step function")
         self.bidirectional = architecture.bidirectional
         self._adds_directions = architecture.adds_directions
-        weights = {name: array.astype(np.float64) for name, array in weights.items()}
+        numbers = {name: floats(weight).astype(np.float64) for name, weight in weights.items()}
         try:
-            embedding = weights["input.weight"] if architecture.embedding_size else None
+            embedding = numbers["input.weight"] if architecture.embedding_size else None
         except KeyError as error:
             raise RunError(f"the checkpoint has no parameter {error}") from error
-        self._output = OutputLayer(architecture, weights)
-        self._left = _Stack("forward_stack", architecture, cell, options, weights, embedding)
+        self._output = OutputLayer(architecture, numbers)
+        self._left = _Stack("forward_stack", architecture, cell, options, numbers, embedding)
         self._right = (
-            _Stack("backward_stack", architecture, cell, options, weights, embedding) if self.bidirectional else None
+            _Stack("backward_stack", architecture, cell, options, numbers, embedding) if self.bidirectional else None
         )
 
     def begin(self, rows: int) -> Any:

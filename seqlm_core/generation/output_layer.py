@@ -10,6 +10,7 @@ from seqlm_core.engine.numerics import log_softmax
 from seqlm_core.errors import RunError
 from seqlm_core.model.architecture import LanguageArchitecture
 from seqlm_core.model.output_parameters import output_parameters
+from seqlm_core.storage.quantization import Matrix, floats
 
 
 class Affine:
@@ -20,8 +21,8 @@ class Affine:
         bias: ``(outputs,)``.
     """
 
-    def __init__(self, weight: np.ndarray, bias: np.ndarray) -> None:
-        self._weight = np.ascontiguousarray(weight.T)
+    def __init__(self, weight: Matrix, bias: np.ndarray) -> None:
+        self._weight = np.ascontiguousarray(floats(weight).T)
         self._bias = bias
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:

@@ -9,13 +9,12 @@ import re
 import reprlib
 from collections.abc import Mapping
 
-import numpy as np
-
 from seqlm_core.model.architecture import LanguageArchitecture
 from seqlm_core.native import layer_shapes
+from seqlm_core.storage.quantization import Matrix
 
 
-def check_shapes(weights: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]) -> None:
+def check_shapes(weights: Mapping[str, Matrix], shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Raise :class:`ValueError` unless the weights have these names and shapes."""
     for name in sorted(weights.keys() - shapes.keys()):
         raise ValueError(f"the model has no parameter {reprlib.repr(name)}")
@@ -26,9 +25,7 @@ def check_shapes(weights: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[i
             raise ValueError(f"parameter {name!r} has shape {weights[name].shape}, and must have {shape}")
 
 
-def check_parameters(
-    weights: Mapping[str, np.ndarray], architecture: LanguageArchitecture, formula: str | None
-) -> None:
+def check_parameters(weights: Mapping[str, Matrix], architecture: LanguageArchitecture, formula: str | None) -> None:
     """Check that the weights of a language model fit its architecture.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,17 @@ _FIGURES = ("training_", "validation_", "both_sides_")
 def new_digest(run_id: str | None) -> hashlib.blake2b:
     """Return the digest of a run's history before its first record."""
     return hashlib.blake2b((run_id or "").encode(), digest_size=16)
+
+
+def written_record(record: Mapping[str, Any], digest: hashlib.blake2b) -> bytes:
+    """Return the line of a record, with its check.
+
+    Args:
+        record: the record.
+        digest: the digest of all records before; it is updated.
+    """
+    digest.update(json.dumps(record).encode())
+    return json.dumps({**record, "check": digest.hexdigest()[:CHECK_LENGTH]}).encode() + b"\n"
 
 
 def verified_records(path: Path, lines: list[bytes], digest: hashlib.blake2b) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from seqlm_core.errors import RunError, RunExistsError, UsageError
+from seqlm_core.errors import RunError, RunExistsError, SeqlmError, UsageError
 from seqlm_core.runs import replacement
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.runs.training_files import TrainingFiles
@@ -36,7 +36,8 @@ def check_destination(out: PathLike | None, overwrite: bool) -> None:
     directory.recover()
     if directory.config.exists():
         if not overwrite:
-            raise RunExistsError(f"`out` {out} holds another run, which `overwrite` would replace", directory.path)
+            resumable = directory.path if directory.last.exists() else None  # a compressed run has none
+            raise RunExistsError(f"`out` {out} holds another run, which `overwrite` would replace", resumable)
     elif directory.path.is_dir() and not all(directory.owns(path) for path in directory.path.iterdir()):
         raise UsageError(f"`out` {out} holds other files and no run; name a new or an empty directory")
 
@@ -64,6 +65,36 @@ def new_run_directory(files: TrainingFiles, cell: str, out: PathLike | None, ove
         except BaseException as error:
             if _is_to_be_removed(directory, files, error):
                 _remove(directory)
+            raise
+
+
+@contextlib.contextmanager
+def whole_run_directory(out: Path, overwrite: bool) -> Iterator[RunDirectory]:
+    """Give the directory of a new run that is written within the block, whole or not at all.
+
+    Args:
+        out: where the run is afterwards.
+        overwrite: whether to replace a run that is there.
+
+    Raises:
+        UsageError: ``out`` cannot be used.
+        SeqlmError: the run cannot be written, for instance since the disk is full.
+    """
+    is_new = not out.exists()
+    directory = _make_directory(out, "")
+    with locked(directory.path):
+        directory.remove_leftovers()
+        check_destination(out, overwrite)
+        try:
+            staged = dataclasses.replace(directory, path=replacement.stage(out), replaces=out)
+            yield staged
+            staged.mark_step_saved()
+        except BaseException as error:
+            replacement.discard(out)
+            if is_new and not any(out.iterdir()):
+                out.rmdir()
+            if isinstance(error, OSError):
+                raise SeqlmError(f"{out} cannot be written: {error.strerror}") from error
             raise
 
 

@@ -11,7 +11,7 @@ from seqlm_core.generation.network import TextNetwork
 def text_network(run: Any) -> TextNetwork:
     """Return a run's model as generation uses it; without MXNet, if the cell has a step function that is right."""
     if run.cell.spec.has_step(run.cell.options) and not _has_wrong_step(run):
-        return step_network(run.architecture, run.cell.spec, run.cell.options, run.weights)
+        return step_network(run.architecture, run.cell.spec, run.cell.options, run.stored_weights(run.weights_file)[0])
     from seqlm_core.generation.layer_network import LayerNetwork
 
     return LayerNetwork(run.model)

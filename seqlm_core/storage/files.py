@@ -9,6 +9,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -100,6 +101,17 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # a disk that cannot be written to refuses this too
             beside.unlink(missing_ok=True)
+
+
+def copy_regular(path: Path, to: Path) -> None:
+    """Copy a file of a run.
+
+    Raises:
+        RunError: it is missing, or cannot be read.
+        OSError: the copy cannot be written; the error names ``to``.
+    """
+    with open_regular(path) as file, replacing(to) as beside, beside.open("wb") as copy:
+        shutil.copyfileobj(file, copy)
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
