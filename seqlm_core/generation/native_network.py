@@ -12,7 +12,7 @@ from seqlm_core.model.architecture import LanguageArchitecture
 from seqlm_core.model.output_parameters import output_parameters
 from seqlm_core.native.generation import NativeModel, generation_library
 from seqlm_core.plugins.specs import CellSpec
-from seqlm_core.storage.quantization import Matrix, floats
+from seqlm_core.storage.quantization import Matrix
 
 
 def step_network(
@@ -64,7 +64,6 @@ class NativeNetwork(StepNetwork):
         instruction_set: str | None = None,
     ) -> None:
         super().__init__(architecture, cell, options, weights)
-        weights = {name: floats(weight) for name, weight in weights.items()}
         prefixes = [f"forward_stack.{layer}." for layer in range(architecture.layers)]
         embedding = weights["input.weight"] if architecture.embedding_size else None
         # In a bidirectional model, the other columns are for the backward direction.

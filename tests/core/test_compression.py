@@ -19,7 +19,7 @@ from seqlm_core.storage.checkpoint import save_checkpoint
 
 FORMATS = Path(__file__).parents[1] / "formats" / "runs"
 NEWEST = sorted(FORMATS.iterdir())[-1]
-KINDS = ["characters", "two-directions", "words", "lines", "rare-words", "tagger", "columns", "forecaster"]
+KINDS = ["two-directions", "lines", "rare-words", "columns", "forecaster"]
 NOT_NEEDED = {"last.safetensors", "standard-input.txt", "training-examples.jsonl", "validation-examples.jsonl"}
 
 
