@@ -21,7 +21,8 @@ constexpr std::size_t padded(std::size_t size, std::size_t multiple = block) {
 template <class Number>
 class ArrayOf {
 public:
-    explicit ArrayOf(std::size_t size = 0) : lines_(padded(size, line) / line) {}
+    ArrayOf() = default;
+    explicit ArrayOf(std::size_t size) : lines_(padded(size, line) / line) {}
     Number* data() { return lines_.empty() ? nullptr : lines_.front().numbers; }
     const Number* data() const { return lines_.empty() ? nullptr : lines_.front().numbers; }
 
