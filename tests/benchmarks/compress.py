@@ -3,8 +3,8 @@
 python tests/benchmarks/compress.py [--models NAME] [--steps N] [--rounds N]
 
 Models of several sizes are trained on the beginning of the sample text, the default one as usual and the larger ones
-for so many steps, and compressed. The loss is that on the end of the text. A run and the smaller one draw the same number
-of characters in turns; the table gives medians.
+for so many steps, and compressed. The loss is that on the end of the text. A run and the smaller one draw the same
+number of characters in turns; the table gives medians.
 """
 
 from __future__ import annotations
