@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import string
 
 import numpy as np
@@ -14,6 +15,7 @@ from seqlm_core.native import GATES
 from seqlm_core.native.generation import generation_library
 from seqlm_core.plugins.options import make_options
 from seqlm_core.reading.vocabulary import Vocabulary
+from seqlm_core.runs.stored_weights import compressed
 
 
 def vocabulary_of(size: int) -> Vocabulary:
@@ -92,6 +94,12 @@ class RandomModel:
                     f"{stack}.{layer}.h2h_weight": normal(0.7 / np.sqrt(size), rows, size),
                     f"{stack}.{layer}.h2h_bias": normal(0.3, rows),
                 }
+
+    def compressed(self) -> RandomModel:
+        """Return the same model, its matrices with 8 bits a weight."""
+        model = copy.copy(self)
+        model.weights = compressed(self.weights)
+        return model
 
     def step_network(self) -> StepNetwork:
         return StepNetwork(self.architecture, self.spec, self.options, self.weights)

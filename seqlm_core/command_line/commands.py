@@ -6,6 +6,7 @@ import click
 
 from seqlm_core.command_line.cache import cache_command
 from seqlm_core.command_line.check import check_command
+from seqlm_core.command_line.compress import compress_command
 from seqlm_core.command_line.config import config_command
 from seqlm_core.command_line.evaluate import evaluate_command
 from seqlm_core.command_line.export import export_command
@@ -52,6 +53,7 @@ for command in (
     tag_group,
     runs_command,
     config_command,
+    compress_command,
     plot_command,
     report_command,
     inspect_command,

@@ -6,18 +6,17 @@ import ctypes
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from seqlm_core.errors import PluginError
 from seqlm_core.generation.network import StepNetwork
 from seqlm_core.model.architecture import LanguageArchitecture
 from seqlm_core.model.output_parameters import output_parameters
 from seqlm_core.native.generation import NativeModel, generation_library
 from seqlm_core.plugins.specs import CellSpec
+from seqlm_core.storage.quantization import Matrix
 
 
 def step_network(
-    architecture: LanguageArchitecture, cell: CellSpec, options: Any, weights: Mapping[str, np.ndarray]
+    architecture: LanguageArchitecture, cell: CellSpec, options: Any, weights: Mapping[str, Matrix]
 ) -> StepNetwork:
     """Return the fastest network for a cell with a step function.
 
@@ -25,7 +24,7 @@ def step_network(
         architecture: the sizes of the model.
         cell: the cell, which must have a ``step``.
         options: the cell's options.
-        weights: the model's parameters by name.
+        weights: the model's parameters by name, as floats or with 8 bits.
 
     Raises:
         RunError: a parameter is missing.
@@ -44,7 +43,7 @@ class NativeNetwork(StepNetwork):
         architecture: the sizes of the model.
         cell: the cell, which must have a ``step``.
         options: the cell's options.
-        weights: the model's parameters by name.
+        weights: the model's parameters by name, as floats or with 8 bits.
         library: the native library for generation.
         formula: the native formula that computes the cell's layers.
         instruction_set: see :class:`~seqlm_core.native.generation.NativeModel`.
@@ -59,7 +58,7 @@ class NativeNetwork(StepNetwork):
         architecture: LanguageArchitecture,
         cell: CellSpec,
         options: Any,
-        weights: Mapping[str, np.ndarray],
+        weights: Mapping[str, Matrix],
         library: ctypes.CDLL,
         formula: str,
         instruction_set: str | None = None,

@@ -10,6 +10,7 @@ import numpy as np
 from seqlm_core.model.architecture import LanguageArchitecture
 from seqlm_core.plugins.specs import CellSpec
 from seqlm_core.stepwise.language_model import StepLanguageModel
+from seqlm_core.storage.quantization import Matrix, floats
 
 
 class TextNetwork(Protocol):
@@ -56,17 +57,18 @@ class StepNetwork:
         architecture: the sizes of the model.
         cell: the cell, which must have a ``step``.
         options: the cell's options.
-        weights: the model's parameters by name.
+        weights: the model's parameters by name, as floats or with 8 bits.
 
     Raises:
         RunError: a parameter is missing.
     """
 
     def __init__(
-        self, architecture: LanguageArchitecture, cell: CellSpec, options: Any, weights: Mapping[str, np.ndarray]
+        self, architecture: LanguageArchitecture, cell: CellSpec, options: Any, weights: Mapping[str, Matrix]
     ) -> None:
         self.bidirectional = architecture.bidirectional
-        self._model = StepLanguageModel(architecture, cell, options, weights)
+        numbers = {name: floats(weight) for name, weight in weights.items()}
+        self._model = StepLanguageModel(architecture, cell, options, numbers)
         self._left = self._model.left
 
     def begin(self, rows: int) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from seqlm_core.errors import UsageError
+from seqlm_core.storage.quantization import Matrix, floats
 from seqlm_core.version import __version__
 
 OPSET = 17
@@ -100,9 +101,9 @@ class Graph:
         last = np.iinfo(np.int64).max if end is None else end
         return self.add("Slice", value, self.integers(begin), self.integers(last), self.integers(axis))
 
-    def affine(self, value: str, weight: np.ndarray, bias: np.ndarray) -> str:
+    def affine(self, value: str, weight: Matrix, bias: np.ndarray) -> str:
         """Return ``value @ weight.T + bias``, for a weight ``(outputs, inputs)``."""
-        transposed = self.add("Transpose", self.constant(weight, "weight"), perm=[1, 0])
+        transposed = self.add("Transpose", self.constant(floats(weight), "weight"), perm=[1, 0])
         return self.add("Add", self.add("MatMul", value, transposed), self.constant(bias, "bias"))
 
     def save(self, path: Path, description: Mapping[str, Any]) -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Mapping
 
-import numpy as np
-
 from seqlm_core.model.architecture import LanguageArchitecture, SequenceArchitecture
 from seqlm_core.native import layer_shapes
+from seqlm_core.storage.quantization import Matrix
 
 
-def check_shapes(weights: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]) -> None:
+def check_shapes(weights: Mapping[str, Matrix], shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Raise :class:`ValueError` unless the weights have these names and shapes."""
     for name in sorted(weights.keys() - shapes.keys()):
         raise ValueError(f"the model has no parameter {reprlib.repr(name)}")
@@ -26,9 +25,7 @@ def check_shapes(weights: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[i
             raise ValueError(f"parameter {name!r} has shape {weights[name].shape}, and must have {shape}")
 
 
-def check_parameters(
-    weights: Mapping[str, np.ndarray], architecture: LanguageArchitecture, formula: str | None
-) -> None:
+def check_parameters(weights: Mapping[str, Matrix], architecture: LanguageArchitecture, formula: str | None) -> None:
     """Check that the weights of a language model fit its architecture.
 
     Args:
@@ -44,7 +41,7 @@ def check_parameters(
 
 
 def check_sequence_parameters(
-    weights: Mapping[str, np.ndarray], architecture: SequenceArchitecture, formula: str | None, char_formula: str | None
+    weights: Mapping[str, Matrix], architecture: SequenceArchitecture, formula: str | None, char_formula: str | None
 ) -> None:
     """Check that the weights of a sequence model fit its architecture.
 
@@ -61,7 +58,7 @@ def check_sequence_parameters(
 
 
 def language_shapes(
-    architecture: LanguageArchitecture, formula: str | None, weights: Mapping[str, np.ndarray] | None = None
+    architecture: LanguageArchitecture, formula: str | None, weights: Mapping[str, Matrix] | None = None
 ) -> dict[str, tuple[int, ...]]:
     """Return the names and shapes of all parameters of a language model.
 
@@ -77,7 +74,7 @@ def sequence_shapes(
     architecture: SequenceArchitecture,
     formula: str | None,
     char_formula: str | None,
-    weights: Mapping[str, np.ndarray] | None = None,
+    weights: Mapping[str, Matrix] | None = None,
 ) -> dict[str, tuple[int, ...]]:
     """Return the names and shapes of all parameters of a sequence model.
 
@@ -123,7 +120,7 @@ def _stacks(bidirectional: bool) -> list[str]:
 
 
 def _shapes_of_layers(
-    formula: str | None, sizes: Mapping[str, tuple[int, int]], weights: Mapping[str, np.ndarray] | None
+    formula: str | None, sizes: Mapping[str, tuple[int, int]], weights: Mapping[str, Matrix] | None
 ) -> dict[str, tuple[int, ...]]:
     """Return the names and shapes of the parameters of layers.
 

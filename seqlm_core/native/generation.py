@@ -7,6 +7,7 @@ import functools
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Optional
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from seqlm_core.native import layer_shapes
 from seqlm_core.native.library import Functions, instruction_sets, is_switched_off, library_path, load
 from seqlm_core.native.output_parameters import OutputParameters, Pair
 from seqlm_core.settings.decoding_rules import DecodingRules
+from seqlm_core.storage.quantization import Matrix, QuantizedMatrix, floats
 
 # The most numbers (32 MiB) of a table that holds, for each token, what the lowest layer computes from it. A larger
 # table is not worth its memory.
@@ -23,12 +25,12 @@ LIBRARY = library_path("generation")
 
 # The version of the interface that is described here. The library has a number too, since it may have been built from
 # other sources.
-INTERFACE = 6
+INTERFACE = 7
 _SIZE, _NUMBER, _POINTER = ctypes.c_size_t, ctypes.c_double, ctypes.c_void_p
 _FUNCTIONS: Functions = {
     "seqlm_new_model": (
         _POINTER,
-        [_SIZE, ctypes.c_char_p] + [_SIZE] * 4 + [_POINTER] * 7 + [_SIZE] + [_POINTER] * 2,
+        [_SIZE, ctypes.c_char_p] + [_SIZE] * 4 + [_POINTER] * 5 + [_SIZE] + [_POINTER] * 2,
     ),
     "seqlm_delete_model": (None, [_POINTER]),
     "seqlm_state_size": (_SIZE, [_POINTER]),
@@ -40,8 +42,16 @@ _FUNCTIONS: Functions = {
 }
 
 
-# The order in which the library takes the parameters of a layer.
-_PARAMETERS = ("i2h_weight", "i2h_bias", "h2h_weight", "h2h_bias")
+# The products of a layer, in the order in which the library takes them.
+_PRODUCTS = ("i2h", "h2h")
+
+# The fewest numbers of a matrix whose 8 bits are kept, by instruction set, and for all others. A smaller one becomes
+# floats again, since it lies in a cache, from which it is read faster than 8 bits are widened.
+_FEWEST_OF_8_BITS = {"avx2": 1 << 17, "avx512": 0}
+_FEWEST_OTHERWISE = 1 << 22
+
+# Numbers, their scales (None where they are floats) and biases.
+_Affine = tuple[np.ndarray, Optional[np.ndarray], np.ndarray]
 
 
 def generation_library() -> ctypes.CDLL | None:
@@ -62,7 +72,7 @@ class NativeModel:
         formula: the name of the formula, one of :data:`~seqlm_core.native.GATES`.
         units: the number of units in each layer, the lowest first.
         layers: the parameters of each layer by name, the lowest first; see
-            :class:`~seqlm_core.plugins.specs.CellSpec`.
+            :class:`~seqlm_core.plugins.specs.CellSpec`. Weights are floats or have 8 bits.
         output: the weights of the output layer.
         embedding: ``(vocabulary, channels)``; None if tokens are read one-hot.
         instruction_set: the name of an instruction set that the processor has; None takes the fastest.
@@ -80,9 +90,9 @@ class NativeModel:
         library: ctypes.CDLL,
         formula: str,
         units: Sequence[int],
-        layers: Sequence[Mapping[str, np.ndarray]],
+        layers: Sequence[Mapping[str, Any]],
         output: OutputParameters,
-        embedding: np.ndarray | None,
+        embedding: Matrix | None,
         instruction_set: str | None = None,
     ) -> None:
         available = instruction_sets(library)
@@ -92,36 +102,40 @@ class NativeModel:
         vocabulary = output.tokens
         if vocabulary < 2 or not all(units) or not units or len(units) != len(layers):
             raise ValueError("a model needs layers, units, and a token besides <unk>")
-        if embedding is not None:
-            embedding = _floats("embedding", embedding, (vocabulary, -1))
-        channels = vocabulary if embedding is None else embedding.shape[1]
-        parameters = []
+        numbers = None if embedding is None else _floats("embedding", floats(embedding), (vocabulary, -1))
+        channels = vocabulary if numbers is None else numbers.shape[1]
+        fewest = _FEWEST_OF_8_BITS.get(chosen, _FEWEST_OTHERWISE)
+        products = []
         for layer, inputs_of_layer, units_of_layer in zip(layers, [channels, *units], units):
             shapes = layer_shapes(formula, units_of_layer, inputs_of_layer)
             if not shapes.keys() <= layer.keys():
                 raise ValueError(f"a layer has parameters {', '.join(sorted(layer))}, and not {', '.join(shapes)}")
-            parameters += [_floats(name, layer[name], shapes[name]) for name in _PARAMETERS]
-        if embedding is not None and vocabulary * len(parameters[1]) > LARGEST_TABLE:
-            inputs = embedding
+            for name in _PRODUCTS:
+                weight, bias = f"{name}_weight", f"{name}_bias"
+                array = _floats(bias, layer[bias], shapes[bias])
+                products.append((*_numbers(weight, layer[weight], shapes[weight], fewest), array))
+        if numbers is not None and vocabulary * len(products[0][-1]) > LARGEST_TABLE:
+            inputs = numbers
         else:
             # The table: what the lowest layer computes from each token.
             channels = 0
-            weight, bias = (array.astype(np.float64) for array in parameters[:2])
-            inputs = (weight.T if embedding is None else embedding @ weight.T) + bias
+            exact = floats(layers[0]["i2h_weight"]).astype(np.float64)
+            inputs = (exact.T if numbers is None else numbers @ exact.T) + products[0][-1]
             inputs = np.ascontiguousarray(inputs, dtype=np.float32)
         hidden = units[-1]
-        pairs = [] if output.projection is None else [_affine("projection", output.projection, hidden)]
+        projection = None if output.projection is None else _affine("projection", output.projection, hidden, fewest)
         projected = 0 if output.projection is None else len(output.projection[1])
         hidden = projected or hidden
-        first = _affine("output", output.first, hidden)
-        clusters, sizes = [], []
+        first = _affine("output", output.first, hidden, fewest)
+        clusters: list[_Affine | None] = []
+        sizes = []
         for own, of_tokens in output.clusters:
             size = 0 if own is None else len(own[1])
-            pair = (None, None) if own is None else _affine("projection of a cluster", own, hidden)
-            clusters += [*pair, *_affine("cluster", of_tokens, size or hidden)]
+            clusters.append(None if own is None else _affine("projection of a cluster", own, hidden, fewest))
+            clusters.append(_affine("cluster", of_tokens, size or hidden, fewest))
             sizes += [len(of_tokens[1]), size]
-        arrays = [*parameters[0 if channels else 2 :], *first, *(a for pair in pairs for a in pair), *clusters]
-        self.multiplications = sum(array.size for array in arrays if array is not None)
+        computed = [*products[0 if channels else 1 :], projection, first, *clusters]
+        self.multiplications = sum(affine[0].size + affine[2].size for affine in computed if affine is not None)
         self._library = library
         self._model = library.seqlm_new_model(
             available.index(chosen),
@@ -132,12 +146,12 @@ class NativeModel:
             projected,
             (_SIZE * len(units))(*units),
             inputs.ctypes.data,
-            (_POINTER * len(parameters))(*[array.ctypes.data for array in parameters]),
-            *([array.ctypes.data for array in pairs[0]] if pairs else [None, None]),
-            *[array.ctypes.data for array in first],
+            _pointers(products),
+            _pointers([projection]),
+            _pointers([first]),
             len(output.clusters),
             (_SIZE * len(sizes))(*sizes),
-            (_POINTER * len(clusters))(*[None if array is None else array.ctypes.data for array in clusters]),
+            _pointers(clusters),
         )
         if not self._model:
             raise MemoryError
@@ -231,10 +245,35 @@ def _floats(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def _affine(name: str, pair: Pair, inputs: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return weight and bias of a projection as contiguous floats, after checking their shapes."""
+def _numbers(name: str, weight: Matrix, shape: tuple[int, ...], fewest: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return a matrix as the library reads it: floats and None, or whole numbers of 8 bits and their scales.
+
+    Args:
+        name: what errors call it.
+        weight: the matrix.
+        shape: which it must have.
+        fewest: the fewest numbers of which 8 bits are kept.
+    """
+    if not isinstance(weight, QuantizedMatrix):
+        return _floats(name, weight, shape), None
+    if weight.shape != shape:
+        raise ValueError(f"{name} has shape {weight.shape}, and must have {shape}")
+    if weight.values.size < fewest:
+        return np.ascontiguousarray(floats(weight)), None
+    return np.ascontiguousarray(weight.values), np.ascontiguousarray(weight.scales)
+
+
+def _affine(name: str, pair: Pair, inputs: int, fewest: int) -> _Affine:
+    """Return weight and bias of a projection as the library reads them, after checking their shapes."""
     outputs = len(pair[1])
-    return _floats(f"{name} weight", pair[0], (outputs, inputs)), _floats(f"{name} bias", pair[1], (outputs,))
+    bias = _floats(f"{name} bias", pair[1], (outputs,))
+    return (*_numbers(f"{name} weight", pair[0], (outputs, inputs), fewest), bias)
+
+
+def _pointers(products: Sequence[_Affine | None]) -> ctypes.Array[Any]:
+    """Return the pointers to the arrays of each product; null where there is none."""
+    arrays = [array for product in products for array in product or (None, None, None)]
+    return (_POINTER * len(arrays))(*[None if array is None else array.ctypes.data for array in arrays])
 
 
 def _check(name: str, array: np.ndarray, dtype: type[np.generic], shape: tuple[int, ...]) -> None:

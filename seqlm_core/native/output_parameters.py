@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-Pair = tuple[np.ndarray, np.ndarray]
+from seqlm_core.storage.quantization import Matrix, part
+
+Pair = tuple[Matrix, np.ndarray]
 
 
 class OutputParameters(NamedTuple):
-    """Weights ``(outputs, inputs)`` and biases ``(outputs,)``.
+    """Weights ``(outputs, inputs)``, as floats or with 8 bits, and biases ``(outputs,)``.
 
     Attributes:
         projection: between hidden vectors and all that follows; None if there is none.
@@ -44,4 +46,4 @@ class OutputParameters(NamedTuple):
 
 def _of_inputs(pair: Pair, size: int) -> Pair:
     weight, bias = pair
-    return weight[:, :size], bias
+    return part(weight, columns=slice(size)), bias

@@ -12,9 +12,11 @@ from seqlm_core.settings.fields import facts, make_settings
 from seqlm_core.settings.schedules import OF_A_USER
 from seqlm_core.settings.settings import LanguageSettings, SequenceSettings
 from seqlm_core.settings.training_settings import TrainingSettings
-from seqlm_core.storage.schema import COUNT, OBJECT, TEXT, check, one_of, text_like
+from seqlm_core.storage.schema import COUNT, OBJECT, TEXT, Kind, check, one_of, text_like
 
 CONFIG_FORMAT = 2
+COMPRESSED_FORMAT = 3
+"""The format of runs whose weights have 8 bits, which versions refuse that would not know what to make of them."""
 LANGUAGE_MODEL = "language model"
 SEQUENCE_MODEL = "sequence model"
 
@@ -36,6 +38,8 @@ _CONFIG = {
 """Description of the values that are read from any run's configuration. Settings and architecture are checked
 elsewhere."""
 _TRAINED = {"texts": {"training": [_TEXT_FILE, ...]}}
+_COMPRESSED = {"compressed": {"bits": Kind("8", lambda value: value == 8), "from": TEXT, "weights": TEXT}}
+_CONFIG_OF_FORMAT: dict[int, dict[Any, Any]] = {CONFIG_FORMAT: {}, COMPRESSED_FORMAT: _COMPRESSED}
 _CONFIG_OF_TASK: dict[str, dict[Any, Any]] = {
     LANGUAGE_MODEL: {
         "plugins": {"tokenizer": _PLUGIN},
@@ -64,15 +68,22 @@ def check_config(config: Mapping[str, Any], path: Path) -> None:
     Raises:
         RunError: it has another format, or a value is missing or has a wrong type.
     """
-    if config.get("format") != CONFIG_FORMAT:
-        raise RunError(f"{path} has format {config.get('format')!r}, and this version of seqlm reads {CONFIG_FORMAT}")
+    if config.get("format") not in tuple(_CONFIG_OF_FORMAT):
+        read = " and ".join(map(str, _CONFIG_OF_FORMAT))
+        raise RunError(f"{path} has format {config.get('format')!r}, and this version of seqlm reads {read}")
     try:
         check(config, _CONFIG, "the configuration")
+        check(config, _CONFIG_OF_FORMAT[config["format"]], "the configuration")
         check(config, _CONFIG_OF_TASK[config["task"]], "the configuration")
         if "imported_from" not in config:
             check(config, _TRAINED, "the configuration")
     except ValueError as error:
         raise RunError(f"{path} is damaged: {error}") from error
+
+
+def is_compressed(config: Mapping[str, Any]) -> bool:
+    """Return whether a checked configuration is of a run whose weights have 8 bits."""
+    return config["format"] == COMPRESSED_FORMAT
 
 
 def recorded_settings(config: Mapping[str, Any], path: Path) -> Any:

@@ -6,8 +6,6 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from seqlm_core.engine.processes import number_of_jobs
 from seqlm_core.generation.checks import check_beam, check_drawing, checked_seed, checked_stops
 from seqlm_core.generation.document_network import document_network
@@ -31,6 +29,7 @@ from seqlm_core.settings.arguments import check_argument
 from seqlm_core.settings.decoding_rules import DEFAULT_TEMPERATURE, DecodingRules
 from seqlm_core.settings.fields import make_settings
 from seqlm_core.settings.settings import LanguageSettings
+from seqlm_core.storage.quantization import Matrix
 
 if TYPE_CHECKING:
     from seqlm_core.model.language_network import LanguageNetwork
@@ -81,7 +80,7 @@ class GeneratingRun(Run[LanguageSettings]):
 
         return build_language_network(self.architecture, self.cell)
 
-    def _check_parameters(self, weights: Mapping[str, np.ndarray]) -> None:
+    def _check_parameters(self, weights: Mapping[str, Matrix]) -> None:
         check_parameters(weights, self.architecture, self.cell.spec.native_formula(self.cell.options))
 
     @functools.cached_property

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from seqlm_core.errors import RunError
+from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.storage.files import read_file
 from seqlm_core.storage.schema import COUNT, FLAG, NUMBER, PLAIN, TEXT, check, one_of
 
@@ -28,6 +30,17 @@ _FIGURES = ("training_", "validation_", "both_sides_")
 def new_digest(run_id: str | None) -> hashlib.blake2b:
     """Return the digest of a run's history before its first record."""
     return hashlib.blake2b((run_id or "").encode(), digest_size=16)
+
+
+def written_record(record: Mapping[str, Any], digest: hashlib.blake2b) -> bytes:
+    """Return the line of a record, with its check.
+
+    Args:
+        record: the record.
+        digest: the digest of all records before; it is updated.
+    """
+    digest.update(json.dumps(record).encode())
+    return json.dumps({**record, "check": digest.hexdigest()[:CHECK_LENGTH]}).encode() + b"\n"
 
 
 def verified_records(path: Path, lines: list[bytes], digest: hashlib.blake2b) -> list[dict[str, Any]]:
@@ -81,3 +94,18 @@ def read_history(path: Path, run_id: str | None, state: dict[str, Any] | None = 
     if state is not None and digest.hexdigest() != state["digest"]:
         raise RunError(f"{path} is damaged or was altered: it does not match the digest in the checkpoint")
     return records + verified_records(path, whole[known:], digest)
+
+
+def records_of(directory: RunDirectory) -> list[dict[str, Any]]:
+    """Return the records of a run, the oldest first.
+
+    Raises:
+        RunError: they are missing or damaged.
+    """
+    state = directory.load_state(directory.last) if directory.last.exists() else None
+    try:
+        if state is not None:
+            check(state, {"history": STATE}, "its state")
+    except ValueError as error:
+        raise RunError(f"{directory.last} is damaged: {error}") from error
+    return read_history(directory.history, directory.run_id, state and state["history"])

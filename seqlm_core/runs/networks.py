@@ -37,7 +37,7 @@ def text_network(run: Any) -> TextNetwork:
         from seqlm_core.generation.layer_network import LayerNetwork
 
         return LayerNetwork(run.model)
-    return step_network(run.architecture, run.cell.spec, run.cell.options, run.weights)
+    return step_network(run.architecture, run.cell.spec, run.cell.options, run.stored_weights(run.weights_file)[0])
 
 
 def window_network(run: Any, any_batch: bool = False) -> WindowNetwork:

@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from seqlm_core.errors import RunError, RunExistsError, UsageError
+from seqlm_core.errors import RunError, RunExistsError, SeqlmError, UsageError
 from seqlm_core.runs import replacement
+from seqlm_core.runs.config import is_compressed
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.runs.training_files import TrainingFiles
 from seqlm_core.settings.arguments import PathLike, checked_path
@@ -43,9 +44,10 @@ def check_destination(out: PathLike | None, overwrite: bool) -> None:
 
 
 def _resumable(directory: RunDirectory) -> Path | None:
-    """Return the directory of a run that is there; None if it is of an imported model, which has no training."""
+    """Return the directory of a run that is there; None if it was imported or compressed, and cannot go on."""
     try:
-        return None if "imported_from" in directory.read_config() else directory.path
+        config = directory.read_config()
+        return None if "imported_from" in config or is_compressed(config) else directory.path
     except RunError:  # which is told where the run is opened
         return directory.path
 
@@ -73,6 +75,36 @@ def new_run_directory(files: TrainingFiles, cell: str, out: PathLike | None, ove
         except BaseException as error:
             if _is_to_be_removed(directory, files, error):
                 _remove(directory)
+            raise
+
+
+@contextlib.contextmanager
+def whole_run_directory(out: Path, overwrite: bool) -> Iterator[RunDirectory]:
+    """Give the directory of a new run that is written within the block, whole or not at all.
+
+    Args:
+        out: where the run is afterwards.
+        overwrite: whether to replace a run that is there.
+
+    Raises:
+        UsageError: ``out`` cannot be used.
+        SeqlmError: the run cannot be written, for instance since the disk is full.
+    """
+    is_new = not out.exists()
+    directory = _make_directory(out, "")
+    with locked(directory.path):
+        directory.remove_leftovers()
+        check_destination(out, overwrite)
+        try:
+            staged = dataclasses.replace(directory, path=replacement.stage(out), replaces=out)
+            yield staged
+            staged.mark_step_saved()
+        except BaseException as error:
+            replacement.discard(out)
+            if is_new and not any(out.iterdir()):
+                out.rmdir()
+            if isinstance(error, OSError):
+                raise SeqlmError(f"{out} cannot be written: {error.strerror}") from error
             raise
 
 

@@ -8,7 +8,7 @@ import os
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
@@ -17,16 +17,20 @@ from seqlm_core.plugins.components import ROLES, Component, Components, check_pl
 from seqlm_core.plugins.loading import installed_plugins
 from seqlm_core.plugins.registry import Registry, SpecT
 from seqlm_core.plugins.specs import CellSpec
+from seqlm_core.runs.compression import compress_run
 from seqlm_core.runs.config import recorded_settings
 from seqlm_core.runs.directory import RunDirectory
-from seqlm_core.runs.history import SAMPLE, STATE, read_history
+from seqlm_core.runs.history import SAMPLE, records_of
+from seqlm_core.runs.stored_weights import weights_in
 from seqlm_core.settings.arguments import PathLike, checked_path
 from seqlm_core.settings.training_settings import SettingsT
 from seqlm_core.storage.checkpoint import Checkpoint, layout, select
-from seqlm_core.storage.schema import check
+from seqlm_core.storage.quantization import Matrix, floats
 
 if TYPE_CHECKING:
     from seqlm_core.model.recurrent_network import RecurrentNetwork
+
+RunT = TypeVar("RunT", bound="Run[Any]")
 
 
 class Run(Generic[SettingsT]):
@@ -169,10 +173,32 @@ class Run(Generic[SettingsT]):
     def weights(self) -> dict[str, np.ndarray]:
         """The parameters of the best epoch, by name; those of the last checkpoint if no epoch has ended yet.
 
-        They are averaged where the training has an average of them.
+        They are averaged where the training has an average of them. Those of a compressed run are what its 8 bits stand
+        for.
         """
-        arrays, _ = self._load(self.weights_file)
-        return {**select(arrays, "model/"), **select(arrays, "average/")}
+        return {name: floats(weight) for name, weight in self.stored_weights(self.weights_file)[0].items()}
+
+    def stored_weights(self, path: Path) -> tuple[dict[str, Matrix], dict[str, Any]]:
+        """Return the same of one of the checkpoints as it is stored, with 8 bits in a compressed run, and the state."""
+        arrays, state = self._load(path)
+        return {**weights_in(arrays), **select(arrays, "average/")}, state
+
+    def compress(self: RunT, out: PathLike, *, bits: int = 8, overwrite: bool = False) -> RunT:
+        """Write a run whose weights have 8 bits, of about a quarter of the size, and return it.
+
+        It can be used as any other, and another training can begin with its weights, but it cannot be resumed.
+
+        Args:
+            out: the directory of the new run.
+            bits: 8, the only number that there is.
+            overwrite: whether to replace a run that is in ``out``.
+
+        Raises:
+            UsageError: ``out`` cannot be used, there is no such number of bits, or the run is compressed already.
+            RunError: the run is damaged, or has no weights yet.
+        """
+        compress_run(self, out, bits, overwrite)
+        return type(self)(out)
 
     def check_weights(self) -> None:
         """Check that the weights fit the model, before a network is built whose size may exceed the memory.
@@ -218,11 +244,9 @@ class Run(Generic[SettingsT]):
             RunError: it is missing or damaged, does not fit, or belongs to another run.
         """
         arrays, state = self.directory.load(path)
-        weights, averages = select(arrays, "model/"), select(arrays, "average/")
+        averages = select(arrays, "average/")
         try:
-            for name, array in weights.items():
-                if array.dtype != np.float32:
-                    raise ValueError(f"parameter {name!r} is of type {array.dtype}, and must be float32")
+            weights = weights_in(arrays)
             self._check_parameters(weights)
             if averages and layout(averages) != layout(weights):
                 raise ValueError("its averaged weights have other names, shapes or types than its weights")
@@ -230,7 +254,7 @@ class Run(Generic[SettingsT]):
             raise RunError(f"{path} does not fit {self.directory.config.name}: {error}") from error
         return arrays, state
 
-    def _check_parameters(self, weights: Mapping[str, np.ndarray]) -> None:
+    def _check_parameters(self, weights: Mapping[str, Matrix]) -> None:
         """Raise :class:`ValueError` if weights do not fit the architecture, as far as that is known without MXNet."""
 
     def _build_network(self) -> RecurrentNetwork:
@@ -272,11 +296,4 @@ class Run(Generic[SettingsT]):
         Raises:
             RunError: they are missing or damaged.
         """
-        directory = self.directory
-        state = directory.load_state(directory.last) if directory.last.exists() else None
-        try:
-            if state is not None:
-                check(state, {"history": STATE}, "its state")
-        except ValueError as error:
-            raise RunError(f"{directory.last} is damaged: {error}") from error
-        return read_history(directory.history, directory.run_id, state and state["history"])
+        return records_of(self.directory)

@@ -28,6 +28,7 @@ from seqlm_core.sequences.encoded_sequences import EncodedSequences
 from seqlm_core.sequences.examples import INPUTS, OUTPUTS, Label, check_examples, check_inputs
 from seqlm_core.settings.arguments import PathLike, checked_path
 from seqlm_core.settings.settings import SequenceSettings
+from seqlm_core.storage.quantization import Matrix
 
 if TYPE_CHECKING:
     from seqlm_core.model.sequence_network import SequenceNetwork
@@ -164,7 +165,7 @@ class SequenceRun(Run[SequenceSettings]):
 
         return build_sequence_network(self.architecture, self.cell, self.char_cell)
 
-    def _check_parameters(self, weights: Mapping[str, np.ndarray]) -> None:
+    def _check_parameters(self, weights: Mapping[str, Matrix]) -> None:
         char_cell = self.char_cell
         check_sequence_parameters(
             weights,

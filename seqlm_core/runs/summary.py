@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seqlm_core.errors import RunError
-from seqlm_core.runs.config import LANGUAGE_MODEL, code_of_user, recorded_settings
+from seqlm_core.runs.config import LANGUAGE_MODEL, code_of_user, is_compressed, recorded_settings
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.settings.settings import BY_SCORE
 from seqlm_core.settings.training_settings import TrainingSettings
@@ -19,6 +19,7 @@ from seqlm_core.storage.locking import is_locked
 from seqlm_core.storage.schema import COUNT, NUMBER, OBJECT, check
 
 RUNNING, FINISHED, INTERRUPTED, IMPORTED, DAMAGED = "running", "finished", "interrupted", "imported", "damaged"
+COMPRESSED = "compressed"
 
 TAGGER = "tagger"
 
@@ -27,6 +28,7 @@ SCORES = ("chunk_f1", "accuracy")
 
 _LAST = {"training": {"step": COUNT, "epoch": COUNT, "extensions": {"early_stopping": {"epochs_without_best": COUNT}}}}
 _BEST = {"record": OBJECT}
+_RECORD = {"record": {"step": COUNT, "epoch": NUMBER}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +38,8 @@ class RunSummary:
     Attributes:
         path: the run directory.
         state: ``running`` while a process trains it; ``finished``; ``interrupted``, so that it can go on;
-            ``imported``, so that there is no training; or ``damaged``.
+            ``imported``, so that there is no training; ``compressed``, so that it can be used and not go on; or
+            ``damaged``.
         changed: when one of its files was last changed.
         kind: ``language model``; ``tagger``, which reads tokens and labels each of them; or ``sequence model``.
         cell: the name of the recurrent cell.
@@ -85,7 +88,11 @@ def summarize(path: Path) -> RunSummary:
         if "imported_from" in config:
             told["epochs"] = None
             _state(directory, directory.best, _BEST)
-            state = IMPORTED
+            state = COMPRESSED if is_compressed(config) else IMPORTED
+        elif is_compressed(config):
+            record = _state(directory, directory.best, _RECORD)["record"]
+            told.update(step=record["step"], epoch=int(record["epoch"]))
+            state = COMPRESSED
         else:
             training = _training(directory)
             told.update(step=training["step"], epoch=training["epoch"])

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seqlm_core.engine.threads import usable_cores
-from seqlm_core.errors import RunError
+from seqlm_core.errors import RunError, UsageError
+from seqlm_core.runs.config import is_compressed
 from seqlm_core.runs.opening import open_run
 from seqlm_core.runs.run import Run
 from seqlm_core.runs.settings_of_run import resumed_settings
@@ -64,6 +65,8 @@ def resume(
     """
     user_code, changes = split_user_code(extensions, changes)
     run = open_run(path, language_model)
+    if is_compressed(run.config):
+        raise UsageError(f"{run.path} is compressed, so it cannot go on; `init_from` begins another with its weights")
     if run.imported_from is not None:
         raise RunError(
             f"{run.path} was imported from {run.imported_from}, so there is no training to go on with; `init_from` "

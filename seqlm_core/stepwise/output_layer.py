@@ -10,6 +10,7 @@ from seqlm_core.engine.numerics import log_softmax
 from seqlm_core.errors import RunError
 from seqlm_core.model.architecture import LanguageArchitecture
 from seqlm_core.model.output_parameters import output_parameters
+from seqlm_core.storage.quantization import Matrix, floats
 
 SCORES_AT_A_TIME = 1 << 22
 """About how many scores of tokens are in memory at a time."""
@@ -23,8 +24,8 @@ class Affine:
         bias: ``(outputs,)``.
     """
 
-    def __init__(self, weight: np.ndarray, bias: np.ndarray) -> None:
-        self._weight = np.ascontiguousarray(weight.T)
+    def __init__(self, weight: Matrix, bias: np.ndarray) -> None:
+        self._weight = np.ascontiguousarray(floats(weight).T)
         self._bias = bias
         self.outputs = len(bias)
 

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
 import time
 from collections.abc import Collection, Iterator
@@ -151,6 +152,17 @@ def _replace(source: Path, target: Path) -> None:
             if IS_POSIX or time.monotonic() > patience:
                 raise
             time.sleep(0.01)
+
+
+def copy_regular(path: Path, to: Path) -> None:
+    """Copy a file of a run.
+
+    Raises:
+        RunError: it is missing, or cannot be read.
+        OSError: the copy cannot be written; the error names ``to``.
+    """
+    with open_regular(path) as file, replacing(to) as beside, beside.open("wb") as copy:
+        shutil.copyfileobj(file, copy)
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:

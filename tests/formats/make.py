@@ -6,12 +6,14 @@ Whoever changes the format of a run adds a folder tests/formats/runs/NAME with i
 last, and what the change brought. The older folders stay as they are, for ever: the code of their versions wrote them,
 with this program as far as it could run there. Until a version is released, its own folder may be made again.
 
-Each kind of run has a folder with
+Each kind of run, but for those that are compressed, has a folder with
 
     run/                   a run that was interrupted, with the text or the examples that it is trained on
     finished.safetensors   the weights that the same training ended with when nothing interrupted it
     expected.json          what the version that wrote the run made of it, before and at its end, and the figures of the
                            training; and the processor and the compiler, on which the bits of all that depend
+
+Each compressed kind has a folder with ``run/`` and ``expected.json``, which has what the version made of it.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ READ = slice(3200, 3600)
 """The part of the text on which no run is trained."""
 PLUGIN_WHEN_MADE = Path("/tmp/seqlm-formats", PLUGIN.name)
 VECTORS_WHEN_MADE = PLUGIN_WHEN_MADE.with_name("vectors.txt")
+WHOLE_WHEN_MADE = PLUGIN_WHEN_MADE.with_name("run")
 """The paths that runs record, which are to tell nothing of the machine."""
 
 SMALL: dict[str, Any] = {"hidden_size": 8, "batch_size": 4, "warmup": 5, "log_every": 5, "learning_rate": 0.03}
@@ -141,14 +144,24 @@ KINDS: dict[str, Callable[[Path], None]] = {
         embedding_updates="read", **PLAIN
     ),
 }  # fmt: skip
-BEGAN_WITH = {"lines": 4, "rare-words": 4, "columns": 4}
+COMPRESSED = {"compressed": "two-directions", "compressed-tagger": "tagger"}
+"""The kinds of compressed runs, and the kind that each of them is made of."""
+BEGAN_WITH = {"lines": 4, "rare-words": 4, "columns": 4, "compressed": 4, "compressed-tagger": 4}
 """The number of the first folder with a kind, if it is not the first of all."""
 
 
 def kinds_in(folder: Path) -> list[str]:
-    """Return the kinds of runs in a folder of a version."""
-    number = int(folder.name.split("-")[0])
-    return [kind for kind in KINDS if number >= BEGAN_WITH.get(kind, 0)]
+    """Return the kinds of runs in a folder of a version that can go on."""
+    return [kind for kind in KINDS if _number(folder) >= BEGAN_WITH.get(kind, 0)]
+
+
+def compressed_in(folder: Path) -> list[str]:
+    """Return the kinds of compressed runs in a folder of a version."""
+    return [kind for kind in COMPRESSED if _number(folder) >= BEGAN_WITH[kind]]
+
+
+def _number(folder: Path) -> int:
+    return int(folder.name.split("-")[0])
 
 
 class Interrupted:
@@ -181,6 +194,7 @@ def train_interrupted(kind: str, out: Path) -> None:
 
 def use(kind: str, run: Any) -> dict[str, Any]:
     """Return what a run makes: text and figures, or predictions."""
+    kind = COMPRESSED.get(kind, kind)
     if kind in ("tagger", "columns"):
         sentences: list[Any] = [["the", "bridge", "was", "built,"], ["salt"]]
         if kind == "columns":
@@ -241,6 +255,21 @@ def make(kind: str, folder: Path) -> None:
     (folder / "expected.json").write_text(json.dumps(expected) + "\n")
 
 
+def compress(kind: str, out: Path, whole: Path) -> None:
+    """Write a compressed run of a kind, made of a run that is trained in ``whole``."""
+    train_interrupted(COMPRESSED[kind], whole)
+    open_run(whole).compress(out)
+
+
+def make_compressed(kind: str, folder: Path) -> None:
+    """Write the folder of a compressed kind."""
+    folder.mkdir(parents=True)
+    compress(kind, folder / "run", WHOLE_WHEN_MADE)
+    shutil.rmtree(WHOLE_WHEN_MADE)
+    expected = {"bits": has_a_say_in_bits(), "compressed": use(kind, open_run(folder / "run"))}
+    (folder / "expected.json").write_text(json.dumps(expected) + "\n")
+
+
 def final_weights(run: Path) -> dict[str, np.ndarray]:
     """Return the weights after a run's last step."""
     return {name: array for name, array in load_file(run / "last.safetensors").items() if name.startswith("model/")}
@@ -255,6 +284,8 @@ def main() -> None:
         parser.error(f"{folder} is there, and stays as it is")
     for kind in kinds_in(folder):
         make(kind, folder / kind)
+    for kind in compressed_in(folder):
+        make_compressed(kind, folder / kind)
 
 
 if __name__ == "__main__":

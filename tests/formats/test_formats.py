@@ -7,11 +7,12 @@ import os
 import re
 import shutil
 import struct
+from pathlib import Path
 
 import make
 import numpy as np
 import pytest
-from make import KINDS, RUNS, kinds_in
+from make import COMPRESSED, KINDS, RUNS, compressed_in, kinds_in
 from safetensors.numpy import load_file
 
 import seqlm_core as seqlm
@@ -20,6 +21,7 @@ from seqlm_core.runs.opening import open_run
 
 FOLDERS = sorted(path for path in RUNS.iterdir() if path.is_dir())
 ALL = [pytest.param(folder / kind, id=f"{folder.name}-{kind}") for folder in FOLDERS for kind in kinds_in(folder)]
+ALL_COMPRESSED = [pytest.param(f / kind, id=f"{f.name}-{kind}") for f in FOLDERS for kind in compressed_in(f)]
 TOLERANCE = 1e-5
 """Of figures and, where another backend or processor computes, of weights; relative to the largest of them."""
 
@@ -94,6 +96,11 @@ def test_a_run_of_any_version_goes_on_to_the_end_that_it_had_then(folder, copied
     agree({**make.use(folder.name, open_run(run.path)), "history": make.figures(run)}, expected["finished"])
 
 
+@pytest.mark.parametrize("folder", ALL_COMPRESSED)
+def test_a_compressed_run_of_any_version_makes_what_it_made_then(folder, copied):
+    agree(make.use(folder.name, open_run(copied(folder))), expectations(folder)["compressed"])
+
+
 @pytest.mark.parametrize("backend", [MXNET, "native portable", "native avx2"])
 @pytest.mark.parametrize("kind", ["characters", "tagger"])
 def test_a_run_goes_on_within_rounding_where_another_backend_computes(kind, backend, copied, monkeypatch):
@@ -112,10 +119,12 @@ def test_a_run_goes_on_within_rounding_where_another_backend_computes(kind, back
 
 def test_there_are_runs_of_each_kind_of_every_version_which_tell_nothing_of_a_machine():
     for folder in FOLDERS:
-        assert {path.name for path in folder.iterdir()} == set(kinds_in(folder))
-        for kind in kinds_in(folder):
+        kinds = [*kinds_in(folder), *compressed_in(folder)]
+        assert {path.name for path in folder.iterdir()} == set(kinds)
+        for kind in kinds:
             config = (folder / kind / "run" / "config.json").read_text()
             paths = set(re.findall(r'"(?:file:)?(/[^"]*)"', config))
+            paths = {path for path in paths if make.WHOLE_WHEN_MADE not in (Path(path), *Path(path).parents)}
             assert paths <= {str(make.PLUGIN_WHEN_MADE), str(make.VECTORS_WHEN_MADE)}
 
 
@@ -150,7 +159,16 @@ def test_the_present_version_writes_runs_as_the_newest_ones_are(kind, tmp_path, 
     monkeypatch.setattr(make, "PLUGIN_WHEN_MADE", tmp_path / "plugin" / make.PLUGIN.name)
     monkeypatch.setattr(make, "VECTORS_WHEN_MADE", tmp_path / "plugin" / "vectors.txt")
     make.train_interrupted(kind, tmp_path / "run")
-    newest = FOLDERS[-1] / kind / "run"
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {path.name for path in newest.iterdir()}
+    are_alike(tmp_path / "run", FOLDERS[-1] / kind / "run")
+
+
+@pytest.mark.parametrize("kind", COMPRESSED)
+def test_the_present_version_writes_compressed_runs_as_the_newest_ones_are(kind, tmp_path):
+    make.compress(kind, tmp_path / "run", tmp_path / "whole")
+    are_alike(tmp_path / "run", FOLDERS[-1] / kind / "run")
+
+
+def are_alike(run, newest):
+    assert {path.name for path in run.iterdir()} == {path.name for path in newest.iterdir()}
     for path in newest.iterdir():
-        assert written(tmp_path / "run" / path.name) == written(path), path.name
+        assert written(run / path.name) == written(path), path.name

@@ -23,6 +23,7 @@ from seqlm_core.native import generation as native
 from seqlm_core.native.library import instruction_sets
 from seqlm_core.reading.vocabulary import UNKNOWN_ID
 from seqlm_core.settings.decoding_rules import DecodingRules
+from seqlm_core.storage.quantization import QuantizedMatrix
 
 CELLS = ["rnn", "gru", "lstm", "birnn", "bigru", "bilstm"]
 INPUTS = {
@@ -103,6 +104,69 @@ def test_log_probabilities_are_those_of_the_step_network(cell, layers, inputs):
             network = model.native_network(instruction_set)
             tokens, found = drawn(network, length=60, rules=DecodingRules(temperature=3.0))
             np.testing.assert_allclose(found[0], log_probabilities_of(model.step_network(), tokens[0]), atol=1e-5)
+
+
+@pytest.fixture
+def every_matrix_keeps_8_bits(monkeypatch):
+    """Small matrices would become floats again, since the kernels of 8 bits are for large ones."""
+    monkeypatch.setattr(native, "_FEWEST_OF_8_BITS", {})
+    monkeypatch.setattr(native, "_FEWEST_OTHERWISE", 0)
+
+
+@needs_library
+@pytest.mark.parametrize("inputs", INPUTS)
+@pytest.mark.parametrize("cell", ["gru", "bilstm"])
+def test_weights_of_8_bits_give_what_the_step_network_makes_of_them(cell, inputs, every_matrix_keeps_8_bits):
+    for units in [33, (9, 104, 16)]:
+        whole = RandomModel(cell, units, **INPUTS[inputs])
+        model = whole.compressed()
+        expected = None
+        for instruction_set in instruction_sets(LIBRARY):
+            tokens, found = drawn(model.native_network(instruction_set), length=20, rules=DecodingRules(3.0))
+            expected = log_probabilities_of(model.step_network(), tokens[0])
+            np.testing.assert_allclose(found[0], expected, atol=1e-5)
+        assert np.abs(np.subtract(expected, log_probabilities_of(whole.step_network(), tokens[0]))).max() > 1e-4
+
+
+@needs_library
+def test_a_small_matrix_of_8_bits_becomes_floats_where_that_is_faster(monkeypatch):
+    model = RandomModel(units=40).compressed()
+    given = {}
+    original = native._numbers
+
+    def numbers(name, *arguments):
+        given[name] = original(name, *arguments)
+        return given[name]
+
+    monkeypatch.setattr(native, "_numbers", numbers)
+    drawings = []
+    for fewest, kept in ((0, ["h2h_weight", "i2h_weight", "output weight"]), (40 * 40 * 4 + 1, [])):
+        monkeypatch.setattr(native, "_FEWEST_OF_8_BITS", {"portable": fewest})
+        drawings.append(drawn(model.native_network("portable"), length=100))
+        assert sorted(name for name, (found, scales) in given.items() if scales is not None) == kept
+        assert {found.dtype for found, scales in given.values()} == {np.dtype(np.int8 if kept else np.float32)}
+    np.testing.assert_array_equal(drawings[0][0], drawings[1][0])
+    np.testing.assert_allclose(drawings[0][1], drawings[1][1], atol=1e-5)
+
+
+@needs_library
+def test_an_embedding_of_8_bits_is_read_where_a_table_would_be_too_large(monkeypatch, every_matrix_keeps_8_bits):
+    model = RandomModel("gru", (20, 9), embedding_size=11).compressed()
+    expected = drawn(model.native_network())
+    monkeypatch.setattr(native, "LARGEST_TABLE", 0)
+    tokens, found = drawn(model.native_network())
+    np.testing.assert_array_equal(tokens, expected[0])
+    np.testing.assert_allclose(found, expected[1], atol=1e-5)
+
+
+@needs_library
+def test_all_whole_numbers_of_8_bits_are_widened_with_their_sign(every_matrix_keeps_8_bits):
+    model = RandomModel("rnn", units=16, vocabulary_size=30).compressed()
+    values = np.arange(-128, 128, dtype=np.int8).reshape(16, 16)
+    model.weights["forward_stack.0.h2h_weight"] = QuantizedMatrix(values, np.full(16, 1e-2, dtype=np.float32))
+    for instruction_set in instruction_sets(LIBRARY):
+        tokens, found = drawn(model.native_network(instruction_set), length=60, rules=DecodingRules(3.0))
+        np.testing.assert_allclose(found[0], log_probabilities_of(model.step_network(), tokens[0]), atol=1e-5)
 
 
 @needs_library
@@ -332,6 +396,11 @@ def test_a_formula_that_does_not_fit_its_cell_is_named(name):
     del model.weights[key]
     with pytest.raises(seqlm.PluginError, match="a layer has parameters"):
         model.native_network()
+    smaller = RandomModel(layers=2).compressed()
+    if isinstance(smaller.weights[key], QuantizedMatrix):
+        smaller.weights[key] = smaller.weights[key].part(slice(-1))
+        with pytest.raises(seqlm.PluginError, match=f"cell 'lstm': the native formula lstm does not fit it: {name}"):
+            smaller.native_network()
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from typing import Any
 
 from seqlm_core.errors import RunError
 from seqlm_core.runs.directory import RunDirectory
-from seqlm_core.runs.history import CHECK_LENGTH, STATE, new_digest, verified_records
+from seqlm_core.runs.history import STATE, new_digest, verified_records, written_record
 from seqlm_core.storage.files import read_file, write_atomically
 from seqlm_core.training.extension import Extension, Record, Training
 
@@ -69,9 +68,7 @@ class History(Extension):
     def add(self, record: Record) -> None:
         """Write a record, with the training time so far added to it."""
         record["seconds"] = round(self.seconds, 3)
-        text = json.dumps(record)
-        self._digest.update(text.encode())
-        line = json.dumps({**record, "check": self._digest.hexdigest()[:CHECK_LENGTH]}) + "\n"
+        line = written_record(record, self._digest)
         with self.directory.history.open("ab") as file:
-            file.write(line.encode())
+            file.write(line)
         self.lines += 1

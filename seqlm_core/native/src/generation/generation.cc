@@ -112,7 +112,7 @@ struct Model {
 }  // namespace
 
 // The number of this interface. It changes whenever the interface does.
-SEQLM_EXPORT int seqlm_interface() { return 6; }
+SEQLM_EXPORT int seqlm_interface() { return 7; }
 
 // The name of an instruction set that the functions can be chosen for, from 0 on, the slowest first; null beyond the last.
 SEQLM_EXPORT const char* seqlm_instruction_set(std::size_t number) {
@@ -120,7 +120,9 @@ SEQLM_EXPORT const char* seqlm_instruction_set(std::size_t number) {
 }
 
 // Makes a model of weights, which are copied; see Network. Returns null where there is no memory for it, or no cell of
-// this name. cluster_sizes: of each cluster of an adaptive softmax its tokens and the outputs of its projection.
+// this name. layer_weights, cluster_weights: two for each layer or cluster; projection, output: one. Those that are not
+// looked at may be null. cluster_sizes: of each cluster of an adaptive softmax its tokens and the outputs of its
+// projection.
 SEQLM_EXPORT void* seqlm_new_model(
     std::size_t instruction_set,
     const char* cell,
@@ -130,23 +132,19 @@ SEQLM_EXPORT void* seqlm_new_model(
     std::size_t projected,
     const std::size_t* units,
     const float* inputs,
-    const float* const* layer_weights,
-    const float* projection_weight,
-    const float* projection_bias,
-    const float* output_weight,
-    const float* output_bias,
+    const seqlm::Weights* layer_weights,
+    const seqlm::Weights* projection,
+    const seqlm::Weights* output,
     std::size_t clusters,
     const std::size_t* cluster_sizes,
-    const float* const* cluster_weights
+    const seqlm::Weights* cluster_weights
 ) try {
     const seqlm::CellFacts* const found = seqlm::cell_named(cell);
     if (!found) return nullptr;
     seqlm::Sizes sizes{found->kind, vocabulary, channels, projected, {units, units + layers}, {}};
     for (std::size_t i = 0; i < clusters; ++i) sizes.clusters.push_back({cluster_sizes[2 * i], cluster_sizes[2 * i + 1]});
     return new Model{
-        Network(
-            sizes, inputs, layer_weights, projection_weight, projection_bias, output_weight, output_bias, cluster_weights
-        ),
+        Network(sizes, inputs, layer_weights, *projection, *output, cluster_weights),
         functions[instruction_set],
     };
 } catch (const std::exception&) {

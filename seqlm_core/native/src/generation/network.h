@@ -46,28 +46,24 @@ struct Scratch {
 class Network {
 public:
     // inputs: what each token becomes: its embedding (vocabulary, channels), or what the lowest layer makes of it
-    // (vocabulary, gates * units of the lowest layer). layers: of each layer its i2h_weight, i2h_bias, h2h_weight and h2h_bias; the first
-    // two of the lowest layer are not looked at where `channels` is 0. The projection's are not where there is none.
-    // output_weight, output_bias: of each token or, with clusters, of each token of the shortlist and of each cluster.
-    // clusters: of each its projection's weight and bias, which are not looked at where it has none, and its output
-    // weight and bias.
+    // (vocabulary, gates * units of the lowest layer). layers: of each layer its weights from input to gates and from
+    // hidden vector to gates; the first of the lowest layer are not looked at where `channels` is 0. The projection's
+    // are not where there is none. output: of each token or, with clusters, of each token of the shortlist and of each
+    // cluster. clusters: of each its projection, which is not looked at where it has none, and its tokens.
     Network(
         const Sizes& sizes,
         const float* inputs,
-        const float* const* layers,
-        const float* projection_weight,
-        const float* projection_bias,
-        const float* output_weight,
-        const float* output_bias,
-        const float* const* clusters
+        const Weights* layers,
+        const Weights& projection,
+        const Weights& output,
+        const Weights* clusters
     )
         : sizes_(sizes),
           output_(
-              output_weight, output_bias, 1, sizes.shortlist() + sizes.clusters.size(),
+              output, 1, sizes.shortlist() + sizes.clusters.size(),
               sizes.projected ? sizes.projected : sizes.units.back()
           ) {
-        if (sizes.projected)
-            projection_ = Affine(projection_weight, projection_bias, 1, sizes.projected, sizes.units.back());
+        if (sizes.projected) projection_ = Affine(projection, 1, sizes.projected, sizes.units.back());
         const std::size_t gates = gates_of(sizes.cell);
         const std::size_t parts = sizes.channels ? 1 : gates;
         const std::size_t part = sizes.channels ? sizes.channels : sizes.units.front();
@@ -77,24 +73,20 @@ public:
             copy_padded(inputs + token * parts * part, parts, part, inputs_.data() + token * input_stride_);
         std::size_t channels = sizes.channels;
         for (const std::size_t units : sizes.units) {
-            from_input_.push_back(channels ? Affine(layers[0], layers[1], gates, units, channels) : Affine());
-            from_hidden_.emplace_back(layers[2], layers[3], gates, units, units);
+            from_input_.push_back(channels ? Affine(layers[0], gates, units, channels) : Affine());
+            from_hidden_.emplace_back(layers[1], gates, units, units);
             top_ = state_size_;
             state_size_ += states_of(sizes.cell) * padded(units);
             channels = units;
-            layers += 4;
+            layers += 2;
         }
         hide_padding(output_, sizes.shortlist() + sizes.clusters.size());
         const std::size_t hidden = sizes.projected ? sizes.projected : sizes.units.back();
         for (const ClusterSizes& cluster : sizes.clusters) {
-            cluster_inputs_.push_back(
-                cluster.inputs ? Affine(clusters[0], clusters[1], 1, cluster.inputs, hidden) : Affine()
-            );
-            cluster_outputs_.emplace_back(
-                clusters[2], clusters[3], 1, cluster.tokens, cluster.inputs ? cluster.inputs : hidden
-            );
+            cluster_inputs_.push_back(cluster.inputs ? Affine(clusters[0], 1, cluster.inputs, hidden) : Affine());
+            cluster_outputs_.emplace_back(clusters[1], 1, cluster.tokens, cluster.inputs ? cluster.inputs : hidden);
             hide_padding(cluster_outputs_.back(), cluster.tokens);
-            clusters += 4;
+            clusters += 2;
         }
     }
 
