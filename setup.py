@@ -7,6 +7,7 @@ because there is no C++ compiler, NumPy generates text and MXNet's own operators
 from __future__ import annotations
 
 import importlib.util
+import sysconfig
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -42,13 +43,23 @@ def library(folder: str, include: list[Path], options: list[str]) -> Extension:
     )
 
 
-def libraries() -> list[Extension]:
-    found = [library("generation", [], ["-fvisibility=hidden"])]
-    # MXNet's package contains the sources of its interface for operators of other libraries. MXNet is not imported,
-    # since that takes seconds and needs system libraries.
+def folder_of_mxnet() -> Path | None:
+    """Return the folder of MXNet's package, which has the sources of its interface for operators of other libraries.
+
+    MXNet is not imported, since that takes seconds and needs system libraries. Where the build does not require it, it
+    may be in the environment that seqlm is installed into, which pip hides from what is imported during a build.
+    """
     mxnet = importlib.util.find_spec("mxnet")
     if mxnet is not None and mxnet.origin is not None:
-        folder = Path(mxnet.origin).parent
+        return Path(mxnet.origin).parent
+    installed = Path(sysconfig.get_path("purelib"), "mxnet")
+    return installed if installed.is_dir() else None
+
+
+def libraries() -> list[Extension]:
+    found = [library("generation", [], ["-fvisibility=hidden"])]
+    folder = folder_of_mxnet()
+    if folder is not None:
         found.append(
             library("training", [folder / "src", folder / "include", folder / "include" / "mxnet"], ["-pthread"])
         )

@@ -1,7 +1,7 @@
 """The one place where MXNet is imported: ``from seqlm_core.engine.mxnet import autograd, gluon, mx, nd``.
 
-MXNet 1.9.1 needs NumPy's old aliases and a number of threads. The import takes about a second, so modules of plugins do
-not import it, and neither do commands that do not compute with it.
+MXNet 1.9.1 needs names that NumPy has removed, and a number of threads. The import takes about a second, so modules of
+plugins do not import it, and neither do commands that do not compute with it.
 """
 
 from __future__ import annotations
@@ -13,27 +13,29 @@ import sys
 import warnings
 from collections.abc import Iterator
 
-import numpy as np
-
+from seqlm_core.engine.installation import how_to_install_mxnet
+from seqlm_core.engine.numpy_of_mxnet import give_numpy_to_mxnet
 from seqlm_core.engine.roles import may_serve
 from seqlm_core.engine.threads import settle_threads
 from seqlm_core.errors import SeqlmError
 
-_REMOVED_NUMPY_ALIASES = {
-    "bool": bool,
-    "int": int,
-    "float": float,
-    "object": object,
-    "complex": complex,
-    "str": str,
-}
 _DEBIAN_PACKAGES = {"libgomp": "libgomp1", "libquadmath": "libquadmath0", "libgfortran": "libgfortran5"}
+_ARM_LIBRARIES = {"libarmpl_lp64_mp", "libamath", "libastring"}  # what the build for 64-bit ARM needs besides
 
 
 def _loading_error(error: Exception) -> SeqlmError:
+    if isinstance(error, ModuleNotFoundError) and error.name == "mxnet":
+        return SeqlmError(f"MXNet is not installed; {how_to_install_mxnet()}")
+    if isinstance(error, ModuleNotFoundError) and error.name is not None:
+        return SeqlmError(f"MXNet needs the package {error.name}; install it with: pip install {error.name}")
     found = re.search(r"(lib\w+)\.so\S*: cannot open shared object", str(error))
     if not found:
         return SeqlmError(f"MXNet cannot be loaded: {error}")
+    if found[1] in _ARM_LIBRARIES:
+        return SeqlmError(
+            f"MXNet needs the library {found[1]}, which is missing; it belongs to the Arm Performance Libraries, which "
+            "have to be installed and found (LD_LIBRARY_PATH)"
+        )
     package = _DEBIAN_PACKAGES.get(found[1], found[1])
     return SeqlmError(
         f"MXNet needs the system library {found[1]}, which is missing; "
@@ -60,10 +62,8 @@ if os.environ.get("DMLC_ROLE") in ("server", "scheduler") and not may_serve():
     )
 if sys.flags.optimize > 1:
     raise SeqlmError("MXNet cannot be loaded without docstrings; unset PYTHONOPTIMIZE, or start Python without -OO")
-for _name, _type in _REMOVED_NUMPY_ALIASES.items():
-    if _name not in vars(np):
-        setattr(np, _name, _type)
 
+give_numpy_to_mxnet()
 try:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of MXNet, since users may turn warnings into errors

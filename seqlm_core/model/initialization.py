@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from seqlm_core.engine.mxnet import gluon, mx
 from seqlm_core.engine.randomness import mxnet_seed
 from seqlm_core.errors import PluginError
@@ -19,10 +21,22 @@ class GateOrthogonal(mx.init.Initializer):
 
     def _init_weight(self, name: str, array: Any) -> None:
         size = array.shape[0] // self.gates
-        square = mx.nd.zeros((size, array.shape[1]))
         for gate in range(self.gates):
-            mx.init.Orthogonal(scale=1.0)._init_weight(name, square)
-            array[gate * size : (gate + 1) * size] = square
+            drawn = mx.nd.random.uniform(-1, 1, shape=(size, array.shape[1])).asnumpy()
+            array[gate * size : (gate + 1) * size] = closest_orthogonal(drawn).astype(np.float32)
+
+
+def closest_orthogonal(matrix: np.ndarray) -> np.ndarray:
+    """Return the orthogonal matrix that is closest to a matrix: the orthogonal factor of its polar decomposition.
+
+    It is unique. Singular vectors are not: their signs depend on the release of NumPy. It is computed in float64, so
+    that in float32 it is the same on all processors, but for a rare last digit.
+
+    Args:
+        matrix: ``(rows, columns)``, of full rank. If it is not square, the shorter of rows and columns are orthonormal.
+    """
+    left, _, right = np.linalg.svd(matrix.astype(np.float64), full_matrices=False)
+    return left @ right
 
 
 @mx.init.register
