@@ -13,14 +13,14 @@ import functools
 import sys
 import types
 from collections.abc import Sequence
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from typing import Any, Callable
 
 import numpy as np
 from packaging.version import Version
 
 SPELLING_MODULES = ("mxnet._ctypes.ndarray", "mxnet._ctypes.symbol", "mxnet.symbol.symbol")
-"""The modules that hand parameters of operators over to C++ as text. They call ``str``, and use it for nothing else."""
+"""The modules that hand parameters of operators over to C++ as text, which they make with ``str``."""
 
 
 def give_numpy_to_mxnet() -> None:
@@ -110,6 +110,18 @@ def spelled(value: Any) -> str:
     return str(list(map(_Spelled, value))) if isinstance(value, list) else str(value)
 
 
+class _IsText(type):
+    def __instancecheck__(cls, value: Any) -> bool:
+        return isinstance(value, str)
+
+
+class TextOfParameters(metaclass=_IsText):
+    """What stands for ``str`` in the modules that spell: it is called, and asked what is an instance of it."""
+
+    def __new__(cls, value: Any) -> Any:
+        return spelled(value)
+
+
 _NUMPY = NumpyOfMXNet()
 # MXNet compares the version of NumPy with those that it knows.
 _VERSIONS = types.ModuleType("distutils.version")
@@ -130,19 +142,20 @@ class _Loader(SourceFileLoader):
     def exec_module(self, module: types.ModuleType) -> None:
         vars(module)["__builtins__"] = _BUILTINS
         if module.__name__ in SPELLING_MODULES:
-            vars(module)["str"] = spelled
+            vars(module)["str"] = TextOfParameters
         super().exec_module(module)
 
 
 class _Finder:
-    """Finds the modules of MXNet where they are, and gives them another loader."""
+    """Finds the modules of MXNet where others find them, and gives them another loader."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
     ) -> ModuleSpec | None:
         if name.partition(".")[0] != "mxnet":
             return None
-        spec = PathFinder.find_spec(name, path, target)
+        others = (finder for finder in sys.meta_path if finder is not self)
+        spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)), None)
         if spec is not None and type(spec.loader) is SourceFileLoader:
             spec.loader = _Loader(spec.loader.name, spec.loader.path)
         return spec
