@@ -1,6 +1,6 @@
 """The one place where MXNet is imported: ``from seqlm_core.engine.mxnet import autograd, gluon, mx, nd``.
 
-MXNet 1.9.1 needs a NumPy with old names, and a number of threads. The import takes about a second, so modules of
+MXNet 1.9.1 needs names that NumPy has removed, and a number of threads. The import takes about a second, so modules of
 plugins do not import it, and neither do commands that do not compute with it.
 """
 
@@ -21,17 +21,25 @@ from seqlm_core.engine.threads import settle_threads
 from seqlm_core.errors import SeqlmError
 
 _DEBIAN_PACKAGES = {"libgomp": "libgomp1", "libquadmath": "libquadmath0", "libgfortran": "libgfortran5"}
+_ARM_LIBRARIES = {"libarmpl_lp64_mp", "libamath", "libastring"}  # what the build for 64-bit ARM needs besides
 
 
 def _loading_error(error: Exception) -> SeqlmError:
     if isinstance(error, ModuleNotFoundError) and error.name == "mxnet":
         return missing_mxnet("this")
+    if isinstance(error, ModuleNotFoundError) and error.name is not None:
+        return SeqlmError(f"MXNet needs the package {error.name}; install it with: pip install {error.name}")
     found = re.search(r"(lib\w+)\.so\S*: cannot open shared object", str(error))
     if not found:
         return SeqlmError(f"MXNet cannot be loaded: {error}")
     of_cuda = cuda.missing_library(str(error))
     if of_cuda is not None:
         return SeqlmError(of_cuda)
+    if found[1] in _ARM_LIBRARIES:
+        return SeqlmError(
+            f"MXNet needs the library {found[1]}, which is missing; it belongs to the Arm Performance Libraries, which "
+            "have to be installed and found (LD_LIBRARY_PATH)"
+        )
     package = _DEBIAN_PACKAGES.get(found[1], found[1])
     return SeqlmError(
         f"MXNet needs the system library {found[1]}, which is missing; "
@@ -58,8 +66,8 @@ if os.environ.get("DMLC_ROLE") in ("server", "scheduler") and not may_serve():
     )
 if sys.flags.optimize > 1:
     raise SeqlmError("MXNet cannot be loaded without docstrings; unset PYTHONOPTIMIZE, or start Python without -OO")
-give_numpy_to_mxnet()
 
+give_numpy_to_mxnet()
 try:
     cuda.load_libraries()
     with warnings.catch_warnings():

@@ -13,11 +13,7 @@ from seqlm_core.errors import PluginError
 
 @mx.init.register
 class GateOrthogonal(mx.init.Initializer):
-    """Orthogonal initial values for recurrent weights: one square matrix for each gate (Saxe et al. 2013).
-
-    Each is the orthogonal matrix that is closest to one of random numbers, its polar factor. It is unique, while
-    singular vectors have signs that depend on the release of NumPy.
-    """
+    """Orthogonal initial values for recurrent weights: one square matrix for each gate (Saxe et al. 2013)."""
 
     def __init__(self, gates: int) -> None:
         super().__init__(gates=gates)
@@ -27,8 +23,20 @@ class GateOrthogonal(mx.init.Initializer):
         size = array.shape[0] // self.gates
         for gate in range(self.gates):
             drawn = mx.nd.random.uniform(-1, 1, shape=(size, array.shape[1])).asnumpy()
-            left, _, right = np.linalg.svd(drawn.astype(np.float64), full_matrices=False)
-            array[gate * size : (gate + 1) * size] = mx.nd.array(left @ right)
+            array[gate * size : (gate + 1) * size] = closest_orthogonal(drawn).astype(np.float32)
+
+
+def closest_orthogonal(matrix: np.ndarray) -> np.ndarray:
+    """Return the orthogonal matrix that is closest to a matrix: the orthogonal factor of its polar decomposition.
+
+    It is unique. Singular vectors are not: their signs depend on the release of NumPy. It is computed in float64, so
+    that in float32 it is the same on all processors, but for a rare last digit.
+
+    Args:
+        matrix: ``(rows, columns)``, of full rank. If it is not square, the shorter of rows and columns are orthonormal.
+    """
+    left, _, right = np.linalg.svd(matrix.astype(np.float64), full_matrices=False)
+    return left @ right
 
 
 @mx.init.register
