@@ -95,6 +95,7 @@ def _logging_to_standard_error() -> Iterator[None]:
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    broken_logger.setLevel(logging.NOTSET)
     try:
         yield
     finally:

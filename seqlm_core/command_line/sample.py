@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
 import re
@@ -140,12 +141,13 @@ def sample_command(
     at_once = stream if stream is not None else count == 1 and jobs == 1 and out is None and on_terminal
     drawing = {"count": count, "length": length, "stop": stop, "seed": seed, **rules}
     if json_lines:
-        drawn = (
-            iter(opened.generate(prompt, count=count, length=length, beam=beam, stop=stop))
-            if beam
-            else opened.generate_each(prompt, first=max(0, _texts_in(file) - 1), jobs=jobs, **drawing)
-        )
-        _write_lines(file, drawn, {"seed": seed, "prompt": prompt}, count)
+        line_of = functools.partial(_line_of, {"seed": seed, "prompt": prompt})
+        if beam:
+            found = opened.generate(prompt, count=count, length=length, beam=beam, stop=stop)
+            lines = iter([line_of(number, text) for number, text in enumerate(found)])
+        else:
+            lines = opened.generate_each(prompt, first=max(0, _texts_in(file) - 1), jobs=jobs, make=line_of, **drawing)
+        _write_lines(file, lines, count)
         return
     texts: Iterable[Iterator[GeneratedText]]
     if beam:
@@ -170,17 +172,20 @@ def sample_command(
             write(["\n"], at_once, to)
 
 
-def _write_lines(file: OutputFile, texts: Iterator[GeneratedText], common: dict[str, Any], count: int) -> None:
-    """Write a line of JSON for each text, after those that are there. The first text is that of the last of these."""
+def _line_of(common: dict[str, Any], number: int, text: GeneratedText) -> str:
+    """Return the line of JSON of a text."""
+    return json.dumps({"number": number + 1, **common, **text.to_json()}) + "\n"
+
+
+def _write_lines(file: OutputFile, lines: Iterator[str], count: int) -> None:
+    """Write lines after those that are there, with the last of which they begin, if there are any."""
     done = _texts_in(file)
-    lines = ({"number": number, **common, **text.to_json()} for number, text in enumerate(texts, max(done, 1)))
     if done:
         for line in itertools.islice(lines, 1):
-            file.check_last(line, ["number", *common, "tokens"])
+            file.check_last(json.loads(line), ["number", "seed", "prompt", "tokens"])
     with file.opened() as to, Bar("sampling", count) as bar:
         bar.advance(done)
-        for line in bar.over(lines):
-            write([json.dumps(line) + "\n"], stream=to)
+        write(bar.over(lines), stream=to)
 
 
 def _texts_in(file: OutputFile) -> int:

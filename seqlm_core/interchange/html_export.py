@@ -10,9 +10,9 @@ from typing import Any
 from seqlm_core.engine.randomness import number_of
 from seqlm_core.errors import SeqlmError, UsageError
 from seqlm_core.generation.generate import DEFAULT_LENGTH
+from seqlm_core.interchange.description import formulas_of
 from seqlm_core.interchange.html_weights import EIGHT_BIT, FLOAT16, ROUNDINGS, left_to_right, packed
 from seqlm_core.model.architecture import LanguageArchitecture
-from seqlm_core.native import GATES
 from seqlm_core.plugins.guarded_tokenizer import origin_of
 from seqlm_core.plugins.specs import Tokenizer
 from seqlm_core.reading.documents import Documents
@@ -68,7 +68,7 @@ def export_html(run: LanguageRun | PathLike, out: PathLike, *, weights: str = FL
     opened = run if isinstance(run, LanguageRun) else LanguageRun(run)
     rules = _rules()
     data = {
-        "model": model_of(opened.architecture, _formula(opened)),
+        "model": model_of(opened.architecture, formulas_of(opened)[0]),
         "weights": packed(left_to_right(opened.architecture, opened.weights), weights),
         "vocabulary": _vocabulary(opened),
         "rules": rules,
@@ -93,17 +93,6 @@ def model_of(architecture: LanguageArchitecture, formula: str) -> dict[str, Any]
         "cutoffs": list(architecture.cutoffs),
         "vocabulary": architecture.vocabulary_size,
     }
-
-
-def _formula(run: LanguageRun) -> str:
-    spec, source = run.cell.spec, run.cell.source
-    formula = spec.native_formula(run.cell.options)
-    if formula is None or run.config.get("step_problem"):
-        raise UsageError(
-            f"the cell {spec.name!r} of {source} cannot be exported: a page has the formulas {', '.join(GATES)}, and "
-            "the cell computes something else"
-        )
-    return formula
 
 
 def _vocabulary(run: LanguageRun) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from seqlm_core.engine.processes import number_of_jobs
 from seqlm_core.generation.checks import check_beam, check_drawing, checked_seed, checked_stops
@@ -203,8 +203,9 @@ class GeneratingRun(Run[LanguageSettings]):
         stop: str | Sequence[str] = (),
         seed: int | None = None,
         jobs: int = 1,
+        make: Callable[[int, GeneratedText], Any] | None = None,
         **rules: Any,
-    ) -> Iterator[GeneratedText]:
+    ) -> Iterator[Any]:
         """Yield the texts of :meth:`generate` one after the other. The memory does not grow with their number.
 
         Other arguments and errors are those of :meth:`generate`.
@@ -217,6 +218,8 @@ class GeneratingRun(Run[LanguageSettings]):
             stop: one text or several; a text ends where one of them would begin.
             seed: the same seed gives the same texts, whatever the number of jobs.
             jobs: how many processes draw; 0 is one for each usable core.
+            make: what is yielded of each text, made of its number, from 0 on, and the text. It is called by the process
+                that drew the text, so with several jobs it has to be a function of a module.
             rules: see :meth:`generate`.
 
         Raises:
@@ -228,7 +231,7 @@ class GeneratingRun(Run[LanguageSettings]):
         check_argument("jobs", jobs, int, minimum=0)
         drawing = Drawing(self._prompt(prompt), length, made, checked_seed(seed), tuple(checked_stops(stop)))
         jobs = number_of_jobs(jobs)
-        return draw_texts(self, self._shared(jobs), drawing, range(count)[first:], jobs)
+        return draw_texts(self, self._shared(jobs), drawing, range(count)[first:], jobs, make)
 
     def _shared(self, jobs: int) -> SharedRun | None:
         """Return what other processes open; None if there is one job."""

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from seqlm_core.storage.checkpoint import digest_in
 
 BLOCKS_OF_EACH = 4
 """Where there are few texts, each process still gets so many blocks of them, so that all end at about the same time."""
+
+Make = Callable[[int, GeneratedText], Any]
+"""Makes something of the number of a text, from 0 on, and the text. Other processes find it as part of a module."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,30 +107,36 @@ class Drawing:
 
 
 def draw_texts(
-    run: Any, shared: SharedRun | None, drawing: Drawing, numbers: range, jobs: int
-) -> Iterator[GeneratedText]:
-    """Yield the texts with these numbers, in their order.
+    run: Any, shared: SharedRun | None, drawing: Drawing, numbers: range, jobs: int, make: Make | None
+) -> Iterator[Any]:
+    """Yield texts, or what is made of them where they are drawn, in their order.
 
     Args:
         run: the run.
         shared: what other processes open; None if there is one job.
         drawing: how they are drawn.
-        numbers: the numbers of the texts.
+        numbers: the numbers of the texts, from 0 on.
         jobs: the number of processes.
+        make: makes something of a number and its text; None makes the text itself.
     """
     most = -(-len(numbers) // (BLOCKS_OF_EACH * jobs))
     blocks = list(side_by_side(numbers, drawing.length, most)) if jobs > 1 else side_by_side(numbers, drawing.length)
     if shared is None:
         for block in blocks:
-            yield from drawing.texts(run, block)
+            yield from _made(run, drawing, make, block)
         return
     with jobs_in_order(jobs, "drew texts") as in_order:
-        for texts in in_order(functools.partial(_draw, shared, drawing), blocks):
+        for texts in in_order(functools.partial(_draw, shared, drawing, make), blocks):
             yield from texts
 
 
-def _draw(shared: SharedRun, drawing: Drawing, numbers: range) -> list[GeneratedText]:
-    return list(drawing.texts(_opened(shared), numbers))
+def _draw(shared: SharedRun, drawing: Drawing, make: Make | None, numbers: range) -> list[Any]:
+    return list(_made(_opened(shared), drawing, make, numbers))
+
+
+def _made(run: Any, drawing: Drawing, make: Make | None, numbers: range) -> Iterator[Any]:
+    texts = drawing.texts(run, numbers)
+    return texts if make is None else map(make, numbers, texts)
 
 
 def compute_stretch(shared: SharedRun, stretch: Stretch) -> np.ndarray:

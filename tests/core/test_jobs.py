@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import numpy as np
@@ -34,6 +35,20 @@ def test_several_processes_draw_the_texts_of_one(trained):
     assert list(run.generate_each(**drawn)) == texts
     assert list(run.generate_each(**drawn, first=7)) == texts[7:]
     assert list(run.generate_each(**drawn, first=9)) == []
+
+
+def numbered(number, text):
+    return number, text.text.upper(), os.getpid()
+
+
+def test_processes_make_something_of_the_texts_that_they_drew(trained):
+    run = trained()
+    drawn = {"count": 9, "length": 30, "seed": 5}
+    expected = [(number, text.text.upper()) for number, text in enumerate(run.generate(**drawn))]
+    for jobs in (1, 2):
+        made = list(run.generate_each(**drawn, jobs=jobs, first=4, make=numbered))
+        assert [one[:2] for one in made] == expected[4:]
+        assert all((one[2] == os.getpid()) == (jobs == 1) for one in made)
 
 
 @pytest.mark.parametrize("settings", [{}, LINES, {"cell": "bilstm", "layers": 2, "tokenizer": "word"}], ids=str)
