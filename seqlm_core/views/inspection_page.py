@@ -121,7 +121,8 @@ def write_label_inspection(
         shown += len(sequence)
     has_gold = bool(sequences) and sequences[0].width > 1
     read = [columns.tokens(sequence) for sequence in sequences]
-    gold = [columns.labels(sequence) if has_gold else [None] * len(sequence) for sequence in sequences]
+    nothing: list[Any] = [None]
+    gold = [columns.labels(sequence) if has_gold else nothing * len(sequence) for sequence in sequences]
     tagger.expect(shown)
     found = tagger.label(read, probabilities=True)
     labelled = [
