@@ -167,10 +167,13 @@ def test_a_bar_is_not_shown(why, terminal, monkeypatch):
             show_no_bars()
         if why == "quiet":
             from seqlm_core.command_line.notices import be_quiet
+            from seqlm_core.plugins.loading import broken_logger
 
-            level = logging.getLogger("seqlm").level
+            loggers = [logging.getLogger("seqlm"), broken_logger]
+            levels = [logger.level for logger in loggers]
             be_quiet()
-            logging.getLogger("seqlm").setLevel(level)
+            for logger, level in zip(loggers, levels):
+                logger.setLevel(level)
         with Bar("counting", 0 if why == "nothing known" else 10) as bar:
             for _ in bar.over(range(10)):
                 pass

@@ -158,7 +158,7 @@ def _with_config(run, config):
 
 
 def test_memory_for_a_cache_is_that_of_the_last_layers_outputs(trained, monkeypatch, short_text):
-    monkeypatch.setattr("seqlm_core.evaluation.continuous_cache.os.sysconf", lambda name: 2**10)  # 1 MiB
+    monkeypatch.setattr("seqlm_core.evaluation.continuous_cache.physical_memory", lambda: 2**20)
     enough = 2**20 // (2 * 4 * 4 + 3 * 8 * ReadingRules().window)
     wide_below = trained(hidden_size=(64, 4), epochs=1)
     assert wide_below.evaluate(short_text, cache=enough)

@@ -215,7 +215,7 @@ def no_bias_step(weights, inputs, states, options):
 def without_mxnet(monkeypatch):
     """Return a function from which on MXNet counts as not installed."""
     return lambda: [
-        monkeypatch.setattr(f"seqlm_core.runs.{name}.has_mxnet", lambda: False) for name in ("networks", "language_run")
+        monkeypatch.setattr(f"seqlm_core.runs.{name}.has_mxnet", lambda: False) for name in ("networks", "scoring_run")
     ]
 
 
