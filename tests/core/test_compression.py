@@ -128,6 +128,17 @@ def test_it_is_listed_as_compressed_with_the_figure_of_the_run_that_it_was_made_
     assert after.step == max(record["step"] for record in run.history() if record.get("best"))
 
 
+def test_a_run_that_was_imported_is_compressed_too(run, tmp_path):
+    seqlm.export_pytorch(run, tmp_path / "exported")
+    imported = seqlm.import_pytorch(tmp_path / "exported", tmp_path / "imported")
+    smaller = imported.compress(tmp_path / "smaller")
+    for name, weight in run.compress(tmp_path / "of-the-run").weights.items():
+        np.testing.assert_array_equal(smaller.weights[name], weight)
+    states = {found.path.name: found.state for found in seqlm.find_runs(tmp_path)}
+    assert states["imported"] == "imported"
+    assert states["smaller"] == "compressed"
+
+
 def test_a_run_before_its_first_epoch_has_the_weights_of_its_last_checkpoint(run, tmp_path):
     last = load_file(run.path / "last.safetensors")
     (run.path / "best.safetensors").unlink()
