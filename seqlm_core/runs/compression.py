@@ -59,11 +59,9 @@ def compress_run(run: Any, out: PathLike, bits: int, overwrite: bool) -> None:
     config = {
         **run.config,
         "format": COMPRESSED_FORMAT,
+        "texts": {part: [_at_its_place(text, source) for text in texts] for part, texts in run.config["texts"].items()},
         "compressed": {"bits": BITS, "from": str(source.path.resolve()), "weights": digest_in(weights_file)},
     }
-    if "texts" in config:  # a run that was imported has none
-        parts = config["texts"].items()
-        config["texts"] = {part: [_at_its_place(text, source) for text in texts] for part, texts in parts}
     try:
         check(state, _STATE, "its state")
     except ValueError as error:

@@ -235,8 +235,10 @@ class GeneratingRun(Run[LanguageSettings]):
 
     def _shared(self, jobs: int) -> SharedRun | None:
         """Return what other processes open; None if there is one job."""
+        if jobs == 1:
+            return None
         tokenizer = self._component(installed_plugins().tokenizers, "tokenizer")
-        return None if jobs == 1 else SharedRun.of(self, [self.cell.source, tokenizer.source])
+        return SharedRun.of(self, [self.cell.source, tokenizer.source])
 
     def next_tokens(self, prompt: str = "", count: int | None = None) -> list[NextToken]:
         """Return what may follow a prompt and how probable it is, the most probable token first.
