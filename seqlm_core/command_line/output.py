@@ -47,6 +47,13 @@ class Text:
     pieces: Iterable[str]
 
 
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """A value that is JSON already, as ``json.dumps`` with an indent of 2 makes it."""
+
+    json: str
+
+
 def json_pieces(value: Any, indent: str = "") -> Iterator[str]:
     """Yield what ``json.dumps`` with an indent of 2 makes of a value, in pieces."""
     if isinstance(value, Text):
@@ -59,7 +66,8 @@ def json_pieces(value: Any, indent: str = "") -> Iterator[str]:
     elif isinstance(value, Items):
         yield from _enclosed("[", (("", json_pieces(part, indent + "  ")) for part in value.values), "]", indent)
     else:
-        yield json.dumps(value, indent=2).replace("\n", "\n" + indent)
+        encoded = value.json if isinstance(value, Encoded) else json.dumps(value, indent=2)
+        yield encoded.replace("\n", "\n" + indent)
 
 
 def _enclosed(begin: str, parts: Iterable[tuple[str, Iterator[str]]], end: str, indent: str) -> Iterator[str]:

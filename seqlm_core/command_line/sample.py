@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from seqlm_core.command_line.completion import complete_files, complete_runs
-from seqlm_core.command_line.output import Fields, Items, Text, json_pieces, write
+from seqlm_core.command_line.output import Encoded, Fields, Items, Text, json_pieces, write
 from seqlm_core.command_line.output_file import OutputFile, output_file_options
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
 from seqlm_core.command_line.setting_options import flag_of, given_settings, setting_options
@@ -149,27 +149,39 @@ def sample_command(
             lines = opened.generate_each(prompt, first=max(0, _texts_in(file) - 1), jobs=jobs, make=line_of, **drawing)
         _write_lines(file, lines, count)
         return
-    texts: Iterable[Iterator[GeneratedText]]
+    # What takes time to write of a text is made by the process that draws it.
+    whole = _encoded if as_json else _text_alone
+    texts: Iterable[Any]
     if beam:
-        texts = [iter([text]) for text in opened.generate(prompt, count=count, length=length, beam=beam, stop=stop)]
-        count = len(texts)
+        found = opened.generate(prompt, count=count, length=length, beam=beam, stop=stop)
+        count = len(found)
+        texts = itertools.starmap(whole, enumerate(found))
     elif jobs != 1:
-        texts = (iter([text]) for text in opened.generate_each(prompt, jobs=jobs, **drawing))
+        texts = opened.generate_each(prompt, jobs=jobs, make=whole, **drawing)
     else:
-        texts = opened.stream_each(prompt, **drawing)
+        streamed = opened.stream_each(prompt, **drawing)
+        texts = (Fields(_fields(pieces)) if as_json else (piece.text for piece in pieces) for pieces in streamed)
     with file.opened() as to, Bar("sampling", count if count > 1 else 0) as bar:
         counted = bar.over(texts)
         if as_json:
-            samples = Items(Fields(_fields(pieces)) for pieces in counted)
-            write(json_pieces(Fields({"prompt": prompt, "seed": seed, "samples": samples}.items())), stream=to)
+            fields = {"prompt": prompt, "seed": seed, "samples": Items(counted)}
+            write(json_pieces(Fields(fields.items())), stream=to)
             write("\n", stream=to)
             return
         for number, pieces in enumerate(counted, 1):
             if count > 1:
                 write(f"--- {number} of {count} ---\n", stream=to)
             write([prompt], at_once, to)
-            write((piece.text for piece in pieces), at_once, to)
+            write(pieces, at_once, to)
             write(["\n"], at_once, to)
+
+
+def _encoded(_: int, text: GeneratedText) -> Encoded:
+    return Encoded(json.dumps(text.to_json(), indent=2))
+
+
+def _text_alone(_: int, text: GeneratedText) -> list[str]:
+    return [text.text]
 
 
 def _line_of(common: dict[str, Any], number: int, text: GeneratedText) -> str:

@@ -17,8 +17,7 @@ import numpy as np
 
 from seqlm_core.engine.processes import InOrder
 from seqlm_core.evaluation.surprisal import TokenSurprisal
-from seqlm_core.generation.document_network import read_afresh_where
-from seqlm_core.generation.network import TextNetwork
+from seqlm_core.model.window_network import WindowNetwork
 from seqlm_core.reading.vocabulary import Vocabulary
 
 PART = 4096
@@ -29,6 +28,9 @@ PARTS = 32
 
 CONTEXT = 512
 """Tokens that are read before a part."""
+
+WINDOW = 64
+"""Time steps that are read at a time."""
 
 
 class Stretch(NamedTuple):
@@ -77,27 +79,28 @@ class LeftOut:
         return covered
 
 
-def stretch_bits(network: TextNetwork, stretch: Stretch) -> np.ndarray:
+def stretch_bits(network: WindowNetwork, stretch: Stretch) -> np.ndarray:
     """Return the surprisals of a stretch's tokens in bits, float64; NaN for a token with none before it."""
     before, ids, ends, part, context = stretch
-    known = np.concatenate([before, ids])
+    known = np.concatenate([before, ids]).astype(np.int32)
     # Row k reads from `context` tokens before its part on. Where there are fewer, it reads the first one over and over,
     # and begins afresh with it.
     firsts = np.arange(0, len(ids), part) + len(before)
     length = min(part, len(ids))
-    places = firsts[:, None] - context + np.arange(context + length - 1)
-    tokens = known[np.clip(places, 0, len(known) - 1)]
-    afresh = np.where(places <= 0, True, ends[np.clip(places, 0, len(known) - 1)])
-    predicted = known[np.minimum(firsts[:, None] + np.arange(length), len(known) - 1)]
-    rows = np.arange(len(firsts))
-    bits = np.empty((len(firsts), length))
-    states = network.begin(len(firsts))
-    for time in range(places.shape[1]):
-        hidden, states = read_afresh_where(network, afresh[:, time], tokens[:, time], states)
-        part_time = time - context + 1
-        if part_time >= 0:
-            bits[:, part_time] = network.log_probabilities(hidden)[rows, predicted[:, part_time]]
-    bits = bits.reshape(-1)[: len(ids)] / -math.log(2)
+    places = firsts - context + np.arange(context + length)[:, None]
+    within = np.clip(places, 0, len(known) - 1)
+    tokens, afresh = known[within], np.where(places <= 0, 1, ends[within]).astype(np.int32)
+    targets = known[np.clip(places + 1, 0, len(known) - 1)]
+    nats = np.empty(places.shape)
+    with network.computing():
+        states = network.begin(len(firsts))
+        for begin in range(0, len(places), WINDOW):
+            window = slice(begin, begin + WINDOW)
+            hidden, states = network.read(tokens[window], states, afresh[window])
+            if begin + WINDOW >= context:
+                nats[window] = network.losses(targets[window], hidden)
+    # The last token of what comes before a part predicts its first one.
+    bits = nats[context - 1 : -1].T.reshape(-1)[: len(ids)] / math.log(2)
     if not len(before):
         bits[0] = math.nan
     return bits

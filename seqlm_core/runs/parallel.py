@@ -17,7 +17,7 @@ from seqlm_core.generation.prompts import Prompt
 from seqlm_core.generation.text_generator import GeneratedText, side_by_side
 from seqlm_core.plugins.files import load_plugin
 from seqlm_core.plugins.registry import THIS_PROGRAM, Source
-from seqlm_core.runs.networks import text_network
+from seqlm_core.runs.networks import window_network
 from seqlm_core.settings.decoding_rules import DecodingRules
 from seqlm_core.storage.checkpoint import digest_in
 
@@ -142,9 +142,9 @@ def _made(run: Any, drawing: Drawing, make: Make | None, numbers: range) -> Iter
 def compute_stretch(shared: SharedRun, stretch: Stretch) -> np.ndarray:
     """Return the surprisals of a stretch of text; see :func:`~seqlm_core.evaluation.parts.stretch_bits`."""
     # What ends a document is said with the stretch.
-    return stretch_bits(_text_network(shared), stretch)
+    return stretch_bits(_window_network(shared), stretch)
 
 
 @functools.lru_cache(maxsize=1)
-def _text_network(shared: SharedRun) -> Any:
-    return text_network(_opened(shared))
+def _window_network(shared: SharedRun) -> Any:
+    return window_network(_opened(shared))

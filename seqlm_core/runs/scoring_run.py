@@ -31,7 +31,7 @@ from seqlm_core.reading.progress import size_of_texts
 from seqlm_core.reading.sources import check_texts, open_texts
 from seqlm_core.reading.text import read_blocks
 from seqlm_core.runs.infilling_run import InfillingRun
-from seqlm_core.runs.networks import text_network, window_network
+from seqlm_core.runs.networks import window_network
 from seqlm_core.runs.parallel import compute_stretch, jobs_in_order
 from seqlm_core.settings.arguments import PathLike, check_argument, check_encoding, checked_path
 from seqlm_core.settings.reading_rules import ReadingRules, reading_rules
@@ -123,7 +123,7 @@ class ScoringRun(InfillingRun):
         tokens = tokens_of_documents(files, self.tokenizer, self.settings.documents)
         shared = self._shared(jobs)
         compute = (
-            functools.partial(stretch_bits, text_network(self))
+            functools.partial(stretch_bits, window_network(self))
             if shared is None
             else functools.partial(compute_stretch, shared)
         )

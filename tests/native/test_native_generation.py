@@ -131,6 +131,7 @@ def test_weights_of_8_bits_give_what_the_step_network_makes_of_them(cell, inputs
 @needs_library
 def test_a_small_matrix_of_8_bits_becomes_floats_where_that_is_faster(monkeypatch):
     model = RandomModel(units=40).compressed()
+    instruction_set = instruction_sets(LIBRARY)[0]
     given = {}
     original = native._numbers
 
@@ -141,8 +142,8 @@ def test_a_small_matrix_of_8_bits_becomes_floats_where_that_is_faster(monkeypatc
     monkeypatch.setattr(native, "_numbers", numbers)
     drawings = []
     for fewest, kept in ((0, ["h2h_weight", "i2h_weight", "output weight"]), (40 * 40 * 4 + 1, [])):
-        monkeypatch.setattr(native, "_FEWEST_OF_8_BITS", {"portable": fewest})
-        drawings.append(drawn(model.native_network("portable"), length=100))
+        monkeypatch.setattr(native, "_FEWEST_OF_8_BITS", {instruction_set: fewest})
+        drawings.append(drawn(model.native_network(instruction_set), length=100))
         assert sorted(name for name, (found, scales) in given.items() if scales is not None) == kept
         assert {found.dtype for found, scales in given.values()} == {np.dtype(np.int8 if kept else np.float32)}
     np.testing.assert_array_equal(drawings[0][0], drawings[1][0])
