@@ -51,6 +51,17 @@ def test_a_command_that_was_interrupted_anywhere_goes_on_to_the_same_file(kind, 
         assert values(part) == expected
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=str)
+def test_several_processes_print_what_one_prints(options, trained, capsys):
+    command = ["sample", trained().path, "--count", 7, "--length", 20, "--seed", 3, "--prompt", 'a "b', *options]
+    printed = []
+    for jobs in (1, 2):
+        assert run(*command, "--jobs", jobs) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    assert printed[0].count(json.dumps('a "b')[1:-1] if options else 'a "b') == (1 if options else 7)
+
+
 def test_lines_have_what_json_has(commands, trained, tmp_path):
     run(*commands["sample"], "--out", tmp_path / "lines")
     texts = trained().generate(count=7, length=20, seed=3)
