@@ -172,7 +172,7 @@ def test_where_few_threads_can_be_had_a_training_works_or_says_what_is_missing(m
         assert done.returncode == 0, done.stderr
         return
     assert done.returncode == 1
-    assert done.stderr.startswith("seqlm: error: MXNet needs 5 more threads")
+        assert "seqlm: error: MXNet needs 5 more threads" in done.stderr  # after a warning where there is one core
     assert done.stderr.count("\n") == 1
 
 
