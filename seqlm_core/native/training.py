@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import functools
 import os
+import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +31,9 @@ INTERFACE = 8
 _FUNCTIONS: Functions = {
     "seqlm_configure": (None, [ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_size_t]),
 }
+
+BUILT_FOR = ("Linux", "x86_64")
+"""The system and the machine that the kernels are for."""
 
 MXNET = "mxnet"
 ON_GPU = "mxnet gpu"
@@ -67,6 +71,16 @@ def available_backends(precision: str = FLOAT32) -> list[str]:
     if precision == BFLOAT16:
         return [name for name in names if name.endswith(_ROUNDING)]
     return [MXNET, *(name for name in names if not name.endswith(_ROUNDING))]
+
+
+def missing_kernels(device: mx.Context) -> str | None:
+    """Return what a user reads whose training could be faster; None if there are kernels, or they cannot be."""
+    if LIBRARY.exists() or device.device_type != "cpu" or (platform.system(), platform.machine()) != BUILT_FOR:
+        return None
+    return (
+        "this would be faster with native kernels, which were not built; where there are MXNet and a C++ compiler, "
+        "install seqlm again: pip install --force-reinstall --no-deps ."
+    )
 
 
 class _Choice(NamedTuple):

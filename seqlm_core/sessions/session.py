@@ -12,7 +12,7 @@ import numpy as np
 from seqlm_core.errors import RunError, SettingError, TrainingInterrupted
 from seqlm_core.model.build import load_weights
 from seqlm_core.model.initialization import unique_parameters
-from seqlm_core.native.training import MXNET, ON_GPU, backend_in_use
+from seqlm_core.native.training import MXNET, ON_GPU, backend_in_use, missing_kernels
 from seqlm_core.runs.directory import RunDirectory
 from seqlm_core.sessions.job import TrainingJob
 from seqlm_core.settings.fields import chosen
@@ -234,6 +234,8 @@ class Session:
         by = "MXNet's operators" if backend in (MXNET, ON_GPU) else f"{backend} kernels"
         beside = f", {threads} thread{'' if threads == '1' else 's'}"
         logger.info("computing on %s with %s%s", device, by, "" if backend == ON_GPU else beside)
+        if (missing := missing_kernels(device)) is not None:
+            logger.info("%s", missing)
         if 2 * settings.warmup > self._loop.total_steps:
             logger.info(
                 "the learning rate rises over %d steps, and there are %d: a lower `warmup` may learn more",

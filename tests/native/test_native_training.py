@@ -613,3 +613,24 @@ def test_a_library_built_from_other_sources_is_not_used(tmp_path, monkeypatch, c
     other = shutil.copy(native.LIBRARY, tmp_path / "libseqlm_training.so")
     assert native._load(other) is None
     assert "install seqlm again" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("device", "built", "machine", "is_told"),
+    [
+        ("cpu", False, "x86_64", True),
+        ("cpu", True, "x86_64", False),
+        ("cpu", False, "aarch64", False),
+        ("gpu", False, "x86_64", False),
+    ],
+)
+def test_who_could_have_the_kernels_and_has_not_is_told_so(device, built, machine, is_told, tmp_path, monkeypatch):
+    library = tmp_path / "library.so"
+    if built:
+        library.touch()
+    monkeypatch.setattr(native, "LIBRARY", library)
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    told = native.missing_kernels(mx.Context(device))
+    assert (told is not None) == is_told
+    assert told is None or "install seqlm again: pip install --force-reinstall --no-deps ." in told
