@@ -102,6 +102,14 @@ CHARACTERS = {
     "optimizer": "adam", "learning_rate": 0.005, "dropout": 0.2, "weight_decay": 0.0,
 }  # fmt: skip
 
+# Read some 25 times, so that little dropout is enough.
+PTB_CHARACTERS = {
+    "cell": "lstm", "hidden_size": (768, 768), "batch_size": 64, "sequence_length": 100,
+    "optimizer": "adam", "learning_rate": 0.005,
+    "layer_dropout": 0.1, "output_dropout": 0.1, "recurrent_dropout": 0.1,
+    "activation_penalty": 1.0, "weight_decay": 0.1, "average": "ema",
+}  # fmt: skip
+
 SAMPLE = {
     "epochs": 26, "hidden_size": 384, "embedding_size": 96, "batch_size": 16, "dropout": 0.6,
     "activation_penalty": 2.0, "average": "ema", "average_decay": 0.995,
@@ -143,7 +151,7 @@ ROWS = {
     "ptb-characters": Row(
         "ptb-characters",
         150,
-        {**CHARACTERS, "layers": 2},
+        PTB_CHARACTERS,
         (("AWD-LSTM (Merity et al., An Analysis of Neural Language Modeling at Multiple Scales, 2018)", 1.175),),
     ),
     "wikitext-2": Row(

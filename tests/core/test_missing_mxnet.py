@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from seqlm_core.engine import mxnet as door
-from seqlm_core.engine.installation import RELEASE, how_to_install_mxnet
+from seqlm_core.engine.availability import RELEASE, how_to_install_mxnet
 
 PROJECT = Path(__file__).resolve().parents[2]
 HIDDEN = """
