@@ -62,7 +62,7 @@ class GraphWindows:
 
     def _read(
         self,
-        kind: type[LeftReading] | type[RightReading],
+        kind: type[LeftReading],
         tokens: np.ndarray,
         states: Any,
         afresh: np.ndarray | None,

@@ -7,7 +7,7 @@ since its arguments may only be arrays and lists of arrays.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable
 
 from seqlm_core.engine.mxnet import gluon
 from seqlm_core.model.inputs import EmbeddingInput
@@ -110,10 +110,14 @@ class LeftReading(gluon.HybridBlock):
 
     def __init__(self, network: LanguageNetwork, length: int, any_batch: bool = False) -> None:
         super().__init__()
-        self._read = network.read_left
-        _register(self, network.input, network.forward_stack)
+        self._read, stack = self._direction(network)
+        _register(self, network.input, stack)
         self.length = length
         self.hybridize(static_alloc=True, static_shape=network.reads_repeatably and not any_batch)
+
+    @staticmethod
+    def _direction(network: LanguageNetwork) -> tuple[Callable[..., Any], Any]:
+        return network.read_left, network.forward_stack
 
     def hybrid_forward(
         self, F: Any, tokens: Any, states: list[list[Any]], resets: list[Any] | None = None
@@ -121,23 +125,12 @@ class LeftReading(gluon.HybridBlock):
         return self._read(tokens, states, self.length, resets=_resets(resets))
 
 
-class RightReading(gluon.HybridBlock):
-    """Computes hidden vectors and states from right to left; see :meth:`LanguageNetwork.read_right`.
+class RightReading(LeftReading):
+    """Computes hidden vectors and states from right to left; see :meth:`LanguageNetwork.read_right`."""
 
-    The arguments are those of :class:`LeftReading`.
-    """
-
-    def __init__(self, network: LanguageNetwork, length: int, any_batch: bool = False) -> None:
-        super().__init__()
-        self._read = network.read_right
-        _register(self, network.input, network.backward_stack)
-        self.length = length
-        self.hybridize(static_alloc=True, static_shape=network.reads_repeatably and not any_batch)
-
-    def hybrid_forward(
-        self, F: Any, tokens: Any, states: list[list[Any]], resets: list[Any] | None = None
-    ) -> tuple[Any, list[list[Any]]]:
-        return self._read(tokens, states, self.length, resets=_resets(resets))
+    @staticmethod
+    def _direction(network: LanguageNetwork) -> tuple[Callable[..., Any], Any]:
+        return network.read_right, network.backward_stack
 
 
 class PredictionLoss(gluon.HybridBlock):
