@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 from pathlib import Path
 
 import pytest
 from native_libraries import require_library
 
+# Where a shell has begun the tests in the background, they ignore Ctrl-C, and so would all programs that they start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Several test processes share the machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # No test depends on what an earlier one prepared.

@@ -62,7 +62,7 @@ def export_onnx(run: Run[Any] | PathLike, out: PathLike, *, overwrite: bool = Fa
             graph.save(folder / "model.onnx", description)
             copy_template(PREDICT, folder / PREDICT)
             if "vectors" in opened.config:
-                arrays, _, _ = load_mapped(opened.path / VECTORS_FILE)
+                arrays: dict[str, Any] = load_mapped(opened.path / VECTORS_FILE)[0]
                 np.savez(folder / "vectors.npz", **arrays)
 
 

@@ -18,6 +18,7 @@ from sequence_runs import learnable
 from tagger_commands import as_text, done, toy_sequences, write
 
 import seqlm_core as seqlm
+from seqlm_core.engine.availability import how_to_install_mxnet
 from seqlm_core.runs import networks
 from seqlm_core.runs.run import Run
 from seqlm_core.storage.checkpoint import load_checkpoint, save_checkpoint
@@ -244,7 +245,7 @@ def test_a_run_whose_cell_has_no_right_step_says_that_it_needs_mxnet(
         with pytest.raises(seqlm.SeqlmError) as told:
             use()
         assert problem in str(told.value)
-        assert str(told.value).endswith("install it with: pip install mxnet==1.9.1")
+        assert str(told.value).endswith(how_to_install_mxnet())
 
 
 def test_a_cell_of_a_plugin_with_a_right_step_needs_no_mxnet(

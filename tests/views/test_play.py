@@ -269,12 +269,17 @@ def test_one_can_play_in_a_browser(served, browser):
     page.get_by_label("Beginning").fill("The </textarea><script>alert(1)</script>")
     page.get_by_label("length (tokens)").fill("20000")
     page.evaluate(
-        "() => { window.pieces = 0; const count = new MutationObserver(() => { window.pieces += 1; });"
+        "() => { const count = new MutationObserver(() => { window.pieces += 1; });"
         " count.observe(document.getElementById('answer'), { childList: true }); }"
     )
-    page.get_by_role("button", name="Continue the text").click()
-    page.locator("#told", has_text="characters in").wait_for()
-    assert page.evaluate("window.pieces") > 2  # the text streams
+    for _ in range(4):  # a browser that is busy may get a text in one piece
+        page.evaluate("() => { window.pieces = 0; document.getElementById('told').textContent = ''; }")
+        page.get_by_role("button", name="Continue the text").click()
+        page.locator("#told", has_text="characters in").wait_for()
+        if page.evaluate("window.pieces") > 2:
+            break
+    else:
+        raise AssertionError("the text does not stream")
     page.get_by_label("length (tokens)").fill("40")
     page.get_by_role("button", name="Continue the text").click()
     page.locator("#told", has_text=re.compile(r"^[34]?\d characters in")).wait_for()
