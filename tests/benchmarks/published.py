@@ -127,7 +127,7 @@ def prepared(corpus: Corpus, folder: Path, out: Path, test: bool) -> list[Path]:
             )
         if corpus.bare_lines:
             path = out / Path(name).name
-            path.write_text(text, encoding="utf-8", newline="")
+            path.write_bytes(text.encode())
         paths.append(path)
     return paths
 

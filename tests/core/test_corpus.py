@@ -194,7 +194,7 @@ def test_both_parts_in_one_pass_are_the_parts_one_by_one(texts, share, documents
     files = []
     for number, text in enumerate(texts):
         path = tmp_path / f"{number}.txt"
-        path.write_text(text, newline="")
+        path.write_bytes(text.encode())
         files.append(TextFile(path))
     lengths, end = [len(text) for text in texts], sum(map(len, texts))
     cut = int(share * end)

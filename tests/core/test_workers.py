@@ -375,8 +375,9 @@ while [ "$number" -lt "$count" ]; do
     SLURM_PROCID=$number "$@" >/dev/null &
     number=$((number + 1))
 done
-SLURM_PROCID=0 "$@"
+SLURM_PROCID=0 "$@" || failed=$?
 wait
+exit ${failed:-0}
 """
 LAUNCHERS = {
     "ssh.sh": ({"ssh": FAKE_SSH}, {}, ["127.0.0.1 127.0.0.1"]),

@@ -20,7 +20,7 @@ DARK = {"color_scheme": "dark"}
 @pytest.fixture
 def hostile(tmp_path):
     path = tmp_path / "hostile <b> & {{ 1 }}.txt"
-    path.write_text(HOSTILE, encoding="utf-8", newline="")
+    path.write_bytes(HOSTILE.encode())
     return path
 
 
