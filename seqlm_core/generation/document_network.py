@@ -36,38 +36,23 @@ class DocumentNetwork:
         self.ends = ends
 
     def read(self, tokens: np.ndarray, states: Any) -> tuple[Any, Any]:
-        return read_afresh_where(self.inner, self.ends[tokens], tokens, states)
+        return self._read(self.inner.read, self.begin, tokens, states)
 
     def read_right(self, tokens: np.ndarray, states: Any) -> tuple[Any, Any]:
-        inner = self.inner
-        return _read_afresh_where(inner.read_right, inner.begin_right, inner, self.ends[tokens], tokens, states)
+        return self._read(self.inner.read_right, self.begin_right, tokens, states)
 
-
-def read_afresh_where(network: TextNetwork, rows: np.ndarray, tokens: np.ndarray, states: Any) -> tuple[Any, Any]:
-    """Read a token in each row from left to right; return hidden vectors and new states.
-
-    Args:
-        network: reads the tokens.
-        rows: which rows read theirs with fresh states, bool ``(rows,)``.
-        tokens: ids ``(rows,)``.
-        states: the states of all rows.
-    """
-    return _read_afresh_where(network.read, network.begin, network, rows, tokens, states)
-
-
-def _read_afresh_where(
-    read: Any, begin: Any, network: TextNetwork, rows: np.ndarray, tokens: np.ndarray, states: Any
-) -> tuple[Any, Any]:
-    if not rows.any():
-        return read(tokens, states)
-    if rows.all():
-        return read(tokens, begin(len(tokens)))
-    afresh = read(tokens[rows], begin(int(rows.sum())))
-    going_on = read(tokens[~rows], network.select(states, np.flatnonzero(~rows)))
-    # Each row's place among those that were read like it; any place will do for the others.
-    places = np.where(rows, np.cumsum(rows), np.cumsum(~rows)) - 1
-    of_afresh, of_going_on = np.where(rows, places, 0), np.where(rows, 0, places)
-    return tuple(
-        network.choose(rows, network.select(these, of_afresh), network.select(others, of_going_on))
-        for these, others in zip(afresh, going_on)
-    )
+    def _read(self, read: Any, begin: Any, tokens: np.ndarray, states: Any) -> tuple[Any, Any]:
+        network, rows = self.inner, self.ends[tokens]
+        if not rows.any():
+            return read(tokens, states)
+        if rows.all():
+            return read(tokens, begin(len(tokens)))
+        afresh = read(tokens[rows], begin(int(rows.sum())))
+        going_on = read(tokens[~rows], network.select(states, np.flatnonzero(~rows)))
+        # Each row's place among those that were read like it; any place will do for the others.
+        places = np.where(rows, np.cumsum(rows), np.cumsum(~rows)) - 1
+        of_afresh, of_going_on = np.where(rows, places, 0), np.where(rows, 0, places)
+        return tuple(
+            network.choose(rows, network.select(these, of_afresh), network.select(others, of_going_on))
+            for these, others in zip(afresh, going_on)
+        )

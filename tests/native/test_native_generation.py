@@ -151,16 +151,6 @@ def test_a_small_matrix_of_8_bits_becomes_floats_where_that_is_faster(monkeypatc
 
 
 @needs_library
-def test_an_embedding_of_8_bits_is_read_where_a_table_would_be_too_large(monkeypatch, every_matrix_keeps_8_bits):
-    model = RandomModel("gru", (20, 9), embedding_size=11).compressed()
-    expected = drawn(model.native_network())
-    monkeypatch.setattr(native, "LARGEST_TABLE", 0)
-    tokens, found = drawn(model.native_network())
-    np.testing.assert_array_equal(tokens, expected[0])
-    np.testing.assert_allclose(found, expected[1], atol=1e-5)
-
-
-@needs_library
 def test_all_whole_numbers_of_8_bits_are_widened_with_their_sign(every_matrix_keeps_8_bits):
     model = RandomModel("rnn", units=16, vocabulary_size=30).compressed()
     values = np.arange(-128, 128, dtype=np.int8).reshape(16, 16)
@@ -188,8 +178,12 @@ def test_what_is_not_a_number_is_not_hidden(options):
 
 
 @needs_library
-def test_an_embedding_is_read_as_it_is_where_a_table_would_be_too_large(monkeypatch):
-    model = RandomModel("gru", layers=2, embedding_size=5)
+@pytest.mark.parametrize("has_8_bits", [False, True])
+def test_an_embedding_is_read_as_it_is_where_a_table_would_be_too_large(
+    has_8_bits, monkeypatch, every_matrix_keeps_8_bits
+):
+    model = RandomModel("gru", (20, 9), embedding_size=11)
+    model = model.compressed() if has_8_bits else model
     expected = drawn(model.native_network())
     monkeypatch.setattr(native, "LARGEST_TABLE", 0)
     tokens, found = drawn(model.native_network())
