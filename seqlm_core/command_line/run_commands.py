@@ -95,6 +95,7 @@ def _chosen_by_plugins(call: TrainingCall) -> set[str]:
     suggested = {
         "learning_rate": ("optimizer", "default_learning_rate"),
         "min_count": ("tokenizer", "default_min_count"),
+        "activation_penalty": ("cell", "default_activation_penalty"),
     }
     found = set()
     for name, (role, attribute) in suggested.items():

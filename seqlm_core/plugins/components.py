@@ -118,6 +118,8 @@ class Components:
         suggested: dict[str, Any] = {
             "learning_rate": settings.learning_rate or self.optimizer.spec.default_learning_rate
         }
+        if settings.activation_penalty is None:
+            suggested["activation_penalty"] = float(self.cell.spec.default_activation_penalty)
         if self.tokenizer is not None:
             suggested["min_count"] = settings.min_count or self.tokenizer.spec.default_min_count
         options = {f"{role}_options": option_values(component.options) for role, component in self.roles.items()}

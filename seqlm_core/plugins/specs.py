@@ -149,6 +149,8 @@ class CellSpec(Spec):
             needs no ``step``, since seqlm has step functions of its formulas.
         recurrent_weights: the names of a layer's parameters that its last output is multiplied by. Recurrent dropout
             sets elements of them to 0.
+        default_activation_penalty: the factor of the penalty on the outputs of the last layer that language models are
+            trained with, if the user does not set one. What suits gated cells harms those that are not.
     """
 
     kind: ClassVar[str] = "cell"
@@ -158,6 +160,7 @@ class CellSpec(Spec):
     project: ProjectFunction | None = None
     native: str | Callable[[Any], str | None] | None = None
     recurrent_weights: Sequence[str] = ("h2h_weight",)
+    default_activation_penalty: float = 0.0
 
     def __post_init__(self) -> None:
         if self.native is not None and self.step is None and self.project is None:
@@ -207,6 +210,9 @@ class CellSpec(Spec):
             raise PluginError(
                 f"cell {self.name!r}: recurrent_weights must be a list of names of parameters, not {names!r}"
             )
+        penalty = self.default_activation_penalty
+        if type(penalty) not in (int, float) or not 0 <= penalty < float("inf"):
+            raise PluginError(f"cell {self.name!r}: default_activation_penalty must be a finite number of at least 0")
         if self.step is not None and not callable(self.step):
             raise PluginError(f"cell {self.name!r}: step must be callable or None, not {self.step!r}")
         if self.project is not None and (self.step is None or not callable(self.project)):

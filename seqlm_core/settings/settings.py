@@ -11,6 +11,7 @@ from seqlm_core.settings.dropout_rates import LOCKED, PER_ELEMENT
 from seqlm_core.settings.fields import setting
 from seqlm_core.settings.sizes import Sizes
 from seqlm_core.settings.training_settings import (
+    ACTIVATION_PENALTY,
     BATCH_SIZE,
     BY_SIZE,
     DROPOUT,
@@ -75,6 +76,14 @@ class LanguageSettings(TrainingSettings):
     batch_size: int | None = setting(None, BATCH_SIZE + BY_SIZE, group="training", minimum=1, maximum=LARGEST_SIZE)
     epochs: int | None = setting(
         None, EPOCHS + BY_SIZE, group="training", minimum=1, changeable=UNDER_A_SCHEDULE_WITHOUT_END
+    )
+    activation_penalty: float | None = setting(
+        None,
+        ACTIVATION_PENALTY + "  [default: the cell's suggestion: 1 for gru and lstm, in one direction or both, and 0 "
+        "for rnn]",
+        group="advanced",
+        minimum=0,
+        of_older_runs=0.0,
     )
     weight_decay: float | None = setting(None, WEIGHT_DECAY + BY_SIZE, group="advanced", minimum=0, of_older_runs=0.0)
     embedding_updates: str | None = setting(
@@ -172,6 +181,7 @@ class SequenceSettings(TrainingSettings):
         PER_ELEMENT, DROPOUT_MASKS, group="advanced", choices=(LOCKED, PER_ELEMENT), of_older_runs=PER_ELEMENT
     )
     batch_size: int = setting(32, "Number of sequences in a batch.", group="training", minimum=1, maximum=LARGEST_SIZE)
+    activation_penalty: float = setting(0.0, ACTIVATION_PENALTY, group="advanced", minimum=0)
     weight_decay: float = setting(0.0, WEIGHT_DECAY, group="advanced", minimum=0)
     epochs: int = setting(20, EPOCHS, group="training", minimum=1, changeable=UNDER_A_SCHEDULE_WITHOUT_END)
     min_count: int = setting(

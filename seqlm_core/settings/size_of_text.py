@@ -14,8 +14,8 @@ from seqlm_core.settings.settings import LanguageSettings
 TOKENS_IN_ALL = 60_000_000
 """The most tokens to read in all epochs, if that makes one epoch or more."""
 
-SMALL, LARGE = 25_000, 5_000_000
-"""Below, and from this number of tokens on, a text is small or large."""
+SMALL, MEDIUM, LARGE = 25_000, 500_000, 5_000_000
+"""Below the first number of tokens a text is small; from the second and third on it is of medium size and large."""
 
 VALIDATIONS = 20
 """How often the model of a large text is validated in all, since its epochs are few and long."""
@@ -57,6 +57,8 @@ def _dropout(tokens: int, of_words: bool) -> float:
         return 0.1
     if of_words:
         return 0.6
+    if tokens >= MEDIUM:
+        return 0.2
     return 0.7 if tokens < SMALL else 0.4
 
 

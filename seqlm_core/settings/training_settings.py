@@ -42,6 +42,7 @@ VALIDATE_EVERY = (
     "Validate after every N steps instead of after each epoch, and report, choose the best weights and count patience "
     "so. 0 does it after each epoch."
 )
+ACTIVATION_PENALTY = "Factor of a penalty on the mean square of the last layer's outputs."
 BATCH_SIZE = "Number of windows in a batch."
 WEIGHT_DECAY = (
     "Share of each weight, times the learning rate, that is taken from it at each step, beside the optimizer's update. "
@@ -127,12 +128,7 @@ class TrainingSettings:
         minimum=0,
         below=1,
     )
-    activation_penalty: float = setting(
-        0.0,
-        "Factor of a penalty on the mean square of the last layer's outputs.",
-        group="advanced",
-        minimum=0,
-    )
+    activation_penalty: float | None = setting(None, ACTIVATION_PENALTY, group="advanced", minimum=0)
     temporal_activation_penalty: float = setting(
         0.0,
         "Factor of a penalty on the mean square of the last layer's differences from one time step to the next.",

@@ -14,4 +14,5 @@ def seqlm_cells() -> seqlm.CellSpec:
         gru.build,
         bidirectional=True,
         native="gru",
+        default_activation_penalty=0.5,
     )

@@ -15,4 +15,5 @@ def seqlm_cells() -> seqlm.CellSpec:
         lstm.LSTMOptions,
         bidirectional=True,
         native="lstm",
+        default_activation_penalty=1.0,
     )

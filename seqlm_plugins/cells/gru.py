@@ -17,4 +17,4 @@ def build(input_size: int, hidden_size: int, options: seqlm.NoOptions) -> Any:
 
 @seqlm.hookimpl
 def seqlm_cells() -> seqlm.CellSpec:
-    return seqlm.CellSpec("gru", "gated recurrent unit", build, native="gru")
+    return seqlm.CellSpec("gru", "gated recurrent unit", build, native="gru", default_activation_penalty=0.5)

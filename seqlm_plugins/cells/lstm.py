@@ -23,4 +23,6 @@ def build(input_size: int, hidden_size: int, options: LSTMOptions) -> Any:
 
 @seqlm.hookimpl
 def seqlm_cells() -> seqlm.CellSpec:
-    return seqlm.CellSpec("lstm", "long short-term memory", build, LSTMOptions, native="lstm")
+    return seqlm.CellSpec(
+        "lstm", "long short-term memory", build, LSTMOptions, native="lstm", default_activation_penalty=1.0
+    )

@@ -99,7 +99,7 @@ WIKITEXT = {
 }  # fmt: skip
 CHARACTERS = {
     "cell": "lstm", "layers": 1, "hidden_size": 512, "batch_size": 32, "sequence_length": 100,
-    "optimizer": "adam", "learning_rate": 0.005, "dropout": 0.2, "weight_decay": 0.0,
+    "optimizer": "adam", "learning_rate": 0.005, "dropout": 0.2, "activation_penalty": 0.0, "weight_decay": 0.0,
 }  # fmt: skip
 
 # Read some 25 times, so that little dropout is enough.

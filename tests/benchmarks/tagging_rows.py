@@ -67,8 +67,8 @@ AKBIK = "Akbik et al., Contextual String Embeddings for Sequence Labeling, 2018"
 # How a model of characters is trained whose states taggers read.
 LANGUAGE_MODEL = {
     "cell": "bilstm", "hidden_size": 512, "documents": "line", "batch_size": 64, "sequence_length": 100,
-    "min_count": 20, "learning_rate": 0.006, "dropout": 0.05, "max_steps": 4000, "epochs": 4, "validate_every": 1000,
-    "sample_every": 0, "precision": "bfloat16",
+    "min_count": 20, "learning_rate": 0.006, "dropout": 0.05, "activation_penalty": 0.0, "max_steps": 4000, "epochs": 4,
+    "validate_every": 1000, "sample_every": 0, "precision": "bfloat16",
 }  # fmt: skip
 
 TAGGER = {

@@ -127,6 +127,10 @@ FAULTS = {
     "options": (returns("cell('wave', options=dict)"), "cell 'wave': options must be a dataclass, not <class 'dict'>"),
     "direction": (returns("cell('wave', bidirectional=1)"), "cell 'wave': bidirectional must be True or False"),
     "step": (returns("cell('wave', step=1)"), "cell 'wave': step must be callable or None, not 1"),
+    "penalty": (
+        returns("cell('wave', default_activation_penalty=-1)"),
+        "cell 'wave': default_activation_penalty must be a finite number of at least 0",
+    ),
     "minimum": (
         returns("seqlm.TokenizerSpec('cut', 'cuts', print, default_min_count=0)", "seqlm_tokenizers()"),
         "tokenizer 'cut': default_min_count must be a whole number of at least 1",

@@ -151,6 +151,20 @@ def test_penalties_change_gradients_and_not_losses():
         assert array.grad.asnumpy()[place] == pytest.approx(slope, rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("cell", "given", "penalty"),
+    [("lstm", {}, 1.0), ("gru", {}, 0.5), ("rnn", {}, 0.0), ("bilstm", {"activation_penalty": 0.0}, 0.0)],
+)
+def test_a_language_model_is_penalized_as_its_cell_suggests_unless_the_user_says_otherwise(
+    cell, given, penalty, trained
+):
+    assert trained(cell=cell, **given).settings.activation_penalty == penalty
+
+
+def test_a_sequence_model_is_not_penalized_unless_the_user_says_so():
+    assert seqlm.SequenceModel("tokens", "labels", cell="gru").settings.activation_penalty == 0
+
+
 def test_weight_decay_takes_a_share_of_each_matrix_before_the_update(trained):
     network = trained(cell="gru").model
     initialize(network, 1, mx.cpu())

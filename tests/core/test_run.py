@@ -96,9 +96,9 @@ def test_a_text_is_scored_as_a_file_that_holds_it(trained, tmp_path):
 def test_a_stream_has_no_empty_piece(trained):
     run = trained(cell="gru")
     for stop in ((), "e"):
-        pieces = list(run.stream("The ", length=40, stop=stop, seed=1))
-        assert pieces
-        assert all(pieces)
+        streams = [list(run.stream("The ", length=40, stop=stop, seed=seed)) for seed in range(5)]
+        assert any(streams)
+        assert all(map(all, streams))
 
 
 @pytest.mark.parametrize(

@@ -105,4 +105,11 @@ def step(
 
 @seqlm.hookimpl
 def seqlm_cells() -> seqlm.CellSpec:
-    return seqlm.CellSpec("qrnn", "quasi-recurrent neural network", build, QRNNOptions, step=step)
+    return seqlm.CellSpec(
+        "qrnn",
+        "quasi-recurrent neural network",
+        build,
+        QRNNOptions,
+        step=step,
+        default_activation_penalty=1.0,
+    )

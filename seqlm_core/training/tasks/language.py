@@ -66,7 +66,7 @@ class LanguageModelling:
             len(corpus.training), settings.sequence_length, chosen(settings.batch_size), corpus.training.name
         )
         self.workers = workers
-        penalties = Penalties(settings.activation_penalty, settings.temporal_activation_penalty)
+        penalties = Penalties(chosen(settings.activation_penalty), settings.temporal_activation_penalty)
         self.embedding_rows: EmbeddingRows | None = None
         if settings.embedding_updates == READ_ROWS:
             length = settings.sequence_length + (network.backward_stack is not None)

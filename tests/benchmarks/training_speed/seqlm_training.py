@@ -53,6 +53,7 @@ class SeqlmTraining:
             layers=model.layers,
             embedding_size=model.units,
             dropout=0.0,
+            activation_penalty=0.0,
             batch_size=model.batch,
             sequence_length=model.time,
             reset_probability=0.0,
