@@ -13,8 +13,8 @@ from seqlm_core.training.extensions.plateau import Plateau
 
 # An epoch has 8 steps. At this rate some epochs improve the loss and some do not.
 STALLING = {
-    **SMALL, "sequence_length": 20, "batch_size": 32, "hidden_size": 32, "dropout": 0.0, "activation_penalty": 0.0, "warmup": 3,
-    "log_every": 3, "learning_rate": 0.3, "schedule": "plateau", "clip_norm": 0.0, "optimizer": "adam",
+    **SMALL, "sequence_length": 20, "batch_size": 32, "hidden_size": 32, "dropout": 0.0, "activation_penalty": 0.0,
+    "warmup": 3, "log_every": 3, "learning_rate": 0.3, "schedule": "plateau", "clip_norm": 0.0, "optimizer": "adam",
 }  # fmt: skip
 
 
