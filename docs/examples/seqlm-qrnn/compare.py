@@ -60,7 +60,7 @@ def main():
     parser.add_argument("text")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--dropout", type=float, help="instead of what seqlm chooses from the size of the text")
     parser.add_argument("--picture", metavar="FILE", help="draw the losses into this file")
     arguments = parser.parse_args()
 
