@@ -14,6 +14,7 @@ from seqlm_core.model.inputs import EmbeddingInput
 from seqlm_core.model.language_network import LanguageNetwork
 from seqlm_core.model.penalties import NO_PENALTIES, Penalties
 from seqlm_core.model.stack import Resets
+from seqlm_core.native import training
 
 # For graphs that are always called with the same shapes.
 HYBRIDIZATION = {"static_alloc": True, "static_shape": True}
@@ -96,7 +97,8 @@ class WindowLoss(gluon.HybridBlock):
             nothing = F.zeros_like(F.slice_axis(aligned, axis=0, begin=0, end=1))
             right = F.broadcast_mul(F.concat(aligned, nothing, dim=0), right_visible)
         outputs = self._combine(F, left, right)
-        return self.penalties.add(F, self.head.loss(outputs, targets), outputs), states
+        natively = training.block_computes_natively(self.head)
+        return self.penalties.add(F, self.head.loss(outputs, targets), outputs, natively), states
 
 
 class LeftReading(gluon.HybridBlock):

@@ -14,6 +14,7 @@ from seqlm_core.model.penalties import NO_PENALTIES, Penalties
 from seqlm_core.model.recurrent_network import RecurrentNetwork
 from seqlm_core.model.sequence_stack import SequenceStack
 from seqlm_core.model.stack import RecurrentStack
+from seqlm_core.native import training
 from seqlm_core.sequences.encoded_sequences import LONGEST_SPELLING
 
 LayerBuilder = Callable[[int, int], gluon.HybridBlock]
@@ -133,7 +134,8 @@ class SequenceLoss(gluon.HybridBlock):
         read_lengths = lengths if self.network.reads_lengths else None
         hidden = self.network.hidden(F, inputs, read_lengths, states, masks, self.time)
         losses = self.network.head.sequence_loss(F, hidden, targets, counted, lengths, self.time)
-        return self.penalties.add(F, losses, hidden) * counted
+        natively = training.block_computes_natively(self.network.head)
+        return self.penalties.add(F, losses, hidden, natively) * counted
 
 
 class SequenceOutputs(gluon.HybridBlock):

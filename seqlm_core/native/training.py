@@ -27,7 +27,7 @@ LIBRARY = library_path("training")
 
 # The version of the interface that is described here. The library has a number too, since it may have been built from
 # other sources.
-INTERFACE = 8
+INTERFACE = 9
 _FUNCTIONS: Functions = {
     "seqlm_configure": (None, [ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_size_t]),
 }
@@ -175,6 +175,11 @@ def computes_natively(parameter: Any) -> bool:
     return np.dtype(parameter.dtype) == np.float32 and backend not in (MXNET, ON_GPU)
 
 
+def block_computes_natively(block: Any) -> bool:
+    """Whether the native kernels compute with all parameters of this gluon block, which must be initialized."""
+    return all(computes_natively(parameter) for parameter in block.collect_params().values())
+
+
 def recurrent_layer(
     F: Any,
     formula: str,
@@ -265,6 +270,19 @@ def chain_loss(F: Any, scores: Any, first: Any, transitions: Any, last: Any, tar
         lengths: int32 ``(batch,)``, from 1 to ``time``.
     """
     return F.seqlm_chain_loss(scores, first, transitions, last, targets, lengths)
+
+
+def penalized(F: Any, losses: Any, outputs: Any, activation: float, temporal: float) -> Any:
+    """Return ``losses (time, batch)`` with the gradients of losses and penalties.
+
+    Args:
+        F: ``mx.nd`` or ``mx.sym``.
+        losses: the loss of each prediction.
+        outputs: the last layer's outputs, ``(time, batch, hidden)``.
+        activation: the factor of the mean square of the outputs.
+        temporal: the factor of the mean square of their differences from one time step to the next.
+    """
+    return F.seqlm_penalties(losses, outputs, activation=activation, temporal=temporal)
 
 
 def with_own_gradient(F: Any, parameter: Any, array: Any) -> Any:

@@ -53,10 +53,10 @@ def chosen_for(settings: LanguageSettings, tokens: int, entries: int) -> dict[st
 
 
 def _dropout(tokens: int, of_words: bool) -> float:
-    if tokens >= LARGE:
-        return 0.1
     if of_words:
-        return 0.6
+        return 0.6 if tokens < LARGE else 0.1
+    if tokens >= LARGE:
+        return 0.0
     if tokens >= MEDIUM:
         return 0.2
     return 0.7 if tokens < SMALL else 0.4

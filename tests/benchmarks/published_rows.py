@@ -99,7 +99,7 @@ WIKITEXT = {
 }  # fmt: skip
 CHARACTERS = {
     "cell": "lstm", "layers": 1, "hidden_size": 512, "batch_size": 32, "sequence_length": 100,
-    "optimizer": "adam", "learning_rate": 0.005, "dropout": 0.2, "activation_penalty": 0.0, "weight_decay": 0.0,
+    "optimizer": "adam", "learning_rate": 0.005, "dropout": 0.2, "activation_penalty": 1.0, "weight_decay": 0.0,
 }  # fmt: skip
 
 # Read some 25 times, so that little dropout is enough.
@@ -165,7 +165,7 @@ ROWS = {
             (f"AWD-LSTM ({MERITY})", 65.8),
         ),
     ),
-    "shakespeare": Row("shakespeare", 243 / 60, {**CHARACTERS, "dropout": 0.1}, SHAKESPEARE),
+    "shakespeare": Row("shakespeare", 243 / 60, CHARACTERS, SHAKESPEARE),
     "shakespeare-60": Row("shakespeare", 60, {**CHARACTERS, "layers": 2, "dropout": 0.4}, SHAKESPEARE),
     "sample": Row("sample", 0.3, SAMPLE, (("seqlm 0.1.0, an LSTM of 256 units, 18 s", 1.572),)),
     **{name: ablation_row(*parts) for name, parts in ABLATION.items()},

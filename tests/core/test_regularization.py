@@ -131,18 +131,21 @@ def test_a_cell_without_recurrent_weights_refuses_recurrent_dropout(tmp_path, sh
         seqlm.installed_plugins.cache_clear()
 
 
-def test_penalties_change_gradients_and_not_losses():
+@pytest.mark.parametrize("backend", [MXNET, available_backends()[-1]])
+def test_penalties_change_gradients_and_not_losses(backend):
     random = np.random.default_rng(1)
     outputs = random.normal(size=(5, 3, 4))
     array, losses = nd.array(outputs), nd.array(random.random((5, 3)))
+    weights = random.normal(size=(5, 3))
     array.attach_grad()
     with autograd.record():
-        penalized = Penalties(activation=2.0, temporal=3.0).add(mx.nd, losses, array)
-    penalized.backward()
+        penalized = Penalties(activation=2.0, temporal=3.0).add(mx.nd, losses, array, natively=backend != MXNET)
+    penalized.backward(nd.array(weights))
     np.testing.assert_array_equal(penalized.asnumpy(), losses.asnumpy())
 
     def penalty(h):
-        return 2 * (h**2).mean(axis=2).sum() + 3 * (np.diff(h, axis=0) ** 2).mean(axis=2).sum()
+        differences = np.diff(h, axis=0, prepend=h[:1])
+        return (weights * (2 * h**2 + 3 * differences**2).mean(axis=2)).sum()
 
     for place in [(0, 0, 0), (2, 1, 3), (4, 2, 1)]:
         step = np.zeros_like(outputs)

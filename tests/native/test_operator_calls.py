@@ -119,12 +119,20 @@ def chain():
     return Call("seqlm_chain_loss", inputs, [(BATCH,)])
 
 
+def penalized():
+    random = np.random.default_rng(5)
+    shapes = {"losses": (TIME, BATCH), "outputs": (TIME, BATCH, UNITS)}
+    inputs = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    return Call("seqlm_penalties", inputs, [(TIME, BATCH)], {"activation": "1.5", "temporal": "0.5"})
+
+
 CALLS = {
     **{cell: lambda cell=cell: layer(cell) for cell in GATES},
     "projection": lambda: projected(False),
     "softmax": lambda: projected(True),
     "softmax of some": some_projected,
     "chain": chain,
+    "penalties": penalized,
 }
 
 

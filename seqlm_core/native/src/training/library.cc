@@ -18,7 +18,7 @@ SEQLM_EXPORT mxnet::ext::MXReturnValue initialize(int version) {
 }
 
 // The number of this interface. It changes whenever the interface does.
-SEQLM_EXPORT int seqlm_interface() { return 8; }
+SEQLM_EXPORT int seqlm_interface() { return 9; }
 
 // The name of an instruction set that the kernels can be chosen for, from 0 on, the slowest first; null beyond the last.
 SEQLM_EXPORT const char* seqlm_instruction_set(std::size_t number) {
