@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     shell_complete=complete_runs,
     cls=GroupedOption,
     group="model",
-    help="A language model over characters, whose states at the borders of each token the model reads too. With "
-    "--resume, where it is now.",
+    help="A language model of characters or words, whose states at the borders of each token the model reads too. "
+    "With --resume, where it is now.",
 )
 @training_options(SequenceSettings)
 @click.pass_context

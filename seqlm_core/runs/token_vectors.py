@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from seqlm_core.errors import RunError, SettingError, UsageError
+from seqlm_core.errors import RunError, UsageError
 from seqlm_core.model.language_states import LanguageStates
 from seqlm_core.runs.directory import VECTORS_FILE, RunDirectory
 from seqlm_core.runs.language_run import LanguageRun
@@ -16,15 +16,12 @@ from seqlm_core.sequences.pretrained_vectors import PretrainedVectors
 from seqlm_core.settings.arguments import PathLike, checked_path
 from seqlm_core.storage.checkpoint import digest_in
 
-CHARACTERS = "char"
-
 
 def language_states(path: PathLike) -> VectorSource:
     """Return the source of the states of the language model in a run directory.
 
     Raises:
         RunError: the directory holds no run of a language model, or is damaged.
-        SettingError: its tokens are not characters.
     """
     run = LanguageRun(checked_path("language_model", path))
     return _states_of(run, digest_in(run.weights_file))
@@ -69,9 +66,6 @@ def _recorded_states(directory: RunDirectory, recorded: Mapping[str, str]) -> Ve
 
 
 def _states_of(run: LanguageRun, digest: str) -> VectorSource:
-    tokenizer = run.config["plugins"]["tokenizer"]["name"]
-    if tokenizer != CHARACTERS:
-        raise SettingError(
-            "language_model", f"must be a model of characters, and {run.path} has the tokenizer {tokenizer!r}"
-        )
-    return LanguageStates(window_network(run, any_batch=True), run.vocabulary, str(run.path.resolve()), digest)
+    embeddings = run.weights["input.weight"] if run.architecture.embedding_size else None
+    where = str(run.path.resolve())
+    return LanguageStates(window_network(run, any_batch=True), run.tokenizer, run.vocabulary, embeddings, where, digest)

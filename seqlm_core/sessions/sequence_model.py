@@ -96,9 +96,10 @@ class SequenceModel:
             vectors: pre-trained vectors of tokens, a file in the text format of word2vec and GloVe. The model reads
                 them beside what it learns of each token, or changes them if the setting ``tune_vectors`` says so. The
                 run keeps them, also those of tokens that are not in the examples.
-            language_model: the run of a language model over characters, whose states at the borders of each token the
-                model reads. It is not copied: it has to be there, unchanged, wherever the new run is used. With
-                ``init_from``, where the language model of that run is now.
+            language_model: the run of a language model, whose states at the borders of each token the model reads, and
+                its embedding of the token if it is not a model of characters. It is not copied: it has to be there,
+                unchanged, wherever the new run is used. With ``init_from``, where the language model of that run is
+                now.
             read_from: what the examples were read from, in values that JSON can hold. The run records it, and does
                 nothing else with it.
 

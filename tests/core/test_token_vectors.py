@@ -300,9 +300,58 @@ def test_a_training_goes_on_with_a_language_model_that_was_moved(models, tmp_pat
             seqlm.resume(path, quiet=True, language_model=moved)
 
 
-def test_a_language_model_of_words_or_a_tagger_is_refused(models, tmp_path):
-    with pytest.raises(seqlm.SettingError, match=r"must be a model of characters, and .* has the tokenizer 'space'"):
-        trained(tmp_path / "run", language_model=models("gru", tokenizer="space").path)
+@pytest.mark.parametrize("line", ["the cat sat", " the cat sat "], ids=["bare lines", "lines as in the literature"])
+@pytest.mark.parametrize("tokenizer", ["space", "word"])
+def test_a_model_of_words_gives_its_states_and_its_embedding_of_each_word(tokenizer, line, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text(f"{line}\n" * 60)
+    options = {"tokenizer": tokenizer, "hidden_size": 5, "embedding_size": 3, "max_steps": 3, "quiet": True}
+    run = seqlm.train(text, out=tmp_path / "run", cell="bigru", **options)
+    network = StepNetwork(run.architecture, run.cell.spec, run.cell.options, run.weights)
+    # The tokens before, between and after the words, which are cut by hand.
+    words = ["the", "sat", "other", "cat"]
+    cut = ["the", " sat", " other", " cat"]
+    ends = "\n", "\n"
+    if line[0] == " ":
+        cut[0], ends = " the", (" \n", " \n")
+    ids = run.vocabulary.ids([ends[0], *cut, ends[1]])
+    forward, backward = [], []
+    states = network.begin(1)
+    for i in ids:
+        hidden, states = network.read(np.array([i]), states)
+        forward.append(hidden[0])
+    states = network.begin_right(1)
+    for i in ids[::-1]:
+        hidden, states = network.read_right(np.array([i]), states)
+        backward.insert(0, hidden[0])
+    expected = np.concatenate([forward, backward], axis=1)[1:-1]
+    expected /= np.sqrt(np.square(expected).mean(axis=1, keepdims=True))
+    embeddings = run.weights["input.weight"]
+    source = language_states(run.path)
+    assert source.size == 13
+    found = vectors_of(source, words)
+    np.testing.assert_allclose(found[:, :10], expected, atol=1e-4)
+    np.testing.assert_allclose(
+        found[:, 10:], embeddings[ids[1:-1]] / np.sqrt(np.square(embeddings).mean()), rtol=1e-4, atol=1e-6
+    )
+
+
+def test_a_word_of_several_tokens_has_the_mean_of_their_embeddings(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("you can't stop (now)\n" * 60)
+    run = seqlm.train(text, out=tmp_path / "run", tokenizer="word", embedding_size=3, max_steps=1, quiet=True)
+    embeddings = run.weights["input.weight"] / np.sqrt(np.square(run.weights["input.weight"]).mean())
+    found = vectors_of(language_states(run.path), ["stop", "can't", "(now)"])[:, -3:]
+    for row, tokens in zip(found, [["stop"], [" ca", "n't"], [" (", "now", ")"]]):
+        np.testing.assert_allclose(row, embeddings[run.vocabulary.ids(tokens)].mean(axis=0), rtol=1e-4, atol=1e-6)
+
+
+def test_a_model_whose_tokens_are_no_pieces_of_the_text_and_a_tagger_are_refused(models, tmp_path, monkeypatch):
+    model = models("gru", tokenizer="space")
+    with monkeypatch.context() as patch:
+        patch.setattr(type(model.tokenizer), "tokenize", lambda self, text: text.lower().split())
+        with pytest.raises(seqlm.SettingError, match="language_model: must have tokens that are pieces of its text"):
+            trained(tmp_path / "run", language_model=model.path)
     tagger = trained(tmp_path / "tagger", max_steps=1)
     with pytest.raises(seqlm.RunError, match="holds a sequence model, not a language model"):
         trained(tmp_path / "run", language_model=tagger.path)
