@@ -110,7 +110,7 @@ SHAKESPEARE_60 = {
     "activation_penalty": 2.0, "weight_decay": 0.05, "average": "ema",
 }  # fmt: skip
 
-# Read some 25 times, so that little dropout is enough.
+# Read some 20 times. The dropout is a little too low for that: docs/benchmarks.md says what came after it.
 PTB_CHARACTERS = {
     "cell": "lstm", "hidden_size": (768, 768), "batch_size": 64, "sequence_length": 100,
     "optimizer": "adam", "learning_rate": 0.005,

@@ -23,7 +23,6 @@ from tagging_rows import ACCURACY, CORPORA, LANGUAGE_MODEL, ROWS, Corpus, Row
 
 import seqlm_core as seqlm
 
-VALIDATION_LINES = 80
 OWN_TEXT_TIMES = 3
 """How often a tagger's own sentences are in the text of its language model, which is mostly of another kind."""
 
@@ -79,8 +78,9 @@ def language_model(corpus: Corpus, folder: Path, out: Path) -> seqlm.LanguageRun
     own, held_out = map(texts, divided(checked(corpus, folder, False, 0)))
     lines = OWN_TEXT_TIMES * own + wikitext_sentences(folder / "wiki.train.tokens")
     random.Random(1).shuffle(lines)
-    for name, part in {"training": lines, "validation": held_out[:VALIDATION_LINES]}.items():
-        (out / f"{name}.txt").write_text("\n".join(part) + "\n", encoding="utf-8")
+    for name, part in {"training": lines, "validation": held_out}.items():
+        # With a blank around it, a word is the same token at the beginning of a line and within.
+        (out / f"{name}.txt").write_text("".join(f" {line.strip()} \n" for line in part), encoding="utf-8")
     return seqlm.train(out / "training.txt", validation=out / "validation.txt", out=run, quiet=True, **LANGUAGE_MODEL)
 
 
@@ -166,7 +166,7 @@ def main(name: str, data: Path, seeds: int, on_test: bool, peer: bool, out: Path
         best = min(epochs, key=lambda record: record["validation_nats_per_token"])
         print(
             f"its model    {read_model.settings.cell}, {read_model.settings.units} units, trained for "
-            f"{epochs[-1]['seconds'] / 60:.1f} minutes, {best['validation_bits_per_character']:.3f} bits per character"
+            f"{epochs[-1]['seconds'] / 60:.1f} minutes, {best['validation_nats_per_token']:.3f} nats per word"
         )
     runs, seconds = [], []
     for seed in range(1, seeds + 1):

@@ -64,17 +64,21 @@ HUANG = "Huang et al., Bidirectional LSTM-CRF Models for Sequence Tagging, 2015"
 LAMPLE = "Lample et al., Neural Architectures for Named Entity Recognition, 2016"
 AKBIK = "Akbik et al., Contextual String Embeddings for Sequence Labeling, 2018"
 
-# How a model of characters is trained whose states taggers read.
+# How a model of words is trained whose states and embeddings taggers read.
 LANGUAGE_MODEL = {
-    "cell": "bilstm", "hidden_size": 512, "documents": "line", "batch_size": 64, "sequence_length": 100,
-    "min_count": 20, "learning_rate": 0.006, "dropout": 0.05, "activation_penalty": 0.0, "max_steps": 4000, "epochs": 4,
-    "validate_every": 1000, "sample_every": 0, "precision": "bfloat16",
+    "tokenizer": "space", "documents": "line", "batch_size": 64, "sequence_length": 35,
+    "cell": "bilstm", "hidden_size": 320, "embedding_size": 320, "tie_weights": True, "output_layer": "adaptive",
+    "learning_rate": 0.005, "input_dropout": 0.15, "embedding_dropout": 0.05, "output_dropout": 0.2,
+    "recurrent_dropout": 0.15, "activation_penalty": 2.0, "weight_decay": 0.07, "average": "ema",
+    "max_steps": 7500, "epochs": 7, "validate_every": 1200, "sample_every": 0, "precision": "bfloat16",
 }  # fmt: skip
 
 TAGGER = {
     "output_layer": "crf", "layers": 2, "hidden_size": 200, "embedding_size": 100, "lowercase": True, "shapes": True,
     "column_embedding_size": 25, "char_cell": "bilstm", "char_hidden_size": 25, "learning_rate": 0.005, "epochs": 12,
 }  # fmt: skip
+# What a language model knows is worth more weights, and more dropout and time for them.
+LARGER = {**TAGGER, "hidden_size": 300, "char_hidden_size": 50, "dropout": 0.4, "learning_rate": 0.004, "epochs": 14}
 # Names are learnt by heart soon, so a tagger of them has more dropout, and more time.
 REGULARIZED = {
     **TAGGER, "layers": 1, "epochs": 25, "dropout_masks": "locked", "input_dropout": 0.5, "output_dropout": 0.5,
@@ -90,9 +94,7 @@ ENTITIES = ((f"LSTM-CRF, pre-trained vectors ({LAMPLE})", 85.75),)
 
 ROWS = {
     "conll-2000": Row("conll-2000", TAGGER, CHUNKS, parts_of_speech=True),
-    "conll-2000-language-model": Row(
-        "conll-2000", {**TAGGER, "learning_rate": 0.003}, CHUNKS, parts_of_speech=True, language_model=True
-    ),
+    "conll-2000-language-model": Row("conll-2000", LARGER, CHUNKS, parts_of_speech=True, language_model=True),
     "conll-2000-no-crf": Row("conll-2000", {**TAGGER, "output_layer": "softmax"}, CHUNKS, parts_of_speech=True),
     "conll-2000-no-characters": Row("conll-2000", WITHOUT_CHARACTERS, CHUNKS, parts_of_speech=True),
     "conll-2002": Row("conll-2002", REGULARIZED, ENTITIES),

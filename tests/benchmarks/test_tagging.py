@@ -43,7 +43,8 @@ def command(tmp_path, monkeypatch):
         "words": Corpus("Made up, too", "accuracy", "train.conllu", "test.conllu", (80, 4), (2, 4, 4)),
     }
     monkeypatch.setattr(tagging, "CORPORA", corpora)
-    monkeypatch.setattr(tagging, "LANGUAGE_MODEL", {"cell": "bigru", "hidden_size": 4, "max_steps": 2})
+    model = {"tokenizer": "space", "cell": "bigru", "hidden_size": 4, "embedding_size": 3, "max_steps": 2}
+    monkeypatch.setattr(tagging, "LANGUAGE_MODEL", model)
     monkeypatch.setitem(ROWS, "made-up-chunks", Row("chunks", SMALL, (("others", 1.5),), True, True))
     monkeypatch.setitem(ROWS, "made-up-words", Row("words", SMALL))
     (argument,) = (parameter for parameter in tagging.main.params if parameter.name == "name")
@@ -67,7 +68,7 @@ def test_a_row_is_trained_with_several_seeds_and_printed_without_the_test_part(c
     runs = [seqlm.SequenceRun(f"data/models/tagging/made-up-chunks/seed-{seed}") for seed in (1, 2)]
     assert [run.settings.seed for run in runs] == [1, 2]
     assert runs[0].architecture.columns
-    assert runs[0].architecture.vectors == (8,)
+    assert runs[0].architecture.vectors == (11,)
     figures = [100 * run.history()[-1]["validation_chunk_f1"] for run in runs]
     printed = dict(re.findall(r"^(\w+) +(.*)$", result.output, re.MULTILINE))
     assert printed["validation"] == f"{tagging.in_words(figures)} F1 of chunks"
@@ -90,9 +91,9 @@ def test_the_last_tenth_of_the_sentences_is_for_validation():
 def test_the_language_model_reads_no_validation_sentence_and_the_sentences_of_wikitext(command, tmp_path):
     command("made-up-chunks", "--seeds", "1")
     lines = (tmp_path / "data/models/tagging/training.txt").read_text().splitlines()
-    assert sorted(set(lines)) == ["A cat ate .", "Anna sleeps", "The cat-like dog sat .", "the cat saw Bob Hill"]
-    assert lines.count("Anna sleeps") == 3 * 18
-    assert lines.count("A cat ate .") == 9
+    assert sorted(set(lines)) == [" A cat ate . ", " Anna sleeps ", " The cat-like dog sat . ", " the cat saw Bob Hill "]
+    assert lines.count(" Anna sleeps ") == 3 * 18
+    assert lines.count(" A cat ate . ") == 9
 
 
 def test_words_of_universal_dependencies_are_those_that_are_written(command, tmp_path):
