@@ -91,7 +91,7 @@ def test_the_last_tenth_of_the_sentences_is_for_validation():
 def test_the_language_model_reads_no_validation_sentence_and_the_sentences_of_wikitext(command, tmp_path):
     command("made-up-chunks", "--seeds", "1")
     lines = (tmp_path / "data/models/tagging/training.txt").read_text().splitlines()
-    assert sorted(set(lines)) == [" A cat ate . ", " Anna sleeps ", " The cat-like dog sat . ", " the cat saw Bob Hill "]
+    assert set(lines) == {" A cat ate . ", " Anna sleeps ", " The cat-like dog sat . ", " the cat saw Bob Hill "}
     assert lines.count(" Anna sleeps ") == 3 * 18
     assert lines.count(" A cat ate . ") == 9
 
