@@ -36,6 +36,8 @@ def joined(kvstore: str | None) -> Iterator[Workers]:
     if kvstore not in KVSTORES:
         raise UsageError(f"`kvstore` must be {' or '.join(KVSTORES)}, not {kvstore!r}")
     follow_lifeline()
+    # ps-lite would listen at this port in every process of a machine, even where it is that of the scheduler.
+    os.environ.pop("PORT", None)
     job = Job.of_environment()
     timeout = _join_timeout()
     from seqlm_core.workers.watch import Watch

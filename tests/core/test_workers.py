@@ -399,9 +399,11 @@ def test_the_documented_launchers_start_a_job(script, short_text, tmp_path):
     text = tmp_path / "a text with 'quotes'.txt"
     text.write_text(short_text.read_text())
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    port = str(free_port())
     environment = {
-        **os.environ, **variables, "PATH": path, "OMP_NUM_THREADS": "1", "PORT": str(free_port()),
+        **os.environ, **variables, "PATH": path, "OMP_NUM_THREADS": "1", "SCHEDULER_PORT": port,
         "DMLC_INTERFACE": "lo", "DMLC_NODE_HOST": "127.0.0.1",
+        "PORT": port,  # Hosts of services set it. A worker that took it would keep the scheduler from it.
     }  # fmt: skip
     command = ["sh", JOBS / script, *arguments, "train", text, *SMALL, "--max-steps", "5", "--out", tmp_path / "run"]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT)

@@ -13,7 +13,7 @@
 set -eu
 
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-export DMLC_PS_ROOT_URI="$first" DMLC_PS_ROOT_PORT="${PORT:-9091}"
+export DMLC_PS_ROOT_URI="$first" DMLC_PS_ROOT_PORT="${SCHEDULER_PORT:-9091}"
 export DMLC_NUM_WORKER="$SLURM_JOB_NUM_NODES" DMLC_NUM_SERVER=1
 export OMP_NUM_THREADS="${SLURM_CPUS_PER_TASK:-1}"
 

@@ -12,7 +12,7 @@ hosts=$1
 shift
 first=${hosts%% *}
 workers=$(echo "$hosts" | wc -w)
-port=${PORT:-9091}
+port=${SCHEDULER_PORT:-9091}
 seqlm=${SEQLM:-seqlm}
 
 # The arguments, so that the shell on the other side reads them as they are.
