@@ -118,9 +118,9 @@ def readable_failures() -> Iterator[None]:
 
 
 def _useful_line(message: str) -> str:
-    of_native_operators = re.findall(r"^\s*\[\d+\] \S+\[\d+\]: (.*)", message, re.MULTILINE)  # the last is the newest
-    if of_native_operators:
-        return str(of_native_operators[-1])
+    of_native_operator = re.search(r"^Extension Traceback:\s+\[0\] (.*)", message, re.MULTILINE)
+    if of_native_operator:
+        return of_native_operator[1]
     lines = [line.strip() for line in message.splitlines()]
     useful = next((line for line in lines if line.startswith(("MXNetError", "Error"))), lines[-1])
     return f"MXNet cannot do this: {useful}"

@@ -23,9 +23,6 @@ from tagging_rows import ACCURACY, CORPORA, LANGUAGE_MODEL, ROWS, Corpus, Row
 
 import seqlm_core as seqlm
 
-OWN_TEXT_TIMES = 3
-"""How often a tagger's own sentences are in the text of its language model, which is mostly of another kind."""
-
 Examples = list[tuple[list[Any], list[str]]]
 
 
@@ -76,7 +73,8 @@ def language_model(corpus: Corpus, folder: Path, out: Path) -> seqlm.LanguageRun
     if run.exists():
         return seqlm.resume(run, quiet=True)
     own, held_out = map(texts, divided(checked(corpus, folder, False, 0)))
-    lines = OWN_TEXT_TIMES * own + wikitext_sentences(folder / "wiki.train.tokens")
+    # Each of its own once: what is learnt by heart of them would mislead a tagger, which is trained on the same ones.
+    lines = own + wikitext_sentences(folder / "wiki.train.tokens")
     random.Random(1).shuffle(lines)
     for name, part in {"training": lines, "validation": held_out}.items():
         # With a blank around it, a word is the same token at the beginning of a line and within.

@@ -67,10 +67,11 @@ AKBIK = "Akbik et al., Contextual String Embeddings for Sequence Labeling, 2018"
 # How a model of words is trained whose states and embeddings taggers read.
 LANGUAGE_MODEL = {
     "tokenizer": "space", "documents": "line", "batch_size": 64, "sequence_length": 35,
-    "cell": "bilstm", "hidden_size": 320, "embedding_size": 320, "tie_weights": True, "output_layer": "adaptive",
-    "learning_rate": 0.005, "input_dropout": 0.15, "embedding_dropout": 0.05, "output_dropout": 0.2,
-    "recurrent_dropout": 0.15, "activation_penalty": 2.0, "weight_decay": 0.07, "average": "ema",
-    "max_steps": 7500, "epochs": 7, "validate_every": 1200, "sample_every": 0, "precision": "bfloat16",
+    "cell": "bilstm", "hidden_size": (512, 320), "embedding_size": 320, "tie_weights": True, "output_layer": "adaptive",
+    "learning_rate": 0.005, "input_dropout": 0.15, "embedding_dropout": 0.05, "layer_dropout": 0.15,
+    "output_dropout": 0.2, "recurrent_dropout": 0.15, "activation_penalty": 2.0, "weight_decay": 0.07,
+    "average": "ema", "max_steps": 7000, "epochs": 8, "validate_every": 1000, "sample_every": 0,
+    "precision": "bfloat16",
 }  # fmt: skip
 
 TAGGER = {

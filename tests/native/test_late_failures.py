@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import locale
+import resource
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,6 +105,23 @@ def test_an_operators_failure_is_one_line_of_its_own_words():
         with pytest.raises(SeqlmError) as caught, readable_failures():
             losses(target).asnumpy()
         assert str(caught.value) == "seqlm_softmax_loss: a target is not one of the classes"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory is read in /proc")
+def test_a_failure_is_handed_out_once_and_takes_no_memory_later():
+    for _ in range(50):
+        with pytest.raises(mx.MXNetError) as caught:
+            losses(3).asnumpy()
+    assert str(caught.value).count("a target is not one of the classes") == 1
+    losses(1).asnumpy()
+    before = megabytes_in_memory()
+    for _ in range(2000):
+        losses(1).asnumpy()
+    assert megabytes_in_memory() < before + 10
+
+
+def megabytes_in_memory():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
 
 
 def test_a_failure_that_nobody_waited_for_is_told_when_the_computing_ends():

@@ -33,10 +33,8 @@ struct Computing {
 // What was chosen last, for whatever begins now.
 extern Computing configured;
 
-inline MXReturnValue fail(const std::string& message) {
-    MX_ERROR_MSG << message;
-    return MX_FAIL;
-}
+// Makes this message the error of the operator that is called.
+MXReturnValue fail(const std::string& message);
 
 // Does the work; what it throws becomes the operator's error.
 template <class Work>
