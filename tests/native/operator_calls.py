@@ -54,7 +54,6 @@ class Operator:
         raise LookupError(name)
 
     def _call(self, is_forward: int, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> str | None:
-        told = self._library._msgSize()
         nothing = [_POINTER()] * 7
         sparse = [*([_arrays(arrays, "stype") for arrays in (inputs, outputs)]), *[_POINTER()] * 8]
         code = self._library._opCallFStatefulCompute(
@@ -63,8 +62,9 @@ class Operator:
         if code:
             return None
         message = ctypes.c_char_p()
-        self._library._msgGet(ctypes.c_int(told), ctypes.byref(message))
-        return (message.value or b"").decode().partition("]: ")[2]
+        assert self._library._msgSize() == 1
+        self._library._msgGet(ctypes.c_int(0), ctypes.byref(message))
+        return (message.value or b"").decode()
 
 
 def _described(arrays: Sequence[np.ndarray]) -> list[object]:
