@@ -73,7 +73,6 @@ def language_model(corpus: Corpus, folder: Path, out: Path) -> seqlm.LanguageRun
     if run.exists():
         return seqlm.resume(run, quiet=True)
     own, held_out = map(texts, divided(checked(corpus, folder, False, 0)))
-    # Each of its own once: what is learnt by heart of them would mislead a tagger, which is trained on the same ones.
     lines = own + wikitext_sentences(folder / "wiki.train.tokens")
     random.Random(1).shuffle(lines)
     for name, part in {"training": lines, "validation": held_out}.items():
