@@ -144,13 +144,13 @@ def training_precision(precision: str, device: mx.Context) -> Iterator[None]:
 
 @contextlib.contextmanager
 def unrounded() -> Iterator[None]:
-    """Compute products of float32 within the block, whatever the precision of the training, by the same kernels."""
+    """Compute products of float32 within the block, whatever the precision of the training."""
     backend, members = _current()
     if not backend.endswith(_ROUNDING):
         yield
         return
     mx.nd.waitall()
-    with chosen_backend(backend.removesuffix(_ROUNDING), members):
+    with chosen_backend(available_backends()[-1], members):
         yield
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from seqlm_core.native import training as native
 
 BACKENDS = native.available_backends("bfloat16")
 needs_bfloat16 = pytest.mark.skipif(not BACKENDS, reason="the processor has no AVX512-BF16, or there are no kernels")
+each_backend = pytest.mark.parametrize("backend", BACKENDS or [pytest.param("", marks=needs_bfloat16)])
 odd_sizes = st.integers(1, 40) | st.sampled_from([64, 257, 300])
 
 
@@ -28,16 +31,17 @@ def rounded(array):
 
 
 @needs_bfloat16
+@each_backend
 @settings(deadline=None, max_examples=40)
-@given(st.integers(0, 2**32 - 1), odd_sizes, odd_sizes, st.integers(1, 70), st.integers(1, 2))
-def test_a_projection_and_its_gradients_are_those_of_rounded_factors(seed, inputs, outputs, rows, threads):
+@given(st.integers(0, 2**32 - 1), odd_sizes, odd_sizes, st.integers(1, 70) | st.just(300), st.integers(1, 2))
+def test_a_projection_and_its_gradients_are_those_of_rounded_factors(backend, seed, inputs, outputs, rows, threads):
     random = np.random.default_rng(seed)
     arrays = [random.normal(size=shape) for shape in ((rows, inputs), (outputs, inputs), (outputs,), (rows, outputs))]
     read, weight, bias, gradient = (array.astype(np.float32) for array in arrays)
     given_arrays = [nd.array(array) for array in (read, weight, bias)]
     for array in given_arrays:
         array.attach_grad()
-    with using(BACKENDS[-1], threads):
+    with using(backend, threads):
         with autograd.record():
             products = native.projection(nd, *given_arrays)
         products.backward(nd.array(gradient))
@@ -63,14 +67,14 @@ def test_a_projection_and_its_gradients_are_those_of_rounded_factors(seed, input
         assert (np.abs(array - expected[name]) <= 1e-6 * parts[name]).all(), name
 
 
-@needs_bfloat16
+@each_backend
 @settings(deadline=None, max_examples=20)
 @given(
     st.integers(0, 2**32 - 1), cells, odd_sizes, st.integers(1, 5), st.integers(1, 14) | st.just(70), st.integers(1, 2)
 )
-def test_a_layer_and_its_gradients_are_within_rounding_of_the_exact_ones(seed, formula, units, time, batch, threads):
+def test_a_layer_and_its_gradients_are_within_rounding(backend, seed, formula, units, time, batch, threads):
     case = Case(seed, formula, units, 5, time, batch)
-    with using(BACKENDS[-1], threads):
+    with using(backend, threads):
         found = case.by_layer()
     if formula == "rnn_relu":  # its gradients jump where rounding changes a sign
         found = {name: array for name, array in found.items() if name.startswith("output")}
@@ -82,12 +86,32 @@ def test_a_layer_and_its_gradients_are_within_rounding_of_the_exact_ones(seed, f
         np.testing.assert_allclose(array, expected[name], rtol=0, atol=0.05 * largest, err_msg=name)
 
 
-@needs_bfloat16
-def test_numbers_that_are_not_finite_stay_so():
+@each_backend
+def test_numbers_that_are_not_finite_stay_so(backend):
     read = nd.array([[np.inf, 1.0], [np.nan, 1.0], [1.0, 1.0]])
-    with using(BACKENDS[-1]):
+    with using(backend):
         products = native.projection(nd, read, nd.ones((1, 2)), nd.zeros(1)).asnumpy()[:, 0]
     np.testing.assert_array_equal(products, [np.inf, np.nan, 2])
+
+
+# Linux grants the registers of AMX only to processes whose stacks for signals have room for them.
+TOO_SMALL_A_STACK = """
+import ctypes
+
+class Stack(ctypes.Structure):
+    _fields_ = [("place", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+memory = ctypes.create_string_buffer(4096)
+assert ctypes.CDLL(None).sigaltstack(ctypes.byref(Stack(ctypes.addressof(memory), 0, 4096)), None) == 0
+from seqlm_core.native import training
+print(training.available_backends("bfloat16"))
+"""
+
+
+@pytest.mark.skipif("native amx_bf16" not in BACKENDS, reason="the processor has no AMX")
+def test_without_the_registers_of_amx_other_kernels_train():
+    done = subprocess.run([sys.executable, "-c", TOO_SMALL_A_STACK], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "['native avx512_bf16']", done.stderr
 
 
 SETTINGS = {"hidden_size": 48, "epochs": 1, "max_steps": 30, "quiet": True, "log_every": 10, "dropout": 0.2}

@@ -44,16 +44,20 @@ SEQLM_INLINE void line_up_factors(const float* from, std::size_t count, Factor* 
 
 // The factors of rows whose numbers lie side by side.
 struct RowFactors {
-    static constexpr std::size_t most_rows = 48, most_depth = 256;
+    static constexpr std::size_t most_rows = 96, most_depth = 256;
 
     Factor data[most_rows * most_depth / depth_of_factor];
     static constexpr std::size_t stride = most_depth / depth_of_factor;
 
-    SEQLM_INLINE RowFactors(const float* rows, std::size_t row_stride, std::size_t count, std::size_t depth) {
+    // `factors` is their number along the depth, those included that are 0.
+    SEQLM_INLINE RowFactors(
+        const float* rows, std::size_t row_stride, std::size_t count, std::size_t depth, std::size_t factors
+    ) {
         for (std::size_t i = 0; i < count; ++i)
-            for (std::size_t k = 0; k < depth; k += lanes)
+            for (std::size_t k = 0; k < factors * depth_of_factor; k += lanes)
                 line_up_factors(
-                    rows + i * row_stride + k, smaller(lanes, depth - k), data + i * stride + k / depth_of_factor
+                    rows + i * row_stride + k, smaller(lanes, depth - smaller(k, depth)),
+                    data + i * stride + k / depth_of_factor
                 );
     }
 };

@@ -26,6 +26,6 @@ struct RowFactors {
     const Factor* data;
     std::size_t stride;
 
-    SEQLM_INLINE RowFactors(const float* rows, std::size_t row_stride, std::size_t, std::size_t)
+    SEQLM_INLINE RowFactors(const float* rows, std::size_t row_stride, std::size_t, std::size_t, std::size_t)
         : data(rows), stride(row_stride) {}
 };

@@ -162,6 +162,9 @@ struct Kernels {
 #if __GNUC__ >= 10
 #define SEQLM_HAS_BF16
 #endif
+#if __GNUC__ >= 11 && defined(__linux__)
+#define SEQLM_HAS_AMX
+#endif
 #endif
 
 namespace portable {
@@ -176,6 +179,9 @@ extern const Kernels kernels;
 namespace avx512_bf16 {  // rounds the factors of products to bfloat16
 extern const Kernels kernels;
 }
+namespace amx_bf16 {  // likewise
+extern const Kernels kernels;
+}
 
 // Of each instruction set that they are compiled for.
 constexpr const Kernels* all_kernels[] = {
@@ -186,6 +192,9 @@ constexpr const Kernels* all_kernels[] = {
 #endif
 #if defined(SEQLM_HAS_BF16)
     &avx512_bf16::kernels,
+#endif
+#if defined(SEQLM_HAS_AMX)
+    &amx_bf16::kernels,
 #endif
 };
 

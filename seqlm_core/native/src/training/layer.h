@@ -5,9 +5,6 @@
 //
 // Included by compiled_for.h, in the namespace of one instruction set.
 
-// Rows whose products with a chunk of the weights are computed before their cells, so that they stay in the cache.
-constexpr std::size_t row_group = 48;
-
 // How many of these products there are room for.
 constexpr std::size_t chunk_size = row_group * 256;
 
@@ -165,7 +162,7 @@ private:
     // Each group reads all weights, so a group of few sequences takes longer to read them than to compute.
     Division divide(int members) const {
         const std::size_t weights = outputs_ * units_;
-        const std::size_t fewest = weights <= small_weights ? tile_rows : weights <= (1 << 20) ? 24 : 48;
+        const std::size_t fewest = weights <= small_weights ? fewest_sequences : weights <= (1 << 20) ? 24 : 48;
         for (;; --members) {
             const Division division = Division::of(static_cast<std::size_t>(members), batch_, fewest);
             const std::size_t phases = division.shares > 1 ? time_ : 0;

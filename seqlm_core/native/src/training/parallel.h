@@ -23,6 +23,9 @@ struct Division {
     std::size_t share_of(const Member& member) const { return static_cast<std::size_t>(member.index) % shares; }
 };
 
+// Fewer sequences would not fill a tile of vectors.
+constexpr std::size_t fewest_sequences = 6;
+
 // Weights of so many numbers are small: a member packs them sooner than it gets them from another.
 constexpr std::size_t small_weights = 1 << 17;
 

@@ -1,98 +1,19 @@
-// Products of matrices, by one micro-kernel that keeps a tile of the result in registers. It multiplies factors, which are
-// what is packed of matrices: each has `depth_of_factor` numbers that are neighbours along the depth of the product. See
-// float32_factors.h and bfloat16_factors.h.
+// Products of matrices, by a micro-kernel that computes one tile of the result: see vector_tiles.h and amx_tiles.h. It
+// multiplies factors, which are what is packed of matrices: each has `depth_of_factor` numbers that are neighbours along the
+// depth of the product. See float32_factors.h and bfloat16_factors.h.
 //
 // Included by compiled_for.h, in the namespace of one instruction set.
 
-constexpr int tile_rows = 6;
-constexpr int tile_vectors = SEQLM_TILE_VECTORS;
+constexpr std::size_t tile_vectors = SEQLM_TILE_VECTORS;
 constexpr std::size_t panel = tile_vectors * lanes;
 
 // The depth of a product is cut into blocks, so that what is read again and again stays in the nearest caches.
 constexpr std::size_t block_depth = 256;
 
-// The number of factors for so many numbers along the depth. What is left over in the last one is 0.
-constexpr std::size_t factors_for(std::size_t depth) { return (depth + depth_of_factor - 1) / depth_of_factor; }
-
-// result (rows, vectors * lanes) = a b, or += where it is added to.
-//
-// a: factor (i, k) lies at a[i * row_stride + k * depth_stride].
-// b: (factors, vectors * lanes), without gaps.
-template <int rows, int vectors>
-SEQLM_INLINE void multiply_tile(
-    const Factor* __restrict a,
-    std::size_t row_stride,
-    std::size_t depth_stride,
-    const Factor* __restrict b,
-    std::size_t factors,
-    float* __restrict result,
-    std::size_t result_stride,
-    bool add
-) {
-    if (add)
-        for (int i = 0; i < rows; ++i)
-            for (int j = 0; j < vectors; ++j) __builtin_prefetch(result + i * result_stride + j * lanes, 1);
-    Vector sums[rows][vectors];
-#pragma GCC unroll 8
-    for (int i = 0; i < rows; ++i)
-#pragma GCC unroll 8
-        for (int j = 0; j < vectors; ++j) sums[i][j] = Vector{};
-#pragma GCC unroll 2
-    for (std::size_t k = 0; k < factors; ++k) {
-        Factors from_b[vectors];
-#pragma GCC unroll 8
-        for (int j = 0; j < vectors; ++j) from_b[j] = load_factors(b + (k * vectors + j) * lanes);
-#pragma GCC unroll 8
-        for (int i = 0; i < rows; ++i) {
-            const Factor factor = a[i * row_stride + k * depth_stride];
-#pragma GCC unroll 8
-            for (int j = 0; j < vectors; ++j) add_product(factor, from_b[j], sums[i][j]);
-        }
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < rows; ++i)
-#pragma GCC unroll 8
-        for (int j = 0; j < vectors; ++j) {
-            float* to = result + i * result_stride + j * lanes;
-            store(add ? load(to) + sums[i][j] : sums[i][j], to);
-        }
-}
-
-// How many of `left` rows the next tile takes, so that the last tiles are not much smaller than the others.
-SEQLM_INLINE std::size_t next_rows(std::size_t left) {
-    const std::size_t tiles = (left + tile_rows - 1) / tile_rows;
-    return (left + tiles - 1) / tiles;
-}
-
-// The product of all rows of `a`, which lie row by row, with one panel of b.
-template <int vectors>
-void multiply_panel(
-    const Factor* a,
-    std::size_t a_stride,
-    std::size_t rows,
-    const Factor* b,
-    std::size_t factors,
-    float* result,
-    std::size_t result_stride,
-    bool add
-) {
-    while (rows) {
-        const std::size_t taken = next_rows(rows);
-        switch (taken) {
-#define SEQLM_TILE(n) \
-    case n: multiply_tile<n, vectors>(a, a_stride, 1, b, factors, result, result_stride, add); break;
-            SEQLM_TILE(1)
-            SEQLM_TILE(2)
-            SEQLM_TILE(3)
-            SEQLM_TILE(4)
-            SEQLM_TILE(5)
-            SEQLM_TILE(6)
-#undef SEQLM_TILE
-        }
-        a += taken * a_stride;
-        result += taken * result_stride;
-        rows -= taken;
-    }
+// The number of factors for so many numbers along the depth. What is left over in the last ones is 0.
+constexpr std::size_t factors_for(std::size_t depth) {
+    constexpr std::size_t numbers = depth_of_factor * depth_step;
+    return (depth + numbers - 1) / numbers * depth_step;
 }
 
 // The second factor of a product: (depth, columns), the columns padded to whole vectors. It lies block by block of its
@@ -113,7 +34,8 @@ struct Packed {
     }
 };
 static_assert(sizeof(Factor) == sizeof(float), "factors lie where there is place for floats");
-static_assert(block_depth % depth_of_factor == 0, "no factor has numbers of two blocks");
+static_assert(block_depth % (depth_of_factor * depth_step) == 0, "no factor has numbers of two blocks");
+static_assert(RowFactors::most_rows % tile_rows == 0 || depth_step == 1, "there is room for whole tiles");
 
 // The part of the product below that has the depth of the block of b which begins with `from`, for not more than
 // RowFactors::most_rows rows. `a` begins with the same number of its depth.
@@ -130,7 +52,7 @@ SEQLM_INLINE void multiply_block(
     bool add
 ) {
     const std::size_t depth = smaller(block_depth, b.depth - from), factors = factors_for(depth);
-    const RowFactors of_rows(a, a_stride, rows, depth);
+    const RowFactors of_rows(a, a_stride, rows, depth, factors);
     for (std::size_t column = first; column < last; column += panel) {
         float* to = result + column - first;
         const Factor* block = b.at(from, column);
@@ -163,6 +85,7 @@ SEQLM_INLINE void multiply(
     std::size_t result_stride,
     bool add
 ) {
+    [[maybe_unused]] const TileRegisters registers;
     for (std::size_t from = 0; from < b.depth; from += block_depth)
         for (std::size_t row = 0; row < rows; row += RowFactors::most_rows)
             multiply_block(
@@ -181,11 +104,13 @@ SEQLM_INLINE void pack_rows(
             const std::size_t width = smaller(panel, b.columns - column);
             const std::size_t there = column < columns ? smaller(width, columns - column) : 0;
             Factor* to = b.at(from, column);
+            Factor* const end = to + factors_for(depth) * width;
             for (std::size_t k = from; k < from + depth; k += depth_of_factor, to += width) {
                 const float* const row = rows + k * stride + column;
                 pack_factors(row, k + 1 < from + depth ? row + stride : nullptr, there, to);
                 for (std::size_t c = padded(there); c < width; ++c) to[c] = 0;
             }
+            while (to < end) *to++ = 0;
         }
     }
 }
@@ -194,20 +119,23 @@ SEQLM_INLINE void pack_rows(
 SEQLM_INLINE void pack_panel(const float* const* columns, const Packed& b, std::size_t first) {
     constexpr std::size_t step = 16;  // elements of a column at a time: those of all columns are in the nearest cache
     const std::size_t width = smaller(panel, b.columns - first);
-    for (std::size_t k = 0; k < b.depth; k += step) {
-        const std::size_t count = smaller(step, b.depth - k), from = k / block_depth * block_depth;
-        Factor* to = b.at(from, first) + factors_for(k - from) * width;
+    const std::size_t filled = factors_for(b.depth) * depth_of_factor;
+    for (std::size_t k = 0; k < filled; k += step) {
+        const std::size_t count = smaller(step, b.depth - smaller(k, b.depth)), from = k / block_depth * block_depth;
+        const std::size_t factors = smaller(step, filled - k) / depth_of_factor;
+        Factor* to = b.at(from, first) + (k - from) / depth_of_factor * width;
         for (std::size_t c = 0; c < width; ++c) {
             Factor own[step] = {};
             if (columns[c]) line_up_factors(columns[c] + k, count, own);
-            for (std::size_t i = 0; i < factors_for(count); ++i) to[i * width + c] = own[i];
+            for (std::size_t i = 0; i < factors; ++i) to[i * width + c] = own[i];
         }
     }
 }
 
 // Tiles and panels of so many rows and columns of a result are made of what stays in the second-nearest cache.
-constexpr std::size_t block_rows = 16 * tile_rows;
+constexpr std::size_t block_rows = 96;
 constexpr std::size_t block_columns = 8 * panel;
+static_assert(block_rows % tile_rows == 0, "whole tiles");
 
 // Memory for accumulate_products, the depth being at most block_depth.
 constexpr std::size_t product_scratch = factors_for(block_depth) * (block_rows + block_columns) + tile_rows * panel;
@@ -216,13 +144,15 @@ constexpr std::size_t product_scratch = factors_for(block_depth) * (block_rows +
 // beyond the last row or column is 0 up to whole vectors.
 template <class Row>
 SEQLM_INLINE void pack_factors_of(const Row& row, std::size_t k, std::size_t depth, Range columns, Factor* to) {
+    if (k >= depth) return (void)std::memset(to, 0, padded(columns.size()) * sizeof(Factor));
     pack_factors(row(k) + columns.first, k + 1 < depth ? row(k + 1) + columns.first : nullptr, columns.size(), to);
 }
 
 // Packs some columns, at most block_rows, of `depth` rows in tiles of tile_rows columns.
 template <class Row>
 SEQLM_INLINE void pack_tiles(const Row& row, Range columns, std::size_t depth, Factor* to) {
-    constexpr std::size_t step = 8;  // factors at a time, which are in the nearest cache until all are copied
+    // Factors at a time, which are in the nearest cache until all are copied.
+    constexpr std::size_t step = depth_step > 8 ? depth_step : 8;
     const std::size_t factors = factors_for(depth);
     Factor lines[step][block_rows + lanes] = {};
     for (std::size_t first = 0; first < factors; first += step) {
@@ -231,8 +161,7 @@ SEQLM_INLINE void pack_tiles(const Row& row, Range columns, std::size_t depth, F
             pack_factors_of(row, (first + i) * depth_of_factor, depth, columns, lines[i]);
         Factor* tile = to + first * tile_rows;
         for (std::size_t column = 0; column < columns.size(); column += tile_rows, tile += factors * tile_rows)
-            for (std::size_t i = 0; i < count; ++i)
-                std::memcpy(tile + i * tile_rows, lines[i] + column, tile_rows * sizeof(Factor));
+            arrange_tile(lines[0] + column, block_rows + lanes, count, tile);
     }
 }
 
@@ -241,7 +170,7 @@ template <class Row>
 SEQLM_INLINE void pack_panels(const Row& row, Range columns, std::size_t depth, Factor* to) {
     for (Range here = {columns.first, 0}; here.first < columns.last; here.first = here.last) {
         here.last = smaller(here.first + panel, columns.last);
-        for (std::size_t k = 0; k < depth; k += depth_of_factor, to += padded(here.size()))
+        for (std::size_t k = 0; k < factors_for(depth) * depth_of_factor; k += depth_of_factor, to += padded(here.size()))
             pack_factors_of(row, k, depth, here, to);
     }
 }
@@ -258,7 +187,7 @@ SEQLM_INLINE void multiply_whole_tile(
 ) {
     switch (width / lanes) {
 #define SEQLM_WIDTH(n) \
-    case n: multiply_tile<tile_rows, n>(a, 1, tile_rows, b, factors, result, result_stride, add); break;
+    case n: multiply_arranged_tile<n>(a, b, factors, result, result_stride, add); break;
         SEQLM_WIDTH(1)
         SEQLM_WIDTH(2)
 #if SEQLM_TILE_VECTORS > 2
@@ -283,6 +212,7 @@ SEQLM_INLINE void accumulate_products(
     bool add,
     float* scratch
 ) {
+    [[maybe_unused]] const TileRegisters registers;
     float* const edge = scratch;
     const std::size_t factors = factors_for(depth);
     Factor* const a_tiles = reinterpret_cast<Factor*>(edge + tile_rows * panel);

@@ -14,7 +14,7 @@ public:
           // If the weights are large, their gradients of all groups would take too much memory.
           division_(Division::of(
               static_cast<std::size_t>(members_), work.batch,
-              work.inputs * work.outputs <= small_weights ? tile_rows : work.batch + 1
+              work.inputs * work.outputs <= small_weights ? fewest_sequences : work.batch + 1
           )) {}
 
     std::size_t columns() const { return columns_; }
