@@ -109,8 +109,9 @@ print(training.available_backends("bfloat16"))
 
 
 @pytest.mark.skipif("native amx_bf16" not in BACKENDS, reason="the processor has no AMX")
-def test_without_the_registers_of_amx_other_kernels_train():
-    done = subprocess.run([sys.executable, "-c", TOO_SMALL_A_STACK], capture_output=True, text=True, check=False)
+def test_without_the_registers_of_amx_other_kernels_train(tmp_path):
+    command = [sys.executable, "-c", TOO_SMALL_A_STACK]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "['native avx512_bf16']", done.stderr
 
 
