@@ -44,6 +44,7 @@ from seqlm_core.plugins.specs import (
 from seqlm_core.reading.text_cache import text_cache
 from seqlm_core.runs.finding import find_runs
 from seqlm_core.runs.language_run import LanguageRun
+from seqlm_core.runs.sequence_ensemble import SequenceEnsemble
 from seqlm_core.runs.sequence_run import SequenceRun
 from seqlm_core.runs.summary import RunSummary
 from seqlm_core.sequences.columns import read_columns
@@ -83,6 +84,7 @@ __all__ = [
     "RunError",
     "RunSummary",
     "SeqlmError",
+    "SequenceEnsemble",
     "SequenceModel",
     "SequenceRun",
     "SequenceSettings",

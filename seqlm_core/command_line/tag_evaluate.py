@@ -12,13 +12,14 @@ import click
 from seqlm_core.command_line.column_options import column_options
 from seqlm_core.command_line.completion import complete_files, complete_runs
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
-from seqlm_core.command_line.tagger import language_model_option, open_tagger
+from seqlm_core.command_line.tagger import language_model_option, open_tagger, with_option
 
 
 @click.command("evaluate")
 @click.argument("run", metavar="RUN", shell_complete=complete_runs)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, shell_complete=complete_files)
 @column_options("token", "label")
+@with_option
 @language_model_option
 @plugin_option
 @click.option("--confusion", is_flag=True, help="Print how often each label is predicted for each true one.")
@@ -36,6 +37,7 @@ def evaluate_command(
     label_column: int,
     columns: tuple[int, ...],
     encoding: str,
+    others: tuple[str, ...],
     language_model: str | None,
     plugin_files: tuple[str, ...],
     confusion: bool,
@@ -50,7 +52,7 @@ def evaluate_command(
     from seqlm_core.sequences.columns import Columns, read_sequences
 
     load_plugin_files(plugin_files)
-    tagger = open_tagger(run, language_model)
+    tagger = open_tagger(run, others, language_model)
     read, known = Columns(token_column, label_column, columns), set(tagger.labels)
     examples, first_unknown = [], None
     with open_texts(files) as opened:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -18,11 +18,23 @@ language_model_option = click.option(
 )
 
 
-def open_tagger(run: str, language_model: str | None) -> Any:
-    """Return the run; raise :class:`UsageError` if it does not label tokens."""
+with_option = click.option(
+    "--with",
+    "others",
+    metavar="RUN",
+    multiple=True,
+    shell_complete=complete_runs,
+    help="Label with the average of RUN and this other run. May be given more than once.",
+)
+
+
+def open_tagger(run: str, others: Sequence[str], language_model: str | None) -> Any:
+    """Return the run, or its ensemble with others; raise :class:`UsageError` if it does not label tokens."""
     import seqlm_core as seqlm
 
-    tagger = seqlm.SequenceRun(Path(run), language_model)
+    tagger: Any = (
+        seqlm.SequenceEnsemble([run, *others], language_model) if others else seqlm.SequenceRun(run, language_model)
+    )
     kinds = tagger.architecture.inputs, tagger.architecture.outputs
     if kinds != ("tokens", "labels"):
         raise UsageError(f"{run} maps {kinds[0]} to {kinds[1]}, and a run that maps tokens to labels is needed")

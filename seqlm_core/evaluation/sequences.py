@@ -20,8 +20,8 @@ from seqlm_core.evaluation.scores import (
 )
 from seqlm_core.model.prediction import Predictor
 from seqlm_core.sequences.chunk_schemes import are_chunk_labels, scheme_breaks
-from seqlm_core.sequences.codecs import Codecs, LabelCodec, ValueCodec
-from seqlm_core.sequences.encoded_sequences import EncodedSequences
+from seqlm_core.sequences.codecs import LabelCodec, ValueCodec
+from seqlm_core.sequences.encoded_sequences import EncodedTargets
 from seqlm_core.sequences.examples import NOT_COUNTED, Example, Label
 
 
@@ -119,39 +119,40 @@ class SequenceEvaluator:
     """Computes the figures of a model on examples. It can do so again after the weights have changed.
 
     Args:
-        predictor: computes the outputs of the model's network.
+        predictor: computes the model's outputs.
         examples: checked examples; at least one target counts.
-        codecs: the model's codecs.
+
+    Attributes:
+        targets: the targets, of which those count that the model knows.
     """
 
-    def __init__(self, predictor: Predictor, examples: Sequence[Example], codecs: Codecs) -> None:
-        self.predictor = predictor
-        self.examples = examples
-        self.codecs = codecs
-        outputs = predictor.network.architecture.outputs
-        self.encoded = EncodedSequences.of_examples(examples, outputs, codecs)
+    def __init__(self, predictor: Predictor, examples: Sequence[Example]) -> None:
+        self._predictor = predictor
+        self._examples = examples
+        self._read = predictor.encoded([inputs for inputs, _ in examples])
+        wanted = [target for _, target in examples]
+        self.targets = EncodedTargets.of(wanted, predictor.architecture.outputs, predictor.output_codec)
 
     @property
     def predictions(self) -> int:
         """The number of targets that count, including labels that were not in the training."""
-        outputs = self.predictor.network.architecture.outputs
+        outputs = self._predictor.architecture.outputs
         if outputs == "labels":
-            return sum(label is not NOT_COUNTED for _, row in self.examples for label in row)
-        return len(self.examples) if outputs == "label" else self.encoded.predictions
+            return sum(label is not NOT_COUNTED for _, row in self._examples for label in row)
+        return len(self._examples) if outputs == "label" else self.targets.predictions
 
     def evaluate(self) -> LabelEvaluation | ValueEvaluation:
         """Return the figures with the network's current weights."""
-        outputs = self.predictor.outputs(self.encoded)
-        if isinstance(self.codecs.outputs, ValueCodec):
-            return self._evaluate_values(outputs, self.codecs.outputs)
-        return self._evaluate_labels(outputs, self.codecs.outputs)
+        outputs, codec = self._predictor.outputs(self._read), self._predictor.output_codec
+        if isinstance(codec, ValueCodec):
+            return self._evaluate_values(outputs, codec)
+        return self._evaluate_labels(outputs, codec)
 
     def _has_chunks(self, codec: LabelCodec) -> bool:
-        return self.predictor.network.architecture.outputs == "labels" and are_chunk_labels(codec.labels)
+        return self._predictor.architecture.outputs == "labels" and are_chunk_labels(codec.labels)
 
     def _evaluate_values(self, outputs: list[np.ndarray], codec: ValueCodec) -> ValueEvaluation:
-        predicted, true = np.concatenate(outputs), np.concatenate(self.encoded.targets or [])
-        known = np.concatenate(self.encoded.counted or [])
+        predicted, true, known = map(np.concatenate, (outputs, self.targets.values, self.targets.counted))
         errors = (predicted[known] - true[known]).astype(np.float64)
         own_units = errors * codec.scale
         return ValueEvaluation(
@@ -163,23 +164,21 @@ class SequenceEvaluator:
 
     def _evaluate_labels(self, outputs: list[np.ndarray], codec: LabelCodec) -> LabelEvaluation:
         scores = [np.atleast_2d(rows) for rows in outputs]
-        targets = [
-            np.atleast_1d(np.where(known, ids, -1))
-            for ids, known in zip(self.encoded.targets or [], self.encoded.counted or [])
-        ]
-        total = -float(self.predictor.label_chain.log_probabilities(scores, targets).sum())
-        true = [list(wanted) if isinstance(wanted, list) else [wanted] for _, wanted in self.examples]
-        best = self.predictor.best_labels(scores)
+        targets = [np.atleast_1d(np.where(known, ids, -1)) for ids, known in zip(*self.targets)]
+        decoder = self._predictor.decoder
+        total = decoder.nats(scores, targets)
+        true = [list(wanted) if isinstance(wanted, list) else [wanted] for _, wanted in self._examples]
+        best = decoder.best(scores)
         predicted = [codec.decode(ids) for ids in best]
         return LabelEvaluation(
             # With rounding, the log-probability of an almost certain label can be above 0.
-            nats_per_label=max(0.0, total / max(1, self.encoded.predictions)),
+            nats_per_label=max(0.0, total / max(1, self.targets.predictions)),
             accuracy=accuracy(true, predicted),
             labels=label_scores(true, predicted),
             chunks=chunk_scores(true, predicted) if self._has_chunks(codec) else None,
             confusion=confusion(true, predicted),
             scheme_breaks=scheme_breaks(codec.labels, best) if self._has_chunks(codec) else None,
             predictions=self.predictions,
-            unknown_labels=self.predictions - self.encoded.predictions,
-            unknown_tokens=self.encoded.unknown_tokens,
+            unknown_labels=self.predictions - self.targets.predictions,
+            unknown_tokens=self._read.unknown_tokens,
         )

@@ -3,22 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
 from seqlm_core.display.bar import Bar
+from seqlm_core.model.architecture import SequenceArchitecture
 from seqlm_core.model.batch_network import BatchNetwork
 from seqlm_core.sequences.batches import batches_in_order
+from seqlm_core.sequences.codecs import Codecs, LabelCodec, ValueCodec
 from seqlm_core.sequences.encoded_sequences import EncodedSequences
-from seqlm_core.sequences.label_chains import LabelChain, ScoredLabels
+from seqlm_core.sequences.given_vectors import GivenVectors, VectorSource
+from seqlm_core.sequences.label_chains import LabelChain
+from seqlm_core.sequences.label_decoder import LabelDecoder
 from seqlm_core.workers.workers import ALONE, Workers
 
 
-class Predictor:
-    """Computes outputs in batches.
+class EncodedInputs(Protocol):
+    """Inputs as a predictor reads them."""
+
+    @property
+    def unknown_tokens(self) -> int:
+        """The number of tokens that are not in the vocabulary; 0 if the inputs are values."""
+
+
+class Predictor(Protocol):
+    """Computes outputs for sequences: with one network, or with several."""
+
+    @property
+    def architecture(self) -> SequenceArchitecture:
+        """The sizes and kinds of the model, or of the first one."""
+
+    @property
+    def output_codec(self) -> LabelCodec | ValueCodec:
+        """The codec of the outputs."""
+
+    @property
+    def decoder(self) -> LabelDecoder:
+        """What finds labels by the outputs, with the network's current weights."""
+
+    def encoded(self, inputs: Sequence[Any]) -> Any:
+        """Return :class:`EncodedInputs`, made of inputs that have been checked, for :meth:`outputs`.
+
+        Raises:
+            UsageError: tokens have other columns than the model reads.
+        """
+
+    def outputs(self, sequences: Any) -> list[np.ndarray]:
+        """Return the scores of labels in nats, or the standardized values, for each sequence.
+
+        Each is an array ``(time, size)``, or ``(size,)`` if the model predicts one label for a sequence, whose scores
+        are the logarithms of probabilities. That of an empty sequence is ``(0, size)``.
+        """
+
+
+class NetworkPredictor:
+    """A :class:`Predictor` that computes with a network, in batches.
 
     Args:
         network: the model.
+        codecs: its codecs.
         batch_size: the largest number of sequences in a batch.
         workers: those who compute together; each computes some of the batches, and all get all outputs.
         allowed: forbids some sequences of labels; None allows all.
@@ -27,23 +71,32 @@ class Predictor:
     def __init__(
         self,
         network: BatchNetwork,
+        codecs: Codecs,
         batch_size: int,
         workers: Workers = ALONE,
         allowed: LabelChain | None = None,
     ) -> None:
         self.network = network
+        self.architecture = network.architecture
+        self.codecs = codecs
+        self.output_codec = codecs.outputs
         self.batch_size = batch_size
         self.workers = workers
         self.allowed = allowed
 
-    def outputs(self, sequences: EncodedSequences) -> list[np.ndarray]:
-        """Return the scores of labels in nats, or the standardized values, for each sequence.
+    @property
+    def decoder(self) -> LabelDecoder:
+        return LabelDecoder(self.network.label_chain(), self.allowed)
 
-        Each is an array ``(time, size)``, or ``(size,)`` if the model predicts one label for a sequence. That of an
-        empty sequence is ``(0, size)``.
-        """
-        size = self.network.architecture.output_size
-        per_step = self.network.architecture.outputs != "label"
+    def encoded(
+        self, inputs: Sequence[Any], vectors: dict[VectorSource, GivenVectors] | None = None
+    ) -> EncodedSequences:
+        """Return the inputs as arrays; for ``vectors`` see :meth:`EncodedSequences.of_inputs`."""
+        return EncodedSequences.of_inputs(inputs, self.codecs, vectors)
+
+    def outputs(self, sequences: EncodedSequences) -> list[np.ndarray]:
+        size = self.architecture.output_size
+        per_step = self.architecture.outputs != "label"
         found = [np.zeros((n, size) if per_step or not n else size, self.network.dtype) for n in sequences.lengths]
         with self.network.computing(), Bar("predicting", len(found)) as bar:
             for number, batch in enumerate(batches_in_order(sequences, self.batch_size)):
@@ -60,24 +113,3 @@ class Predictor:
         together = self.workers.united("outputs", np.concatenate([outputs.reshape(-1) for outputs in found]))
         ends = np.cumsum([outputs.size for outputs in found])
         return [part.reshape(outputs.shape) for part, outputs in zip(np.split(together, ends[:-1]), found)]
-
-    @property
-    def label_chain(self) -> LabelChain:
-        """The chain of labels with the network's current weights; what is not allowed has a score all the same."""
-        return self.network.label_chain()
-
-    def best_labels(self, scores: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Return the ids of the most probable allowed sequence of labels, ``(time,)``, given the scores of each."""
-        return self._allowed_chain.best(scores)
-
-    def n_best_labels(self, scores: Sequence[np.ndarray], count: int) -> list[list[ScoredLabels]]:
-        """Return the most probable allowed sequences of labels, at most ``count``, given scores of each sequence."""
-        return self._allowed_chain.n_best(scores, count)
-
-    def label_probabilities(self, scores: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Return the probability of each label at each place among allowed sequences, ``(time, labels)``."""
-        return self._allowed_chain.marginals(scores)
-
-    @property
-    def _allowed_chain(self) -> LabelChain:
-        return self.label_chain if self.allowed is None else self.label_chain + self.allowed

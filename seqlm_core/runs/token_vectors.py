@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,15 @@ def language_states(path: PathLike) -> VectorSource:
     return _states_of(run, digest_in(run.weights_file))
 
 
-def sources_of_run(directory: RunDirectory, config: Mapping[str, Any]) -> list[VectorSource]:
+def sources_of_run(
+    directory: RunDirectory, config: Mapping[str, Any], opened: Sequence[VectorSource] = ()
+) -> list[VectorSource]:
     """Return what gives vectors to the tokens of a run.
+
+    Args:
+        directory: the run directory.
+        config: the run's configuration.
+        opened: sources that are open already. A language model among them that the run reads is not opened once more.
 
     Raises:
         RunError: the vectors that the run keeps are missing or damaged; or its language model is missing, damaged, or
@@ -42,7 +49,9 @@ def sources_of_run(directory: RunDirectory, config: Mapping[str, Any]) -> list[V
             raise RunError(f"{path} holds other vectors than those that the run was trained with")
         sources.append(vectors)
     if "language_model" in config:
-        sources.append(_recorded_states(directory, config["language_model"]))
+        digest = config["language_model"]["digest"]
+        same = (s for s in opened if s.described.get("language_model", {}).get("digest") == digest)
+        sources.append(next(same, None) or _recorded_states(directory, config["language_model"]))
     return sources
 
 

@@ -84,9 +84,9 @@ class Batch:
         lengths = np.ones(columns, dtype=np.int32)
         lengths[: len(indices)] = [len(sequences.inputs[i]) for i in indices]
         targets = counted = None
-        if sequences.targets is not None and sequences.counted is not None:
-            wanted = [sequences.targets[i] for i in indices]
-            known = [sequences.counted[i] for i in indices]
+        if sequences.targets is not None:
+            wanted = [sequences.targets.values[i] for i in indices]
+            known = [sequences.targets.counted[i] for i in indices]
             if known[0].ndim:
                 targets, counted = beside(wanted), beside(known).astype(np.float32)
             else:
@@ -143,8 +143,10 @@ class TrainingBatches:
     """
 
     def __init__(self, sequences: EncodedSequences, batch_size: int) -> None:
-        self.sequences = sequences
-        counting = np.array([known.any() for known in sequences.counted or ()], dtype=bool)
+        if sequences.targets is None:
+            raise TypeError("the sequences have no targets")
+        self.sequences, self._targets = sequences, sequences.targets
+        counting = np.array([known.any() for known in self._targets.counted], dtype=bool)
         self.groups = group_by_length(np.where(counting, sequences.lengths, 0), batch_size)
         # As few batches as possible, of nearly equal sizes, so that few columns stay empty.
         self._batches = [-(-len(group.indices) // batch_size) for group in self.groups]
@@ -152,6 +154,11 @@ class TrainingBatches:
 
     def __len__(self) -> int:
         return sum(self._batches)
+
+    @property
+    def predictions(self) -> int:
+        """The number of targets of an epoch that count."""
+        return self._targets.predictions
 
     def read(self, seed: int, epoch: int, first: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, beginning with batch ``first``. Their order is drawn for each epoch."""

@@ -55,6 +55,15 @@ class LabelChain:
         """Whether all these scores are 0."""
         return not (self.first.any() or self.transitions.any() or self.last.any())
 
+    @classmethod
+    def mean(cls, chains: Sequence[LabelChain]) -> LabelChain:
+        """Return the chain whose scores are the means of those of others."""
+        return cls(*(np.mean(scores, axis=0) for scores in zip(*((c.first, c.transitions, c.last) for c in chains))))
+
+    def reordered(self, ids: np.ndarray) -> LabelChain:
+        """Return the chain of the same labels in another order, given the id that each has here."""
+        return LabelChain(self.first[ids], self.transitions[np.ix_(ids, ids)], self.last[ids])
+
     def __add__(self, other: LabelChain) -> LabelChain:
         """Return the chain whose scores are the sums of these and others."""
         return LabelChain(self.first + other.first, self.transitions + other.transitions, self.last + other.last)

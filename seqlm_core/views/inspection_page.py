@@ -16,7 +16,8 @@ import regex
 from seqlm_core.evaluation.inspection import InspectedToken, Inspection, Reading
 from seqlm_core.evaluation.text_features import FollowingUnit, following_units
 from seqlm_core.runs.language_run import LanguageRun
-from seqlm_core.runs.sequence_run import Labelling, SequenceRun
+from seqlm_core.runs.sequence_predictions import Labelling
+from seqlm_core.runs.sequence_run import SequenceRun
 from seqlm_core.sequences.columns import Columns, ColumnSequence, read_sequences
 from seqlm_core.sequences.examples import Label
 from seqlm_core.sequences.tokens import texts_of

@@ -4,13 +4,17 @@ python tests/benchmarks/tagging.py ROW --data FOLDER
 
 FOLDER holds the corpora; docs/benchmarks.md says which files. A row is trained with several seeds. Its settings, in
 tagging_rows.py, are chosen on the last tenth of the training sentences. So the test part is only read with --test. A
-row with a language model trains that one first, unless it is there; its time is told apart. What is trained is kept
-under --out, and the same command goes on with it. With --peer, PyTorch, which must be installed, trains the same nets.
+row with a language model trains that one first, unless it is there; its time is told apart. A training may be of
+several taggers, which are then measured together, too. What is trained is kept under --out, and the same command goes
+on with it. With --peer, PyTorch, which must be installed, trains the same nets.
 """
 
 from __future__ import annotations
 
 import collections
+import concurrent.futures
+import multiprocessing
+import os
 import random
 import re
 import statistics
@@ -93,13 +97,34 @@ def wikitext_sentences(path: Path) -> list[str]:
     return sentences
 
 
-def trained(row: Row, examples: Examples, out: Path, seed: int, model: Path | None) -> seqlm.SequenceRun:
-    """Return the run of a seed, trained or gone on with if it is there."""
+def train(settings: dict[str, Any], examples: Examples, out: Path, seed: int, model: Path | None) -> None:
+    """Train a tagger with a seed, or go on with it if it is there."""
     if out.exists():
-        return seqlm.resume(out, quiet=True)
+        seqlm.resume(out, quiet=True)
+        return
     training, validation = divided(examples)
-    described = seqlm.SequenceModel("tokens", "labels", seed=seed, log_every=0, **row.settings)
-    return described.train(training, validation, out=out, quiet=True, language_model=model)
+    described = seqlm.SequenceModel("tokens", "labels", seed=seed, log_every=0, **settings)
+    described.train(training, validation, out=out, quiet=True, language_model=model)
+
+
+def trained(
+    row: Row, examples: Examples, folder: Path, seeds: range, model: Path | None, at_a_time: int
+) -> list[seqlm.SequenceRun]:
+    """Return the runs of some seeds, of which so many are trained side by side, each with one thread."""
+    outs = [folder / f"seed-{seed}" for seed in seeds]
+    if at_a_time == 1:
+        for out, seed in zip(outs, seeds):
+            train(row.settings, examples, out, seed, model)
+    else:
+        with concurrent.futures.ProcessPoolExecutor(
+            at_a_time, multiprocessing.get_context("spawn"), os.environ.__setitem__, ("OMP_NUM_THREADS", "1")
+        ) as processes:
+            waiting = [
+                processes.submit(train, row.settings, examples, out, seed, model) for out, seed in zip(outs, seeds)
+            ]
+            for training in waiting:
+                training.result()
+    return [seqlm.SequenceRun(out) for out in outs]
 
 
 def figure_of(corpus: Corpus, figures: Any) -> float:
@@ -107,6 +132,13 @@ def figure_of(corpus: Corpus, figures: Any) -> float:
     if isinstance(figures, dict):
         return 100 * figures["validation_accuracy" if corpus.figure == ACCURACY else "validation_chunk_f1"]
     return 100 * figures.score
+
+
+def figures_together(corpus: Corpus, row: Row, runs: list[seqlm.SequenceRun], examples: Examples) -> list[float]:
+    """Return the figure, in percent, of the taggers of each training together."""
+    paths = [run.path for run in runs]
+    groups = [paths[first : first + row.together] for first in range(0, len(paths), row.together)]
+    return [figure_of(corpus, seqlm.SequenceEnsemble(group).evaluate(examples)) for group in groups]
 
 
 def in_words(values: list[float]) -> str:
@@ -132,7 +164,16 @@ def majority(training: Examples, examples: Examples) -> float:
 @click.command(help=__doc__)
 @click.argument("name", metavar="ROW", type=click.Choice(list(ROWS)))
 @click.option("--data", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Train with so many seeds.")
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Train so often, with other seeds."
+)
+@click.option(
+    "--at-a-time",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Train so many taggers side by side, each with one thread.",
+)
 @click.option("--test", "on_test", is_flag=True, help="Evaluate on the test part, too.")
 @click.option("--peer", is_flag=True, help="Train the same nets with PyTorch, too; only for labels without chunks.")
 @click.option(
@@ -142,7 +183,7 @@ def majority(training: Examples, examples: Examples) -> float:
     show_default=True,
     help="Folder for the runs.",
 )
-def main(name: str, data: Path, seeds: int, on_test: bool, peer: bool, out: Path) -> None:
+def main(name: str, data: Path, seeds: int, at_a_time: int, on_test: bool, peer: bool, out: Path) -> None:
     row = ROWS[name]
     corpus = CORPORA[row.corpus]
     if peer and (corpus.figure != ACCURACY or row.language_model):
@@ -166,25 +207,31 @@ def main(name: str, data: Path, seeds: int, on_test: bool, peer: bool, out: Path
             f"{epochs[-1]['seconds'] / 60:.1f} minutes, {best['validation_nats_per_token']:.3f} nats per word"
         )
     runs, seconds = [], []
-    for seed in range(1, seeds + 1):
+    for first in range(1, 1 + seeds * row.together, row.together):
         started = time.perf_counter()
-        run = trained(row, examples, folder / f"seed-{seed}", seed, model)
+        own_seeds = range(first, first + row.together)
+        runs += trained(row, examples, folder, own_seeds, model, at_a_time)
         seconds.append(time.perf_counter() - started)
-        runs.append(run)
-        print(f"seed {seed}       {figure_of(corpus, best_epoch(run)):.2f} {corpus.figure}, validation", flush=True)
+        for seed, run in zip(own_seeds, runs[-row.together :]):
+            print(f"seed {seed:<7} {figure_of(corpus, best_epoch(run)):.2f} {corpus.figure}, validation", flush=True)
     for published, figure in row.published:
         print(f"published    {figure:g}  {published}")
     print(f"parameters   {sum(weights.size for weights in runs[0].weights.values()):,}")
     print(f"validation   {in_words([figure_of(corpus, best_epoch(run)) for run in runs])} {corpus.figure}")
+    if row.together > 1:
+        print(f"together     {in_words(figures_together(corpus, row, runs, divided(examples)[1]))} {corpus.figure}")
     if on_test:
         test = checked(corpus, data, row.parts_of_speech, 1)
         print(f"test         {in_words([figure_of(corpus, run.evaluate(test)) for run in runs])} {corpus.figure}")
+        if row.together > 1:
+            print(f"together     {in_words(figures_together(corpus, row, runs, test))} {corpus.figure}")
         if corpus.figure == ACCURACY:
             print(f"majority     {majority(examples, test):.2f}, test")
     else:
         print("test         not looked at; --test does")
     minutes = [run.history()[-1]["seconds"] / 60 for run in runs]
-    print(f"time         {in_words(minutes)} minutes of training, {max(seconds) / 60:.1f} with all before and after it")
+    print(f"time         {in_words(minutes)} minutes of training for a tagger")
+    print(f"             {in_words([second / 60 for second in seconds])} with all before and after, for {row.together}")
     if peer:
         report_peer(runs, examples, checked(corpus, data, row.parts_of_speech, 1), on_test)
 

@@ -39,6 +39,7 @@ class Row:
         published: models, with the source of their figures, and the figures on the test part.
         parts_of_speech: whether the model reads these too.
         language_model: whether it reads the states of a language model.
+        together: how many taggers, with other seeds, make one training, and are measured together, too.
     """
 
     corpus: str
@@ -46,6 +47,7 @@ class Row:
     published: tuple[tuple[str, float], ...] = ()
     parts_of_speech: bool = False
     language_model: bool = False
+    together: int = 1
 
 
 CORPORA = {

@@ -84,6 +84,23 @@ def test_a_row_is_trained_with_several_seeds_and_printed_without_the_test_part(c
     assert f"test         {tagging.in_words(scores)} F1 of chunks" in again.output
 
 
+def test_a_training_of_several_taggers_measures_each_and_all_together(command, tmp_path, monkeypatch):
+    monkeypatch.setitem(ROWS, "made-up-chunks", Row("chunks", SMALL, (), True, False, together=2))
+    (tmp_path / "test.txt").write_text(columns(1))
+    result = command("made-up-chunks", "--seeds", "2", "--at-a-time", "2", "--test")
+    assert result.exit_code == 0, result.output
+    paths = [f"data/models/tagging/made-up-chunks/seed-{seed}" for seed in (1, 2, 3, 4)]
+    runs = [seqlm.SequenceRun(path) for path in paths]
+    assert [run.settings.seed for run in runs] == [1, 2, 3, 4]
+    corpus = tagging.CORPORA["chunks"]
+    training, test = (tagging.checked(corpus, tmp_path, True, number) for number in (0, 1))
+    each = tagging.in_words([100 * run.evaluate(test).score for run in runs])
+    assert f"test         {each} F1 of chunks" in result.output
+    for part in (tagging.divided(training)[1], test):
+        both = [100 * seqlm.SequenceEnsemble(pair).evaluate(part).score for pair in (paths[:2], paths[2:])]
+        assert f"together     {tagging.in_words(both)} F1 of chunks" in result.output
+
+
 def test_the_last_tenth_of_the_sentences_is_for_validation():
     assert tagging.divided(list(range(25))) == (list(range(23)), [23, 24])
 

@@ -17,7 +17,7 @@ from seqlm_core.sequences.batches import (
     batches_in_order,
     group_by_length,
 )
-from seqlm_core.sequences.encoded_sequences import LONGEST_SPELLING, EncodedSequences, Spellings
+from seqlm_core.sequences.encoded_sequences import LONGEST_SPELLING, EncodedSequences, EncodedTargets, Spellings
 from seqlm_core.sequences.token_codec import TokenCodec
 
 LENGTHS = st.lists(st.integers(0, 12) | st.integers(0, 300), max_size=60)
@@ -29,7 +29,7 @@ def sequences_of(lengths, counting=None):
     counting = [True] * len(lengths) if counting is None else counting
     tokens = [np.full(length, number, np.int32) for number, length in enumerate(lengths)]
     counted = [np.full(length, counts) for length, counts in zip(lengths, counting)]
-    return EncodedSequences(tokens, tokens, counted)
+    return EncodedSequences(tokens, EncodedTargets(tokens, counted))
 
 
 def assert_holds_its_sequences(batch, sequences, batch_size):
@@ -41,9 +41,9 @@ def assert_holds_its_sequences(batch, sequences, batch_size):
         length = len(sequences.inputs[index])
         assert batch.lengths[column] == length <= time
         np.testing.assert_array_equal(batch.inputs[0][:length, column], sequences.inputs[index])
-        np.testing.assert_array_equal(batch.targets[:length, column], sequences.targets[index])
-        np.testing.assert_array_equal(batch.counted[:length, column], sequences.counted[index])
-    assert batch.predictions == sum(sequences.counted[index].sum() for index in batch.indices)
+        np.testing.assert_array_equal(batch.targets[:length, column], sequences.targets.values[index])
+        np.testing.assert_array_equal(batch.counted[:length, column], sequences.targets.counted[index])
+    assert batch.predictions == sum(sequences.targets.counted[index].sum() for index in batch.indices)
 
 
 @settings(max_examples=60, deadline=None)

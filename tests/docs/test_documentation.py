@@ -259,6 +259,7 @@ def test_defaults_of_other_options_are_documented(name):
         ("### The run of a sequence model", "SequenceRun.probabilities"),
         ("### The run of a sequence model", "SequenceRun.evaluate"),
         ("### The run of a sequence model", "SequenceRun.history"),
+        ("### Several models together", "seqlm.SequenceEnsemble"),
         ("### Column files", "seqlm.read_columns"),
         ("## Finding runs", "seqlm.find_runs"),
     ],

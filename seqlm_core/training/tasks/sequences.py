@@ -18,7 +18,7 @@ from seqlm_core.model.build import build_sequence_network, check_cells_work
 from seqlm_core.model.graph_batches import GraphBatches, NetworkInputs
 from seqlm_core.model.initialization import initialize
 from seqlm_core.model.penalties import Penalties
-from seqlm_core.model.prediction import Predictor
+from seqlm_core.model.prediction import NetworkPredictor
 from seqlm_core.model.sequence_network import SequenceLoss, SequenceNetwork
 from seqlm_core.plugins.components import Components
 from seqlm_core.runs.config import SEQUENCE_MODEL
@@ -114,7 +114,7 @@ class SequenceLearning:
         self._batches = TrainingBatches(self._training, settings.batch_size)
         if not len(self._batches):  # this happens only with the labels of an earlier run
             raise UsageError("nothing in the training examples counts: none of their labels is one of the earlier run")
-        self._predictions_per_step = self._training.predictions / len(self._batches)
+        self._predictions_per_step = self._batches.predictions / len(self._batches)
         self._dropout = DropoutMasks(network, network.mask_sizes, settings)
         self._weight_dropping = WeightDropping(network, settings.recurrent_dropout or 0.0, settings.seed)
         self._inputs = NetworkInputs(network)
@@ -129,9 +129,9 @@ class SequenceLearning:
         self._validation_sequences = len(validation)
         self._evaluator: SequenceEvaluator | None = None
         if validation:
-            predictor = Predictor(GraphBatches(network), settings.batch_size, workers, allowed)
-            evaluator = SequenceEvaluator(predictor, validation, codecs)
-            self._evaluator = evaluator if evaluator.encoded.predictions else None
+            predictor = NetworkPredictor(GraphBatches(network), codecs, settings.batch_size, workers, allowed)
+            evaluator = SequenceEvaluator(predictor, validation)
+            self._evaluator = evaluator if evaluator.targets.predictions else None
 
     @property
     def steps_per_epoch(self) -> int:
