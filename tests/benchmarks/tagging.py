@@ -13,17 +13,20 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import functools
+import math
 import multiprocessing
 import os
 import random
 import re
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
-from tagging_rows import ACCURACY, CORPORA, LANGUAGE_MODEL, ROWS, Corpus, Row
+from tagging_rows import ACCURACY, CORPORA, LANGUAGE_MODELS, ROWS, Corpus, Row
 
 import seqlm_core as seqlm
 
@@ -71,18 +74,28 @@ def texts(examples: Examples) -> list[str]:
     return [" ".join(token if isinstance(token, str) else token[0] for token in tokens) for tokens, _ in examples]
 
 
-def language_model(corpus: Corpus, folder: Path, out: Path) -> seqlm.LanguageRun:
+def language_model(name: str, corpus: Corpus, folder: Path, out: Path) -> seqlm.LanguageRun:
     """Return a language model of the training sentences of a corpus and WikiText-2, trained if it is not there yet."""
-    run = out / "language-model"
+    described, run = LANGUAGE_MODELS[name], out / name
     if run.exists():
         return seqlm.resume(run, quiet=True)
     own, held_out = map(texts, divided(checked(corpus, folder, False, 0)))
-    lines = own + wikitext_sentences(folder / "wiki.train.tokens")
+    lines = own * described.copies + wikitext_sentences(folder / "wiki.train.tokens")
     random.Random(1).shuffle(lines)
-    for name, part in {"training": lines, "validation": held_out}.items():
+    files = {part: out / f"{name}-{part}.txt" for part in ("training", "validation")}
+    for part, its_lines in {"training": lines, "validation": held_out}.items():
         # With a blank around it, a word is the same token at the beginning of a line and within.
-        (out / f"{name}.txt").write_text("".join(f" {line.strip()} \n" for line in part), encoding="utf-8")
-    return seqlm.train(out / "training.txt", validation=out / "validation.txt", out=run, quiet=True, **LANGUAGE_MODEL)
+        files[part].write_text("".join(f" {line.strip()} \n" for line in its_lines), encoding="utf-8")
+    return seqlm.train(files["training"], validation=files["validation"], out=run, quiet=True, **described.settings)
+
+
+def report_language_model(name: str, run: seqlm.LanguageRun) -> None:
+    epochs = [record for record in run.history() if record["kind"] == "epoch"]
+    best = min(epochs, key=lambda record: record["validation_nats_per_token"])
+    print(
+        f"its model    {name}: {run.settings.cell}, {run.settings.units} units, trained for "
+        f"{epochs[-1]['seconds'] / 60:.1f} minutes, perplexity {math.exp(best['validation_nats_per_token']):.1f}"
+    )
 
 
 def wikitext_sentences(path: Path) -> list[str]:
@@ -97,48 +110,76 @@ def wikitext_sentences(path: Path) -> list[str]:
     return sentences
 
 
-def train(settings: dict[str, Any], examples: Examples, out: Path, seed: int, model: Path | None) -> None:
-    """Train a tagger with a seed, or go on with it if it is there."""
-    if out.exists():
-        seqlm.resume(out, quiet=True)
+class Tagger(NamedTuple):
+    """A tagger to train: its seed, the directory of its run, and the name of the language model that it reads."""
+
+    seed: int
+    path: Path
+    reads: str
+
+
+def taggers_of(row: Row, folder: Path, trainings: int) -> list[list[Tagger]]:
+    """Return the taggers of each training."""
+    names = row.language_models or ("",)
+    return [
+        [
+            Tagger(first + number, folder / f"seed-{first + number}", names[number % len(names)])
+            for number in range(row.together)
+        ]
+        for first in range(1, 1 + trainings * row.together, row.together)
+    ]
+
+
+def train(settings: dict[str, Any], examples: Examples, tagger: Tagger, language_model: Path | None) -> None:
+    """Train a tagger, or go on with it if it is there."""
+    if tagger.path.exists():
+        seqlm.resume(tagger.path, quiet=True)
         return
     training, validation = divided(examples)
-    described = seqlm.SequenceModel("tokens", "labels", seed=seed, log_every=0, **settings)
-    described.train(training, validation, out=out, quiet=True, language_model=model)
+    described = seqlm.SequenceModel("tokens", "labels", seed=tagger.seed, log_every=0, **settings)
+    described.train(training, validation, out=tagger.path, quiet=True, language_model=language_model)
 
 
-def trained(
-    row: Row, examples: Examples, folder: Path, seeds: range, model: Path | None, at_a_time: int
-) -> list[seqlm.SequenceRun]:
-    """Return the runs of some seeds, of which so many are trained side by side, each with one thread."""
-    outs = [folder / f"seed-{seed}" for seed in seeds]
+def use_one_thread() -> None:
+    """Say so before MXNet is imported."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def train_all(trainings: list[tuple[Any, ...]], at_a_time: int) -> None:
+    """Call :func:`train` with some arguments; so many trainings run side by side, each with one thread."""
     if at_a_time == 1:
-        for out, seed in zip(outs, seeds):
-            train(row.settings, examples, out, seed, model)
-    else:
-        with concurrent.futures.ProcessPoolExecutor(
-            at_a_time, multiprocessing.get_context("spawn"), os.environ.__setitem__, ("OMP_NUM_THREADS", "1")
-        ) as processes:
-            waiting = [
-                processes.submit(train, row.settings, examples, out, seed, model) for out, seed in zip(outs, seeds)
-            ]
-            for training in waiting:
-                training.result()
-    return [seqlm.SequenceRun(out) for out in outs]
+        for arguments in trainings:
+            train(*arguments)
+        return
+    spawning = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(at_a_time, spawning, use_one_thread) as processes:
+        for training in [processes.submit(train, *arguments) for arguments in trainings]:
+            training.result()
 
 
-def figure_of(corpus: Corpus, figures: Any) -> float:
-    """Return the figure that the literature gives, in percent, of an evaluation or of a record of the history."""
-    if isinstance(figures, dict):
-        return 100 * figures["validation_accuracy" if corpus.figure == ACCURACY else "validation_chunk_f1"]
-    return 100 * figures.score
+def best_figure(corpus: Corpus, run: seqlm.SequenceRun) -> float:
+    """Return the figure of a run's best epoch on the validation part, in percent."""
+    best = [record for record in run.history() if record.get("best")][-1]
+    return 100 * best["validation_accuracy" if corpus.figure == ACCURACY else "validation_chunk_f1"]
 
 
-def figures_together(corpus: Corpus, row: Row, runs: list[seqlm.SequenceRun], examples: Examples) -> list[float]:
-    """Return the figure, in percent, of the taggers of each training together."""
-    paths = [run.path for run in runs]
-    groups = [paths[first : first + row.together] for first in range(0, len(paths), row.together)]
-    return [figure_of(corpus, seqlm.SequenceEnsemble(group).evaluate(examples)) for group in groups]
+def report(
+    part: str,
+    corpus: Corpus,
+    groups: list[list[Tagger]],
+    figure: Callable[[seqlm.SequenceRun], float],
+    examples: Examples,
+) -> None:
+    """Print the figures of each tagger on a part of the corpus, and those of the taggers of each training together."""
+    for name in dict.fromkeys(tagger.reads for tagger in groups[0]):
+        of_each = [
+            figure(seqlm.SequenceRun(tagger.path)) for group in groups for tagger in group if tagger.reads == name
+        ]
+        print(f"{part:<12} {in_words(of_each)} {corpus.figure} {name}".rstrip())
+    if len(groups[0]) > 1:
+        ensembles = [seqlm.SequenceEnsemble([tagger.path for tagger in group]) for group in groups]
+        together = [100 * ensemble.evaluate(examples).score for ensemble in ensembles]
+        print(f"together     {in_words(together)} {corpus.figure}")
 
 
 def in_words(values: list[float]) -> str:
@@ -186,7 +227,7 @@ def majority(training: Examples, examples: Examples) -> float:
 def main(name: str, data: Path, seeds: int, at_a_time: int, on_test: bool, peer: bool, out: Path) -> None:
     row = ROWS[name]
     corpus = CORPORA[row.corpus]
-    if peer and (corpus.figure != ACCURACY or row.language_model):
+    if peer and (corpus.figure != ACCURACY or row.language_models):
         raise click.UsageError("--peer is for rows with a softmax and an accuracy")
     folder = out / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -195,43 +236,35 @@ def main(name: str, data: Path, seeds: int, at_a_time: int, on_test: bool, peer:
     print(f"corpus       {corpus.title}")
     print(f"settings     {', '.join(f'{key} {value}' for key, value in row.settings.items())}")
     print(f"reads        tokens{', parts of speech' if row.parts_of_speech else ''}", end="")
-    print(f"{', the states of a language model' if row.language_model else ''}")
-    model = None
-    if row.language_model:
-        read_model = language_model(corpus, data, out)
-        model = read_model.path
-        epochs = [record for record in read_model.history() if record["kind"] == "epoch"]
-        best = min(epochs, key=lambda record: record["validation_nats_per_token"])
-        print(
-            f"its model    {read_model.settings.cell}, {read_model.settings.units} units, trained for "
-            f"{epochs[-1]['seconds'] / 60:.1f} minutes, {best['validation_nats_per_token']:.3f} nats per word"
-        )
-    runs, seconds = [], []
-    for first in range(1, 1 + seeds * row.together, row.together):
+    print(f"{', the states of language models' if row.language_models else ''}")
+    models = {each: language_model(each, corpus, data, out) for each in row.language_models}
+    for each, read in models.items():
+        report_language_model(each, read)
+    groups, seconds = taggers_of(row, folder, seeds), []
+    for group in groups:
         started = time.perf_counter()
-        own_seeds = range(first, first + row.together)
-        runs += trained(row, examples, folder, own_seeds, model, at_a_time)
+        read = [models[tagger.reads].path if tagger.reads else None for tagger in group]
+        train_all([(row.settings, examples, *one) for one in zip(group, read)], at_a_time)
         seconds.append(time.perf_counter() - started)
-        for seed, run in zip(own_seeds, runs[-row.together :]):
-            print(f"seed {seed:<7} {figure_of(corpus, best_epoch(run)):.2f} {corpus.figure}, validation", flush=True)
+        for tagger in group:
+            figure = best_figure(corpus, seqlm.SequenceRun(tagger.path))
+            print(f"{tagger.path.name:<12} {figure:.2f} {corpus.figure}, validation", flush=True)
+    runs = [seqlm.SequenceRun(tagger.path) for group in groups for tagger in group]
     for published, figure in row.published:
         print(f"published    {figure:g}  {published}")
     print(f"parameters   {sum(weights.size for weights in runs[0].weights.values()):,}")
-    print(f"validation   {in_words([figure_of(corpus, best_epoch(run)) for run in runs])} {corpus.figure}")
-    if row.together > 1:
-        print(f"together     {in_words(figures_together(corpus, row, runs, divided(examples)[1]))} {corpus.figure}")
+    report("validation", corpus, groups, functools.partial(best_figure, corpus), divided(examples)[1])
     if on_test:
         test = checked(corpus, data, row.parts_of_speech, 1)
-        print(f"test         {in_words([figure_of(corpus, run.evaluate(test)) for run in runs])} {corpus.figure}")
-        if row.together > 1:
-            print(f"together     {in_words(figures_together(corpus, row, runs, test))} {corpus.figure}")
+        report("test", corpus, groups, lambda run: 100 * run.evaluate(test).score, test)
         if corpus.figure == ACCURACY:
             print(f"majority     {majority(examples, test):.2f}, test")
     else:
         print("test         not looked at; --test does")
-    minutes = [run.history()[-1]["seconds"] / 60 for run in runs]
-    print(f"time         {in_words(minutes)} minutes of training for a tagger")
-    print(f"             {in_words([second / 60 for second in seconds])} with all before and after, for {row.together}")
+    print(
+        f"time         {in_words([run.history()[-1]['seconds'] / 60 for run in runs])} minutes of training for a tagger"
+    )
+    print(f"             {in_words([s / 60 for s in seconds])} with all before and after it, for {row.together}")
     if peer:
         report_peer(runs, examples, checked(corpus, data, row.parts_of_speech, 1), on_test)
 
@@ -246,10 +279,6 @@ def report_peer(runs: list[seqlm.SequenceRun], examples: Examples, test: Example
     if on_test:
         print(f"             {in_words(on_the_test)} accuracy, test")
     print(f"             {in_words([second / 60 for second in seconds])} minutes of training")
-
-
-def best_epoch(run: seqlm.SequenceRun) -> dict[str, Any]:
-    return [record for record in run.history() if record.get("best")][-1]
 
 
 if __name__ == "__main__":

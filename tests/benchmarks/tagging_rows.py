@@ -30,6 +30,19 @@ class Corpus:
 
 
 @dataclasses.dataclass(frozen=True)
+class LanguageModel:
+    """A language model whose states and embeddings taggers read.
+
+    Attributes:
+        settings: settings of ``seqlm.train``.
+        copies: how often the sentences of the corpus are in its text, beside one copy of WikiText-2.
+    """
+
+    settings: dict[str, Any]
+    copies: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Row:
     """A tagger to train.
 
@@ -38,7 +51,7 @@ class Row:
         settings: settings of ``seqlm.SequenceModel``.
         published: models, with the source of their figures, and the figures on the test part.
         parts_of_speech: whether the model reads these too.
-        language_model: whether it reads the states of a language model.
+        language_models: names in :data:`LANGUAGE_MODELS`; the taggers read the states of these in turn.
         together: how many taggers, with other seeds, make one training, and are measured together, too.
     """
 
@@ -46,7 +59,7 @@ class Row:
     settings: dict[str, Any]
     published: tuple[tuple[str, float], ...] = ()
     parts_of_speech: bool = False
-    language_model: bool = False
+    language_models: tuple[str, ...] = ()
     together: int = 1
 
 
@@ -66,22 +79,33 @@ HUANG = "Huang et al., Bidirectional LSTM-CRF Models for Sequence Tagging, 2015"
 LAMPLE = "Lample et al., Neural Architectures for Named Entity Recognition, 2016"
 AKBIK = "Akbik et al., Contextual String Embeddings for Sequence Labeling, 2018"
 
-# How a model of words is trained whose states and embeddings taggers read.
-LANGUAGE_MODEL = {
-    "tokenizer": "space", "documents": "line", "batch_size": 64, "sequence_length": 35,
-    "cell": "bilstm", "hidden_size": (512, 320), "embedding_size": 320, "tie_weights": True, "output_layer": "adaptive",
-    "learning_rate": 0.005, "input_dropout": 0.15, "embedding_dropout": 0.05, "layer_dropout": 0.15,
-    "output_dropout": 0.2, "recurrent_dropout": 0.15, "activation_penalty": 2.0, "weight_decay": 0.07,
-    "average": "ema", "max_steps": 7000, "epochs": 8, "validate_every": 1000, "sample_every": 0,
-    "precision": "bfloat16",
+MODEL_OF_WORDS = {
+    "tokenizer": "space", "documents": "line", "batch_size": 64, "sequence_length": 35, "cell": "bilstm",
+    "embedding_size": 400, "tie_weights": True, "output_layer": "adaptive", "input_dropout": 0.2,
+    "embedding_dropout": 0.05, "output_dropout": 0.25, "recurrent_dropout": 0.2, "activation_penalty": 2.0,
+    "weight_decay": 0.07, "average": "ema", "epochs": 12, "sample_every": 0, "precision": "bfloat16",
+}  # fmt: skip
+LANGUAGE_MODELS = {
+    "two-layers": LanguageModel(
+        {
+            **MODEL_OF_WORDS, "hidden_size": (640, 400), "layer_dropout": 0.2, "learning_rate": 0.004,
+            "max_steps": 7500, "validate_every": 1500,
+        },
+        1,
+    ),
+    "one-layer": LanguageModel(
+        {**MODEL_OF_WORDS, "hidden_size": 400, "learning_rate": 0.005, "max_steps": 5000, "validate_every": 2500}, 3
+    ),
 }  # fmt: skip
 
 TAGGER = {
     "output_layer": "crf", "layers": 2, "hidden_size": 200, "embedding_size": 100, "lowercase": True, "shapes": True,
     "column_embedding_size": 25, "char_cell": "bilstm", "char_hidden_size": 25, "learning_rate": 0.005, "epochs": 12,
 }  # fmt: skip
-# What a language model knows is worth more weights, and more dropout and time for them.
-LARGER = {**TAGGER, "hidden_size": 300, "char_hidden_size": 50, "dropout": 0.4, "learning_rate": 0.004, "epochs": 14}
+# What a language model knows is worth more dropout. Four of these taggers are trained in the time of one.
+OF_FOUR = {
+    **TAGGER, "char_hidden_size": 50, "dropout": 0.4, "learning_rate": 0.004, "epochs": 10, "precision": "bfloat16",
+}  # fmt: skip
 # Names are learnt by heart soon, so a tagger of them has more dropout, and more time.
 REGULARIZED = {
     **TAGGER, "layers": 1, "epochs": 25, "dropout_masks": "locked", "input_dropout": 0.5, "output_dropout": 0.5,
@@ -97,7 +121,9 @@ ENTITIES = ((f"LSTM-CRF, pre-trained vectors ({LAMPLE})", 85.75),)
 
 ROWS = {
     "conll-2000": Row("conll-2000", TAGGER, CHUNKS, parts_of_speech=True),
-    "conll-2000-language-model": Row("conll-2000", LARGER, CHUNKS, parts_of_speech=True, language_model=True),
+    "conll-2000-language-model": Row(
+        "conll-2000", OF_FOUR, CHUNKS, parts_of_speech=True, language_models=tuple(LANGUAGE_MODELS), together=4
+    ),
     "conll-2000-no-crf": Row("conll-2000", {**TAGGER, "output_layer": "softmax"}, CHUNKS, parts_of_speech=True),
     "conll-2000-no-characters": Row("conll-2000", WITHOUT_CHARACTERS, CHUNKS, parts_of_speech=True),
     "conll-2002": Row("conll-2002", REGULARIZED, ENTITIES),

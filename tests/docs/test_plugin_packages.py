@@ -36,14 +36,19 @@ class Environment:
         shared = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
         packages = self.run("python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
         Path(packages, "shared.pth").write_text(shared)
-        self.run("pip", "install", "--disable-pip-version-check", *[str(folder / name) for name in PLUGINS])
+        self.install(*PLUGINS)
         (folder / "venv" / "bin" / "seqlm").write_text(f"#!{folder / 'venv' / 'bin' / 'python'}\n{ENTRY}")
         (folder / "venv" / "bin" / "seqlm").chmod(0o755)
         for plugin in GENERATED.values():
             kind, name = plugin.split(":")
             self.run("seqlm", "new-plugin", name, "--kind", kind)
-        generated = [str(folder / name) for name in FOLDERS]
-        self.run("pip", "install", "--disable-pip-version-check", "--no-deps", *generated)
+        # An isolated build downloads what the package says it needs. One is enough, since all of them say the same.
+        self.install(FOLDERS[0], isolated=True)
+        self.install(*FOLDERS[1:])
+
+    def install(self, *folders: str, isolated: bool = False) -> None:
+        options = [] if isolated else ["--no-build-isolation"]
+        self.run("pip", "install", "--disable-pip-version-check", *options, *[str(self.folder / f) for f in folders])
 
     @property
     def variables(self) -> dict[str, str]:
