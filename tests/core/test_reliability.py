@@ -36,7 +36,7 @@ def train(text, out, **changes):
 @pytest.mark.parametrize(
     "command",
     [
-        ["kill.py", "--kills", "4", "--overwrites", "2"],
+        ["kill.py", "--kills", "3", "--overwrites", "1"],
         ["damage.py", "--copies", "150"],
         ["hostile.py", "--cases", "60"],
     ],

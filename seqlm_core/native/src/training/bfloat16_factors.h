@@ -42,9 +42,10 @@ SEQLM_INLINE void line_up_factors(const float* from, std::size_t count, Factor* 
     std::memcpy(to, &numbers, sizeof numbers);
 }
 
-// The factors of rows whose numbers lie side by side.
+// The factors of up to `rows_at_once` rows whose numbers lie side by side.
+template <std::size_t rows_at_once>
 struct RowFactors {
-    static constexpr std::size_t most_rows = 96, most_depth = 256;
+    static constexpr std::size_t most_rows = rows_at_once, most_depth = 256;
 
     Factor data[most_rows * most_depth / depth_of_factor];
     static constexpr std::size_t stride = most_depth / depth_of_factor;

@@ -19,7 +19,8 @@ SEQLM_INLINE void line_up_factors(const float* from, std::size_t count, Factor* 
     for (std::size_t i = 0; i < count; ++i) to[i] = from[i];
 }
 
-// The factors of rows whose numbers lie side by side: they are the numbers themselves.
+// The factors of rows whose numbers lie side by side: they are the numbers themselves, of any number of rows.
+template <std::size_t>
 struct RowFactors {
     static constexpr std::size_t most_rows = static_cast<std::size_t>(-1) / 2;
 

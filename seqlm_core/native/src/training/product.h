@@ -35,10 +35,11 @@ struct Packed {
 };
 static_assert(sizeof(Factor) == sizeof(float), "factors lie where there is place for floats");
 static_assert(block_depth % (depth_of_factor * depth_step) == 0, "no factor has numbers of two blocks");
-static_assert(RowFactors::most_rows % tile_rows == 0 || depth_step == 1, "there is room for whole tiles");
+using Rows = RowFactors<row_group>;
+static_assert(Rows::most_rows % tile_rows == 0 || depth_step == 1, "there is room for whole tiles");
 
 // The part of the product below that has the depth of the block of b which begins with `from`, for not more than
-// RowFactors::most_rows rows. `a` begins with the same number of its depth.
+// Rows::most_rows rows. `a` begins with the same number of its depth.
 SEQLM_INLINE void multiply_block(
     const float* a,
     std::size_t a_stride,
@@ -52,7 +53,7 @@ SEQLM_INLINE void multiply_block(
     bool add
 ) {
     const std::size_t depth = smaller(block_depth, b.depth - from), factors = factors_for(depth);
-    const RowFactors of_rows(a, a_stride, rows, depth, factors);
+    const Rows of_rows(a, a_stride, rows, depth, factors);
     for (std::size_t column = first; column < last; column += panel) {
         float* to = result + column - first;
         const Factor* block = b.at(from, column);
@@ -87,9 +88,9 @@ SEQLM_INLINE void multiply(
 ) {
     [[maybe_unused]] const TileRegisters registers;
     for (std::size_t from = 0; from < b.depth; from += block_depth)
-        for (std::size_t row = 0; row < rows; row += RowFactors::most_rows)
+        for (std::size_t row = 0; row < rows; row += Rows::most_rows)
             multiply_block(
-                a + row * a_stride + from, a_stride, smaller(RowFactors::most_rows, rows - row), b, from, first, last,
+                a + row * a_stride + from, a_stride, smaller(Rows::most_rows, rows - row), b, from, first, last,
                 result + row * result_stride, result_stride, add || from
             );
 }
