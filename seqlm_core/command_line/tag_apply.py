@@ -15,7 +15,7 @@ import numpy as np
 from seqlm_core.command_line.column_options import column_options
 from seqlm_core.command_line.completion import complete_files, complete_runs
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
-from seqlm_core.command_line.tagger import language_model_option, open_tagger, with_option
+from seqlm_core.command_line.tagger import language_models_option, open_tagger, with_option
 from seqlm_core.display.bar import Bar, show_no_bars
 
 SEQUENCES_AT_A_TIME = 1000
@@ -28,7 +28,7 @@ LEAST_MARGINAL = 0.0005
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, shell_complete=complete_files)
 @column_options("token")
 @with_option
-@language_model_option
+@language_models_option
 @plugin_option
 @click.option("--probabilities", is_flag=True, help="Add the probability of each label.")
 @click.option(
@@ -45,7 +45,7 @@ def apply_command(
     columns: tuple[int, ...],
     encoding: str,
     others: tuple[str, ...],
-    language_model: str | None,
+    language_models: tuple[str, ...],
     plugin_files: tuple[str, ...],
     probabilities: bool,
     marginals: bool,
@@ -64,7 +64,7 @@ def apply_command(
     if sys.stdout is not None and sys.stdout.isatty():  # what is printed shows how far it is
         show_no_bars()
     load_plugin_files(plugin_files)
-    tagger = open_tagger(run, others, language_model)
+    tagger = open_tagger(run, others, language_models)
     read = Columns(token=token_column, further=columns)
     answers = Answers(tagger.labels, n_best, probabilities, marginals)
     with open_texts(files) as opened, Bar("labelling", size_of_texts(opened)) as bar:

@@ -12,7 +12,7 @@ import click
 from seqlm_core.command_line.column_options import column_options
 from seqlm_core.command_line.completion import complete_files, complete_runs
 from seqlm_core.command_line.plugin_files import load_plugin_files, plugin_option
-from seqlm_core.command_line.tagger import language_model_option, open_tagger, with_option
+from seqlm_core.command_line.tagger import language_models_option, open_tagger, with_option
 
 
 @click.command("evaluate")
@@ -20,7 +20,7 @@ from seqlm_core.command_line.tagger import language_model_option, open_tagger, w
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, shell_complete=complete_files)
 @column_options("token", "label")
 @with_option
-@language_model_option
+@language_models_option
 @plugin_option
 @click.option("--confusion", is_flag=True, help="Print how often each label is predicted for each true one.")
 @click.option(
@@ -38,7 +38,7 @@ def evaluate_command(
     columns: tuple[int, ...],
     encoding: str,
     others: tuple[str, ...],
-    language_model: str | None,
+    language_models: tuple[str, ...],
     plugin_files: tuple[str, ...],
     confusion: bool,
     confusion_picture: str | None,
@@ -52,7 +52,7 @@ def evaluate_command(
     from seqlm_core.sequences.columns import Columns, read_sequences
 
     load_plugin_files(plugin_files)
-    tagger = open_tagger(run, others, language_model)
+    tagger = open_tagger(run, others, language_models)
     read, known = Columns(token_column, label_column, columns), set(tagger.labels)
     examples, first_unknown = [], None
     with open_texts(files) as opened:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from seqlm_core.errors import SettingError, UsageError
 from seqlm_core.model.averaged_prediction import AveragedPredictor
 from seqlm_core.runs.sequence_predictions import SequencePredictions
 from seqlm_core.runs.sequence_run import SequenceRun
+from seqlm_core.runs.token_vectors import language_model_digest
 from seqlm_core.sequences.codecs import LabelCodec, ValueCodec
 from seqlm_core.settings.arguments import PathLike
 
@@ -23,28 +25,29 @@ class SequenceEnsemble(SequencePredictions):
 
     Args:
         paths: the run directories, at least one. The first gives the order of the labels, and counts unknown tokens.
-        language_model: where the language model is now whose states they read; None means where it was in the training.
+        language_model: where the language model is now whose states they read, or where several are; None means where
+            they were in the training.
 
     Raises:
         RunError: a directory holds no run of a sequence model, is damaged, or needs a plugin that is missing.
-        SettingError: a language model is named, and no model reads one.
+        SettingError: a language model is named that none of the models reads.
         UsageError: a run is there twice, or they differ in what they read or predict.
 
     Attributes:
         runs: the runs, each a :class:`SequenceRun`.
     """
 
-    def __init__(self, paths: Sequence[PathLike], language_model: PathLike | None = None) -> None:
+    def __init__(self, paths: Sequence[PathLike], language_model: PathLike | Sequence[PathLike] | None = None) -> None:
         self.runs = [SequenceRun(path) for path in paths]
         if not self.runs:
             raise UsageError("`paths` names no run")
-        if language_model is not None:
-            reading = ["language_model" in run.config for run in self.runs]
+        moved = [language_model] if isinstance(language_model, (str, os.PathLike)) else language_model
+        for path in moved or ():
+            digest = language_model_digest(path)
+            reading = [run.config.get("language_model", {}).get("digest") == digest for run in self.runs]
             if not any(reading):
-                raise SettingError("language_model", "is of no use: none of the models reads one")
-            self.runs = [
-                SequenceRun(run.path, language_model) if reads else run for run, reads in zip(self.runs, reading)
-            ]
+                raise SettingError("language_model", f"is of no use: none of the models reads {path}")
+            self.runs = [SequenceRun(run.path, path) if reads else run for run, reads in zip(self.runs, reading)]
         self.architecture = self.runs[0].architecture
         for number, run in enumerate(self.runs):
             if run.path.resolve() in [other.path.resolve() for other in self.runs[:number]]:

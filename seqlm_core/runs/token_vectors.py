@@ -27,6 +27,15 @@ def language_states(path: PathLike) -> VectorSource:
     return _states_of(run, digest_in(run.weights_file))
 
 
+def language_model_digest(path: PathLike) -> str:
+    """Return the digest by which the runs that read a language model refer to it.
+
+    Raises:
+        RunError: the directory holds no run of a language model, or is damaged.
+    """
+    return digest_in(LanguageRun(checked_path("language_model", path)).weights_file)
+
+
 def sources_of_run(
     directory: RunDirectory, config: Mapping[str, Any], opened: Sequence[VectorSource] = ()
 ) -> list[VectorSource]:

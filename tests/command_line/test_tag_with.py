@@ -70,11 +70,17 @@ def test_figures_are_those_of_the_ensemble(files, taggers, capsys):
 def test_runs_that_do_not_go_together_are_refused(files, taggers, tmp_path, capsys):
     other = write(tmp_path / "other.tsv", as_text([[("a", "X", "A"), ("b", "X", "B")]] * 4))
     done(capsys, "tag", "train", other, *TINY, "--validation-fraction", 0, "--out", tmp_path / "other")
+    words = seqlm.train(files / "train.tsv", out=tmp_path / "words", max_steps=1, hidden_size=4, quiet=True).path
     for given, code, problem in [
         (["--with", taggers[0]], 2, f"{taggers[0]} is there twice, and counts once"),
         (["--with", tmp_path / "other"], 2, "predicts other labels than"),
         (["--with", tmp_path / "nowhere"], 1, "nowhere is not a run directory: it does not exist"),
-        (["--with", taggers[1], "--language-model", "m"], 2, "--language-model is of no use: none of the models reads"),
+        (
+            ["--with", taggers[1], "--language-model", words],
+            2,
+            f"--language-model is of no use: none of the models reads {words}",
+        ),
+        (["--language-model", words, "--language-model", words], 2, "--language-model is given more than once"),
     ]:
         for command in ("apply", "evaluate"):
             found, out, err = run_cli(capsys, "tag", command, taggers[0], files / "new.tsv", *given)

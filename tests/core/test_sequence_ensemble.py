@@ -180,6 +180,25 @@ def test_a_language_model_that_several_read_is_there_once_and_may_have_moved(tmp
         np.testing.assert_allclose(ours, wanted / wanted.sum(axis=1, keepdims=True), rtol=1e-4)
 
 
+def test_several_language_models_that_have_moved_are_told_apart(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("abc def fed cab bead\n" * 40)
+    models, paths = [], []
+    for seed in (1, 2):
+        options = {"cell": "gru", "max_steps": 2, "hidden_size": 5, "seed": seed, "quiet": True}
+        models.append(seqlm.train(text, out=tmp_path / f"model-{seed}", **options).path)
+        described = seqlm.SequenceModel(hidden_size=6, max_steps=5, batch_size=4)
+        out = tmp_path / f"tagger-{seed}"
+        paths.append(described.train(learnable(), out=out, quiet=True, language_model=models[-1]).path)
+    sequences = [tokens for tokens, _ in learnable(seed=5)]
+    before = seqlm.SequenceEnsemble(paths).probabilities(sequences)
+    moved = [model.rename(tmp_path / f"moved-{number}") for number, model in enumerate(models)]
+    for found, wanted in zip(seqlm.SequenceEnsemble(paths, moved[::-1]).probabilities(sequences), before):
+        np.testing.assert_array_equal(found, wanted)
+    with pytest.raises(seqlm.SettingError, match=f"language_model: is of no use: none of the models reads {moved[1]}"):
+        seqlm.SequenceEnsemble(paths[:1], moved)
+
+
 def test_a_few_tokens_are_read_without_mxnet_and_predicted_alike(run_of, monkeypatch):
     paths = [run_of(), run_of(seed=8)]
     sequences = [tokens for tokens, _ in learnable(seed=5)]
@@ -207,7 +226,7 @@ def test_what_cannot_predict_together_is_refused(run_of, tmp_path):
     two = train(pairs, tmp_path / "two", "values", "values", max_steps=1)
     with pytest.raises(seqlm.UsageError, match=r"predicts other values than .*: 2 channels, not 1"):
         seqlm.SequenceEnsemble([one, two.path])
-    with pytest.raises(seqlm.SettingError, match="language_model: is of no use: none of the models reads one"):
+    with pytest.raises(seqlm.RunError, match="nowhere is not a run directory"):
         seqlm.SequenceEnsemble([tagger, other], "nowhere")
     with pytest.raises(seqlm.RunError, match="nowhere"):
         seqlm.SequenceEnsemble([tagger, tmp_path / "nowhere"])
