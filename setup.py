@@ -6,11 +6,16 @@ because there is no C++ compiler, a warning says so, and NumPy generates text or
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import os
 import runpy
 import sys
 import sysconfig
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -74,10 +79,20 @@ class BuildLibraries(build_ext):
         own = [] if kind == "msvc" else ext.options
         ext.extra_compile_args = compiling + own
         ext.extra_link_args = linking + [option for option in own if option == "-pthread"]
+        in_turn = self.compiler.compile
+        self.compiler.compile = functools.partial(compile_side_by_side, in_turn)
         try:
             super().build_extension(ext)
         except (BaseError, CCompilerError) as error:
             self.warn(f"the native library for {ext.folder} was not built, and {WITHOUT[ext.folder]}: {error}")
+        finally:
+            self.compiler.compile = in_turn
+
+
+def compile_side_by_side(in_turn: Callable[..., list[str]], sources: list[str], **options: Any) -> list[str]:
+    """Return the object files of sources, each of which is compiled by a call of its own."""
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return [name for names in threads.map(lambda source: in_turn([source], **options), sources) for name in names]
 
 
 def folder_of_mxnet() -> Path | None:
