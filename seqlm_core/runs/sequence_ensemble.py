@@ -38,9 +38,9 @@ class SequenceEnsemble(SequencePredictions):
     """
 
     def __init__(self, paths: Sequence[PathLike], language_model: PathLike | Sequence[PathLike] | None = None) -> None:
+        if isinstance(paths, (str, os.PathLike)) or not paths:
+            raise UsageError(f"`paths` is a list of run directories, not {paths!r}")
         self.runs = [SequenceRun(path) for path in paths]
-        if not self.runs:
-            raise UsageError("`paths` names no run")
         moved = [language_model] if isinstance(language_model, (str, os.PathLike)) else language_model
         for path in moved or ():
             digest = language_model_digest(path)

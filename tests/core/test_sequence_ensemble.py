@@ -212,8 +212,9 @@ def test_a_few_tokens_are_read_without_mxnet_and_predicted_alike(run_of, monkeyp
 
 def test_what_cannot_predict_together_is_refused(run_of, tmp_path):
     tagger, other = run_of(), run_of(seed=8)
-    with pytest.raises(seqlm.UsageError, match="names no run"):
-        seqlm.SequenceEnsemble([])
+    for paths in ([], str(tagger), tagger):
+        with pytest.raises(seqlm.UsageError, match="`paths` is a list of run directories, not "):
+            seqlm.SequenceEnsemble(paths)
     with pytest.raises(seqlm.UsageError, match=f"{tagger} is there twice"):
         seqlm.SequenceEnsemble([tagger, other, tagger])
     with pytest.raises(seqlm.UsageError, match=r"maps tokens to label, and .* tokens to labels: they cannot predict"):
