@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
-from tagging_rows import ACCURACY, CORPORA, LANGUAGE_MODELS, ROWS, Corpus, Row
+from tagging_rows import ACCURACY, CORPORA, LANGUAGE_MODEL, ROWS, WIKITEXT_COPIES, Corpus, Row
 
 import seqlm_core as seqlm
 
@@ -74,26 +74,25 @@ def texts(examples: Examples) -> list[str]:
     return [" ".join(token if isinstance(token, str) else token[0] for token in tokens) for tokens, _ in examples]
 
 
-def language_model(name: str, corpus: Corpus, folder: Path, out: Path) -> seqlm.LanguageRun:
+def language_model(corpus: Corpus, folder: Path, out: Path) -> seqlm.LanguageRun:
     """Return a language model of the training sentences of a corpus and WikiText-2, trained if it is not there yet."""
-    described, run = LANGUAGE_MODELS[name], out / name
+    run = out / "language-model"
     if run.exists():
         return seqlm.resume(run, quiet=True)
     own, held_out = map(texts, divided(checked(corpus, folder, False, 0)))
-    lines = own * described.copies + wikitext_sentences(folder / "wiki.train.tokens")
+    lines = own + wikitext_sentences(folder / "wiki.train.tokens") * WIKITEXT_COPIES
     random.Random(1).shuffle(lines)
-    files = {part: out / f"{name}-{part}.txt" for part in ("training", "validation")}
-    for part, its_lines in {"training": lines, "validation": held_out}.items():
+    for name, part in {"training": lines, "validation": held_out}.items():
         # With a blank around it, a word is the same token at the beginning of a line and within.
-        files[part].write_text("".join(f" {line.strip()} \n" for line in its_lines), encoding="utf-8")
-    return seqlm.train(files["training"], validation=files["validation"], out=run, quiet=True, **described.settings)
+        (out / f"{name}.txt").write_text("".join(f" {line.strip()} \n" for line in part), encoding="utf-8")
+    return seqlm.train(out / "training.txt", validation=out / "validation.txt", out=run, quiet=True, **LANGUAGE_MODEL)
 
 
-def report_language_model(name: str, run: seqlm.LanguageRun) -> None:
+def report_language_model(run: seqlm.LanguageRun) -> None:
     epochs = [record for record in run.history() if record["kind"] == "epoch"]
     best = min(epochs, key=lambda record: record["validation_nats_per_token"])
     print(
-        f"its model    {name}: {run.settings.cell}, {run.settings.units} units, trained for "
+        f"its model    {run.settings.cell}, {run.settings.units} units, trained for "
         f"{epochs[-1]['seconds'] / 60:.1f} minutes, perplexity {math.exp(best['validation_nats_per_token']):.1f}"
     )
 
@@ -111,21 +110,16 @@ def wikitext_sentences(path: Path) -> list[str]:
 
 
 class Tagger(NamedTuple):
-    """A tagger to train: its seed, the directory of its run, and the name of the language model that it reads."""
+    """A tagger to train: its seed, and the directory of its run."""
 
     seed: int
     path: Path
-    reads: str
 
 
 def taggers_of(row: Row, folder: Path, trainings: int) -> list[list[Tagger]]:
     """Return the taggers of each training."""
-    names = row.language_models or ("",)
     return [
-        [
-            Tagger(first + number, folder / f"seed-{first + number}", names[number % len(names)])
-            for number in range(row.together)
-        ]
+        [Tagger(seed, folder / f"seed-{seed}") for seed in range(first, first + row.together)]
         for first in range(1, 1 + trainings * row.together, row.together)
     ]
 
@@ -171,11 +165,8 @@ def report(
     examples: Examples,
 ) -> None:
     """Print the figures of each tagger on a part of the corpus, and those of the taggers of each training together."""
-    for name in dict.fromkeys(tagger.reads for tagger in groups[0]):
-        of_each = [
-            figure(seqlm.SequenceRun(tagger.path)) for group in groups for tagger in group if tagger.reads == name
-        ]
-        print(f"{part:<12} {in_words(of_each)} {corpus.figure} {name}".rstrip())
+    of_each = [figure(seqlm.SequenceRun(tagger.path)) for group in groups for tagger in group]
+    print(f"{part:<12} {in_words(of_each)} {corpus.figure}")
     if len(groups[0]) > 1:
         ensembles = [seqlm.SequenceEnsemble([tagger.path for tagger in group]) for group in groups]
         together = [100 * ensemble.evaluate(examples).score for ensemble in ensembles]
@@ -227,7 +218,7 @@ def majority(training: Examples, examples: Examples) -> float:
 def main(name: str, data: Path, seeds: int, at_a_time: int, on_test: bool, peer: bool, out: Path) -> None:
     row = ROWS[name]
     corpus = CORPORA[row.corpus]
-    if peer and (corpus.figure != ACCURACY or row.language_models):
+    if peer and (corpus.figure != ACCURACY or row.language_model):
         raise click.UsageError("--peer is for rows with a softmax and an accuracy")
     folder = out / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -236,15 +227,16 @@ def main(name: str, data: Path, seeds: int, at_a_time: int, on_test: bool, peer:
     print(f"corpus       {corpus.title}")
     print(f"settings     {', '.join(f'{key} {value}' for key, value in row.settings.items())}")
     print(f"reads        tokens{', parts of speech' if row.parts_of_speech else ''}", end="")
-    print(f"{', the states of language models' if row.language_models else ''}")
-    models = {each: language_model(each, corpus, data, out) for each in row.language_models}
-    for each, read in models.items():
-        report_language_model(each, read)
+    print(f"{', the states of a language model' if row.language_model else ''}")
+    model = None
+    if row.language_model:
+        read_model = language_model(corpus, data, out)
+        report_language_model(read_model)
+        model = read_model.path
     groups, seconds = taggers_of(row, folder, seeds), []
     for group in groups:
         started = time.perf_counter()
-        read = [models[tagger.reads].path if tagger.reads else None for tagger in group]
-        train_all([(row.settings, examples, *one) for one in zip(group, read)], at_a_time)
+        train_all([(row.settings, examples, tagger, model) for tagger in group], at_a_time)
         seconds.append(time.perf_counter() - started)
         for tagger in group:
             figure = best_figure(corpus, seqlm.SequenceRun(tagger.path))

@@ -5,7 +5,7 @@ import re
 import pytest
 import tagging
 from click.testing import CliRunner
-from tagging_rows import CORPORA, ROWS, Corpus, LanguageModel, Row
+from tagging_rows import CORPORA, ROWS, WIKITEXT_COPIES, Corpus, Row
 
 import seqlm_core as seqlm
 
@@ -44,10 +44,8 @@ def command(tmp_path, monkeypatch):
     }
     monkeypatch.setattr(tagging, "CORPORA", corpora)
     model = {"tokenizer": "space", "cell": "bigru", "hidden_size": 4, "embedding_size": 3, "max_steps": 2}
-    monkeypatch.setattr(
-        tagging, "LANGUAGE_MODELS", {"small": LanguageModel(model, 1), "other": LanguageModel(model, 2)}
-    )
-    monkeypatch.setitem(ROWS, "made-up-chunks", Row("chunks", SMALL, (("others", 1.5),), True, ("small",)))
+    monkeypatch.setattr(tagging, "LANGUAGE_MODEL", model)
+    monkeypatch.setitem(ROWS, "made-up-chunks", Row("chunks", SMALL, (("others", 1.5),), True, True))
     monkeypatch.setitem(ROWS, "made-up-words", Row("words", SMALL))
     (argument,) = (parameter for parameter in tagging.main.params if parameter.name == "name")
     monkeypatch.setattr(argument.type, "choices", tuple(ROWS))
@@ -73,7 +71,7 @@ def test_a_row_is_trained_with_several_seeds_and_printed_without_the_test_part(c
     assert runs[0].architecture.vectors == (11,)
     figures = [100 * run.history()[-1]["validation_chunk_f1"] for run in runs]
     printed = dict(re.findall(r"^(\w+) +(.*)$", result.output, re.MULTILINE))
-    assert printed["validation"] == f"{tagging.in_words(figures)} F1 of chunks small"
+    assert printed["validation"] == f"{tagging.in_words(figures)} F1 of chunks"
     assert printed["published"] == "1.5  others"
     assert printed["test"] == "not looked at; --test does"
     # What is trained is not trained again.
@@ -87,7 +85,7 @@ def test_a_row_is_trained_with_several_seeds_and_printed_without_the_test_part(c
 
 
 def test_a_training_of_several_taggers_measures_each_and_all_together(command, tmp_path, monkeypatch):
-    monkeypatch.setitem(ROWS, "made-up-chunks", Row("chunks", SMALL, (), True, ("small", "other"), together=2))
+    monkeypatch.setitem(ROWS, "made-up-chunks", Row("chunks", SMALL, (), True, True, together=2))
     (tmp_path / "test.txt").write_text(columns(1))
     result = command("made-up-chunks", "--seeds", "2", "--at-a-time", "2", "--test")
     assert result.exit_code == 0, result.output
@@ -96,12 +94,8 @@ def test_a_training_of_several_taggers_measures_each_and_all_together(command, t
     assert [run.settings.seed for run in runs] == [1, 2, 3, 4]
     corpus = tagging.CORPORA["chunks"]
     training, test = (tagging.checked(corpus, tmp_path, True, number) for number in (0, 1))
-    for name, of_kind in {"small": runs[::2], "other": runs[1::2]}.items():
-        assert {run.config["language_model"]["path"] for run in of_kind} == {
-            str(tmp_path / "data/models/tagging" / name)
-        }
-        each = tagging.in_words([100 * run.evaluate(test).score for run in of_kind])
-        assert f"test         {each} F1 of chunks {name}\n" in result.output
+    each = tagging.in_words([100 * run.evaluate(test).score for run in runs])
+    assert f"test         {each} F1 of chunks" in result.output
     for part in (tagging.divided(training)[1], test):
         both = [100 * seqlm.SequenceEnsemble(pair).evaluate(part).score for pair in (paths[:2], paths[2:])]
         assert f"together     {tagging.in_words(both)} F1 of chunks" in result.output
@@ -113,10 +107,10 @@ def test_the_last_tenth_of_the_sentences_is_for_validation():
 
 def test_the_language_model_reads_no_validation_sentence_and_the_sentences_of_wikitext(command, tmp_path):
     command("made-up-chunks", "--seeds", "1")
-    lines = (tmp_path / "data/models/tagging/small-training.txt").read_text().splitlines()
+    lines = (tmp_path / "data/models/tagging/training.txt").read_text().splitlines()
     assert set(lines) == {" A cat ate . ", " Anna sleeps ", " The cat-like dog sat . ", " the cat saw Bob Hill "}
     assert lines.count(" Anna sleeps ") == 18
-    assert lines.count(" A cat ate . ") == 9
+    assert lines.count(" A cat ate . ") == 9 * WIKITEXT_COPIES
 
 
 def test_words_of_universal_dependencies_are_those_that_are_written(command, tmp_path):
