@@ -72,7 +72,7 @@ def assert_as_alone(network, sequences, tolerance, masked=False):
         np.testing.assert_allclose(column, own, rtol=tolerance, atol=tolerance)
         np.testing.assert_allclose(outputs[index], outputs_of(network, single)[0], rtol=tolerance, atol=tolerance)
         summed = {name: gradient + own_gradients[name] for name, gradient in summed.items()}
-    assert np.count_nonzero(losses) == sequences.predictions
+    assert np.count_nonzero(losses) == sequences.targets.predictions
     assert_close(gradients, summed, tolerance)
     assert all(np.any(gradient) for gradient in gradients.values())
 
