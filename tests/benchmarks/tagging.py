@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
-from tagging_rows import ACCURACY, CORPORA, LANGUAGE_MODEL, ROWS, WIKITEXT_COPIES, Corpus, Row
+from tagging_rows import ACCURACY, CORPORA, LANGUAGE_MODEL, ROWS, Corpus, Row
 
 import seqlm_core as seqlm
 
@@ -80,7 +80,7 @@ def language_model(corpus: Corpus, folder: Path, out: Path) -> seqlm.LanguageRun
     if run.exists():
         return seqlm.resume(run, quiet=True)
     own, held_out = map(texts, divided(checked(corpus, folder, False, 0)))
-    lines = own + wikitext_sentences(folder / "wiki.train.tokens") * WIKITEXT_COPIES
+    lines = own + wikitext_sentences(folder / "wiki.train.tokens")
     random.Random(1).shuffle(lines)
     for name, part in {"training": lines, "validation": held_out}.items():
         # With a blank around it, a word is the same token at the beginning of a line and within.

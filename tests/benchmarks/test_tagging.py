@@ -5,7 +5,7 @@ import re
 import pytest
 import tagging
 from click.testing import CliRunner
-from tagging_rows import CORPORA, ROWS, WIKITEXT_COPIES, Corpus, Row
+from tagging_rows import CORPORA, ROWS, Corpus, Row
 
 import seqlm_core as seqlm
 
@@ -110,7 +110,7 @@ def test_the_language_model_reads_no_validation_sentence_and_the_sentences_of_wi
     lines = (tmp_path / "data/models/tagging/training.txt").read_text().splitlines()
     assert set(lines) == {" A cat ate . ", " Anna sleeps ", " The cat-like dog sat . ", " the cat saw Bob Hill "}
     assert lines.count(" Anna sleeps ") == 18
-    assert lines.count(" A cat ate . ") == 9 * WIKITEXT_COPIES
+    assert lines.count(" A cat ate . ") == 9
 
 
 def test_words_of_universal_dependencies_are_those_that_are_written(command, tmp_path):
