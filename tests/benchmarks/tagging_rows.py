@@ -69,10 +69,10 @@ AKBIK = "Akbik et al., Contextual String Embeddings for Sequence Labeling, 2018"
 # How a model of words is trained whose states and embeddings taggers read.
 LANGUAGE_MODEL = {
     "tokenizer": "space", "documents": "line", "batch_size": 64, "sequence_length": 35,
-    "cell": "bilstm", "hidden_size": (512, 320), "embedding_size": 320, "tie_weights": True, "output_layer": "adaptive",
-    "learning_rate": 0.005, "input_dropout": 0.15, "embedding_dropout": 0.05, "layer_dropout": 0.15,
-    "output_dropout": 0.2, "recurrent_dropout": 0.15, "activation_penalty": 2.0, "weight_decay": 0.07,
-    "average": "ema", "max_steps": 7000, "epochs": 8, "validate_every": 1000, "sample_every": 0,
+    "cell": "bilstm", "hidden_size": (640, 400), "embedding_size": 400, "tie_weights": True, "output_layer": "adaptive",
+    "learning_rate": 0.004, "input_dropout": 0.2, "embedding_dropout": 0.05, "layer_dropout": 0.2,
+    "output_dropout": 0.25, "recurrent_dropout": 0.2, "activation_penalty": 2.0, "weight_decay": 0.07,
+    "average": "ema", "max_steps": 7500, "epochs": 12, "validate_every": 1500, "sample_every": 0,
     "precision": "bfloat16",
 }  # fmt: skip
 
@@ -81,7 +81,10 @@ TAGGER = {
     "column_embedding_size": 25, "char_cell": "bilstm", "char_hidden_size": 25, "learning_rate": 0.005, "epochs": 12,
 }  # fmt: skip
 # What a language model knows is worth more weights, and more dropout and time for them.
-LARGER = {**TAGGER, "hidden_size": 300, "char_hidden_size": 50, "dropout": 0.4, "learning_rate": 0.004, "epochs": 14}
+LARGER = {
+    **TAGGER, "hidden_size": 300, "char_hidden_size": 50, "dropout": 0.4, "learning_rate": 0.004, "epochs": 14,
+    "precision": "bfloat16",
+}  # fmt: skip
 # Names are learnt by heart soon, so a tagger of them has more dropout, and more time.
 REGULARIZED = {
     **TAGGER, "layers": 1, "epochs": 25, "dropout_masks": "locked", "input_dropout": 0.5, "output_dropout": 0.5,
@@ -97,8 +100,9 @@ ENTITIES = ((f"LSTM-CRF, pre-trained vectors ({LAMPLE})", 85.75),)
 
 ROWS = {
     "conll-2000": Row("conll-2000", TAGGER, CHUNKS, parts_of_speech=True),
-    "conll-2000-language-model": Row("conll-2000", LARGER, CHUNKS, parts_of_speech=True, language_model=True),
-    "conll-2000-together": Row("conll-2000", TAGGER, CHUNKS, parts_of_speech=True, together=4),
+    "conll-2000-language-model": Row(
+        "conll-2000", LARGER, CHUNKS, parts_of_speech=True, language_model=True, together=2
+    ),
     "conll-2000-no-crf": Row("conll-2000", {**TAGGER, "output_layer": "softmax"}, CHUNKS, parts_of_speech=True),
     "conll-2000-no-characters": Row("conll-2000", WITHOUT_CHARACTERS, CHUNKS, parts_of_speech=True),
     "conll-2002": Row("conll-2002", REGULARIZED, ENTITIES),

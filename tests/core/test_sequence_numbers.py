@@ -18,6 +18,7 @@ from sequence_reference import (
     draw_masks,
     encoded,
     losses_and_gradients,
+    make_codecs,
     make_network,
     outputs_of,
     whole_batch,
@@ -27,7 +28,7 @@ from test_own_cells import LeakyCell, plugin, register  # noqa: F401 - a fixture
 from seqlm_core.engine.mxnet import gluon, nd
 from seqlm_core.model.build import weights_of
 from seqlm_core.model.graph_batches import GraphBatches
-from seqlm_core.model.prediction import Predictor
+from seqlm_core.model.prediction import NetworkPredictor
 from seqlm_core.sequences.encoded_sequences import LONGEST_SPELLING, EncodedSequences
 
 PADDED = {"time": 7, "columns": 6}  # of four sequences, the longest of five time steps
@@ -198,9 +199,8 @@ def test_predictions_depend_neither_on_order_nor_on_company(cell, outputs):
     wanted = [outputs_of(network, alone(sequences, i))[0] if n else None for i, n in enumerate(sequences.lengths)]
     order = np.random.default_rng(0).permutation(len(sequences))
     for chosen, batch_size in ((order, 1), (order, 3), (order[:5], 4), (order[::-1], 100)):
-        found = Predictor(GraphBatches(network), batch_size).outputs(
-            EncodedSequences([sequences.inputs[i] for i in chosen])
-        )
+        predictor = NetworkPredictor(GraphBatches(network), make_codecs("embedded", outputs), batch_size)
+        found = predictor.outputs(EncodedSequences([sequences.inputs[i] for i in chosen]))
         for index, output in zip(chosen, found):
             if wanted[index] is None:
                 assert output.shape == (0, network.architecture.output_size)
