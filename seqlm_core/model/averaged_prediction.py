@@ -48,12 +48,11 @@ class AveragedPredictor:
 
     @property
     def decoder(self) -> LabelDecoder:
-        decoders = [
-            LabelDecoder(found.chain.reordered(order), found.allowed and found.allowed.reordered(order))
-            for found, order in zip((predictor.decoder for predictor in self._predictors), self._orders)
-        ]
-        forbidding = [found.allowed for found in decoders if found.allowed is not None]
-        return LabelDecoder(LabelChain.mean([found.chain for found in decoders]), next(iter(forbidding), None))
+        ordered = [(predictor.decoder, order) for predictor, order in zip(self._predictors, self._orders)]
+        mean = LabelChain.mean([found.chain.reordered(order) for found, order in ordered])
+        # What is forbidden follows from the labels alone, so it is the same for all that forbid.
+        allowed = (found.allowed.reordered(order) for found, order in ordered if found.allowed is not None)
+        return LabelDecoder(mean, next(allowed, None))
 
     def encoded(self, inputs: Sequence[Any]) -> ReadByEach:
         vectors: dict[VectorSource, GivenVectors] = {}

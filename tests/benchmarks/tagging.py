@@ -135,7 +135,7 @@ def train(settings: dict[str, Any], examples: Examples, tagger: Tagger, language
 
 
 def use_one_thread() -> None:
-    """Say so before MXNet is imported."""
+    """Make a process compute with one thread. It is called before MXNet is imported."""
     os.environ["OMP_NUM_THREADS"] = "1"
 
 
